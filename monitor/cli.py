@@ -109,6 +109,8 @@ def build_parser() -> argparse.ArgumentParser:
     _add_retrain(commands)
     _add_outbox(commands)
 
+    _add_notify(commands)
+
     status = _add(commands, "status", "how the running daemon, its models and its targets stand", _status)
     status.add_argument("model", nargs="?", metavar="MODEL", help="all features of this one instead")
     _url(status)
@@ -318,6 +320,16 @@ def _add_decisions(commands: "argparse._SubParsersAction[_Parser]") -> None:
     silence.add_argument("--for", dest="lasts", metavar="2h", help="for so long, from now on")
     _decision(silence, ends=True)
     silence.add_argument("--version", metavar="VERSION", help="only this version of the model (every one)")
+
+
+def _add_notify(commands: "argparse._SubParsersAction[_Parser]") -> None:
+    notify = commands.add_parser("notify", help="the targets, and what they are told")
+    actions = notify.add_subparsers(title="actions", required=True, metavar="ACTION")
+
+    test = _add(actions, "test", "tell one target something that is marked as a test", _notify_test)
+    test.add_argument("target", metavar="TARGET", help="its name in the configuration")
+    test.add_argument("--start", action="store_true", help="also where it starts a run, which costs what a run costs")
+    _config(test)
 
 
 def _decision(parser: argparse.ArgumentParser, *, ends: bool) -> None:
@@ -669,6 +681,12 @@ def _outbox(options: argparse.Namespace, action: str) -> Exit:
     body = {"action": action, "notice": options.notice, "target": options.target, "reason": options.reason}
     way = Way(options.config, options.url, options.token_file)
     return decide(way, body, by=options.by, as_json=options.json)
+
+
+def _notify_test(options: argparse.Namespace) -> Exit:
+    from monitor.commands.notify import notify_test
+
+    return notify_test(_config_of(options), options.target, start=options.start)
 
 
 def _status(options: argparse.Namespace) -> Exit:

@@ -129,6 +129,7 @@ def reached(checked: Checked, connections: Connections) -> Iterator[str]:
     for sample in connections.samples:
         yield sample.words()
         yield from (f"warning: {line}" for line in sample.warnings())
+    yield from (f"warning: {line}" for line in connections.warnings)
     yield "\neffective configuration:"
     yield yaml.safe_dump(masked(checked.configuration.settings), sort_keys=False, allow_unicode=True).removesuffix("\n")
 
@@ -214,7 +215,7 @@ def document(config: Path, checked: Checked, connections: Connections, *, offlin
         ],
         "estimate": asdict(checked.estimate),
         "topics": topics,
-        "warnings": [*checked.warnings, *missing],
+        "warnings": [*checked.warnings, *missing, *connections.warnings],
         "configuration": masked(configuration.settings),
     }
 

@@ -12,12 +12,15 @@ from typing import Any
 from confluent_kafka import Consumer, KafkaException
 
 from monitor.app import client_properties, explain_client
+from monitor.clock import SystemClock
 from monitor.commands.samples import TopicSample, sample_topics
 from monitor.configuration import Configuration
 from monitor.settings import Settings
 from monitor.sources.kafka.client import ABSENT_TOPIC
 from monitor.sources.kafka.troubles import LASTING, gravest
 from monitor.targets.address import AddressRefused, place, resolve
+from monitor.targets.base import Access, Checkable, Target
+from monitor.targets.transport import Transport, TransportError
 
 PATIENCE = 10.0  # seconds for a broker to answer
 ASKING = 2.0  # of those, for one question
@@ -32,6 +35,7 @@ class Connections:
     topics: dict[str, int | None] = field(default_factory=dict)
     samples: list[TopicSample] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
 
 def connect(configuration: Configuration, *, offline: bool) -> Connections:
@@ -44,15 +48,33 @@ def connect(configuration: Configuration, *, offline: bool) -> Connections:
     there = [topic for topic, partitions in connections.topics.items() if partitions]
     connections.samples = list(sample_topics(configuration, there, PATIENCE))
     connections.problems += [problem for sample in connections.samples for problem in sample.problems]
-    connections.problems += [*target_problems(settings), *local_problems(settings)]
+    look_at_targets(configuration, connections)
+    connections.problems += local_problems(settings)
     return connections
 
 
-def target_problems(settings: Settings) -> Iterator[str]:
-    """Targets that cannot be reached, or never will be."""
-    for key, target in settings.told:
-        for url in target.urls():
-            yield from address_problems(key, url)
+def look_at_targets(configuration: Configuration, connections: Connections) -> None:
+    """Targets that cannot be reached, never will be, or would not take what they are told. Nothing is started."""
+    with Transport(SystemClock()) as io:
+        for (key, settings), subscriber in zip(configuration.settings.told, configuration.targets, strict=True):
+            problems = [problem for url in settings.urls() for problem in address_problems(key, url)]
+            if not problems:
+                access = access_to(subscriber.target, io)
+                problems = [f"{key}: {problem}" for problem in access.problems]
+                connections.warnings += [f"{key}: {warning}" for warning in access.warnings]
+            connections.problems += problems
+
+
+def access_to(target: Target, io: Transport) -> Access:
+    """What a target says of our access to it; nothing of one that cannot be asked."""
+    if not isinstance(target, Checkable):
+        return Access()
+    try:
+        return target.check(io, SystemClock())
+    except TransportError as error:
+        return Access(problems=(f"cannot be asked: {error}",))
+    except Exception as error:  # noqa: BLE001 - a bug in a stranger's target, or an answer nobody foresaw; its text could hold a secret
+        return Access(problems=(f"cannot be asked: it failed with {type(error).__name__}",))
 
 
 def address_problems(key: str, url: str) -> Iterator[str]:

@@ -5,7 +5,7 @@ from abc import abstractmethod
 from dataclasses import dataclass
 from enum import Enum
 from fnmatch import fnmatchcase
-from typing import Annotated, Literal, Protocol
+from typing import Annotated, ClassVar, Literal, Protocol, runtime_checkable
 
 from pydantic import Field
 
@@ -105,6 +105,50 @@ class Target(Protocol):
         notice can come twice, after a crash: give its id to the receiver, who can then drop the repeat.
         """
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What an authenticated read found: what is there, in words, what keeps a notice from being taken, and what may not be meant."""
+
+    found: str = ""
+    problems: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+class RunState(Enum):
+    """How what a notice started stands. One that waits in the target's own queue is in flight too."""
+
+    IN_FLIGHT = "in_flight"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    ABSENT = "absent"
+    UNKNOWN = "unknown"  # it could not be asked, or says nothing that we know
+
+
+@runtime_checkable
+class Checkable(Protocol):
+    """A target that says whether it would be let in, and whether what its settings name is there."""
+
+    def check(self, io: Transport, clock: Clock) -> Access:
+        """Read, start nothing. A TransportError may leave."""
+        ...
+
+
+@runtime_checkable
+class Followed(Protocol):
+    """A target that says what became of a notice that it took."""
+
+    def status(self, notice: Notice, io: Transport, clock: Clock) -> RunState:
+        """Ask by our own id. A TransportError may leave."""
+        ...
+
+
+@runtime_checkable
+class Starting(Protocol):
+    """A target at which a notice starts something that costs: `starts` is its word, such as `run`."""
+
+    starts: ClassVar[str]
 
 
 class TargetSettings(Section):

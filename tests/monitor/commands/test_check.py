@@ -29,6 +29,7 @@ from monitor.series.series import SeriesSpec
 from monitor.settings import load_settings
 from monitor.stream.events import SECOND
 from tests import grouped
+from tests.apis.prefect import Prefect
 from tests.charted import fitted, seeded
 from tests.parts.ports import free_ports
 
@@ -963,3 +964,45 @@ def test_work_that_python_does_for_want_of_the_compiled_part_is_a_warning(
     _, said, _ = check(capsys, write(config), "--offline")
 
     assert "warning: decoding: Python does it" in said
+
+
+# --- targets that can be asked ----------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def prefect() -> Iterator[Prefect]:
+    found = Prefect()
+    yield found
+    found.close()
+
+
+def test_a_target_that_lets_us_in_is_read_and_starts_nothing(
+    config: Path, capsys: Output, mock_broker: "MockBroker", prefect: Prefect
+) -> None:
+    """What may not be meant is a warning: of its deployment that waits."""
+    entry = {"name": "flow", **prefect.entry(deployment="train/nightly")}
+    code, said, problems = check(capsys, write(config, kafka=produced(mock_broker), targets=[entry]))
+
+    assert (code, problems) == (0, [])
+    assert "warning: targets.flow: deployment train/nightly is paused: a run waits until it is not\n" in said
+    assert prefect.runs == {}
+
+
+def test_a_target_that_knows_no_such_thing_is_an_error(
+    config: Path, capsys: Output, mock_broker: "MockBroker", prefect: Prefect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = {"name": "flow", **prefect.entry(deployment="train/none", token_env="TOKEN")}
+    monkeypatch.setenv("TOKEN", CANARY)
+    code, said, problems = check(capsys, write(config, kafka=produced(mock_broker), targets=[entry]))
+
+    assert (code, problems) == (2, ["targets.flow: deployment train/none: answered 404: Deployment not found"])
+    assert prefect.calls[0].headers["authorization"] == f"Bearer {CANARY}"
+    assert CANARY not in said + problems[0]
+
+
+def test_offline_asks_no_target(config: Path, capsys: Output, prefect: Prefect) -> None:
+    code, _, _ = check(
+        capsys, write(config, targets=[{"name": "flow", **prefect.entry(deployment="train/none")}]), "--offline"
+    )
+
+    assert (code, prefect.calls) == (0, [])

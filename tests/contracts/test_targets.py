@@ -1,0 +1,217 @@
+"""What holds of every target that starts something: one decision is one run, and no secret is shown."""
+
+import json
+from collections.abc import Callable, Iterator
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from monitor.clock import SystemClock
+from monitor.targets.base import (
+    AlreadyThere,
+    Checkable,
+    Delivered,
+    Fault,
+    Followed,
+    Refused,
+    RunState,
+    Starting,
+    TryLater,
+)
+from monitor.targets.registry import built_in, read_target
+from tests.apis.airflow import Airflow
+from tests.apis.argo import Argo
+from tests.apis.dagster import Dagster
+from tests.apis.github import Github
+from tests.apis.kubeflow import Kubeflow
+from tests.apis.mlflow import Mlflow
+from tests.apis.prefect import Prefect
+from tests.apis.sagemaker import SageMaker
+from tests.apis.service import CANARY, RUN_ID, Reply, built, decision, deliver, way_out
+from tests.apis.vertex import Vertex
+from tests.parts.missing import MissingPart
+
+APIS: dict[str, Callable[[], Any]] = {
+    "airflow": Airflow,
+    "argo_workflows": Argo,
+    "dagster": Dagster,
+    "github": Github,
+    "kubeflow": Kubeflow,
+    "mlflow": Mlflow,
+    "prefect": Prefect,
+    "sagemaker": SageMaker,
+    "sagemaker_without_tokens": lambda: SageMaker(forgetful=True),
+    "vertex": Vertex,
+}
+KNOWN_STATE = [name for name in APIS if name != "mlflow"]  # which marks a version, and does not know who trains
+
+
+@pytest.fixture(params=APIS)
+def api(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
+    let_in(request.param, monkeypatch)
+    found = APIS[request.param]()
+    if request.param == "vertex":
+        (tmp_path / "account.json").write_text(found.account(private_key()))
+    yield found
+    found.close()
+
+
+def let_in(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    if name.startswith("sagemaker"):
+        needs("botocore")
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIDEXAMPLE")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", CANARY)
+        monkeypatch.setenv("AWS_SESSION_TOKEN", f"session-{CANARY}")
+        monkeypatch.setenv("AWS_CONFIG_FILE", "/nowhere")
+        monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nowhere")
+    if name == "vertex":
+        needs("google.auth")
+
+
+def needs(module: str) -> None:
+    try:
+        __import__(module)
+    except ImportError:
+        raise MissingPart(f"{module} is not here", "make setup") from None
+
+
+@cache
+def private_key() -> str:
+    from cryptography.hazmat.primitives.asymmetric import rsa
+    from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+    key = rsa.generate_private_key(65537, 2048)
+    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+
+
+def test_a_decision_that_is_delivered_five_times_is_one_run(api: Any, tmp_path: Path) -> None:
+    """The first answer is lost on the way, after the request was taken."""
+    told = built(api.entry(), tmp_path)
+    api.lose = 1
+
+    ends = [deliver(told) for _ in range(5)]
+
+    assert ends[0] is None
+    assert isinstance(ends[1], AlreadyThere | Delivered)  # MLflow's goes on where it was
+    assert {type(end) for end in ends[2:]} == {AlreadyThere}
+    assert len(api.runs) == 1
+
+
+def test_another_decision_is_another_run(api: Any, tmp_path: Path) -> None:
+    told = built(api.entry(), tmp_path)
+
+    ends = [deliver(told, decision(name * 32)) for name in "ab"]
+
+    assert [type(end) for end in ends] == [Delivered, Delivered]
+    assert len(api.runs) == 2
+
+
+def test_the_id_is_ours_and_such_as_all_of_them_take(api: Any, tmp_path: Path) -> None:
+    deliver(built(api.entry(), tmp_path))
+
+    assert RUN_ID == "d-8d5c0a1b2c3d4e5f8d5c0a1b2c3d4e5f"
+    assert RUN_ID in json.dumps(api.runs if isinstance(api.runs, list) else [*api.runs.items()])
+
+
+def test_no_number_that_is_not_finite_is_sent(api: Any, tmp_path: Path) -> None:
+    """Of the notice's data only what names all of it holds its nulls: as JSON has them."""
+    entry = api.entry()
+    if "parameters" in entry:
+        entry["parameters"] = {"since": "{data_range.from}", "rows": "{window.rows}"}
+
+    assert isinstance(deliver(built(entry, tmp_path), decision(window={"rows": None})), Delivered | Refused)
+
+    for call in api.calls:
+        assert b"NaN" not in call.body
+        assert b'"rows":null' not in call.body.partition(b'"driftd":')[0]
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 429, 408, 301, 401, 403, 404])
+def test_what_may_pass_or_be_mended_is_tried_again(api: Any, tmp_path: Path, status: int) -> None:
+    """And holds back what else the target would be told."""
+    told = built(api.entry(), tmp_path)
+    api.instead = [Reply(status, {}, {"retry-after": "7"})] * 2
+
+    end = deliver(told)
+
+    assert isinstance(end, TryLater), end
+    assert end.fault is Fault.RECEIVER
+    assert api.runs in ([], {})
+    api.instead = []
+    assert isinstance(deliver(told), Delivered)
+
+
+def test_a_login_page_under_200_is_no_success(api: Any, tmp_path: Path) -> None:
+    """A proxy that asks for a password answers so."""
+    told = built(api.entry(), tmp_path)
+    api.instead = [Reply(200, b"<html>Sign in</html>", {"content-type": "text/html"})] * 3
+
+    assert isinstance(deliver(told), TryLater)
+
+
+def test_check_reads_and_starts_nothing(api: Any, tmp_path: Path) -> None:
+    told = built(api.entry(), tmp_path)
+    assert isinstance(told, Checkable)
+    found = told.check(way_out(), SystemClock())
+    api.instead = [Reply(403, {"message": "Forbidden"})] * 4
+    refused = told.check(way_out(), SystemClock())
+
+    assert (found.problems, bool(found.found)) == ((), True)
+    assert "answered 403: Forbidden" in refused.problems[0]
+    assert api.runs in ([], {})
+
+
+def test_no_secret_is_shown(api: Any, tmp_path: Path) -> None:
+    """Not in a repr, and not in what a server says that repeats it."""
+    told = built(api.entry(), tmp_path)
+    api.instead = [lambda call: Reply(422, {"message": " ".join(call.headers.values()) + call.body.decode()})] * 2
+
+    end = deliver(told)
+
+    assert isinstance(end, Refused)
+    assert isinstance(told, Starting)
+    assert "canary" not in repr(told)
+    assert "canary" not in repr(end)
+
+
+@pytest.mark.parametrize("api", KNOWN_STATE, indirect=True)
+def test_it_says_how_its_run_stands(api: Any, tmp_path: Path) -> None:
+    told = built(api.entry(), tmp_path)
+    clock = SystemClock()
+    assert isinstance(told, Followed)
+    before = told.status(decision(), way_out(), clock)
+    deliver(told)
+    after = told.status(decision(), way_out(), clock)
+
+    assert (before, after) == (RunState.ABSENT, RunState.IN_FLIGHT)
+
+
+STARTS_NONE = {"webhook", "argo_events", "alertmanager", "email", "opsgenie", "pagerduty", "slack", "teams"}
+
+
+def test_every_type_that_starts_runs_is_tried_here() -> None:
+    tried = {api.partition("_without")[0] for api in APIS}
+
+    assert {*built_in()} - tried == STARTS_NONE
+
+
+@pytest.mark.parametrize("name", sorted({*built_in()} - STARTS_NONE - {"mlflow"}))
+def test_what_starts_runs_is_told_of_decisions_alone(name: str) -> None:
+    entry = ENTRIES[name] | {"name": "x", "type": name, "types": ["model.alert.resolved"]}
+
+    with pytest.raises(ValueError, match=r"starts a run for each notice, so it takes model\.retrain\.requested alone"):
+        read_target(entry)
+
+
+ENTRIES: dict[str, dict[str, Any]] = {
+    "airflow": {"url": "http://x", "dag": "d", "token_env": "TOKEN"},
+    "argo_workflows": {"url": "http://x", "namespace": "n", "template": "t"},
+    "dagster": {"url": "http://x", "location": "l", "job": "j"},
+    "github": {"repository": "a/b", "token_env": "TOKEN"},
+    "kubeflow": {"url": "http://x", "pipeline_id": "p", "pipeline_version_id": "v", "experiment_id": "e"},
+    "prefect": {"url": "http://x", "deployment": "flow/name"},
+    "sagemaker": {"pipeline": "p", "region": "eu-central-1"},
+    "vertex": {"project": "p", "location": "l", "bucket": "gs://b", "template_uri": "https://x/y"},
+}
