@@ -31,7 +31,7 @@ NOTHING_TIMED = "no request says what it took"
 
 
 @dataclass(slots=True)
-class SavedOpen:
+class SavedServicePanes:
     """The window that panes come into, and of what it is."""
 
     names: tuple[str, ...]
@@ -40,7 +40,7 @@ class SavedOpen:
 
 
 @dataclass(slots=True)
-class SavedLearnt:
+class SavedServiceLearnt:
     """What was learnt: with a blank profile it makes the same service again."""
 
     names: tuple[str, ...]
@@ -75,7 +75,7 @@ class ServiceLearner(Operator[Sketch]):
         self._blank = blank_service(lesson.names)
         self._material = self._fresh()
         self._open: tuple[int, Sketch] | None = None  # the window that panes come into, by its number
-        self._learnt: tuple[SavedLearnt, ServiceLearnt] | None = None
+        self._learnt: tuple[SavedServiceLearnt, ServiceLearnt] | None = None
         self._gone: list[Entry] = []  # rows that the store still holds
         self._open_changed = self._learnt_changed = False
 
@@ -115,7 +115,7 @@ class ServiceLearner(Operator[Sketch]):
         try:
             calibration = self._lesson.calibrate(windows, cells, material.total.counts)
             live, taught = material.total.to_bytes(), calibration.to_dict()
-            saved = SavedLearnt(self._lesson.names, material.period[1], live, material.period, taught)
+            saved = SavedServiceLearnt(self._lesson.names, material.period[1], live, material.period, taught)
             learnt = self._begin(saved, material.total, calibration)
         except (TooFewWindows, BudgetError) as error:
             material.refuse(str(error))
@@ -124,7 +124,7 @@ class ServiceLearner(Operator[Sketch]):
         self._material, self._open, self._learnt_changed = self._fresh(), None, True
         return [learnt]
 
-    def _begin(self, saved: SavedLearnt, live: Sketch, calibration: Calibration) -> ServiceLearnt:
+    def _begin(self, saved: SavedServiceLearnt, live: Sketch, calibration: Calibration) -> ServiceLearnt:
         """Take up what was learnt. Raises BudgetError."""
         service = learnt_service(self._blank, live, calibration, saved.period)
         after = replace(self._reference, service=service).hash
@@ -177,7 +177,7 @@ class ServiceLearner(Operator[Sketch]):
         if self.charts is None and (self._open_changed or not of_changes):
             number, window = (0, None) if self._open is None else self._open
             counts = None if window is None else window.to_bytes()
-            saved = SavedOpen(self._lesson.names, number, counts)
+            saved = SavedServicePanes(self._lesson.names, number, counts)
             yield Entry(OPEN, zlib.compress(msgspec.msgpack.encode(saved), 1))
         if self._learnt is not None and (self._learnt_changed or not of_changes):
             yield Entry(LEARNT, zlib.compress(msgspec.msgpack.encode(self._learnt[0]), 1))
@@ -191,10 +191,10 @@ class ServiceLearner(Operator[Sketch]):
 
     def _restore(self, by_kind: dict[str, Entry], entries: Sequence[Entry]) -> list[Fact]:
         if LEARNT in by_kind:
-            saved = _read(by_kind[LEARNT], SavedLearnt)
+            saved = _read(by_kind[LEARNT], SavedServiceLearnt)
             return self._anew(entries) if saved.names != self._lesson.names else self._take_up(saved)
         if OPEN in by_kind:
-            held = _read(by_kind[OPEN], SavedOpen)
+            held = _read(by_kind[OPEN], SavedServicePanes)
             if held.names != self._lesson.names:
                 return self._anew(entries)
             if held.counts is not None:
@@ -202,7 +202,7 @@ class ServiceLearner(Operator[Sketch]):
             self._material.restore(entries)
         return []
 
-    def _take_up(self, saved: SavedLearnt) -> list[Fact]:
+    def _take_up(self, saved: SavedServiceLearnt) -> list[Fact]:
         layout = self._blank.profile.layout
         live = Sketch.from_bytes(layout, saved.live)
         try:
