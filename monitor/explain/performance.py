@@ -93,6 +93,16 @@ def bias_words(judged: PerformanceJudged) -> str:
     )
 
 
+def no_positive_words(judged: PerformanceJudged) -> str:
+    """That no label was ever the positive one, where that is so; else empty."""
+    if not judged.no_positive:
+        return ""
+    return (
+        "no label so far is the positive one: precision, recall and the like are not known, and nobody is told of performance; "
+        "labels.positive names the label that is"
+    )
+
+
 def _covered(coverage: ClassCoverage) -> str:
     return share(coverage.labelled / coverage.predictions) if coverage.predictions else "none"
 

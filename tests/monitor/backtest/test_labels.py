@@ -274,6 +274,24 @@ def test_labels_without_a_value_are_withdrawn_and_that_is_said(
     assert "nothing stands at fields.label" in found["hints"]
 
 
+def test_labels_of_which_none_is_the_positive_one_have_no_precision_and_that_is_said(
+    home: Path, backtest: Callable[..., dict[str, Any]]
+) -> None:
+    configure(
+        home, model={"performance": {"thresholds": {"accuracy": {"at_least": 0.9}, "precision": {"at_least": 0.5}}}}
+    )
+    events, labels = told()
+    said = [label | {"label": ["no", "yes"][label["label"]]} for label in labels]
+    found = backtest(written(home, "e.jsonl", events), "--labels", written(home, "l.jsonl", said))
+    metrics = [each for age in found["performance"] for window in age["judged"] for each in window["metrics"]]
+    of_positives = [each for each in metrics if each["metric"] in {"precision", "recall", "f1", "mcc", "auroc"}]
+
+    assert {each["value"] for each in of_positives} == {None}
+    assert all("positive one, '1'" in each["because"] for each in of_positives if each["because"] != "no labelled row")
+    assert "no label so far is the positive one" in found["hints"]
+    assert "performance" not in {each["kind"] for each in json.loads((home / "out.json").read_bytes())["alerts"]}
+
+
 def test_labels_of_other_ids_find_no_prediction_and_that_is_said(
     home: Path, backtest: Callable[..., dict[str, Any]]
 ) -> None:
