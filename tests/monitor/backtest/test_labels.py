@@ -426,7 +426,14 @@ def test_a_threshold_that_is_broken_is_an_incident_of_performance(home: Path, ca
     [incident] = [each for each in found["incidents"] if each["kind"] == "performance"]
     assert "against at least 0.90" in incident["features"][0]["words"]
     assert [each["reason"] for each in (*found["retrains"], *found["suppressed"])][-1] == "performance"
-    assert "against at least 0.90" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "against at least 0.90" in said
+    pages = sum(each["severity"] == "critical" for each in found["alerts"])
+    others = pages - sum(each["rule"] == "drift" for each in found["alerts"])
+    assert incident["severity"] == "critical"
+    assert f"  {pages} page" in said
+    assert others == 1
+    assert found["open_share"]["churn/*"] > 0.4  # of forty hours
     assert "against at least 0.90" in (home / "out.html").read_text()
 
 
