@@ -292,6 +292,29 @@ def test_labels_of_which_none_is_the_positive_one_have_no_precision_and_that_is_
     assert "performance" not in {each["kind"] for each in json.loads((home / "out.json").read_bytes())["alerts"]}
 
 
+def test_scores_that_are_none_are_told_by_reason_and_metrics_say_of_how_many_rows_they_are(
+    home: Path, backtest: Callable[..., dict[str, Any]]
+) -> None:
+    events, labels = told()
+    for number, event in enumerate(events):
+        event["prediction"] = [event["prediction"], 1.5, None, event["prediction"]][number % 4]
+    found = backtest(written(home, "e.jsonl", events), "--labels", written(home, "l.jsonl", labels))
+    windows = [each for age in found["performance"] for each in age["judged"] if each["labelled"]]
+    final = found["performance"][-1]["judged"]
+    outside, missing = (
+        sum(each["left_out"].get(reason, 0) for each in final) for reason in ("score_outside", "score_missing")
+    )
+
+    assert outside > 50
+    for each in windows:
+        rows = {metric["rows"] for metric in each["metrics"] if metric["metric"] in {"accuracy", "brier"}}
+        assert rows == {each["labelled"] - sum(each["left_out"].values())}
+    assert "labelled predictions could not be counted: " in found["said"]
+    assert f"score_outside {outside:,}" in found["said"]
+    assert (f"score_missing {missing:,}" in found["said"]) is (missing > 0)
+    assert "could not be counted: score_outside" in (home / "out.html").read_text() or missing > outside
+
+
 def test_labels_of_other_ids_find_no_prediction_and_that_is_said(
     home: Path, backtest: Callable[..., dict[str, Any]]
 ) -> None:
@@ -593,7 +616,7 @@ def test_estimates_without_labels_are_those_of_the_library(home: Path, backtest:
         wanted = [accuracy.value, *accuracy.interval]  # type: ignore[union-attr, misc]
         assert [metrics["accuracy"][key] for key in ("value", "lower", "upper")] == pytest.approx(wanted, abs=1e-6)
         assert metrics["log_loss"]["because"] == "not estimated without labels"
-    assert f"estimated without labels, {HOURS} windows: accuracy 0." in found["said"]
+    assert f"estimated without labels, first to last of {HOURS} windows: accuracy 0." in found["said"]
     report = (home / "out.html").read_text()
     assert "Estimated without labels" in report
     assert "Performance of churn/*, estimated without labels" in report
@@ -628,7 +651,7 @@ def test_where_nothing_can_be_estimated_the_reason_is_told(
     found = backtest(written(home, "e.jsonl", events))
 
     assert {each["because"] for each in found["estimated"]["judged"][0]["metrics"]} == {"20 predictions, fewer than 30"}
-    assert f"estimated without labels, {HOURS} windows: 20 predictions, fewer than 30" in found["said"]
+    assert f"estimated without labels, first to last of {HOURS} windows: 20 predictions, fewer than 30" in found["said"]
     configure(home, model={"performance": {"threshold": 0.123}})
     assert main(["check", "--offline", "--config", str(home / "driftd.yaml")]) == 0
     assert "estimated without labels: nothing, for the reference's labels were counted" in capsys.readouterr().out
