@@ -125,8 +125,8 @@ def estimate_spec(reference: Reference, truth: Truth) -> EstimateSpec | None:
     if truth.task != performance.task:
         because = f"labels of the reference are of task {performance.task}, the model is of {truth.task}"
         return EstimateSpec(truth, because=because)
-    if because := other_labels(performance, truth):
-        return EstimateSpec(truth, because=because)
+    if (other := other_labels(performance, truth)) is not None:
+        return EstimateSpec(truth, because=other)
     try:
         return EstimateSpec(truth, performance.estimator(truth.threshold))
     except ValueError as error:
