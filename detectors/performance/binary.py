@@ -21,7 +21,7 @@ from detectors.performance.means import LossSums, mean_metric
 from detectors.performance.measured import Interval, Metric, Unavailable
 from detectors.performance.metrics import Metrics, computed
 from detectors.performance.reliability import Reliability, ReliabilityBin, calibration_error, reliability_table
-from detectors.spellings import TRUTH, CategoryCodes
+from detectors.spellings import TRUTH, CategoryCodes, coded
 from detectors.tables import columns_of
 
 LEAST_CHANCE: Final = float(np.finfo(np.float64).eps)  # log loss takes no chance for smaller, as scikit-learn's
@@ -127,6 +127,17 @@ def two_labels(positive: str, negative: str | None = None) -> dict[str, float]:
     if negative is not None and positive.casefold() == negative.casefold():
         return own
     return {**own, **{other: label for text, label in own.items() for other in _letters(text)}, **own}
+
+
+def same_label(one: str | None, other: str | None) -> bool:
+    """Return whether two labels are one, however spelled; None is none of them.
+
+    >>> same_label("1", "true"), same_label("yes", "YES"), same_label("yes", "1"), same_label("0", None)
+    (True, True, False, False)
+    """
+    if one is None or other is None:
+        return False
+    return other in coded(tuple(two_labels(one))) or one in coded(tuple(two_labels(other)))
 
 
 def _letters(text: str) -> list[str]:

@@ -13,7 +13,8 @@ from detectors.features import Bools
 from monitor.alerting.alerts import AlertState
 from monitor.alerting.episodes import OPEN, Evidence
 from monitor.alerting.retraining import RetrainOutcome
-from monitor.alerting.rules import BUDGET_RULE
+from monitor.alerting.rules import BUDGET_RULE, SELF_CHECK_RULE
+from monitor.alerting.severity import worst_severity
 from monitor.backtest.contract import ContractFindings
 from monitor.backtest.inject import Plant
 from monitor.backtest.labelled import Judgements, LabelsRead
@@ -353,13 +354,15 @@ class Findings:
     def _follow(self, fact: AlertSeen | AlertChanged) -> None:
         series, place = self.series[fact.key], (fact.key, fact.rule, fact.kind)
         if isinstance(fact, AlertChanged):
-            series.at = fact.window.end
+            series.at = max(series.at, fact.window.end)  # what labels say comes later, of windows before
             if fact.opened:
                 self._open[place] = len(self.alerts)
                 self.alerts.append(begun(fact))
         state = fact.after if isinstance(fact, AlertChanged) else fact.state
         if (number := self._open.get(place)) is not None:
-            self.alerts[number] = replace(joined_by(self.alerts[number], fact.evidence), about=fact.about)
+            told = self.alerts[number]
+            worst = worst_severity(told.severity, fact.severity)
+            self.alerts[number] = replace(joined_by(told, fact.evidence), about=fact.about, severity=worst)
         named = series.name((fact.rule, fact.kind), fact.evidence if state in OPEN else ())
         if state is AlertState.FIRING:
             for hunt in series.hunts:
@@ -374,14 +377,14 @@ class Findings:
         return sum((labels.reasons for labels in self.label_topics.values()), Counter[str]())
 
     def open_share(self, key: SeriesKey) -> float:
-        """Time with an incident of the budget open over the time judged."""
+        """Time with an incident, or an alert of an explicit rule, open over the time judged."""
         first, last = self.series[key].begun_at, self.series[key].at
         if first is None or last <= first:
             return 0.0
         ends = sorted(
-            (alert.fired_at, last if alert.resolved_at is None else alert.resolved_at)
+            (alert.fired_at, last if alert.resolved_at is None else min(alert.resolved_at, last))
             for alert in self.alerts
-            if alert.key == key and alert.rule == BUDGET_RULE
+            if alert.key == key and alert.rule != SELF_CHECK_RULE
         )
         covered, until = 0, first
         for begin, end in ends:

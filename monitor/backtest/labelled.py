@@ -7,6 +7,7 @@ from typing import Generic, TypeVar
 
 from detectors.durations import show_duration
 from monitor.backtest.result import Estimates, JudgedAge
+from monitor.explain.performance import no_positive_words
 from monitor.facts import PerformanceEstimated, PerformanceJudged
 from monitor.series.performance import PerformanceSpec
 from monitor.series.series import SeriesSpec
@@ -51,13 +52,16 @@ class Judgements:
     windows: dict[Nanos, EveryFew[PerformanceJudged]] = field(default_factory=dict)
     estimates: EveryFew[PerformanceEstimated] = field(default_factory=EveryFew)
     labels: Counter[str] = field(default_factory=Counter)
+    no_positive: str = ""  # that labels came, and none was the positive one, in words
 
     def take(self, fact: PerformanceJudged | PerformanceEstimated) -> None:
         """One more window."""
         if isinstance(fact, PerformanceEstimated):
             self.estimates.take(fact)
-        else:
-            self.windows.setdefault(fact.age, EveryFew()).take(fact)
+            return
+        self.windows.setdefault(fact.age, EveryFew()).take(fact)
+        if fact.labelled:
+            self.no_positive = no_positive_words(fact)
 
     def by_age(self) -> tuple[JudgedAge, ...]:
         """As values, the earliest age first."""
@@ -77,6 +81,8 @@ class Judgements:
             yield f"no window is {age} old when the record ends: its performance is not judged (labels.wait, judge_at)"
         elif not any(each.labelled for judged in self.windows.values() for each in judged.kept):
             yield f"{self._why_none()}: no window could be judged"
+        elif self.no_positive:
+            yield self.no_positive
 
     def _why_none(self) -> str:
         received, withdrawn = self.labels["received"], self.labels["withdrawn"]

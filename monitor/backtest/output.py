@@ -278,12 +278,11 @@ def _about(model: Model, alerts: list[AlertEpisode], result: BacktestResult) -> 
 
 
 def headline(model: Model, alerts: Sequence[AlertEpisode]) -> str:
-    """What a team must know: pages, time under alarm, the largest effect, what joined.
+    """What a team must know: pages and warnings, time under alarm, the largest effect, what joined.
 
     The largest effect is the evidence that is furthest over its threshold.
     """
-    pages = sum(alert.rule == BUDGET_RULE for alert in alerts)
-    said = [f"{pages} {'page' if pages == 1 else 'pages'}", f"under alarm {share(model.open_share)} of the time"]
+    said = [*paged_words(alerts, budget=model.budget is not None), f"under alarm {share(model.open_share)} of the time"]
     evidence = [
         entry for alert in alerts if alert.rule != SELF_CHECK_RULE for entry in (*alert.evidence, *alert.joined)
     ]
@@ -293,6 +292,23 @@ def headline(model: Model, alerts: Sequence[AlertEpisode]) -> str:
         more = f" and {len(joined) - SHOWN_EVIDENCE} more" if len(joined) > SHOWN_EVIDENCE else ""
         said.append(f"joined later: {', '.join(joined[:SHOWN_EVIDENCE])}{more}")
     return "; ".join(said)
+
+
+def paged_words(alerts: Sequence[AlertEpisode], *, budget: bool) -> Iterator[str]:
+    """How many pages, how many of them the budget of false alarms is for, where there is one, and how many warnings; what the self-check says is none."""
+    pages = [alert for alert in alerts if alert.pages]
+    warnings = sum(not alert.pages and alert.rule != SELF_CHECK_RULE for alert in alerts)
+    yield f"{len(pages)} {'page' if len(pages) == 1 else 'pages'}{_of_budget(pages) if budget else ''}"
+    if warnings:
+        yield f"{warnings} {'warning' if warnings == 1 else 'warnings'}"
+
+
+def _of_budget(pages: Sequence[AlertEpisode]) -> str:
+    """How many of some pages are by the budget, unless all are."""
+    many = sum(alert.by_budget for alert in pages)
+    if many == len(pages):
+        return ""
+    return ", not by the budget" if len(pages) == 1 else f", {many or 'none'} of them by the budget"
 
 
 def entry_words(entry: Evidence) -> str:

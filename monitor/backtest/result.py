@@ -8,7 +8,7 @@ from detectors.charts import IncidentKind
 from monitor.alerting.episodes import Evidence, FirstOffset
 from monitor.alerting.ids import incident_id
 from monitor.alerting.incidents import Standing
-from monitor.alerting.rules import Severity
+from monitor.alerting.rules import BUDGET_RULE, Severity
 from monitor.backtest.served import ServiceOutcome
 from monitor.facts import CalibrationLearning, CalibrationLearnt, PerformanceEstimated, PerformanceJudged, WindowSpan
 from monitor.facts.alerts import NOTHING
@@ -58,7 +58,7 @@ class AlertEpisode:
     """One episode of one rule: when it fired, on what window and for what reason, and when it resolved (None: not by the end).
 
     `since` is the end of its first breaching window, `evidence` as it was when it fired; `joined` are the features that
-    came in later, each as it was then. `about` is its incident where the budget has one, `settled` whether it ended by settling.
+    came in later, each as it was then. `severity` is the worst that it came to. `about` is its incident where the budget has one, `settled` whether it ended by settling.
     """
 
     key: SeriesKey
@@ -78,6 +78,16 @@ class AlertEpisode:
     def incident(self) -> str:
         """The id of the incident."""
         return incident_id(self.key, self.rule, self.kind, self.since)
+
+    @property
+    def pages(self) -> bool:
+        """Whether it is a page: critical, which cannot wait; a warning goes to the channel."""
+        return self.severity is Severity.CRITICAL
+
+    @property
+    def by_budget(self) -> bool:
+        """Whether it is of the rule that the budget of false alarms is for."""
+        return self.rule == BUDGET_RULE
 
     @property
     def end(self) -> str:
@@ -244,7 +254,7 @@ class Model:
     within the reference itself. `budget` None: off. `expected_false_alarms` None: not known, for the reference is cold, or was until it had `learnt`: then `expected_since_learnt` is of the time after. `ends` and `rows` are of its windows, thinned to a bounded number of
     points (the rows are then the mean of some windows); so are `charted`, the ends of charted subgroups (the peaks
     then the highest). `subgroup_ns` is the length of a subgroup. `thresholds` by chart. `open_share` is the time with an
-    incident of the budget open over the time judged.
+    incident, or an alert of an explicit rule, open over the time judged.
     """
 
     key: SeriesKey

@@ -6,7 +6,7 @@ from typing import Any
 from detectors.durations import show_duration
 from detectors.figures import share
 from monitor.backtest.result import JudgedAge, Model
-from monitor.explain.performance import Worth, bias_words, metric_words
+from monitor.explain.performance import Worth, bias_words, left_out_words, metric_words
 from monitor.facts import MetricTold, PerformanceDifference, PerformanceEstimated, PerformanceJudged
 from monitor.targets.payloads import rfc3339
 
@@ -39,6 +39,7 @@ def _window(judged: PerformanceJudged) -> dict[str, Any]:
         "coverage": round(judged.coverage, DIGITS),
         "sampling": judged.sampling,
         "selection_bias": None if test is None else test.beyond_chance,
+        "left_out": dict(judged.left_out),
         "metrics": [_metric(each) | {"over_missing": _limits(each)} for each in judged.metrics],
         "estimated": [_metric(each) for each in judged.estimated],
         "difference": [_difference(each) for each in judged.differences],
@@ -68,6 +69,7 @@ def _metric(metric: MetricTold) -> dict[str, Any]:
         "value": _rounded(metric.value),
         "lower": _rounded(metric.lower),
         "upper": _rounded(metric.upper),
+        "rows": metric.rows,
         "because": metric.because,
     }
 
@@ -91,6 +93,11 @@ def _rounded(value: float | None) -> float | None:
     return None if value is None else round(value, DIGITS)
 
 
+def _spanned(windows: int) -> str:
+    """That figures are of the first window and of the last."""
+    return "1 window" if windows == 1 else f"first to last of {windows:,} windows"
+
+
 def lines(model: Model) -> Iterator[str]:
     """What was estimated, and the last age, in a line each: the first window, and the last."""
     if model.estimates is not None:
@@ -98,12 +105,14 @@ def lines(model: Model) -> Iterator[str]:
         outside = max(each.outside for each in windows)
         strange = f"; up to {share(outside)} of a window unlike what the reference has labels of" if outside else ""
         said = _then_and_now(windows) or next((each.because or "" for each in windows[-1].metrics), "")
-        yield f"  estimated without labels, {model.estimates.windows:,} windows: {said or 'no metric can be told'}{strange}"
+        yield f"  estimated without labels, {_spanned(model.estimates.windows)}: {said or 'no metric can be told'}{strange}"
     if not model.performance:
         return
     last = model.performance[-1]
     said = _then_and_now(last.judged) or "no metric can be told"
-    yield f"  performance by labels of {show_duration(last.age)}, {last.windows:,} windows: {said}"
+    yield f"  performance by labels of {show_duration(last.age)}, {_spanned(last.windows)}: {said}"
+    if words := left_out_words(last.judged):
+        yield f"  {words}"
     biased = [each for each in last.judged if bias_words(each)]
     if biased:
         yield f"  in {len(biased):,} of {len(last.judged):,} windows {bias_words(biased[-1])}"

@@ -13,6 +13,7 @@ from monitor.commands.judges import unwatched
 from monitor.commands.selfreport import told
 from monitor.configuration import Configuration
 from monitor.explain.fewrows import few_rows
+from monitor.series.estimating import other_labels
 from monitor.series.series import SeriesSpec
 from monitor.settings import Settings
 from monitor.settings.schema import TopicSettings
@@ -37,6 +38,7 @@ def warnings(configuration: Configuration) -> Iterator[str]:
     yield from service_warnings(configuration)
     yield from rule_warnings(configuration)
     yield from watch_warnings(configuration)
+    yield from label_warnings(configuration)
     yield from contract_warnings(configuration)
     for topic in settings.topics:
         if topic.kind == "features" and any("__prediction__" in spec.reference.names for spec in configuration.specs):
@@ -110,6 +112,15 @@ def watch_warnings(configuration: Configuration) -> Iterator[str]:
         if model.performance is not None and model.performance.watch:
             for line in unwatched(spec, model):
                 yield f"models.{model.name}.performance.watch: {line}"
+
+
+def label_warnings(configuration: Configuration) -> Iterator[str]:
+    """Models whose positive or negative label is not that of their reference, so that nothing is compared with it."""
+    for spec in configuration.specs:
+        performance, said = spec.performance, spec.reference.performance
+        because = None if performance is None or said is None else other_labels(said, performance.truth)
+        if because is not None:
+            yield f"models.{spec.key.model}.labels: {because}; until then nothing is compared with it, nor estimated by it"
 
 
 def rule_warnings(configuration: Configuration) -> Iterator[str]:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain, count, islice
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from monitor.commands.security import beside, kafka_settings, lines_of
 from monitor.sections import parse_duration
 from monitor.settings import ConfigError
 from monitor.settings.schema import KafkaSettings
-from monitor.sources.decode.guessing import TEXT, Guess, NothingLikeEvents, guess
+from monitor.sources.decode.guessing import TEXT, Guess, LabelGuess, NothingLikeEvents, guess, guess_labels
 from monitor.sources.formats.json import hint
 from monitor.sources.formats.json.documents import read_document
 from monitor.sources.formats.values import Rejected
@@ -39,6 +39,7 @@ WINDOWS = ("1m", "5m", "15m", "30m", "1h", "2h", "4h", "6h", "12h", "1d")  # eac
 ROOMY = 400  # rows of a usual window: twice those that are judged
 FEWEST = 20  # rows that are judged at all
 LONGEST_STEM = 200  # bytes; a file's name has 255
+WAIT = "7d"  # for labels
 BROKERS = "127.0.0.1:9092"
 USUAL_UNIT = "ms"  # of times as numbers, where those that were seen are texts
 
@@ -64,18 +65,23 @@ def init(choice: InitChoice) -> Exit:
     if not choice.output.resolve().parent.is_dir():
         raise ConfigError(f"{choice.output}: there is no directory {choice.output.resolve().parent}")
     broker = broker_of(choice)
+    labels = label_files(choice)
+    if labels:
+        choice = replace(choice, files=[path for path in choice.files if path not in labels])
     rows, topic = sample(choice, broker), topic_name(choice)
+    refuse_labels_alone(rows, ", ".join(map(str, choice.files)) or topic)
     try:
         found = guess(rows, SystemClock().now())
     except NothingLikeEvents as error:
         raise ConfigError(f"{', '.join(map(str, choice.files)) or topic}: {error}") from None
+    of_labels = [LabelTopic(topic_of_labels(path, topic), guessed) for path, guessed in labels.items()]
     references = references_of(found.models or (topic,), choice)
     windows = {model: ModelWindow(window_for(found.times)) for model in references}
     with ExitStack() as made:
         for path in (choice.output, *references.values()):
             made.callback(path.unlink, missing_ok=True)
-        write(choice.output, written(found, choice, topic, broker, references, windows))
-        for line in words(found, choice, len(rows)):
+        write(choice.output, written(found, choice, topic, broker, references, windows, of_labels))
+        for line in (*words(found, choice, len(rows)), *label_words(found, labels)):
             print(line)
         for model, path in references.items():
             fit_events(fitted(choice, model))
@@ -84,7 +90,7 @@ def init(choice: InitChoice) -> Exit:
                     f"{model}: windows of {able.length} in place of {windows[model].length}, so that the reference is calibrated"
                 )
                 windows[model] = able
-                write(choice.output, written(found, choice, topic, broker, references, windows))
+                write(choice.output, written(found, choice, topic, broker, references, windows, of_labels))
                 fit_events(fitted(choice, model))
         made.pop_all()
     offline = " --offline" if choice.files else ""
@@ -141,8 +147,111 @@ def topic_name(choice: InitChoice) -> str:
     """The topic, or what a file's may be called."""
     if choice.topic is not None:
         return choice.topic
-    stem = choice.files[0].name.partition(".")[0] if choice.files else ""
+    return name_of(choice.files[0]) if choice.files else "events"
+
+
+def name_of(path: Path) -> str:
+    """What the topic of a file's messages may be called."""
+    stem = path.name.partition(".")[0]
     return "".join(each if each.isascii() and (each.isalnum() or each in "._-") else "-" for each in stem) or "events"
+
+
+# --- labels -------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class LabelTopic:
+    """A topic of labels, and where its messages have their parts."""
+
+    topic: str
+    found: LabelGuess
+
+
+def label_files(choice: InitChoice) -> dict[Path, LabelGuess]:
+    """The files that hold labels alone, beside one of events at least. Raises ConfigError."""
+    if len(choice.files) < 2:  # noqa: PLR2004 - a file by itself is of events
+        return {}
+    dialect, now = dialect_of(choice.delimiter, choice.decimal), SystemClock().now()
+    looked = {path: guess_labels(list(islice(rows_of_file(path, dialect), SAMPLED)), now) for path in choice.files}
+    found = {path: guessed for path, guessed in looked.items() if guessed is not None}
+    return found if len(found) < len(looked) else {}
+
+
+def topic_of_labels(path: Path, topic: str) -> str:
+    """What the topic of a file of labels may be called, apart from that of the events."""
+    name = name_of(path)
+    return name if name != topic else f"{topic}-labels"
+
+
+def refuse_labels_alone(rows: Sequence[Mapping[str, Any]], where: str) -> None:
+    """Raise ConfigError for messages that are labels, of which nothing says what they are the truth of."""
+    found = guess_labels(rows, SystemClock().now())
+    if found is not None and found.beside.label is not None:
+        raise ConfigError(
+            f"{where}: these are labels ({found.identifier}, {dotted(found.beside.label)}) and no events: name a file of the predictions that they are of too, "
+            "or add a topic of kind labels to a configuration (docs/performance.md)"
+        )
+
+
+def dotted(path: Sequence[str]) -> str:
+    """A path as the configuration has it."""
+    return ".".join(path)
+
+
+def label_words(found: Guess, labels: Mapping[Path, LabelGuess]) -> Iterator[str]:
+    """What was found of labels and of requests."""
+    said, unsure = found.beside, found.unsure
+    for key, path in (("label", said.label), ("latency", said.latency), ("error", said.error)):
+        if path is not None:
+            unit = f" ({said.unit or 's'})" if key == "latency" else ""
+            yield printable(f"  {key}: {dotted(path)}{unit}{f' (unsure: {unsure[key]})' if key in unsure else ''}")
+    if said.label is not None and found.identifier is None:
+        yield "  label: is not joined, for no id is known"
+    for file, each in labels.items():
+        yield printable(f"  labels: {file}: label {dotted(each.beside.label or ())}, id {each.identifier}")
+
+
+def beside_lines(found: Guess) -> Iterator[str]:
+    """The fields of a topic beside features and prediction."""
+    said = found.beside
+    if said.label is not None:
+        mark = "" if found.identifier is not None else "# "
+        yield f"      {mark}label: {_text(dotted(said.label))}  # by its name what came true"
+    if said.latency is not None:
+        unsure = f"  # unsure: {found.unsure['latency']}" if "latency" in found.unsure else ""
+        yield f"      latency: {{path: {_text(dotted(said.latency))}, unit: {said.unit or 's'}}}{unsure}"
+    if said.error is not None:
+        fine = f", fine: [{', '.join(map(_text, said.fine))}]" if said.fine else ""
+        yield f"      error: {{path: {_text(dotted(said.error))}{fine}}}"
+
+
+def label_topic_lines(each: LabelTopic, found: Guess, topic: str) -> Iterator[str]:
+    """A topic of labels."""
+    guessed = each.found
+    yield f"  - name: {_text(each.topic)}"
+    yield "    kind: labels"
+    yield f"    timestamp_unit: {USUAL_UNIT if guessed.unit == TEXT else guessed.unit}"
+    yield "    fields:"
+    if guessed.timestamp is not None:
+        yield f"      timestamp: {_text(guessed.timestamp)}  # when it became known"
+    yield f"      id: {_text(guessed.identifier)}  # that of its prediction"
+    yield f"      label: {_text(dotted(guessed.beside.label or ()))}"
+    model = found.models[0] if found.models else topic
+    unsure = "  # unsure: there are more models" if len(found.models) > 1 else ""
+    yield f"      model: {_text(guessed.model) if guessed.model else f'{{const: {_text(model)}}}'}{unsure}"
+
+
+def labels_lines(found: Guess, labels: Sequence[LabelTopic]) -> Iterator[str]:
+    """Where a model's labels come from."""
+    inside = found.beside.label is not None
+    if not inside and not labels:
+        return
+    mark = "" if found.identifier is not None else "# "
+    positive = labels[0].found.beside.positive if labels else found.beside.positive
+    topic = f", topic: {_text(labels[0].topic)}" if len(labels) == 1 else ""
+    named = "" if positive is None else f", positive: {_text(positive)}"
+    unsure = "" if positive is None else "; unsure: which of two words is the positive label"
+    yield f"    {mark}labels: {{wait: {WAIT}{topic}{named}}}  # how long they are waited for: docs/performance.md{unsure}"
 
 
 # --- a sample -----------------------------------------------------------------------------------------------------------
@@ -301,6 +410,7 @@ def written(
     broker: KafkaSettings | None,
     references: Mapping[str, Path],
     windows: Mapping[str, ModelWindow],
+    labels: Sequence[LabelTopic] = (),
 ) -> Iterator[str]:
     """The lines of the configuration."""
     unsure = {key: f"  # unsure: {printable(why)}" for key, why in found.unsure.items()}
@@ -326,11 +436,15 @@ def written(
     yield f"      features: {_text(found.features)}  # {printable(', '.join(found.names[:5]))}, …{unsure.get('features', '')}"
     prediction = found.prediction or "prediction"
     yield f"      prediction: {_text(prediction)}{unsure.get('prediction', '')}"
+    yield from beside_lines(found)
+    for each in labels:
+        yield from label_topic_lines(each, found, topic)
     yield "models:"
     for model, reference in references.items():
         yield f"  - name: {_text(model)}  # every version"
         yield f"    reference: {_text(reference.name)}  # of all events there were; `driftd reference fit --config` makes it anew"
         yield from windows[model].lines()
+        yield from labels_lines(found, labels)
     yield "state: driftd-state  # beside this file"
     yield "# webhooks:  # who is told; docs/webhooks.md"
     yield "#   - {name: team, url: https://…, secret_env: DRIFTD_SECRET}"

@@ -1,7 +1,8 @@
 """Words of performance: what a metric was, against what, how many labels are in, and whether they come at random."""
 
 import math
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 
 from detectors.figures import share
 from monitor.alerting.metrics import JudgedBy, MetricEvidence
@@ -91,6 +92,26 @@ def bias_words(judged: PerformanceJudged) -> str:
         f"labels do not come at random{soon}: {_covered(ours)} of the predictions {ours.name} have one, {_covered(rest)} of "
         f"{whose}; metrics are those of the labels that are in"
     )
+
+
+def no_positive_words(judged: PerformanceJudged) -> str:
+    """That no label was ever the positive one, where that is so; else empty."""
+    if not judged.no_positive:
+        return ""
+    return (
+        "no label so far is the positive one: precision, recall and the like are not known, and nobody is told of performance; "
+        "labels.positive names the label that is"
+    )
+
+
+def left_out_words(windows: Sequence[PerformanceJudged]) -> str:
+    """How many labelled predictions of these windows could not be counted, and why; empty where all could."""
+    reasons = sum((Counter(each.left_out) for each in windows), Counter[str]())
+    if not reasons:
+        return ""
+    named = ", ".join(f"{reason} {count:,}" for reason, count in reasons.most_common())
+    labelled = sum(each.labelled for each in windows)
+    return f"{reasons.total():,} of {labelled:,} labelled predictions could not be counted: {named}"
 
 
 def _covered(coverage: ClassCoverage) -> str:

@@ -114,6 +114,7 @@ class PerformanceJudged:
     coverage_test: CoverageTest | None = None  # None: nothing to compare
     by_class: tuple[ClassTold, ...] = ()
     reliability: tuple[ReliabilityTold, ...] = ()
+    no_positive: bool = False  # there are labels, and none so far was the positive one
 
     @property
     def differences(self) -> Iterator[PerformanceDifference]:

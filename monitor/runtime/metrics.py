@@ -134,6 +134,11 @@ METRICS: dict[str, Spec] = {
         "gauge", "Event time at which the last window ended whose performance was judged", SERIES
     ),
     "driftd_labelled_rows": Spec("gauge", "Predictions of that window with a label", SERIES),
+    "driftd_labelled_rows_left_out": Spec(
+        "gauge",
+        "Predictions of that window with a label that could not be counted, by reason: no metric is of them",
+        (*SERIES, "reason"),
+    ),
     "driftd_label_coverage_ratio": Spec("gauge", "Share of the predictions of that window with a label", SERIES),
     "driftd_label_class_coverage_ratio": Spec(
         "gauge",
@@ -526,6 +531,10 @@ def _of_performance(board: Board) -> Iterator[Family]:
         if each.predictions
     ]
     yield "driftd_label_class_coverage_ratio", [_text("driftd_label_class_coverage_ratio", by_class)]
+    refused = [
+        ((*_labels(key), reason), rows) for key, last in judged.items() for reason, rows in last.left_out.items()
+    ]
+    yield "driftd_labelled_rows_left_out", [_text("driftd_labelled_rows_left_out", refused)]
     tests = [(_labels(key), last.coverage_test) for key, last in judged.items()]
     biased = [(labels, int(test.beyond_chance)) for labels, test in tests if test is not None]
     yield "driftd_label_selection_bias", [_text("driftd_label_selection_bias", biased)]

@@ -10,12 +10,14 @@ from typing import Any, Final
 import msgspec
 
 from detectors import Reference, Sketch
+from detectors.performance.binary import same_label
+from detectors.reference.labelled import ReferencePerformance
 from monitor.alerting.table import ScoreTable
 from monitor.facts import Fact, MetricTold, PerformanceEstimated
 from monitor.series.judged import costs_of
 from monitor.series.operators import Operator
 from monitor.series.records import Entry
-from monitor.series.truth import Truth, told
+from monitor.series.truth import BINARY, Truth, told
 from monitor.stream.events import SeriesKey
 from monitor.stream.windows import ClosedWindow
 
@@ -123,6 +125,8 @@ def estimate_spec(reference: Reference, truth: Truth) -> EstimateSpec | None:
     if truth.task != performance.task:
         because = f"labels of the reference are of task {performance.task}, the model is of {truth.task}"
         return EstimateSpec(truth, because=because)
+    if (other := other_labels(performance, truth)) is not None:
+        return EstimateSpec(truth, because=other)
     try:
         return EstimateSpec(truth, performance.estimator(truth.threshold))
     except ValueError as error:
@@ -141,7 +145,25 @@ def expectation(reference: Reference, truth: Truth) -> EstimateSpec | None:
     return None if estimator is None else EstimateSpec(truth, estimator)
 
 
-def _same_labels(performance: Any, truth: Truth) -> bool:
-    if truth.task != performance.task:
+def other_labels(performance: ReferencePerformance, truth: Truth) -> str | None:
+    """Why labels of a reference are not those of a model of two classes: another one is the positive, or the negative; None where they may be the same.
+
+    Where either names no negative label, every other one is, which those that the other names may well be.
+    """
+    if truth.task != BINARY or performance.task != BINARY:
+        return None
+    negatives = performance.negative, truth.negative
+    if same_label(performance.positive, truth.positive) and (None in negatives or same_label(*negatives)):
+        return None
+    theirs, ours = (_two_words(each.positive, each.negative) for each in (performance, truth))
+    return f"labels of the reference are {theirs}, those of the model {ours} (labels.positive, labels.negative); fit the reference with these"
+
+
+def _two_words(positive: str, negative: str | None) -> str:
+    return f"positive {positive!r} and {'any other' if negative is None else f'negative {negative!r}'}"
+
+
+def _same_labels(performance: ReferencePerformance, truth: Truth) -> bool:
+    if truth.task != performance.task or other_labels(performance, truth) is not None:
         return False
     return bool(truth.task != "multiclass" or truth.classes == performance.classes)

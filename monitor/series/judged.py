@@ -8,14 +8,34 @@ from detectors.features import Ints
 from monitor.facts import ClassTold, CoverageTest, MetricTold, ReliabilityTold
 from monitor.series.truth import BINARY, MULTICLASS, Truth, told
 
+OF_POSITIVES = (
+    "precision",
+    "recall",
+    "f1",
+    "balanced_accuracy",
+    "mcc",
+    "auroc",
+    "average_precision",
+)  # say nothing without
 MOST_CLASSES = 50  # of a table by class, those with the most labels
 
 
-def metrics_told(truth: Truth, counts: Any, missing: Ints) -> tuple[MetricTold, ...]:
-    """The metrics asked for, with so many labels missing by predicted class (the last: of none)."""
+def metrics_told(truth: Truth, counts: Any, missing: Ints, *, never_positive: bool = False) -> tuple[MetricTold, ...]:
+    """The metrics asked for, with so many labels missing by predicted class (the last: of none).
+
+    `never_positive`: no label was ever the positive one. Then those that would be 0 for it are absent: most likely labels are spelled otherwise.
+    """
     found = measured(truth, counts)
+    if never_positive:
+        because = f"no label so far is the positive one, {truth.positive!r}"
+        found = {**found, **{name: detectors.Unavailable(because, found[name].rows) for name in OF_POSITIVES}}
     bounds = _over_missing(truth, counts, missing)
     return tuple(told(name, found[name], bounds.get(name)) for name in truth.names)
+
+
+def has_positive(counts: Any) -> bool:
+    """Whether counts of two classes hold a positive label."""
+    return bool(counts.histogram[1].any())
 
 
 def measured(truth: Truth, counts: Any, names: Collection[str] | None = None) -> Mapping[str, Any]:

@@ -30,7 +30,7 @@ from monitor.series import judged
 from monitor.series.deciding import DECISION, DecisionSpec, PerformanceDecision, forgotten
 from monitor.series.estimating import EstimateSpec
 from monitor.series.records import Entry, Owner, Record
-from monitor.series.truth import MONEY, UNCOUNTED, Truth
+from monitor.series.truth import BINARY, MONEY, UNCOUNTED, Truth
 from monitor.stream.events import SECOND, JoinBatch, Nanos, SeriesKey
 from monitor.stream.join import LABEL, Join, JoinSpec, Matched, Rows, Side, Stretch, at_level
 from monitor.stream.windows import WindowSpec, ends_between
@@ -145,6 +145,9 @@ class SavedPerformance(msgspec.Struct):
     told: list[PerformanceJudged]
     removed: dict[int, int] = {}  # labels that were thinned out, by the number of their stretch
     asked: dict[int, int] = {}  # highest level of predictions that asked for labels, likewise
+    positive_seen: bool = (
+        True  # whether any label was the positive one; what was saved before this was told is taken to have seen one
+    )
 
 
 class Performance:
@@ -163,6 +166,7 @@ class Performance:
         self._panes: dict[tuple[int, Nanos], PaneTruth] = {}  # of windows still to be judged, by age and start
         self._unsaved: dict[tuple[int, Nanos], None] = {}  # of these, and those that are gone
         self._told: dict[int, PerformanceJudged] = {}  # the last window, by age
+        self._positive_seen = spec.truth.task != BINARY  # whether any label was the positive one
         self._gone: list[Entry] = []  # rows that the store still holds
         self._changed = False
         self.decision = (
@@ -254,12 +258,14 @@ class Performance:
             total.add(pane)
         if not total.predictions.sum():
             return []
+        self._positive_seen = self._positive_seen or judged.has_positive(total.counts)
         fact = self._told[number] = self._fact(start, end, number, total)
-        decided = [] if self.decision is None else self.decision.take(fact, total.counts)
+        decided = [] if self.decision is None or fact.no_positive else self.decision.take(fact, total.counts)
         return [fact, *decided]
 
     def _fact(self, start: Nanos, end: Nanos, number: int, total: PaneTruth) -> PerformanceJudged:
         truth, missing = self.spec.truth, total.predictions - total.labelled
+        never = bool(total.labelled.sum()) and not self._positive_seen
         by_class = zip(truth.predicted_classes, total.predictions.tolist(), total.labelled.tolist(), strict=False)
         return PerformanceJudged(
             self.key,
@@ -271,7 +277,7 @@ class Performance:
             predictions=int(total.predictions.sum()),
             labelled=int(total.labelled.sum()),
             sampling=0.5**total.level,
-            metrics=judged.metrics_told(truth, total.counts, missing),
+            metrics=judged.metrics_told(truth, total.counts, missing, never_positive=never),
             classes=tuple(ClassCoverage(*each) for each in by_class),
             delay_median=_quantile(total.delays, 0.5),
             delay_most=_quantile(total.delays, MOST),
@@ -280,6 +286,7 @@ class Performance:
             coverage_test=judged.coverage_test(truth.predicted_classes, total.predictions, total.labelled),
             by_class=judged.by_class(truth, total.counts, missing),
             reliability=judged.reliability(truth, total.counts),
+            no_positive=never,
         )
 
     def _pane(self, start: Nanos, number: int, level: int) -> PaneTruth:
@@ -395,7 +402,16 @@ class Performance:
         removed = {number: each.removed for number, each in labels if each.removed}
         asked = {number: each.asked for number, each in labels if each.asked}
         saved = SavedPerformance(
-            self.spec.fingerprint, self.clock, self._origin, self._judged, self.join.level, levels, told, removed, asked
+            self.spec.fingerprint,
+            self.clock,
+            self._origin,
+            self._judged,
+            self.join.level,
+            levels,
+            told,
+            removed,
+            asked,
+            self._positive_seen,
         )
         return Entry(STATE, msgspec.json.encode(saved))
 
@@ -418,6 +434,7 @@ class Performance:
         if not self.spec.keeps_rows(saved.fingerprint):
             return [StateReset(self.key, "labels are joined otherwise: the join starts anew")]
         self.clock, self._origin, self.join.level = saved.clock, saved.origin, saved.level
+        self._positive_seen = saved.positive_seen
         self._restore_rows(saved, entries)
         alike = self.spec.keeps_windows(saved.fingerprint)
         if alike:

@@ -14,7 +14,7 @@ from detectors.reference.labelled import ReferencePerformance
 from monitor.alerting.metrics import JudgedBy
 from monitor.alerting.rules import Severity
 from monitor.series.deciding import DecisionSpec
-from monitor.series.estimating import EstimateSpec
+from monitor.series.estimating import EstimateSpec, other_labels
 from monitor.series.judged import measured
 from monitor.series.metric_judge import MetricJudge
 from monitor.series.truth import BINARY, MONEY, MULTICLASS, QUANTILE_LOSS, R2_REFERENCE, REGRESSION, TOP, TOPS, Truth
@@ -148,6 +148,8 @@ def labels_as(truth: Truth, reference: Reference) -> ReferencePerformance:
         raise ValueError(
             "the reference's labels have weights, and no topics.fields.weight says where live ones have theirs"
         )
+    if because := other_labels(said, truth):
+        raise ValueError(because)
     return said.at(truth.threshold) if truth.task == BINARY else said
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import pytest
 import yaml
@@ -13,6 +14,7 @@ from detectors import Reference
 from monitor.app import Daemon, build_decoders
 from monitor.configuration import Configuration, load
 from monitor.facts import StateReset
+from monitor.series.performance import SavedPerformance
 from monitor.settings import ConfigError, load_settings
 from monitor.stream.events import MINUTE, SECOND, Nanos, Partition
 from tests.build import of
@@ -600,3 +602,45 @@ def test_keys_of_performance_that_are_not_used_change_no_hash(home: Path) -> Non
     }
 
     assert len(hashes) == 1
+
+
+def test_a_positive_label_that_never_came_is_said_and_nothing_is_told_of_it(
+    home: Path, started: list[LabelledDaemon]
+) -> None:
+    """Most likely labels are spelled otherwise: a precision of 0 would be a lie. Once one has come, a window without any says so."""
+    begin(home, started)
+    for number, said in enumerate(("no", "yes", "no")):
+        here = restarted(home, started)
+        first = START + number * MINUTE
+        ids = range(number * 100, number * 100 + 60)
+        here.source.append(PREDICTIONS, [*MARK, *(predicted(each, 0.9, first + n) for n, each in enumerate(ids))])
+        here.labels([labelled(each, said, first + SECOND) for each in ids])
+        here.turn()
+        here.source.append(PREDICTIONS, time(first + 11 * MINUTE))
+        here.turn()
+        here.turn()
+        [told] = here.performance
+        precision, f1 = told["metrics"]["precision"], told["metrics"]["f1"]
+        assert told["labelled"] == 60
+        assert told["metrics"]["accuracy"]["value"] == (said == "yes")
+        if number == 0:
+            assert (precision["value"], f1["value"]) == (None, None)
+            assert precision["because"] == f1["because"] == "no label so far is the positive one, 'yes'"
+            assert not any("precision" in each for each in here.metric("driftd_performance"))
+        else:
+            assert (precision["value"], f1["value"]) == (float(said == "yes"), float(said == "yes"))
+
+
+def restarted(home: Path, started: list[LabelledDaemon]) -> LabelledDaemon:
+    """Another daemon that goes on from what the last one saved before it was killed."""
+    before = started.pop()
+    before.daemon.loop.save()
+    before.kill()
+    started.append(LabelledDaemon(home, before.source.log, keys=before.source.keys[LABELS]))
+    return started[-1]
+
+
+def test_what_was_saved_before_this_was_known_is_taken_to_have_seen_a_positive_label(home: Path) -> None:
+    """An older state's incident must be able to end."""
+    saved = {"fingerprint": "", "clock": None, "origin": None, "judged": [], "level": 0, "levels": {}, "told": []}
+    assert msgspec.json.decode(msgspec.json.encode(saved), type=SavedPerformance).positive_seen

@@ -12,7 +12,7 @@ from detectors.charts import LevelStep
 from monitor.alerting.alerts import AlertState
 from monitor.alerting.decisions import Accept, Ack, Asked, Scope, Silence, Wish
 from monitor.alerting.metrics import JudgedBy
-from monitor.commands.cautions import watch_warnings
+from monitor.commands.cautions import label_warnings, watch_warnings
 from monitor.commands.judges import judges_words
 from monitor.facts import AlertChanged, DecisionMade, DecisionRefused, LevelChanged, PerformanceJudged
 from monitor.series.deciding import PerformanceDecision
@@ -438,3 +438,48 @@ def test_the_hash_of_a_configuration_without_thresholds_is_what_it_was(home: Pat
     some = configuration(home, models=[model_with(THRESHOLDS, task="binary")])
 
     assert plain.config_hash == none.config_hash != some.config_hash
+
+
+def test_nobody_judges_before_any_label_was_the_positive_one(home: Path, started: list[LabelledDaemon]) -> None:
+    here = begin(home, started)
+    here.source.append(PREDICTIONS, MARK)
+    for number in range(3):
+        minute_of(here, number, 0, 100)
+        judged(here, number)
+    assert incidents(here) == []
+    for number in range(3, 6):
+        minute_of(here, number, 1, 99)
+        judged(here, number)
+    assert [each["features"][0]["feature"] for each in incidents(here)] == ["__accuracy__"]
+
+
+@pytest.mark.parametrize(("positive", "negative"), [("no", "yes"), ("1", "0"), ("1", None)])
+def test_a_reference_of_another_positive_label_is_compared_with_nothing_and_check_says_so(
+    home: Path, positive: str, negative: str | None
+) -> None:
+    labelled_reference(home)
+    named = {"wait": "10m", "positive": positive} | ({} if negative is None else {"negative": negative})
+    loaded = configuration(home, models=[MODEL | {"labels": named, "performance": {"thresholds": THRESHOLDS}}])
+    [spec] = loaded.specs
+
+    assert spec.performance is not None
+    assert spec.performance.decision is not None
+    assert {each.source for each in spec.performance.decision.judges} == {JudgedBy.THRESHOLD}
+    assert spec.performance.expectation is None
+    assert spec.judging.estimate is not None
+    assert f"those of the model positive '{positive}'" in str(spec.judging.estimate.because)
+    [warning] = label_warnings(loaded)
+    assert warning.startswith(
+        "models.churn.labels: labels of the reference are positive 'yes' and any other, those of the "
+    )
+    with pytest.raises(ConfigError, match=r"performance.watch: labels of the reference are positive 'yes'"):
+        configuration(home, models=[MODEL | {"labels": named, "performance": {"watch": ["accuracy"]}}])
+
+
+@pytest.mark.parametrize("positive", ["yes", "YES"])
+def test_a_reference_of_the_same_positive_label_however_spelled_is_compared_with(home: Path, positive: str) -> None:
+    labelled_reference(home)
+    loaded = configuration(home, models=[MODEL | {"labels": {"wait": "10m", "positive": positive, "negative": "no"}}])
+    assert loaded.specs[0].performance is not None
+    assert loaded.specs[0].performance.expectation is not None
+    assert list(label_warnings(loaded)) == []

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from monitor.backtest import served
-from monitor.backtest.output import headline
+from monitor.backtest.output import headline, paged_words
 from monitor.backtest.report import judgement
 from monitor.backtest.report.alerts import alerts
 from monitor.backtest.report.budgets import sweep
@@ -49,14 +49,14 @@ def head(result: BacktestResult, parts: list[ModelPart]) -> list[Markup]:
     lines += [
         tag("p", title(part.model), ": ", headline(part.model, [alert for _, alert in part.alerts])) for part in parts
     ]
-    return [*lines, joined([others(result, parts), tiles(result), hints, origin(result)])]
+    return [*lines, joined([others(result), tiles(result), hints, origin(result)])]
 
 
 def outcome(result: BacktestResult, parts: list[ModelPart]) -> str:
     """Return the one line to remember."""
-    words = f"{plural(sum(len(part.pages) for part in parts), 'page')}, {false_expected(parts)}"
-    if all(part.model.budget is None for part in parts):
-        words = f"{plural(len(result.alerts), 'alert')} of explicit rules"
+    budget = any(part.model.budget is not None for part in parts)
+    said = [*paged_words(result.alerts, budget=budget), *([false_expected(parts)] if budget else [])]
+    words = ", ".join(said)
     if not result.injected:
         return words
     found = sum(planted.found_at is not None for planted in result.injected)
@@ -73,11 +73,12 @@ def false_expected(parts: list[ModelPart]) -> str:
     return f"{number(sum(known))} false expected" + (f", of {plural(unknown, 'model')} not known" if unknown else "")
 
 
-def others(result: BacktestResult, parts: list[ModelPart]) -> Markup | None:
+def others(result: BacktestResult) -> Markup | None:
     """Return what explicit rules add."""
     if not result.explicit:
         return None
-    seen = len(result.alerts) - sum(len(part.pages) for part in parts)
+    explicit = {(rule.key, rule.rule) for rule in result.explicit}
+    seen = sum((alert.key, alert.rule) in explicit for alert in result.alerts)
     expected = sum(rule.count or 0.0 for rule in result.explicit)
     return tag(
         "p", f"Alerts of explicit rules: {count(seen)}; without any change {number(expected)} are to be expected."

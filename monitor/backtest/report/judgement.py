@@ -21,7 +21,7 @@ def false_alarms(part: ModelPart) -> Markup:
     why = "the budget × the time"
     if part.model.expected_false_alarms is None:
         why = "no budget can be kept" if part.model.learnt is None else "no budget could be kept at first"
-    budget_row: list[Inside] = [name(BUDGET_RULE), expected(part), str(len(part.pages)), why]
+    budget_row: list[Inside] = [name(BUDGET_RULE), expected(part), str(len(part.by_budget)), why]
     every = [] if part.model.budget is None else [budget_row]
     every += [rule_row(part, rule) for rule in part.explicit]
     caption = f"Alerts of {part.model.key} by rule, expected without any change and seen"
@@ -41,25 +41,25 @@ def budget_words(part: ModelPart) -> str:
     if model.budget is None:
         return "The budget is off: only explicit rules speak."
     if model.expected_false_alarms is None:
-        seen = f"Seen: {plural(len(part.pages), 'page')}. How many false ones to expect is not known"
+        seen = f"Seen of the rule {BUDGET_RULE}: {plural(len(part.by_budget), 'alert')}. How many false ones to expect is not known"
         if model.learnt is None:
             return f"{seen}."
         return f"{seen} until {clock(model.learnt.at)}; after that the budget allows {number(model.expected_since_learnt)}."
     return (
         f"The budget is {number(model.budget)} false {'page' if model.budget == 1 else 'pages'} a month; "
         f"over these {spell(round(model.months * MONTH_NS))} that is {number(model.budget * model.months)}. "
-        f"Seen: {plural(len(part.pages), 'page')}."
+        f"Seen of the rule {BUDGET_RULE}: {plural(len(part.by_budget), 'alert')}."
     )
 
 
 def seen_words(part: ModelPart) -> str:
-    """Return how many of the pages were false, as far as anybody can know."""
+    """Return how many of the budget's alerts were false, as far as anybody can know."""
     allowed = part.model.expected_false_alarms
-    if part.model.budget is None or allowed is None or not part.pages:
+    if part.model.budget is None or allowed is None or not part.by_budget:
         return ""
     if part.false_pages is not None:
-        return f"{part.false_pages} of {len(part.pages)} lay outside every planted change."
-    chance = chance_of(len(part.pages), allowed)
+        return f"{part.false_pages} of {len(part.by_budget)} lay outside every planted change."
+    chance = chance_of(len(part.by_budget), allowed)
     likely = f"in {share(chance)} of such times" if chance >= 0.001 else "in fewer than one of a thousand such times"  # noqa: PLR2004  what people can picture
     return f"Which of them were false, a recording cannot say. Without any change as many or more come {likely}."
 

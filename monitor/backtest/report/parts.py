@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Self
 
-from monitor.alerting.rules import BUDGET_RULE
+from monitor.alerting.rules import BUDGET_RULE, SELF_CHECK_RULE
 from monitor.backtest.result import AlertEpisode, BacktestResult, ExpectedRule, Injected, Model, Retrain
 from monitor.html.markup import Markup, name
 from monitor.html.plots import TimeAxis
@@ -45,8 +45,13 @@ class ModelPart:
 
     @property
     def pages(self) -> list[AlertEpisode]:
+        """Episodes that are pages, whatever their rule."""
+        return [alert for _, alert in self.alerts if alert.pages]
+
+    @property
+    def by_budget(self) -> list[AlertEpisode]:
         """Episodes of the budget's own rule."""
-        return [alert for _, alert in self.alerts if alert.rule == BUDGET_RULE]
+        return [alert for _, alert in self.alerts if alert.by_budget]
 
     @property
     def by_rule(self) -> dict[str, list[tuple[int, AlertEpisode]]]:
@@ -63,13 +68,13 @@ class ModelPart:
 
     @property
     def shaded(self) -> list[AlertEpisode]:
-        """The alerts whose time is shaded in the plots: pages, or where the budget is off every alert."""
-        return [alert for _, alert in self.alerts] if self.model.budget is None else self.pages
+        """The alerts whose time is shaded in the plots: it is under alarm."""
+        return [alert for _, alert in self.alerts if alert.rule != SELF_CHECK_RULE]
 
     @property
     def false_pages(self) -> int | None:
-        """Pages outside every planted change; None where nothing was planted, for then nobody knows."""
-        return sum(self.planted(page) is None for page in self.pages) if self.injected else None
+        """Alerts of the budget outside every planted change; None where nothing was planted, for then nobody knows."""
+        return sum(self.planted(alert) is None for alert in self.by_budget) if self.injected else None
 
     def planted(self, alert: AlertEpisode) -> Injected | None:
         """Return the planted change that an alert, from its first breach to its firing, fell into."""

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from detectors.durations import show_duration
 from monitor.backtest.report.parts import ModelPart
 from monitor.backtest.result import Estimates, JudgedAge
-from monitor.explain.performance import bias_words, spelled
+from monitor.explain.performance import bias_words, left_out_words, spelled
 from monitor.facts import PerformanceJudged
 from monitor.html import plots
 from monitor.html.figures import count, moment, plural, share
@@ -72,7 +72,9 @@ def of_age(part: ModelPart, judged: JudgedAge) -> Markup:
     drawn = [metric_plot(name, part.axis, windows) for name in drawn_metrics(windows[-1], DRAWN)]
     foot = tag("div", tag("div", "UTC", class_="label quiet"), plots.ticks(part.axis.ticks()), class_="plot foot")
     plotted = tag("div", drawn, coverage_plot(part.axis, windows), foot, class_="plots")
-    return Markup(head + words + bias_note(windows) + plotted + windows_table(part, judged))
+    refused = left_out_words(windows)
+    note = tag("p", f"{refused}.", class_="caution") if refused else ""
+    return Markup(head + words + note + bias_note(windows) + plotted + windows_table(part, judged))
 
 
 def bias_note(windows: Sequence[PerformanceJudged]) -> str:

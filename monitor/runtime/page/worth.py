@@ -11,6 +11,7 @@ from monitor.explain.performance import (
     estimate_words,
     figure,
     metric_words,
+    no_positive_words,
     spelled,
 )
 from monitor.facts import ClassTold, PerformanceEstimated, PerformanceJudged, ReliabilityTold
@@ -63,6 +64,7 @@ def worth(windows: Sequence[PerformanceJudged], by_age: Mapping[Nanos, Performan
         ],
         untold(last),
         concept(last),
+        without_positive(last),
         caution(last),
         drawings(windows),
         classes_table(last.by_class),
@@ -108,6 +110,12 @@ def concept(last: PerformanceJudged) -> Markup | None:
         return None
     said = f"Realised less estimated of the same predictions: {words}; one window in twenty says so by chance."
     return tag("p", tag("b", "A hint of concept drift. "), said, class_="caution")
+
+
+def without_positive(last: PerformanceJudged) -> Markup | None:
+    """Return that no label was ever the positive one, where that is so."""
+    words = no_positive_words(last)
+    return tag("p", f"{words[0].upper()}{words[1:]}.", class_="caution") if words else None
 
 
 def caution(last: PerformanceJudged) -> Markup | None:

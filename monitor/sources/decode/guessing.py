@@ -8,6 +8,7 @@ from typing import Any
 from detectors.reference.copies import is_label
 from monitor.sources.decode import naming
 from monitor.sources.decode.finding import is_identifier, is_time
+from monitor.sources.decode.guessing_beside import Beside, beside, is_of_labels
 from monitor.sources.formats.fields import Path
 from monitor.sources.formats.values import EARLIEST, UNITS, Rejected, epoch, is_writable, parse_time
 from monitor.stream.events import DAY, Nanos
@@ -49,6 +50,18 @@ class Guess:
     names: tuple[str, ...]
     times: tuple[Nanos, ...]
     unsure: Mapping[str, str] = field(default_factory=dict)
+    beside: Beside = field(default_factory=Beside)
+
+
+@dataclass(frozen=True, slots=True)
+class LabelGuess:
+    """Dotted paths of messages that are labels alone; None where there is none."""
+
+    timestamp: str | None
+    unit: str
+    identifier: str
+    model: str | None
+    beside: Beside
 
 
 class NothingLikeEvents(ValueError):  # noqa: N818 - says what it is
@@ -64,7 +77,13 @@ def guess(rows: Sequence[Row], now: Nanos) -> Guess:
     model, models = _model(rest, unsure)
     version = _version(rest, model)
     identifier = _identifier(rest, len(rows), unsure)
+    found = beside(rest)
     envelope = {path for path in (timestamp, model, version, identifier) if path is not None}
+    envelope |= {path for path in rest if found.holds(path)}
+    if found.latency is not None and found.unit is None:
+        unsure["latency"] = "its name does not say the unit: seconds are taken"
+    if found.positive is not None:
+        unsure["positive"] = "of two words the one that is looked for"
     features = _features_object(leaves, envelope)
     prediction = _prediction(rest, envelope, features, unsure)
     held = {path: values for path, values in leaves.items() if not _is_left_out(path, values, unit)}
@@ -82,6 +101,30 @@ def guess(rows: Sequence[Row], now: Nanos) -> Guess:
         names=names,
         times=times,
         unsure=unsure,
+        beside=found,
+    )
+
+
+def guess_labels(rows: Sequence[Row], now: Nanos) -> LabelGuess | None:
+    """Guess from a sample where messages that are labels alone have their parts; None where they are none."""
+    leaves = _leaves_of(rows)
+    if not rows or not is_of_labels(leaves):
+        return None
+    times = {path: read for path, values in leaves.items() if (read := as_times(values, now)) is not None}
+    times = {path: read for path, read in times.items() if _can_be_mapped(path)}
+    timestamp = min(times, key=lambda path: _unlikely(path, times[path][0]), default=None)
+    rest = {path: values for path, values in leaves.items() if path != timestamp}
+    model, _ = _model(rest, {})
+    identifier = _identifier(rest, len(rows), {})
+    named = identifier or next((path for path in rest if is_identifier(path[-1]) and _can_be_mapped(path)), None)
+    if named is None:
+        return None
+    return LabelGuess(
+        None if timestamp is None else _dotted(timestamp),
+        TEXT if timestamp is None else times[timestamp][0],
+        _dotted(named),
+        None if model is None else _dotted(model),
+        beside(rest),
     )
 
 

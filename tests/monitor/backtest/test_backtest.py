@@ -578,7 +578,8 @@ def test_the_headline_says_what_a_team_must_know(home: Path, backtest: Callable[
     found = backtest(written(home, events(96)), "--inject", f"age:shift=2sd@{day(2)}")
 
     line = next(line for line in found["said"].splitlines() if "under alarm" in line)
-    assert line.startswith(f"  {len(found['incidents'])} page")
+    critical = [each for each in found["incidents"] if each["severity"] == "critical"]
+    assert line.startswith(f"  {len(critical)} page")
     assert f"under alarm {round(100 * found['models'][0]['open_share'])} % of the time" in line
     assert "age" in line.partition("largest effect: ")[2]  # or among those that joined
 

@@ -10,12 +10,20 @@ from detectors.charts import ChartPoint
 from detectors.charts.design import CHARTS
 from monitor.alerting.alerts import AlertState
 from monitor.alerting.episodes import Evidence
-from monitor.alerting.rules import BUDGET_RULE, Severity
+from monitor.alerting.rules import (
+    BUDGET_RULE,
+    CONTRACT_RULE,
+    ERRORS_RULE,
+    FROZEN_RULE,
+    PERFORMANCE_RULE,
+    SELF_CHECK_RULE,
+    Severity,
+)
 from monitor.backtest.findings import Findings, Hunt
-from monitor.backtest.output import _finding
+from monitor.backtest.output import _finding, paged_words
 from monitor.backtest.replay import Turn
 from monitor.backtest.result import Injected
-from monitor.facts import AlertChanged, SubgroupCharted, WindowSpan
+from monitor.facts import AlertChanged, AlertSeen, SubgroupCharted, WindowClosed, WindowSpan
 from tests.build import KEY, at, make_spec
 from tests.monitor.backtest.test_sweep import NAMES, PANE, a_plant, a_step
 
@@ -82,3 +90,41 @@ def test_an_alert_of_a_rule_of_ones_own_is_no_incident_that_the_change_joins(rul
 
     assert (injected.found_at is not None) is found
     assert injected.chart == CHARTS[0]
+
+
+def changed(rule: str, severity: Severity, start: int, *, closed: bool = False) -> AlertChanged:
+    """An alert of a rule opens, or ends, on this minute."""
+    states = (AlertState.INACTIVE, AlertState.FIRING)
+    evidence = (Evidence("income", "drift", 2.0, 1.0, None, 900),)
+    span, since = WindowSpan(at(start - 5), at(start), 900), at(start if not closed else 5)
+    return AlertChanged(KEY, rule, severity, *(states[::-1] if closed else states), since, 1, span, evidence, "9f86")
+
+
+def replayed(*changes: AlertChanged) -> Findings:
+    """An hour of windows, with these alerts in it."""
+    findings = Findings([make_spec(reference=REFERENCE)], [], 1.0, (1.0,))
+    closed = [WindowClosed(KEY, at(5 * n), at(5 * n + 5), 900, ()) for n in range(12)]
+    findings.take(Turn([*changes, *closed], (), 0, 0, 1.0))
+    return findings
+
+
+@pytest.mark.parametrize("rule", [BUDGET_RULE, PERFORMANCE_RULE, FROZEN_RULE, CONTRACT_RULE, ERRORS_RULE, "psi-high"])
+def test_time_with_any_alert_open_is_time_under_alarm_and_what_is_critical_is_a_page(rule: str) -> None:
+    findings = replayed(changed(rule, Severity.CRITICAL, 5), changed(rule, Severity.CRITICAL, 35, closed=True))
+    by_budget = "" if rule == BUDGET_RULE else ", not by the budget"
+
+    assert findings.open_share(KEY) == pytest.approx(30 / 60)
+    assert list(paged_words(findings.alerts, budget=True)) == [f"1 page{by_budget}"]
+
+
+def test_what_was_a_warning_first_is_a_page_once_it_is_critical_and_the_self_check_is_neither() -> None:
+    opened = changed(BUDGET_RULE, Severity.WARNING, 5)
+    seen = AlertSeen(KEY, BUDGET_RULE, Severity.CRITICAL, AlertState.FIRING, at(5), 1, opened.evidence)
+    checked = changed(SELF_CHECK_RULE, Severity.WARNING, 5)
+    slight = changed(PERFORMANCE_RULE, Severity.WARNING, 30)
+
+    assert list(paged_words(replayed(opened, slight, checked).alerts, budget=True)) == ["0 pages", "2 warnings"]
+    findings = replayed(opened, slight, checked)
+    findings.take(Turn([seen], (), 0, 0, 1.0))
+    assert list(paged_words(findings.alerts, budget=True)) == ["1 page", "1 warning"]
+    assert replayed(checked).open_share(KEY) == 0

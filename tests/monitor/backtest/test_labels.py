@@ -274,6 +274,47 @@ def test_labels_without_a_value_are_withdrawn_and_that_is_said(
     assert "nothing stands at fields.label" in found["hints"]
 
 
+def test_labels_of_which_none_is_the_positive_one_have_no_precision_and_that_is_said(
+    home: Path, backtest: Callable[..., dict[str, Any]]
+) -> None:
+    configure(
+        home, model={"performance": {"thresholds": {"accuracy": {"at_least": 0.9}, "precision": {"at_least": 0.5}}}}
+    )
+    events, labels = told()
+    said = [label | {"label": ["no", "yes"][label["label"]]} for label in labels]
+    found = backtest(written(home, "e.jsonl", events), "--labels", written(home, "l.jsonl", said))
+    metrics = [each for age in found["performance"] for window in age["judged"] for each in window["metrics"]]
+    of_positives = [each for each in metrics if each["metric"] in {"precision", "recall", "f1", "mcc", "auroc"}]
+
+    assert {each["value"] for each in of_positives} == {None}
+    assert all("positive one, '1'" in each["because"] for each in of_positives if each["because"] != "no labelled row")
+    assert "no label so far is the positive one" in found["hints"]
+    assert "performance" not in {each["kind"] for each in json.loads((home / "out.json").read_bytes())["alerts"]}
+
+
+def test_scores_that_are_none_are_told_by_reason_and_metrics_say_of_how_many_rows_they_are(
+    home: Path, backtest: Callable[..., dict[str, Any]]
+) -> None:
+    events, labels = told()
+    for number, event in enumerate(events):
+        event["prediction"] = [event["prediction"], 1.5, None, event["prediction"]][number % 4]
+    found = backtest(written(home, "e.jsonl", events), "--labels", written(home, "l.jsonl", labels))
+    windows = [each for age in found["performance"] for each in age["judged"] if each["labelled"]]
+    final = found["performance"][-1]["judged"]
+    outside, missing = (
+        sum(each["left_out"].get(reason, 0) for each in final) for reason in ("score_outside", "score_missing")
+    )
+
+    assert outside > 50
+    for each in windows:
+        rows = {metric["rows"] for metric in each["metrics"] if metric["metric"] in {"accuracy", "brier"}}
+        assert rows == {each["labelled"] - sum(each["left_out"].values())}
+    assert "labelled predictions could not be counted: " in found["said"]
+    assert f"score_outside {outside:,}" in found["said"]
+    assert (f"score_missing {missing:,}" in found["said"]) is (missing > 0)
+    assert "could not be counted: score_outside" in (home / "out.html").read_text() or missing > outside
+
+
 def test_labels_of_other_ids_find_no_prediction_and_that_is_said(
     home: Path, backtest: Callable[..., dict[str, Any]]
 ) -> None:
@@ -408,7 +449,14 @@ def test_a_threshold_that_is_broken_is_an_incident_of_performance(home: Path, ca
     [incident] = [each for each in found["incidents"] if each["kind"] == "performance"]
     assert "against at least 0.90" in incident["features"][0]["words"]
     assert [each["reason"] for each in (*found["retrains"], *found["suppressed"])][-1] == "performance"
-    assert "against at least 0.90" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "against at least 0.90" in said
+    pages = sum(each["severity"] == "critical" for each in found["alerts"])
+    others = pages - sum(each["rule"] == "drift" for each in found["alerts"])
+    assert incident["severity"] == "critical"
+    assert f"  {pages} page" in said
+    assert others == 1
+    assert found["open_share"]["churn/*"] > 0.4  # of forty hours
     assert "against at least 0.90" in (home / "out.html").read_text()
 
 
@@ -575,7 +623,7 @@ def test_estimates_without_labels_are_those_of_the_library(home: Path, backtest:
         wanted = [accuracy.value, *accuracy.interval]  # type: ignore[union-attr, misc]
         assert [metrics["accuracy"][key] for key in ("value", "lower", "upper")] == pytest.approx(wanted, abs=1e-6)
         assert metrics["log_loss"]["because"] == "not estimated without labels"
-    assert f"estimated without labels, {HOURS} windows: accuracy 0." in found["said"]
+    assert f"estimated without labels, first to last of {HOURS} windows: accuracy 0." in found["said"]
     report = (home / "out.html").read_text()
     assert "Estimated without labels" in report
     assert "Performance of churn/*, estimated without labels" in report
@@ -610,7 +658,7 @@ def test_where_nothing_can_be_estimated_the_reason_is_told(
     found = backtest(written(home, "e.jsonl", events))
 
     assert {each["because"] for each in found["estimated"]["judged"][0]["metrics"]} == {"20 predictions, fewer than 30"}
-    assert f"estimated without labels, {HOURS} windows: 20 predictions, fewer than 30" in found["said"]
+    assert f"estimated without labels, first to last of {HOURS} windows: 20 predictions, fewer than 30" in found["said"]
     configure(home, model={"performance": {"threshold": 0.123}})
     assert main(["check", "--offline", "--config", str(home / "driftd.yaml")]) == 0
     assert "estimated without labels: nothing, for the reference's labels were counted" in capsys.readouterr().out

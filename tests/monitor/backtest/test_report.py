@@ -75,7 +75,7 @@ def one_model(**changes: Any) -> Reading:
 def test_the_page_says_what_was_run_and_how_it_came_out() -> None:
     words = read().words
 
-    assert "2 pages, 0.467 false expected, of 1 model not known; 1 of 1 planted change found" in words
+    assert "2 pages, 1 warning, 0.467 false expected, of 1 model not known; 1 of 1 planted change found" in words
     assert "Alerts of explicit rules: 1; without any change 3.12 are to be expected." in words
     assert "2025-11-23 00:01 to 2025-12-07 00:00 UTC, 13 d 23 h" in words
     for said in ("driftd.yaml", "5b1f2c3d4e5f", "november.jsonl", "december.parquet", "0.1.0", "--inject", "3 225 876"):

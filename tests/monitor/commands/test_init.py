@@ -591,3 +591,87 @@ def test_a_wrong_property_is_a_line_and_tells_no_secret(
 def test_a_property_needs_a_broker(home: Path, capsys: Output) -> None:
     assert main(["init", lines(home, events(10)), "--property", "client.id=x"]) == 2
     assert "--property: is of a broker, which --kafka names" in capsys.readouterr().err
+
+
+def run(command: list[str], capsys: Output) -> str:
+    """What a command says on both streams; it ends well."""
+    code, printed = main(command), capsys.readouterr()
+    assert code == 0, printed.err
+    return printed.out + printed.err
+
+
+def labels_of(rows: list[dict[str, Any]], **more: Any) -> list[dict[str, Any]]:
+    return [
+        {"request_id": row["request_id"], "known_at": (NOON_S + 600 + at) * 1000, "outcome": at % 3 == 0} | more
+        for at, row in enumerate(rows)
+    ]
+
+
+@pytest.mark.parametrize("order", [1, -1])
+@pytest.mark.parametrize("named", [{}, {"model_name": "credit"}])
+def test_a_file_of_labels_beside_events_is_a_topic_of_labels(
+    home: Path, capsys: Output, order: int, named: dict[str, Any]
+) -> None:
+    files = [lines(home, events()), lines(home, labels_of(events(), **named), "events.labels.jsonl")]
+    said = run(["init", *files[::order]], capsys)
+    settings = yaml.safe_load((home / "driftd.yaml").read_text())
+
+    assert "500 events" in said
+    assert "rejected" not in said
+    of_events, of_labels = settings["topics"]
+    assert of_events["fields"]["id"] == "request_id"
+    assert (of_labels["name"], of_labels["kind"]) == ("events-labels", "labels")
+    model = "model_name" if named else {"const": "credit"}
+    assert of_labels["fields"] == {"timestamp": "known_at", "id": "request_id", "label": "outcome", "model": model}
+    assert settings["models"][0]["labels"] == {"wait": "7d", "topic": "events-labels"}
+    assert "ok" in run(["check", "--offline"], capsys)
+    backtest = ["backtest", "--input", files[0], "--labels", files[1]]
+    assert "labels could not" not in run(backtest, capsys)
+
+
+def test_a_file_of_labels_alone_says_what_lacks(home: Path, capsys: Output) -> None:
+    assert main(["init", lines(home, labels_of(events()))]) == 2
+    assert "these are labels (request_id, outcome) and no events" in capsys.readouterr().err
+    assert not (home / "driftd.yaml").exists()
+
+
+def test_a_label_inside_and_how_requests_were_served_are_fields_and_no_features(home: Path, capsys: Output) -> None:
+    rows = [
+        row["inputs"]
+        | {
+            "id": row["request_id"],
+            "ts": (NOON_S + at) * 1000,
+            "score": row["result"]["score"],
+            "label": ["no", "yes"][at % 4 == 0],
+        }
+        | {"latency_ms": 3.5 + at % 7, "error": "timeout" if at % 50 == 0 else "ok"}
+        for at, row in enumerate(events())
+    ]
+    run(["init", lines(home, rows)], capsys)
+    settings = yaml.safe_load((home / "driftd.yaml").read_text())
+    [topic], [model] = settings["topics"], settings["models"]
+    reference = Reference.load(home / model["reference"])
+
+    assert topic["fields"]["label"] == "label"
+    assert topic["fields"]["latency"] == {"path": "latency_ms", "unit": "ms"}
+    assert topic["fields"]["error"] == {"path": "error", "fine": ["ok"]}
+    assert model["labels"] == {"wait": "7d", "positive": "yes"}
+    assert "label" not in reference.names
+    assert reference.service is not None
+    assert "ok" in run(["check", "--offline"], capsys)
+
+
+@pytest.mark.parametrize(
+    ("name", "unit"), [("latencyMs", "ms"), ("took_seconds", "s"), ("response_time_us", "us"), ("elapsed", None)]
+)
+def test_the_unit_of_a_latency_is_said_by_its_name(name: str, unit: str | None) -> None:
+    found = guess([row | {name: 3.0} for row in events(60)], SystemClock().now())
+    assert (found.beside.latency, found.beside.unit) == ((name,), unit)
+    assert ("latency" in found.unsure) is (unit is None)
+
+
+@pytest.mark.parametrize(
+    "held", [{"inputs": {"latency_ms": 1.0, "age": 2.0}}, {"call_duration": 4.0}, {"took_ms": -1.0}]
+)
+def test_what_may_be_an_input_is_no_latency(held: dict[str, Any]) -> None:
+    assert guess([row | held for row in events(60)], SystemClock().now()).beside.latency is None

@@ -361,6 +361,14 @@ def test_labels_that_do_not_come_at_random_are_said_on_the_page(made: Any) -> No
     ) in said
 
 
+def test_labels_of_which_none_was_the_positive_one_are_said_on_the_page(made: Any) -> None:
+    *_, last = judged(CHURN)
+    assert "No label so far is the positive one: precision" in read(
+        made(usual_day, replace(last, no_positive=True)), MODEL
+    )
+    assert "the positive one" not in read(made(usual_day, last), MODEL)
+
+
 def test_a_model_that_waits_for_labels_says_so_and_one_without_says_nothing(made: Any) -> None:
     first, *_ = judged(CHURN, 1)  # after a day, provisional
     waiting, none = made(usual_day, first), made(usual_day)
