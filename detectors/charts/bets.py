@@ -128,9 +128,7 @@ class BettingEvidence:
     sums: tuple[float, ...] = (0.0,) * BETS
     runs: tuple[Pooled, ...] = (Pooled(),) * BETS
 
-    def plus(
-        self, design: BettingDesign, metric: Measured, loss: LossSum, at: int | None = None
-    ) -> "BettingEvidence":
+    def plus(self, design: BettingDesign, metric: Measured, loss: LossSum, at: int | None = None) -> "BettingEvidence":
         """Return the evidence after one more window, which ends at `at`."""
         said = design.said(loss.loss, loss.rows)
         after = np.logaddexp(0.0, np.array(self.winnings)) + said
