@@ -56,7 +56,19 @@ def window(rng: np.random.Generator, number: int, at_random: float) -> tuple[Per
     counts = BinaryCounts.empty(BinaryTask())
     counts.update(labels, scores)
     start = BEGUN + number * MINUTE
-    return PerformanceJudged(KEY, start, start + MINUTE, MINUTE, True, "binary", ROWS, ROWS, 1.0, ()), counts
+    told = PerformanceJudged(
+        KEY,
+        start,
+        start + MINUTE,
+        MINUTE,
+        final=True,
+        task="binary",
+        predictions=ROWS,
+        labelled=ROWS,
+        sampling=1.0,
+        metrics=(),
+    )
+    return told, counts
 
 
 def outlived(spec: PerformanceSpec, seed: int, at_random: float, bad: int) -> tuple[int, int] | None:

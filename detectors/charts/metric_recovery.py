@@ -44,10 +44,10 @@ class MetricRecovery:
         level = max(self.level if self.windows else deviate, LEAST)
         odds = min(max(self.odds + level * (level / 2 - deviate), 0.0), SURE_OF_RECOVERY)
         after = replace(self, odds=odds, since=self.since + deviate, waiting=self.waiting + 1)
-        return after if odds > 0 else after._still_wrong()
+        return after if odds > 0 else after.still_wrong()
 
-    def _still_wrong(self) -> "MetricRecovery":
-        """The same, with the windows that waited among those that say how far beyond the bound it is."""
+    def still_wrong(self) -> "MetricRecovery":
+        """Return the same, with the windows that waited among those that say how far beyond the bound it is."""
         windows = min(self.windows + self.waiting, REMEMBERED)
         part = min(self.waiting / windows, 1.0)
         return MetricRecovery(self.level + (self.since / self.waiting - self.level) * part, windows)
