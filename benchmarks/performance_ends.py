@@ -99,7 +99,7 @@ def main() -> None:
             found = [each for seed in range(seeds) if (each := outlived(spec, seed, share, bad)) is not None]
             waits, apart = np.array(found).T
             ends = f"{np.median(waits):g} | {np.quantile(waits, 0.9):.0f} | {waits.max()}"
-            onset = f"{np.median(np.abs(apart)):g} | {np.abs(apart).max()}"
+            onset = f"{np.median(apart):g} | {np.abs(apart).max()}"
             print(f"| {share:.0%} | {bad} | {len(found)} of {seeds} | {ends} | {onset} |", flush=True)
 
 
