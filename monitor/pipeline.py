@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from monitor.alerting.alerts import Span
 from monitor.alerting.decisions import Accept, Approve, Asked, Decision, Refusal, Reject, Trigger, Wish
 from monitor.alerting.episodes import OPEN
 from monitor.alerting.retraining import RetrainOutcome, RetrainPolicy
@@ -225,12 +226,18 @@ class Pipeline:
             floor = self._labels.floor(each.spec.topics)
             if floor != NOWHERE:
                 read = self.watermark.value if floor is None else floor - self.series[key].spec.windows.lateness
-                facts += self._followed(each.advance(min(read, self.watermark.value)))
+                facts += self._followed(each.advance(min(read, self.watermark.value), self._distrusted(key)))
         return facts
 
     def settle(self, until: Nanos) -> list[Fact]:
         """Judge the performance of windows as far as this, where neither events nor labels follow: a record has ended."""
-        return [fact for each in self.performance.values() for fact in each.advance(until)]
+        judged = (each.advance(until, self._distrusted(key)) for key, each in self.performance.items())
+        return [fact for facts in judged for fact in facts]
+
+    def _distrusted(self, key: SeriesKey) -> Sequence[Span]:
+        """Times whose predictions say nothing of what a model is worth, as its features tell."""
+        view = self.views.get((key, FEATURES))
+        return () if view is None else view.distrusted()
 
     def _wake(self, watermark: Nanos) -> list[View[Any]]:
         """The views of which the watermark has passed another pane. The others are not looked at."""

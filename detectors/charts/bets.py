@@ -19,6 +19,10 @@ is the likelihood ratio of q against m, and the bets are named by their q.
 Of windows that vary more than their rows explain, m is no bound for each, and many rows would see so plainly. Where a reference says that
 sums of its windows vary V times as much as by their n₀ rows, a window of n rows is betted on as if it had 1 / (1/n + (V − 1) / min(n, n₀)): the
 rows that vary as much by themselves, as the charts have it. e to a power of at most 1 has a mean of at most 1 still, so the law holds as it stands.
+
+Winnings say that the loss is larger, and not since when: the + 1 of each window keeps them from ever being nothing. When it began to be larger is said by
+the likeliest pair of change point and q (Page 1954; Lorden 1971): of each bet the log e of the windows is summed up from 0 whenever it is below, and the
+largest sum, since it was last 0, is of the windows since the change.
 """
 
 import math
@@ -78,13 +82,16 @@ class BettingDesign:
         >>> bool(together(winnings) < design.alarm < together(design.take(winnings, 35, 100)))
         True
         """
+        return np.logaddexp(0.0, winnings) + self.said(loss, rows)
+
+    def said(self, loss: float, rows: float) -> Floats:
+        """Return log e of each bet in a window of so many rows with this sum of losses. Raises ValueError for losses beyond [0, 1]."""
         if not 0 <= loss <= rows * (1 + 1e-12):
             raise ValueError(f"losses of {rows} rows sum up to {loss}: they lie beyond [0, 1]")
         if not rows:
-            return np.logaddexp(0.0, winnings)
+            return np.zeros(BETS)
         won, lost = stakes(self.limit)
-        said = loss * won + max(rows - loss, 0.0) * lost
-        return np.logaddexp(0.0, winnings) + said * self.worth(rows) / rows
+        return np.asarray((loss * won + max(rows - loss, 0.0) * lost) * self.worth(rows) / rows)
 
     def worth(self, rows: float) -> float:
         """Return the rows that would vary by themselves as much as a window of so many does.
@@ -107,16 +114,28 @@ def together(winnings: Floats) -> float:
 
 @dataclass(frozen=True, slots=True)
 class BettingEvidence:
-    """What the bets say. `run`: the windows since they had won nothing."""
+    """What the bets say. `run`: the windows since the loss began to be larger, as far as one can say; of each bet `sums` and `runs` since its sum was last 0.
+
+    >>> design, evidence = BettingDesign(0.1, 1000.0), BettingEvidence()
+    >>> for number, wrong in enumerate([10] * 50 + [20] * 3):
+    ...     evidence = evidence.plus(design, Measured(1 - wrong / 100, 100), LossSum(wrong, 100), at=number)
+    >>> evidence.run.windows, evidence.run.since
+    (3, 50)
+    """
 
     winnings: tuple[float, ...] = (-math.inf,) * BETS
     run: Pooled = field(default_factory=Pooled)
+    sums: tuple[float, ...] = (0.0,) * BETS
+    runs: tuple[Pooled, ...] = (Pooled(),) * BETS
 
-    def plus(self, design: BettingDesign, metric: Measured, loss: LossSum) -> "BettingEvidence":
-        """Return the evidence after one more window."""
-        after = design.take(np.array(self.winnings), loss.loss, loss.rows)
-        run = self.run if together(np.array(self.winnings)) > 0 else Pooled()
-        return BettingEvidence(tuple(after.tolist()), run.plus(metric))
+    def plus(self, design: BettingDesign, metric: Measured, loss: LossSum, at: int | None = None) -> "BettingEvidence":
+        """Return the evidence after one more window, which ends at `at`."""
+        said = design.said(loss.loss, loss.rows)
+        after = np.logaddexp(0.0, np.array(self.winnings)) + said
+        sums = np.maximum(np.array(self.sums), 0.0) + said
+        going_on = (run if total > 0 else Pooled() for run, total in zip(self.runs, self.sums, strict=True))
+        runs = tuple(run.plus(metric, at) for run in going_on)
+        return BettingEvidence(tuple(after.tolist()), runs[int(sums.argmax())], tuple(sums.tolist()), runs)
 
     def score(self, design: BettingDesign) -> float:
         """Return the winnings over what is asked for, both as logs: from 1 on it is an alarm."""

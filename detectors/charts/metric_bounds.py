@@ -106,7 +106,10 @@ class Compared(Measured):
 
 @dataclass(frozen=True, slots=True)
 class Pooled:
-    """What a metric was over some windows, each as long as it has rows. Of a difference also what the metric itself was, and what was expected of it."""
+    """What a metric was over some windows, each as long as it has rows. Of a difference also what the metric itself was, and what was expected of it.
+
+    `since`: the end of the first of them, in event time, where it was said.
+    """
 
     windows: int = 0
     rows: float = 0.0
@@ -115,9 +118,10 @@ class Pooled:
     above: float = 0.0
     realised: "Pooled | None" = None
     expectations: float = 0.0
+    since: int | None = None
 
-    def plus(self, metric: Measured) -> "Pooled":
-        """Return the same with one more window."""
+    def plus(self, metric: Measured, at: int | None = None) -> "Pooled":
+        """Return the same with one more window, which ends at `at`."""
         low, high = metric.interval or (metric.value, metric.value)
         rows = max(metric.rows, 1)
         realised, expectations = self.realised, self.expectations
@@ -132,7 +136,20 @@ class Pooled:
             self.above + (rows * (high - metric.value)) ** 2,
             realised,
             expectations,
+            self.since if self.windows else at,
         )
+
+    @property
+    def usual_window(self) -> Measured:
+        """One of these windows as it is on average, with the interval that it has by itself.
+
+        >>> both = Pooled().plus(Measured(0.8, 100, None, (0.7, 0.9))).plus(Measured(0.6, 100, None, (0.5, 0.7)))
+        >>> round(both.usual_window.value, 3), [round(end, 3) for end in both.usual_window.interval]
+        (0.7, [0.6, 0.8])
+        """
+        value, (low, high), wider = self.value, self.interval, math.sqrt(self.windows)
+        reaches = value - (value - low) * wider, value + (high - value) * wider
+        return Measured(value, round(self.rows / self.windows), None, reaches if high > low else None)
 
     @property
     def expected(self) -> float | None:
@@ -163,13 +180,13 @@ class BoundEvidence:
     last: float = 0.0
     run: Pooled = field(default_factory=Pooled)
 
-    def plus(self, bound: MetricBound, metric: Measured) -> "BoundEvidence":
-        """Return the evidence after one more window; what has no interval says nothing."""
+    def plus(self, bound: MetricBound, metric: Measured, at: int | None = None) -> "BoundEvidence":
+        """Return the evidence after one more window, which ends at `at`; what has no interval says nothing."""
         deviate = bound.deviate(metric)
         if deviate is None:
             return self
         total = max(0.0, self.total + deviate - DRIFT)
-        return BoundEvidence(total, deviate, (self.run if self.total > 0 else Pooled()).plus(metric))
+        return BoundEvidence(total, deviate, (self.run if self.total > 0 else Pooled()).plus(metric, at))
 
     def score(self, design: BoundDesign) -> float:
         """Return the evidence over what is asked for: above 1 the bound is broken."""

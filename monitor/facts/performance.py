@@ -94,6 +94,7 @@ class PerformanceJudged:
     `left_out` are labelled predictions that could not be counted, by reason. Delays are seconds from prediction to label.
     `estimated` are metrics of the same labelled rows by their predictions and the reference's labels alone: where a realised one lies
     outside their interval, labels follow predictions no longer as in the reference, beyond chance.
+    `frozen`: predictions stood still in it, or in part of it, so it says nothing of the model: it is shown, and judged by nobody.
     """
 
     key: SeriesKey
@@ -115,6 +116,7 @@ class PerformanceJudged:
     by_class: tuple[ClassTold, ...] = ()
     reliability: tuple[ReliabilityTold, ...] = ()
     no_positive: bool = False  # there are labels, and none so far was the positive one
+    frozen: bool = False
 
     @property
     def differences(self) -> Iterator[PerformanceDifference]:

@@ -132,6 +132,7 @@ def performance_item(judged: PerformanceJudged) -> dict[str, Any]:
     return {
         "age": show_duration(judged.age),
         "provisional": not judged.final,
+        "frozen": judged.frozen,
         "task": judged.task,
         "window": {"start": rfc3339(judged.start), "end": rfc3339(judged.end)},
         "predictions": judged.predictions,

@@ -168,8 +168,10 @@ class PerformanceDecision:
         overlaps = self._counted_until is not None and judged.start < self._counted_until
         if not judged.final or overlaps:
             return []
-        self._counted_until, self.changed = judged.end, True
-        span = Span(judged.start, judged.end)
+        self.changed, span = True, Span(judged.start, judged.end)
+        if judged.frozen:
+            return self._fall_silent(span)
+        self._counted_until = judged.end
         copies = [counts, *(_copied(counts) for _ in self._benches[1:])]
         taken = [
             bench.take(Judged(span, each, judged.predictions, judged.labelled))

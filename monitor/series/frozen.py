@@ -15,6 +15,9 @@ A freeze is a cache, a feed or a server that is stuck, not the world: nothing is
 4. The same hours. Where three runs of one value that the reference makes unlikely have come and gone at the same hours of the day (of
    the week, if they were longer than a day), one more of that value is told half its length after it should have ended: nights, weekends.
 
+Labels come later than the freeze, and would say that the model has become worse. So freezes of predictions that were told, and that nobody has accepted, are
+remembered (`distrusted`): performance is judged without them.
+
 A freeze that was told teaches neither 3 nor 4 anything, unless somebody has accepted it: one outage must not mute the next.
 
 It follows from sealed panes alone, and outlives a restart. Nothing resolves for want of data: a pane without a value says nothing.
@@ -54,6 +57,8 @@ ALIKE, SLOW = (
     0.5,
 )  # of the rows of one window, and sigma of slow variation, from which on the past has to show that a feature varies
 THREE = 3  # nights, or weekends, that are a custom
+MOST_DISTRUSTED = 100  # freezes of predictions that are remembered for labels to come
+FOREVER: Nanos = 2**63 - 1
 RUNS = "runs"  # kind of the row of what stands still
 
 
@@ -105,6 +110,7 @@ class SavedRuns:
     over: dict[str, tuple[Nanos, Nanos]] = field(default_factory=dict)  # the last freeze that has ended
     usual_over: dict[str, tuple[Nanos, Nanos]] = field(default_factory=dict)  # the last that was usual
     nights: dict[str, list[Still]] = field(default_factory=dict)  # runs that are over, and were nobody's incident
+    distrusted: list[tuple[Nanos, Nanos]] = field(default_factory=list)  # freezes of predictions that are over
 
 
 class Frozen(Operator[Sketch]):
@@ -130,7 +136,15 @@ class Frozen(Operator[Sketch]):
         self._nights: dict[
             int, list[Still]
         ] = {}  # runs that are over, that the reference makes unlikely, and were nobody's incident
+        self._distrusted: list[tuple[Nanos, Nanos]] = []  # freezes of predictions that are over, the last ones
+        self._before: Nanos = interval  # a freeze may have begun amid the window before
         self._changed = self._moved = True  # runs; the incident
+
+    def distrusted(self) -> list[Span]:
+        """When predictions were frozen, with the window before and the pane after, which may be of both."""
+        names = self._reference.names
+        on = [(run.since, FOREVER) for at, run in self.runs.items() if names[at] == PREDICTION and _is_fault(run)]
+        return [Span(since - self._before, end) for since, end in (*self._distrusted, *on)]
 
     def told(self, after: Nanos) -> dict[str, Nanos]:
         """What is frozen, or was after this, each with when it began to stand still."""
@@ -163,7 +177,7 @@ class Frozen(Operator[Sketch]):
         self._changed = True
         self._take(pane)
         incident, span = self.alert.incident, Span(pane.start, pane.end)
-        frozen = {column: run for column, run in self.runs.items() if run.told and not run.accepted}
+        frozen = {column: run for column, run in self.runs.items() if _is_fault(run)}
         if not frozen and not incident.state.alerts:
             return []
         self._moved = True
@@ -207,6 +221,8 @@ class Frozen(Operator[Sketch]):
         The pane in which it does so may still be of both, so a freeze ends with that.
         """
         run = self.runs.pop(column)
+        if _is_fault(run) and self._reference.names[column] == PREDICTION:
+            self._distrusted = [*self._distrusted, (run.since, at)][-MOST_DISTRUSTED:]
         if run.told or run.is_usual:
             (self._over if run.told else self._usual_over)[column] = run.since, at
         if run.teaches and self._is_unlikely(column, run):
@@ -270,7 +286,7 @@ class Frozen(Operator[Sketch]):
 
     def accept(self, features: Collection[str], until: Nanos | None, at: Nanos) -> list[Fact]:
         """Let these features stand still until they vary again, or until then: meanwhile it is nobody's incident."""
-        accepted = {column for column, run in self.runs.items() if run.told and not run.accepted}
+        accepted = {column for column, run in self.runs.items() if _is_fault(run)}
         accepted = {column for column in accepted if not features or self._reference.names[column] in features}
         if not accepted:
             return []
@@ -305,7 +321,8 @@ class Frozen(Operator[Sketch]):
             {names[column]: span for column, span in each.items()} for each in (self._over, self._usual_over)
         )
         nights = {names[column]: each for column, each in self._nights.items()}
-        return Entry(RUNS, msgspec.json.encode(SavedRuns(runs, past, over=over, usual_over=usual_over, nights=nights)))
+        saved = SavedRuns(runs, past, over=over, usual_over=usual_over, nights=nights, distrusted=self._distrusted)
+        return Entry(RUNS, msgspec.json.encode(saved))
 
     def restore(self, entries: Sequence[Entry], *, alike: bool) -> list[Fact]:
         """Take up the incident; what stood still, and at which value, where panes are those that they were."""
@@ -314,8 +331,11 @@ class Frozen(Operator[Sketch]):
                 restore_row(entry, self.alert)
                 if not alike:
                     without_counts(self.alert.incident)
-            elif alike:
-                self._restore(msgspec.json.decode(entry.held, type=SavedRuns))
+            else:
+                saved = msgspec.json.decode(entry.held, type=SavedRuns)
+                self._distrusted = [*saved.distrusted, *([] if alike else _cut_short(saved))]
+                if alike:
+                    self._restore(saved)
         return []
 
     def _restore(self, saved: SavedRuns) -> None:
@@ -366,6 +386,17 @@ class UsualValues:
         together = math.nan if sketch.groups is None else sketch.groups.together(sketch.rows)
         shared = float(self._sd[column]) ** 2 * (1 + float(self._shared[column]) * rows)
         return rows / max(1.0, shared, 0.0 if math.isnan(together) else together)
+
+
+def _is_fault(run: Run) -> bool:
+    """Whether it was told, and nobody has said that it is well so."""
+    return run.told and not run.accepted
+
+
+def _cut_short(saved: SavedRuns) -> list[tuple[Nanos, Nanos]]:
+    """The freeze of predictions that went on under a reference that is another now: until where it is known of."""
+    run = saved.runs.get(PREDICTION)
+    return [] if run is None or not _is_fault(run) else [(run.since, run.end)]
 
 
 def usual_at(stills: Sequence[Still], value: float, begun: Nanos) -> Nanos:

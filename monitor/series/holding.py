@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 
 import msgspec
 
@@ -117,7 +118,8 @@ class ContractHeld(Operator[Sketch]):
                 worst.setdefault(column, each)
         if not worst and not incident.state.alerts:
             return []
-        found = [self._evidence(each, subgroup.rows) for each in worst.values()]
+        fires = {each.rule for each in firing}
+        found = [self._worst(self._evidence(each, subgroup.rows), fires) for each in worst.values()]
         since = {column: each.since + self._length for column, each in worst.items()}
         self._moved = True
         episodes = incident.follow(since, found, span)
@@ -130,6 +132,15 @@ class ContractHeld(Operator[Sketch]):
         self.charts.set_back(told)
         awaited = {name for name in self._elsewhere.awaited() if name not in ours}
         return [each for each in firing if each.rule[0] not in told | awaited]
+
+    def _worst(self, now: Evidence, fires: Collection[Rule]) -> Evidence:
+        """The evidence of the window in which most rows broke a column's rules that fire: once they are kept again, words say how bad it was."""
+        known = next((each for each in self.alert.incident.evidence if each.feature == now.feature), None)
+        if known is None or not known.counts or (known.feature, known.chart) not in fires:
+            return now
+        if (now.effect or 0.0) >= (known.effect or 0.0):
+            return now
+        return replace(known, score=now.score, since=now.since)
 
     def _evidence(self, each: FiringRule, rows: int) -> Evidence:
         column, rule = each.rule

@@ -59,19 +59,36 @@ class MetricJudge:
 
 
 @dataclass(frozen=True, slots=True)
+class Wrong:
+    """What a metric has been while it was wrong. `run`: until the last window that does not speak for its end; `whole`: with those since, which may be right again."""
+
+    run: Pooled = field(default_factory=Pooled)
+    whole: Pooled = field(default_factory=Pooled)
+
+    def plus(self, metric: Measured, *, is_wrong: bool) -> "Wrong":
+        """The same after one more window; of what has not begun nothing."""
+        if not self.run.windows:
+            return self
+        whole = self.whole.plus(metric)
+        return Wrong(whole if is_wrong else self.run, whole)
+
+
+@dataclass(frozen=True, slots=True)
 class Growth:
-    """Whether a metric has become much worse than was told. `run`: the windows since it last did; `at`: the end of the first of them."""
+    """Whether a metric has become much worse than was told. `run`: the windows since it last did, as of `Wrong`; `at`: the end of the first of them."""
 
     evidence: BoundEvidence = field(default_factory=BoundEvidence)
     run: Pooled = field(default_factory=Pooled)
     at: Nanos | None = None
+    whole: Pooled = field(default_factory=Pooled)
 
-    def plus(self, line: MetricBound, metric: Measured, design: BoundDesign, at: Nanos) -> "Growth":
+    def plus(self, line: MetricBound, metric: Measured, design: BoundDesign, at: Nanos, *, is_wrong: bool) -> "Growth":
         """The same after one more window; beyond the line it is much worse."""
         evidence = self.evidence.plus(line, metric)
         if evidence.score(design) > 1:
-            return Growth(run=evidence.run, at=at)
-        return Growth(evidence, self.run.plus(metric) if self.run.windows else self.run, self.at)
+            return Growth(run=evidence.run, at=at, whole=evidence.run)
+        wrong = Wrong(self.run, self.whole if self.whole.windows else self.run).plus(metric, is_wrong=is_wrong)
+        return Growth(evidence, wrong.run, self.at, wrong.whole)
 
 
 class SavedJudge(msgspec.Struct):
@@ -90,6 +107,7 @@ class SavedJudge(msgspec.Struct):
     level: MetricLevel = MetricLevel()  # before there were any `shift` alone said it
     growth: Growth = Growth()
     lately: Lately = Lately()
+    wrong: Wrong = Wrong()
 
 
 class Judge:
@@ -117,6 +135,7 @@ class Judge:
         self.since: Nanos | None = None  # end of the first window of the run
         self.told = 0.0  # how far beyond the bound it was, when that was told last
         self.growth, self.grown = Growth(), False
+        self._wrong = Wrong()  # since it was told
 
     @property
     def bound(self) -> MetricBound:
@@ -130,8 +149,10 @@ class Judge:
 
     @property
     def seen(self) -> Pooled:
-        """What the metric has been since it began to be wrong, or since it became much worse."""
-        return self.growth.run if self.growth.run.windows else self.evidence.run
+        """What the metric has been since it began to be wrong, or since it became much worse; without what may be right again."""
+        if self.growth.run.windows:
+            return self.growth.run
+        return self._wrong.run if self._wrong.run.windows else self.evidence.run
 
     @property
     def now(self) -> Pooled:
@@ -188,16 +209,30 @@ class Judge:
         self._move(metric, at)
         self.heard = at.end
         open_before = self.alert.state in OPEN
-        self._add(metric, loss)
-        if self.evidence.run.windows == 1:
-            self.since, self._lately = at.end, Lately()
+        self._add(metric, loss, at.end)
         self._lately = self._lately.plus(self.spec.bound, metric, self._chart)
+        if not open_before:
+            self._begin(at)
         self.alert = self.alert.step(self.spec.rule, self._signal(metric), at)
-        if self.alert.state in OPEN:
-            self._grow(metric, at) if open_before else self._tell(metric)
+        if self.alert.state not in OPEN:
+            if open_before:
+                self.evidence = self.evidence.forgotten()
+                self._end()
         elif open_before:
-            self.evidence = self.evidence.forgotten()
-            self._end()
+            self._wrong = self._wrong.plus(metric, is_wrong=self.recovery.is_wrong)
+            self._grow(metric, at)
+        else:
+            self._wrong = Wrong(self.evidence.run, self.evidence.run)
+            self._tell(metric)
+
+    def _begin(self, at: Span) -> None:
+        """Since when it is wrong, as far as one can say by now. Once that was told it stands."""
+        run = self.evidence.run
+        if run.windows:
+            begun = at.end if run.windows == 1 else self.since
+            self.since = begun if run.since is None else run.since
+        if self._lately.run.windows > run.windows:  # what was before says nothing of it
+            self._lately = Lately(run)
 
     def _move(self, metric: Measured, at: Span) -> None:
         """Leave the level when its time is over, or for what is better, as long as nothing is wrong."""
@@ -218,7 +253,8 @@ class Judge:
 
     def _grow(self, metric: Measured, at: Span) -> None:
         """Look whether it is much worse than what was told: twice as far from the bound, or by twice what is critical, or as bad as can be where that was slight."""
-        self.growth = self.growth.plus(self._line(), metric, self._chart, at.end)
+        is_wrong = self.recovery.is_wrong
+        self.growth = self.growth.plus(self._line(), metric, self._chart, at.end, is_wrong=is_wrong)
         self.grown = self.growth.at == at.end
         if self.grown:
             self._tell(metric)
@@ -234,19 +270,21 @@ class Judge:
         value = bound.value - further if bound.at_least else bound.value + further
         return replace(bound, value=value, own_error=True)
 
-    def _add(self, metric: Measured, loss: LossSum | None) -> None:
+    def _add(self, metric: Measured, loss: LossSum | None, at: Nanos) -> None:
         if isinstance(self.evidence, BoundEvidence):
-            self.evidence = self.evidence.plus(self.bound, metric)
+            self.evidence = self.evidence.plus(self.bound, metric, at)
         elif loss is not None:
-            self.evidence = self.evidence.plus(self._bets, metric, loss)
+            self.evidence = self.evidence.plus(self._bets, metric, loss, at)
 
     def _signal(self, metric: Measured) -> Signal:
         """Evidence opens an alert, and evidence ends it; between the two nothing is said."""
-        breaches = self.score > 1
-        if self.alert.state in OPEN or breaches:
-            self.recovery = self.recovery.plus(self._deviate(metric))
         if self.alert.state not in OPEN:
-            return Signal.BREACH if breaches else Signal.CLEAR
+            if self.score <= 1:
+                return Signal.CLEAR
+            run = self.evidence.run
+            self.recovery = MetricRecovery.of(self._deviate(run.usual_window), run.windows)
+            return Signal.BREACH
+        self.recovery = self.recovery.plus(self._deviate(metric))
         if self.recovery.is_wrong:
             return Signal.BREACH
         return Signal.CLEAR if self.recovery.is_over else Signal.DEADBAND
@@ -277,6 +315,7 @@ class Judge:
             self.level,
             self.growth,
             self._lately,
+            self._wrong,
         )
 
     def restore(self, saved: SavedJudge) -> None:
@@ -285,7 +324,9 @@ class Judge:
         self.evidence = saved.bound or saved.bets or self.evidence
         self.level = replace(saved.level, shift=saved.shift)
         self.until, self.recovery, self.heard, self.growth = saved.until, saved.recovery, saved.heard, saved.growth
-        self._lately = saved.lately
+        self._lately, self._wrong = saved.lately, saved.wrong
+        if self.alert.state in OPEN and not self._wrong.run.windows:  # as earlier versions saved it
+            self._wrong = Wrong(self.evidence.run, self.evidence.run)
 
 
 def since_of(judge: Judge) -> Nanos:

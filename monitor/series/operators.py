@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from detectors import PackedSketch, ScoreColumns, Tally
-from monitor.alerting.alerts import AlertState
+from monitor.alerting.alerts import AlertState, Span
 from monitor.alerting.table import ScoreTable
 from monitor.facts import Fact, WindowClosed
 from monitor.series.records import Entry
@@ -156,6 +156,10 @@ class Operator(Saved, Protocol[S]):
         """
         del features, until, at
         return []
+
+    def distrusted(self) -> Sequence[Span]:
+        """Times of events whose predictions say nothing of what the model is worth, though labels may say so only later."""
+        return ()
 
     def standing(self) -> Mapping[str, AlertState]:
         """The features that it holds for not inactive; a warning is pending."""

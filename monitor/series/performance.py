@@ -15,6 +15,7 @@ import msgspec
 import numpy as np
 
 from detectors.features import Ints
+from monitor.alerting.alerts import Span
 from monitor.facts import (
     DELAY_BOUNDS,
     AlertSeen,
@@ -169,6 +170,7 @@ class Performance:
         self._positive_seen = spec.truth.task != BINARY  # whether any label was the positive one
         self._gone: list[Entry] = []  # rows that the store still holds
         self._changed = False
+        self._distrusted: Sequence[Span] = ()  # times whose predictions say nothing of the model
         self.decision = (
             None if spec.decision is None else PerformanceDecision(key, spec.decision, spec.truth, spec.join.length)
         )
@@ -216,11 +218,11 @@ class Performance:
 
     # --- time ---------------------------------------------------------------------------------------------------
 
-    def advance(self, clock: Nanos) -> list[Fact]:
-        """Judge what the clock has passed, and drop what nothing needs any more."""
+    def advance(self, clock: Nanos, distrusted: Sequence[Span] = ()) -> list[Fact]:
+        """Judge what the clock has passed, and drop what nothing needs any more. Nobody judges windows that share time with `distrusted`."""
         if self.clock is not None and clock <= self.clock:
             return []
-        self.clock, self._changed = clock, True
+        self.clock, self._changed, self._distrusted = clock, True, distrusted
         facts = [fact for end, number in self._due(clock) for fact in self._judge(end, number)]
         self._judged = [self._horizon(clock, age) for age in self.spec.ages]
         return [*facts, *self._forget(clock)]
@@ -287,6 +289,7 @@ class Performance:
             by_class=judged.by_class(truth, total.counts, missing),
             reliability=judged.reliability(truth, total.counts),
             no_positive=never,
+            frozen=any(each.start < end and start < each.end for each in self._distrusted),
         )
 
     def _pane(self, start: Nanos, number: int, level: int) -> PaneTruth:

@@ -121,6 +121,7 @@ class ServiceBudget(Operator[Sketch]):
         self._uncharted = ServedCounts()  # since the last subgroup
         self._came = 0  # requests, the same
         self._judged: ServiceJudged | None = None  # the last subgroup
+        self._lately = ServedCounts()  # of the last subgroup
         self._due: Floats = np.zeros(self.charts.design.cells.width)  # by cell, of as many latencies as since then
         self._level: ServedCounts | None = None  # what is accepted or has settled
         self._leans = 0  # 1 where the centre is slower, -1 where it is quicker
@@ -203,7 +204,7 @@ class ServiceBudget(Operator[Sketch]):
         if LATENCY in uneasy:
             due = self.charts.expected(point.start, point.end)[self._names.index(LATENCY)] * self._uncharted.timed
             self._due = self._due + due if LATENCY in kept else due
-        self._uncharted = ServedCounts()
+        self._lately, self._uncharted = self._uncharted, ServedCounts()
 
     def _quicker(self, point: ChartPoint) -> set[str]:
         """Latency, where its centre is no longer slower, or quicker from here on."""
@@ -241,7 +242,10 @@ class ServiceBudget(Operator[Sketch]):
 
     def _evidence(self, each: FiringFeature, point: ChartPoint) -> Evidence:
         rule = RULES[each.feature]
-        counts, severity = self._errors(each) if each.feature == ERROR else self._latency()
+        numbers, severity = self._errors(each) if each.feature == ERROR else self._latency()
+        counts, known = integers(*numbers), next(iter(self.alerts[each.feature].incident.evidence), None)
+        if known is not None and known.counts and not each.grown and self._may_be_over(known):
+            counts, severity = known.counts, known.severity or severity
         return Evidence(
             feature=each.feature,
             detector=rule.detector,
@@ -256,8 +260,17 @@ class ServiceBudget(Operator[Sketch]):
             moving=each.moving,
             creeping=each.creeping,
             grown=each.grown,
-            counts=integers(*counts),
+            counts=counts,
         )
+
+    def _may_be_over(self, told: Evidence) -> bool:
+        """Whether the last subgroup is nearer to what is usual than to what was told: words stay those of what was wrong."""
+        now, usual, *share = np.frombuffer(told.counts, "<i8").tolist()
+        if told.feature == ERROR:
+            lately = PARTS * (self._lately.error_rate or 0.0)
+        else:
+            lately = MICRO * (self._lately.quantile(share[0] / PER_MILLE) or 0.0)
+        return bool(lately < (now + usual) / 2)
 
     def _latency(self) -> tuple[tuple[float, ...], Severity]:
         slow = self._slow()

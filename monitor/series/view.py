@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 
 from detectors.sketches.violations import Violations
-from monitor.alerting.alerts import AlertState
+from monitor.alerting.alerts import AlertState, Span
 from monitor.alerting.episodes import worst_of_each
 from monitor.alerting.rules import AlertRule
 from monitor.facts import ContractBroken, EventsCounted, Fact, StateReset, WindowSpan
@@ -71,6 +71,10 @@ class View(Generic[S]):
     def operator(self, name: str) -> Operator[S]:
         """One of its operators. Raises KeyError."""
         return {operator.name: operator for operator in self.operators}[name]
+
+    def distrusted(self) -> list[Span]:
+        """Times of events whose predictions say nothing of what the model is worth."""
+        return [span for operator in self.operators for span in operator.distrusted()]
 
     # --- events in, facts out -----------------------------------------------------------------------------------
 

@@ -72,10 +72,10 @@ def restarted(home: Path, started: list[LabelledDaemon], thresholds: Any = THRES
 
 
 def minute_of(here: LabelledDaemon, number: int, right: int, wrong: int) -> None:
-    """A minute of predictions, so many of them right, all of them labelled."""
+    """A minute of predictions that are not frozen, so many of them right, all of them labelled."""
     first = START + number * MINUTE
     ids = range(number * 1000, number * 1000 + right + wrong)
-    here.source.append(PREDICTIONS, [predicted(each, 0.9, first + n) for n, each in enumerate(ids)])
+    here.source.append(PREDICTIONS, [predicted(each, 0.9 - n % 2 / 10, first + n) for n, each in enumerate(ids)])
     here.labels([labelled(each, "yes" if n < right else "no", first + SECOND) for n, each in enumerate(ids)])
 
 
@@ -124,6 +124,49 @@ def test_an_incident_of_performance_opens_is_shown_everywhere_survives_a_kill_an
     assert (ended["incident"], ended["state"]) == (incident["incident"], "resolved")
 
 
+def varied(here: LabelledDaemon, number: int, *, frozen: bool = False, accurate: float = 0.95) -> None:
+    """A minute of 200 labelled predictions whose scores vary, or are one value that knows nothing of the labels."""
+    first, rng = START + number * MINUTE, seeded()
+    scores = rng.random(200).round(3)
+    answers = (scores >= 0.5) == (rng.random(200) < accurate)
+    ids = range(number * 1000, number * 1000 + 200)
+    said = np.full(200, 0.25) if frozen else scores
+    here.source.append(PREDICTIONS, [predicted(one, float(said[n]), first + n) for n, one in enumerate(ids)])
+    here.labels([labelled(one, "yes" if answers[n] else "no", first + SECOND) for n, one in enumerate(ids)])
+
+
+def test_windows_of_frozen_predictions_are_shown_and_judged_by_nobody_though_labels_come_after_the_freeze(
+    home: Path, started: list[LabelledDaemon]
+) -> None:
+    """Labels wait ten minutes: the freeze is over, and the daemon was killed, when they are judged."""
+    here = begin(home, started)
+    here.source.append(PREDICTIONS, MARK)
+    for number in range(16):
+        varied(here, number, frozen=3 <= number < 7)
+        here.turn()
+    [frozen] = [each for each in here.get("/api/v1/incidents") if each["kind"] == "service"]
+    assert (frozen["features"][0]["feature"], frozen["state"]) == ("__prediction__", "resolved")
+    assert here.performance[0]["window"]["end"] <= "2026-11-23T11:06:00Z"
+
+    again = restarted(home, started)
+    shown = {}
+    for number in range(16, 30):
+        varied(again, number)
+        again.turn()
+        told = again.performance[0]
+        shown[told["window"]["start"][11:16]] = told["frozen"], told["metrics"]["accuracy"]["value"]
+    assert [start for start, (stood, _) in shown.items() if stood] == ["11:05", "11:06", "11:07"]
+    assert shown["11:05"][1] < 0.7
+    assert incidents(again) == []
+    requests = again.metric("driftd_retrain_requests_total")
+    assert not any(value for labels, value in requests.items() if 'reason="performance"' in labels)
+
+    for number in range(30, 34):  # what is worse is heard as ever
+        varied(again, number, accurate=0.6)
+        judged(again, number)
+    assert len(incidents(again)) == 1
+
+
 def test_another_threshold_ends_what_was_told_under_the_one_before(home: Path, started: list[LabelledDaemon]) -> None:
     here = begin(home, started)
     here.source.append(PREDICTIONS, MARK)
@@ -143,7 +186,7 @@ def labelled_reference(home: Path, *, minutes: int = 120, rows: int = 60) -> Non
     right = seeded().random(many) < 0.9
     table = {
         "age": np.arange(many) % 100.0,
-        "score": np.full(many, 0.9),
+        "score": 0.9 - np.arange(many) % 2 / 10,
         "answer": np.where(right, "yes", "no"),
         "at": (START - 3 * 24 * 60 * MINUTE + np.arange(many) * (MINUTE // rows)).astype("datetime64[ns]"),
     }

@@ -226,3 +226,23 @@ def test_windows_of_a_reference_are_estimated_together_as_each_by_itself() -> No
         assert expected.rows == alone.rows
         for name in names:
             assert expected.metrics[name].value == pytest.approx(alone.metrics[name].value, rel=1e-12)
+
+
+@pytest.mark.parametrize("healthy", [10, 60, 300])
+@pytest.mark.parametrize("worse", [0.40, 0.50])
+def test_an_e_detector_says_since_when_however_long_it_was_well_before(healthy: int, worse: float) -> None:
+    """Windows of 100 rows whose loss is 0.28 and then more; the bets are against 0.29."""
+    rng, design, apart = seeded(), BettingDesign(0.29, ARL), []
+    for _ in range(20):
+        evidence = BettingEvidence()
+        losses = rng.binomial(100, [0.28] * healthy + [worse] * 60).tolist()
+        for number, wrong in enumerate(losses):
+            evidence = evidence.plus(design, window(wrong, 100), LossSum(wrong, 100), at=number)
+            if number >= healthy and evidence.score(design) >= 1:
+                break
+        assert evidence.run.since is not None
+        assert evidence.run.windows == number - evidence.run.since + 1
+        assert evidence.run.value < 1 - design.limit
+        apart.append(abs(evidence.run.since - healthy))
+    assert np.median(apart) <= 1
+    assert np.quantile(apart, 0.9) <= 8

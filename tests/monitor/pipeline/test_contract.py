@@ -128,6 +128,19 @@ def test_a_text_where_a_number_was_agreed_is_an_incident_that_ends(known: Refere
     assert [change.closed for change in ended] == [True]
 
 
+def test_what_has_ended_says_how_bad_it_was_and_not_how_it_is_now(known: Reference) -> None:
+    """Twelve windows keep the contract before the incident ends: none of them is what it was of."""
+    rng, scene = seeded(), Scene(known)
+    told(scene, [usual(rng) for _ in range(3)])
+    told(scene, [broken(rng, 0.5, 200) for _ in range(3)] + [broken(rng, 0.1, 200)])
+    found = told(scene, [usual(rng) for _ in range(20)])
+
+    assert found[-1].closed
+    (member,) = found[-1].about.members
+    assert member.words.startswith("max broken by 50 % of rows")
+    assert member.effect == pytest.approx(0.5)
+
+
 def test_one_cause_is_one_incident(known: Reference) -> None:
     """Rows without an age are missing to the charts as well: whoever tells of them first is alone."""
     rng, scene = seeded(), Scene(known)

@@ -106,6 +106,19 @@ def test_ten_times_the_errors_are_told_and_end() -> None:
     assert [fact.closed for fact in changes(service.panes(160))] == [True]
 
 
+def test_errors_that_have_ended_say_how_many_they_were_and_not_how_many_there_are_now() -> None:
+    service = Service()
+    service.panes(20)
+    service.panes(8, errors=0.12)
+    ended = changes(service.panes(160))[-1]
+
+    assert ended.closed
+    (member,) = ended.about.members
+    words = re.search(r"([0-9.]+) % of requests", member.words)
+    assert words is not None
+    assert float(words[1]) > 9
+
+
 def test_what_becomes_quicker_and_fails_less_is_nobodys_incident() -> None:
     service = Service()
     service.panes(20)

@@ -397,6 +397,36 @@ def test_what_is_as_it_was_again_ends_within_a_few_windows(judge: MetricJudge, f
     assert working.alert.state not in OPEN
 
 
+@pytest.mark.parametrize("judge", [threshold(), chart(), bets()])
+@pytest.mark.parametrize("bad", [2, 4, 8, 16])
+def test_an_alert_outlives_a_short_fault_by_a_few_windows_and_is_never_of_what_is_well_again(
+    judge: MetricJudge, bad: int
+) -> None:
+    """A fall to 0.83 of 300 rows a window: what comes after it makes it neither smaller nor harder to prove over."""
+    rng, waits = seeded(), []
+    for _ in range(20):
+        working, number, usual = Judge(judge), 0, judge.bound.value if judge.usual is None else judge.usual
+        for number, wrong in enumerate(rng.binomial(300, [0.07] * 10 + [0.17] * bad + [0.07] * 60).tolist()):
+            before = working.since
+            working.take(*measured_of(wrong, 300), Span(at(number), at(number + 1)))
+            if working.alert.state in OPEN:
+                assert working.seen.value < usual
+                assert working.since == before or working.alert.since == at(number + 1)
+            elif number >= 10 + bad:
+                break
+        waits.append(number - (9 + bad))
+    assert np.median(waits) <= 4
+    assert np.quantile(waits, 0.9) <= 8
+
+
+def test_a_fault_that_has_become_smaller_is_not_over() -> None:
+    """From 0.80 to 0.88, where 0.92 is usual: more than half of the way back, and none the less worse."""
+    working = Judge(chart())
+    for number, wrong in enumerate(seeded().binomial(1000, [0.08] * 5 + [0.20] * 10 + [0.12] * 60).tolist()):
+        working.take(*measured_of(wrong, 1000), Span(at(number), at(number + 1)))
+        assert working.alert.state in OPEN or number < 10
+
+
 def emptied(decision: PerformanceDecision, rows: int, windows: int, first: int) -> list[Fact]:
     """The facts of windows without any positive label."""
     facts: list[Fact] = []
