@@ -25,11 +25,12 @@ CHANGED = ImportError, AttributeError, LookupError, TypeError, ValueError  # the
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PatternTable:
-    """The state after each letter, uint16[states, 128], and which states are the end of a match, uint8[states].
+    """The kind of each letter, uint8[128], the state after each kind, uint16[states, kinds], and which states end a match, uint8[states].
 
-    It begins in state 1; from state 0 nothing matches any more.
+    Letters of one kind are alike to the whole expression. It begins in state 1; from state 0 nothing matches any more.
     """
 
+    kinds: NDArray[np.uint8]
     after: NDArray[np.uint16]
     ends: NDArray[np.uint8]
 
@@ -37,7 +38,7 @@ class PatternTable:
         """Whether an ASCII text matches from end to end."""
         state = START
         for letter in text.encode("ascii"):
-            state = int(self.after[state, letter])
+            state = int(self.after[state, self.kinds[letter]])
         return bool(self.ends[state])
 
 
@@ -164,34 +165,34 @@ class _Places:
 
 def _determined(places: _Places) -> PatternTable:
     """The table whose states are sets of places (Rabin and Scott 1959)."""
-    kinds = _alike({letters for steps in places.letters for letters, _ in steps})
+    kinds, first = _alike({letters for steps in places.letters for letters, _ in steps})
     states = {frozenset[int](): 0, places.reached([0]): START}
     after: list[list[int]] = []
     for state in (waiting := list(states)):  # grows as states are found
         steps = [step for at in state for step in places.letters[at]]
-        row = [0] * LETTERS
-        for alike in kinds:
+        row: list[int] = []
+        for letter in first:
             places.spend(len(steps))
-            reached = places.reached(to for letters, to in steps if letters >> alike[0] & 1)
+            reached = places.reached(to for letters, to in steps if letters >> letter & 1)
             if reached not in states:
                 states[reached] = len(states)
                 waiting.append(reached)
-            for letter in alike:
-                row[letter] = states[reached]
+            row.append(states[reached])
         after.append(row)
         if len(states) > MOST_STATES:
             raise _BeyondError
+    ends = [places.end in state for state in waiting]
     return PatternTable(
-        np.array(after, dtype=np.uint16), np.array([places.end in state for state in waiting], dtype=np.uint8)
+        np.array(kinds, dtype=np.uint8), np.array(after, dtype=np.uint16), np.array(ends, dtype=np.uint8)
     )
 
 
-def _alike(matched: Collection[int]) -> Collection[list[int]]:
-    """The letters between which no item tells, those of each kind together."""
-    kinds: dict[tuple[int, ...], list[int]] = {}
-    for letter in range(LETTERS):
-        kinds.setdefault(tuple(letters >> letter & 1 for letters in matched), []).append(letter)
-    return kinds.values()
+def _alike(matched: Collection[int]) -> tuple[list[int], list[int]]:
+    """The kind of each letter, and the first letter of each kind: no item tells between those of one."""
+    told = [tuple(letters >> letter & 1 for letters in matched) for letter in range(LETTERS)]
+    numbers = {each: number for number, each in enumerate(dict.fromkeys(told))}
+    kinds = [numbers[each] for each in told]
+    return kinds, list(map(kinds.index, range(len(numbers))))
 
 
 def _name(code: Any) -> str:
