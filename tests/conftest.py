@@ -21,7 +21,9 @@ if TYPE_CHECKING:  # loaded by the fixtures: collecting other tests needs no cli
     from tests.parts.mock import MockBroker
     from tests.parts.prometheus import Alertmanager, Prometheus
 
-hypothesis.settings.register_profile("untimed", deadline=None)  # machines are shared: a slow example proves nothing
+hypothesis.settings.register_profile(  # machines are shared: a slow example proves nothing
+    "untimed", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 hypothesis.settings.load_profile("untimed")
 
 PARTS_REQUIRED = os.environ.get("REQUIRE_PARTS") == "1"

@@ -103,6 +103,10 @@ class ColumnRules:
             re.compile(self.matches or "")
         except re.error as error:
             raise ContractError(f"matches is no regular expression: {error} (is {self.matches!r})") from None
+        except (OverflowError, RecursionError):
+            raise ContractError(
+                "matches is a regular expression that repeats too often or holds too many groups in one another"
+            ) from None
 
     @property
     def must_be_there(self) -> bool:

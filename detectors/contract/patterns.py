@@ -6,7 +6,7 @@ referring back, flags within – has no table. What a single character matches i
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib import import_module
@@ -18,16 +18,19 @@ from numpy.typing import NDArray
 LETTERS = 128  # ASCII; of other texts the table tells nothing
 MOST_STATES = 512
 MOST_PLACES = 4096
+MOST_STEPS = 2**18  # of building a table, each a fraction of a microsecond: few states may still be sets of many places
 START: Final = 1
+CHANGED = ImportError, AttributeError, LookupError, TypeError, ValueError  # the parser is Python's own, and may change
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class PatternTable:
-    """The state after each letter, uint16[states, 128], and which states are the end of a match, uint8[states].
+    """The kind of each letter, uint8[128], the state after each kind, uint16[states, kinds], and which states end a match, uint8[states].
 
-    It begins in state 1; from state 0 nothing matches any more.
+    Letters of one kind are alike to the whole expression. It begins in state 1; from state 0 nothing matches any more.
     """
 
+    kinds: NDArray[np.uint8]
     after: NDArray[np.uint16]
     ends: NDArray[np.uint8]
 
@@ -35,7 +38,7 @@ class PatternTable:
         """Whether an ASCII text matches from end to end."""
         state = START
         for letter in text.encode("ascii"):
-            state = int(self.after[state, letter])
+            state = int(self.after[state, self.kinds[letter]])
         return bool(self.ends[state])
 
 
@@ -56,7 +59,7 @@ def table_of(pattern: str) -> PatternTable | None:
     re.compile(pattern)
     try:
         return _determined(_Places(import_module("re._parser").parse(pattern)))
-    except (_BeyondError, ImportError, AttributeError):  # the parser is Python's own, and may change
+    except (_BeyondError, RecursionError, *CHANGED):
         return None
 
 
@@ -68,9 +71,17 @@ class _Places:
     letters: list[list[tuple[int, int]]] = field(default_factory=list)  # a bit a letter, and the place after it
     free: list[list[int]] = field(default_factory=list)
     end: int = 0
+    _matching: dict[str, int] = field(default_factory=dict)  # the letters of each item met
+    _left: int = MOST_STEPS
 
     def __post_init__(self) -> None:
         self.end = self._sequence(self.parsed, self._place(), first=True, last=True)
+
+    def spend(self, steps: int = 1) -> None:
+        """Count steps; beyond all that are allowed there is no table."""
+        self._left -= steps
+        if self._left < 0:
+            raise _BeyondError
 
     def _place(self) -> int:
         if len(self.free) >= MOST_PLACES:
@@ -82,11 +93,12 @@ class _Places:
     def _sequence(self, items: Iterable[Any], at: int, *, first: bool = False, last: bool = False) -> int:
         """Items one after the other; whether nothing comes before them, and nothing after."""
         listed = list(items)
+        anchors = [_name(code) == "AT" for code, _ in listed]
+        head = next((number for number, is_anchor in enumerate(anchors) if not is_anchor), len(listed))
+        tail = next((len(listed) - 1 - n for n, is_anchor in enumerate(reversed(anchors)) if not is_anchor), 0)
         for number, (code, said) in enumerate(listed):
-            before, behind = listed[:number], listed[number + 1 :]
-            begins = first and all(_name(other) == "AT" for other, _ in before)
-            finishes = last and all(_name(other) == "AT" for other, _ in behind)
-            at = self._item(code, said, at, first=begins, last=finishes)
+            self.spend()
+            at = self._item(code, said, at, first=first and number <= head, last=last and number >= tail)
         return at
 
     def _item(self, code: Any, said: Any, at: int, *, first: bool, last: bool) -> int:
@@ -128,6 +140,13 @@ class _Places:
 
     def _letters(self, code: Any, said: Any) -> int:
         """The letters that match an item, a bit each."""
+        key = f"{code} {said}"
+        if key not in self._matching:
+            self._matching[key] = self._matched(code, said)
+        return self._matching[key]
+
+    def _matched(self, code: Any, said: Any) -> int:
+        self.spend(LETTERS)
         item = import_module("re._parser").SubPattern(self.parsed.state, [(code, said)])
         fits = import_module("re._compiler").compile(item).fullmatch
         return sum(1 << letter for letter in range(LETTERS) if fits(chr(letter)))
@@ -138,6 +157,7 @@ class _Places:
         while left:
             at = left.pop()
             if at not in found:
+                self.spend()
                 found.add(at)
                 left += self.free[at]
         return frozenset(found)
@@ -145,32 +165,34 @@ class _Places:
 
 def _determined(places: _Places) -> PatternTable:
     """The table whose states are sets of places (Rabin and Scott 1959)."""
+    kinds, first = _alike({letters for steps in places.letters for letters, _ in steps})
     states = {frozenset[int](): 0, places.reached([0]): START}
     after: list[list[int]] = []
     for state in (waiting := list(states)):  # grows as states are found
         steps = [step for at in state for step in places.letters[at]]
-        row = [0] * LETTERS
-        for alike in _alike([letters for letters, _ in steps]):
-            reached = places.reached(to for letters, to in steps if letters >> alike[0] & 1)
+        row: list[int] = []
+        for letter in first:
+            places.spend(len(steps))
+            reached = places.reached(to for letters, to in steps if letters >> letter & 1)
             if reached not in states:
                 states[reached] = len(states)
                 waiting.append(reached)
-            for letter in alike:
-                row[letter] = states[reached]
+            row.append(states[reached])
         after.append(row)
         if len(states) > MOST_STATES:
             raise _BeyondError
+    ends = [places.end in state for state in waiting]
     return PatternTable(
-        np.array(after, dtype=np.uint16), np.array([places.end in state for state in waiting], dtype=np.uint8)
+        np.array(kinds, dtype=np.uint8), np.array(after, dtype=np.uint16), np.array(ends, dtype=np.uint8)
     )
 
 
-def _alike(steps: Sequence[int]) -> Iterable[list[int]]:
-    """The letters between which no step tells, those of each kind together."""
-    kinds: dict[tuple[bool, ...], list[int]] = {}
-    for letter in range(LETTERS):
-        kinds.setdefault(tuple(bool(step >> letter & 1) for step in steps), []).append(letter)
-    return kinds.values()
+def _alike(matched: Collection[int]) -> tuple[list[int], list[int]]:
+    """The kind of each letter, and the first letter of each kind: no item tells between those of one."""
+    told = [tuple(letters >> letter & 1 for letters in matched) for letter in range(LETTERS)]
+    numbers = {each: number for number, each in enumerate(dict.fromkeys(told))}
+    kinds = [numbers[each] for each in told]
+    return kinds, list(map(kinds.index, range(len(numbers))))
 
 
 def _name(code: Any) -> str:

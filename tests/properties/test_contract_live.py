@@ -154,7 +154,7 @@ def checked(contract: Contract, batch: list[bytes], counts: Counter[Rule]) -> tu
     return told, Counter({rule: count for rule, count in counts.items() if rule not in apart})
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(said=contracts, held=st.lists(events, min_size=1, max_size=12), cut=st.integers(0, 12))
 @example(said={"a": {"type": "number"}}, held=[{"features": {"a": "1"}}, {"features": {"a": None}}], cut=0)
 @example(said={"code": {"matches": "[0-9]*"}}, held=[{"features": {"code": [1]}}, {"features": {"code": 1.5}}], cut=1)
@@ -218,7 +218,7 @@ def test_a_stream_is_told_what_contract_check_tells(
     assert counted == told
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     kind=st.sampled_from(["number", "integer"]),
     held=st.lists(st.tuples(values, values, st.integers(-3, 0)), min_size=1, max_size=12),

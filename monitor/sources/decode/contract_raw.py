@@ -43,6 +43,7 @@ def keeping_of(rules: RowRules) -> Keeping | None:
             least, ALMOST if most is None else min(most, ALMOST), kind is ColumnType.INTEGER, flags=False, values=None
         ),
         known=None if rules.texts is None else list(filter(is_writable, rules.texts)),
+        kinds=b"" if table is None else table.kinds.tobytes(),
         after=b"" if table is None else table.after.tobytes(),
         ends=b"" if table is None else table.ends.tobytes(),
     )

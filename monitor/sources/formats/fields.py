@@ -209,6 +209,7 @@ class Keeping(NamedTuple):
     times: bool
     bounds: Bounds
     known: list[str] | None
+    kinds: bytes
     after: bytes
     ends: bytes
 

@@ -74,6 +74,8 @@ def test_a_document_that_is_none(document: Any, said: str) -> None:
         ({"unit": "s"}, "columns.a.unit needs type: time"),
         ({"type": "time", "unit": "h"}, "columns.a.unit must be one of s, ms, us, ns (is 'h')"),
         ({"matches": "["}, "columns.a.matches is no regular expression: unterminated character set"),
+        ({"matches": "a{99999999999}"}, "columns.a.matches is a regular expression that repeats too often"),
+        ({"matches": "(" * 500 + "a" + ")" * 500}, "columns.a.matches is a regular expression that repeats too often"),
         ({"matches": 5}, "columns.a.matches must be a text, in quotes (is '5')"),
         ({"values": "free"}, "columns.a.values must be a list of values (is 'free')"),
         ({"values": []}, "columns.a.values must name at least one value"),

@@ -83,6 +83,10 @@ def test_what_people_write_has_a_table(pattern: str, fits: str, odd: str) -> Non
         "(?i:a)b",
         "(a|b)*a(a|b){12}",  # more states than are kept
         "a{5000}",
+        ".{0,5000}",
+        "a?" * 1500,  # few states of many places: what building takes is bounded
+        "(?:a{1,60}){1,60}",
+        "a|(" * 150 + "b" + ")" * 150 + r"\b",
     ],
 )
 def test_what_a_table_cannot_say_has_none(pattern: str) -> None:
@@ -95,6 +99,28 @@ def test_tables_are_bounded() -> None:
     assert table is not None
     assert len(table.ends) <= MOST_STATES
     assert table.after.max() < len(table.ends)
+
+
+def test_letters_that_are_alike_share_a_column() -> None:
+    table = table_of("request-[0-9]{1,3}")
+
+    assert table is not None
+    assert len(set(table.kinds[list(b"0123456789")])) == 1
+    assert table.after.shape == (len(table.ends), len(set("request-")) + 2)  # digits, and all else
+
+
+def test_another_parser_means_no_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python's own parser is no promise: without it, or with another answer, the slow way stays."""
+    for changed in ("_parser.parse", "_compiler.compile", "_constants.MAXREPEAT"):
+        re.compile(expression := f"[ab]+{changed}")  # which `re` remembers
+        with monkeypatch.context() as other:
+            other.delattr(f"re.{changed}")
+            assert table_of(expression) is None
+    re.compile("ab[cd]")
+    with monkeypatch.context() as other:
+        other.setattr("re._parser.parse", lambda _: [("LITERAL", 97, "more")])
+        assert table_of("ab[cd]") is None
+    assert table_of("ab[ce]") is not None
 
 
 def test_what_is_no_expression_is_refused() -> None:

@@ -43,11 +43,17 @@ struct Suspects {
 class Pattern {
  public:
   Pattern() = default;
-  Pattern(std::vector<uint16_t> after, std::vector<uint8_t> ends) : after_(std::move(after)), ends_(std::move(ends)) {}
+  Pattern(std::vector<uint8_t> kinds, std::vector<uint16_t> after, std::vector<uint8_t> ends)
+      : kinds_(std::move(kinds)), after_(std::move(after)), ends_(std::move(ends)) {
+    width_ = ends_.empty() ? 0 : after_.size() / ends_.size();
+  }
 
-  // Whether every state that a letter leads to is there.
+  // Whether every letter has its kind, and every state that one leads to is there.
   bool is_whole() const {
-    if (ends_.size() < 2 || after_.size() != LETTERS * ends_.size()) return after_.empty() && ends_.empty();
+    if (ends_.empty()) return kinds_.empty() && after_.empty();
+    if (ends_.size() < 2 || kinds_.size() != LETTERS || after_.size() != width_ * ends_.size()) return false;
+    for (const uint8_t kind : kinds_)
+      if (kind >= width_) return false;
     for (const uint16_t state : after_)
       if (state >= ends_.size()) return false;
     return true;
@@ -60,7 +66,7 @@ class Pattern {
     for (const char letter : text) {
       const auto c = static_cast<unsigned char>(letter);
       if (c >= LETTERS) return false;
-      state = after_[state * LETTERS + c];
+      state = after_[state * width_ + kinds_[c]];
     }
     return ends_[state] != 0 && !is_respelled(text);
   }
@@ -75,8 +81,10 @@ class Pattern {
     return (size > 2 && text.compare(size - 2, 2, ".0") == 0) || text.find("e+") != std::string_view::npos;
   }
 
-  std::vector<uint16_t> after_;  // of each state and letter; from state 0 nothing matches any more
+  std::vector<uint8_t> kinds_;   // of letters: those of one kind are alike to the pattern
+  std::vector<uint16_t> after_;  // of each state and kind; from state 0 nothing matches any more
   std::vector<uint8_t> ends_;    // whether a match may end in a state
+  size_t width_ = 0;             // kinds
 };
 
 struct Keeping {

@@ -159,16 +159,16 @@ std::vector<T> numbers_of(const char* bytes, Py_ssize_t size) {
   return found;
 }
 
-// What keeps the rules of a column from (texts, numbers, truth, nothing, times, bounds, [text, …] or None, states, ends).
+// What keeps the rules of a column from (texts, numbers, truth, nothing, times, bounds, [text, …] or None, kinds of letters, states, ends).
 std::unique_ptr<Keeping> keeping_of(PyObject* description) {
   auto keeping = std::make_unique<Keeping>();
   int texts, numbers, truth, nothing, times, whole, flags;
-  const char *after, *ends;
-  Py_ssize_t after_size, ends_size;
+  const char *kinds, *after, *ends;
+  Py_ssize_t kinds_size, after_size, ends_size;
   PyObject *values, *known;
-  checked(PyArg_ParseTuple(description, "ppppp(ddppO)Oy#y#", &texts, &numbers, &truth, &nothing, &times,
-                           &keeping->bounds.least, &keeping->bounds.most, &whole, &flags, &values, &known, &after, &after_size,
-                           &ends, &ends_size));
+  checked(PyArg_ParseTuple(description, "ppppp(ddppO)Oy#y#y#", &texts, &numbers, &truth, &nothing, &times,
+                           &keeping->bounds.least, &keeping->bounds.most, &whole, &flags, &values, &known, &kinds, &kinds_size,
+                           &after, &after_size, &ends, &ends_size));
   keeping->texts = texts != 0;
   keeping->numbers = numbers != 0;
   keeping->truth = truth != 0;
@@ -176,7 +176,8 @@ std::unique_ptr<Keeping> keeping_of(PyObject* description) {
   keeping->times = times != 0;
   keeping->bounds.whole = whole != 0;
   keeping->named = known != Py_None;
-  keeping->pattern = {numbers_of<uint16_t>(after, after_size), numbers_of<uint8_t>(ends, ends_size)};
+  keeping->pattern = {numbers_of<uint8_t>(kinds, kinds_size), numbers_of<uint16_t>(after, after_size),
+                      numbers_of<uint8_t>(ends, ends_size)};
   for (Py_ssize_t at = 0, size = keeping->named ? PyList_Size(known) : 0; at < size; ++at)
     keeping->known.add(text_of(checked(PyList_GetItem(known, at))), static_cast<int32_t>(at));
   if (!keeping->pattern.is_whole()) {
