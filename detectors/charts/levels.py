@@ -6,7 +6,7 @@
    the stretches' own variation, so that days that differ by nature are no trend. One that is proven and would, at this pace, be
    further off than the effect floor within a month is moving. So what settles pages no more than once a month for one trend.
 2. What is expected from then on is q r in each cell, over its sum: q the reference's share of the hour, and r the one factor of
-   each cell that makes what was seen over the level likeliest (`Watch.ratio`); so the hours of the reference stay. Rates are those seen. Scores, and what the level's own sampling
+   each cell that makes what was seen over the level likeliest (`Watch.ratios`); so the hours of the reference stay. Rates are those seen. Scores, and what the level's own sampling
    error is tolerated to be, follow from its rows.
 3. A feature that leaves its level for the reference is back: where what has come since it warned lies nearer to the reference
    than to the level, and no further from it than a quarter of the way but for chance, nothing fires, and the level is dropped. Of rates, which have no chart that looks for fewer, a
@@ -138,8 +138,8 @@ class Levels:
         A cell that was seen n times is known to 1 / √n of itself, so a sum of scores to Σ p² / n of its variance, which is one over
         the rows where p are the shares in which the level itself came (Kish 1965, of weights).
         """
-        of_cells = np.square(shares) / np.maximum(self.seen, 0.5)  # as it counts in `ratio` where none was seen
-        return np.asarray(np.maximum(1 / np.maximum(of_cells.sum(axis=1), TINY), 1.0))
+        of_cells = np.square(shares) / np.maximum(self.seen, 0.5)  # as it counts in `ratios` where none was seen
+        return np.asarray(np.clip(1 / np.maximum(of_cells.sum(axis=1), TINY), 1.0, np.maximum(self.rows[:, 0], 1.0)))
 
     def _levelled(self, shares: Floats) -> Floats:
         there = shares * self.ratio + self.added
@@ -243,6 +243,8 @@ class Levels:
         for place, level in zip(np.flatnonzero(young).tolist(), here.tolist(), strict=True):
             alone = np.arange(young.size) == place
             self._put(alone, int(self.until[level]), int(self.since[level]), by_people=True)
+        if some(young):
+            self._hold()
 
     def _moving(self, firing: Bools) -> Bools:
         """Which of the watched features move, bool[k], in what fires, bool[k, c]."""
@@ -281,8 +283,12 @@ class Levels:
         seen, due = watch.counts[which].sum(axis=1), watch.expected[which].sum(axis=1)
         usable, rows = seen.sum(axis=1), watch.rows[which].sum(axis=1)
         none = due <= 0
-        added = np.where(none, seen, 0.0) / np.maximum(usable, 1.0)[:, None]
-        ratio = np.where(none, 0.0, watch.ratio[which] * (1 - added.sum(axis=1))[:, None])
+        new = np.where(none, seen, 0.0)
+        added = new / np.maximum(usable, 1.0)[:, None]
+        left = (usable - new.sum(axis=1)) / np.maximum(
+            due.sum(axis=1), TINY
+        )  # shares are of more than one where holidays are left out
+        ratio = np.where(none, 0.0, watch.ratios(which) * left[:, None])
         ratio[usable == 0] = 1.0
         rates = watch.events[which].sum(axis=1) / np.maximum(rows, 1.0)[:, None]
         order = np.argsort(np.concatenate([self.places, places]), kind="stable")

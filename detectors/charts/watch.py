@@ -12,6 +12,7 @@ from detectors.features import Bools, Floats, Ints
 
 BLOCKS = 8  # seven whole ones and the one that goes on
 SETTLED = 2  # the first look is enough, unless it finds a move
+ALL = slice(None)
 NEVER, TOLD = np.iinfo(np.int64).min, np.iinfo(np.int64).max
 
 
@@ -39,7 +40,7 @@ class Watch:
 
     `fired` int64[k] is the end of the subgroup in which it began to fire, `subgroups` int64[k] how many it has fired for.
     `counts`, `expected` float64[k, blocks, w], `events` float64[k, blocks, 2] and `rows` float64[k, blocks] are of the last
-    stretches, `stretch_ns` each; expected is by the reference, `levelled` the same as a level takes it (`ratio`).
+    stretches, `stretch_ns` each; expected is by the reference, `levelled` the same as a level takes it (`ratios`).
     `held` bool[k]: watched though it neither warns nor fires.
     """
 
@@ -84,27 +85,25 @@ class Watch:
         fires = firing[self.places]
         self.fired = np.where(fires, np.where(self.fired == NEVER, seen.end, self.fired), NEVER)
         self.subgroups = np.where(fires, self.subgroups + 1, 0)
-        slot, cells = self.block % BLOCKS, seen.cells[self.places]
+        slot, cells, shares = self.block % BLOCKS, seen.cells[self.places], seen.shares[self.places]
+        ratios = self.ratios()  # by what came before, of which both counts and what is due are known
+        sums = np.maximum((shares * ratios).sum(axis=1), TINY)
         self.counts[:, slot] += cells
-        shares = seen.shares[self.places]
-        due = cells.sum(axis=1)[:, None] * shares
-        sums = np.maximum((shares * self.ratio).sum(axis=1), TINY)
-        self.expected[:, slot] += due
+        self.expected[:, slot] += cells.sum(axis=1)[:, None] * shares
         known = np.where(shares > 0, cells, 0).sum(axis=1)  # what the reference has none of has no factor
         self.levelled[:, slot] += (known / sums)[:, None] * shares
         self.events[:, slot] += seen.events[self.places]
         self.rows[:, slot] += seen.rows
 
-    @property
-    def ratio(self) -> Floats:
-        """What is seen of each cell over what is due, float64[k, w]: r, where the shares of each hour h are q_h r / Σ q_h r.
+    def ratios(self, which: Bools | slice = ALL) -> Floats:
+        """What is seen of each cell of these over what is due, float64[k, w]: r, where the shares of each hour h are q_h r / Σ q_h r.
 
         So each hour's part of what is due is over that sum: r = seen / Σ_h n_h q_h / Σ q_h r is its likelihood's maximum, taken up subgroup
         by subgroup. Without these sums a shift at hours that differ would be one share too large at some of them, too small at others.
         Its size is that at which they are 1 over all that was watched. Jeffreys: no cell is impossible because it was empty.
         """
-        ratio = (self.counts.sum(axis=1) + 0.5) / (self.levelled.sum(axis=1) + 0.5)
-        due = self.expected.sum(axis=1)
+        ratio = (self.counts[which].sum(axis=1) + 0.5) / (self.levelled[which].sum(axis=1) + 0.5)
+        due = self.expected[which].sum(axis=1)
         whole, size = due.sum(axis=1), np.maximum((due * ratio).sum(axis=1), TINY)
         return np.asarray(ratio * np.where(whole > 0, whole / size, 1.0)[:, None])
 
@@ -160,7 +159,7 @@ class Watch:
         """Read what `packed` gave. Raises ValueError where it is of another make."""
         self.block = saved["block"]
         for name, array in self._arrays().items():
-            if name not in saved and name == "levelled":  # likewise: as where there is no level
+            if name not in saved and name == "levelled":  # of an earlier version: what all hours had together
                 self.levelled = self.expected.copy()
                 continue
             if name not in saved and name in TURNS:  # of an earlier version: nothing has turned yet

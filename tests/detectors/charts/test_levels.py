@@ -11,6 +11,7 @@ from detectors.charts import LevelStep
 from detectors.charts.charts import MAGIC
 from detectors.charts.design import CHARTS
 from detectors.charts.firing import FiringReader
+from detectors.charts.watch import Watch, WatchedSubgroup
 from tests.charted import WINDOW, Charted, mixed, reference, seeded
 
 LASTING = 100  # subgroups
@@ -212,6 +213,81 @@ def test_what_earlier_versions_held_on_to_is_let_go(learnt: Reference) -> None:
 
     assert fresh.charts.levels.watch.places.size
     assert not fresh.charts.levels.watch.held.any()
+
+
+def test_levels_that_an_earlier_version_saved_are_held_to_as_then(learnt: Reference) -> None:
+    """It kept neither what was seen in each cell, nor what is due by a level's factors; without hours all is as it was."""
+    stream, fresh = Stream(learnt), Stream(learnt)
+    stream.panes(20, shift(0.8))
+    stream.charts.accept(["normal"], None, stream.at)
+    stream.panes(10, shift(0.8), missing(0.3, "other"))
+    saved = stream.charts.levels.packed()
+    earlier = {name: array for name, array in saved.items() if name != "seen"}
+    earlier["watch"] = {name: array for name, array in saved["watch"].items() if name != "levelled"}
+    fresh.charts.levels.restore(earlier)
+    before, after = (each.charts.levels for each in (stream, fresh))
+
+    assert after.watch.places.tolist() == before.watch.places.tolist()
+    assert after.seen.shape == before.seen.shape
+    assert np.allclose(after.watch.levelled, before.watch.levelled, rtol=1e-9)
+    usual = stream.charts.design.unfolded, stream.charts.design.rows
+    assert np.array_equal(fresh.charts.design.rows, usual[1])  # what was learnt on is what is held to
+    assert np.array_equal(fresh.charts.design.scores, stream.charts.design.scores)
+    for old, new in zip(before.expected(*usual), after.expected(*usual), strict=True):
+        assert np.allclose(new, old, rtol=0.1, atol=1e-3)
+    stream.charts.levels.restore(earlier)
+    stream.panes(60, shift(0.8), missing(0.3, "other"))
+    assert not stream.fired("normal", 60)
+
+
+NIGHT, NOON = np.array([0.6, 0.2, 0.15, 0.05, 0.0]), np.array([0.1, 0.3, 0.3, 0.3, 0.0])
+TIMES = np.array([0.5, 1.0, 1.5, 2.0, 1.0])  # what becomes of each cell
+
+
+def watched(shares: np.ndarray, times: np.ndarray, at: int) -> WatchedSubgroup:
+    """One feature for which what is due came, and that so many times."""
+    cells = np.round(1e6 * shares * times / (shares * times).sum()).astype(np.int64)
+    return WatchedSubgroup(cells[None], shares[None], np.zeros((1, 2), dtype=np.int64), 10**6, at, at + WINDOW)
+
+
+def test_the_factor_of_a_cell_is_the_same_at_every_hour() -> None:
+    """Of all hours together it is another: what hours are alike in would be seen as part of the change."""
+    watch = Watch(1000 * WINDOW, 5, len(CHARTS))
+    for number in range(200):
+        subgroup = watched(NOON if number % 8 < 3 else NIGHT, TIMES, number * WINDOW)
+        watch.follow(subgroup, np.ones(1, dtype=np.bool_), np.ones(1, dtype=np.bool_))
+    factors = watch.ratios()[0, :4]
+
+    assert np.allclose(factors / factors[1], TIMES[:4], rtol=0.01)
+    pooled = watch.counts.sum(axis=(0, 1))[:4] / watch.expected.sum(axis=(0, 1))[:4]
+    assert not np.allclose(pooled / pooled[1], TIMES[:4], rtol=0.1)
+
+
+def test_what_the_reference_has_none_of_keeps_its_share_in_a_level(learnt: Reference) -> None:
+    """Though shares are of more than one, as they are where rows of holidays count in them and not among the rows."""
+    stream = Stream(learnt)
+    levels, place, width = stream.charts.levels, stream.place("normal"), stream.charts.design.cells.width
+    features = len(learnt.names)
+    cells, shares = np.zeros((features, width), dtype=np.int64), np.zeros((features, width))
+    cells[place, :3], shares[place, :2] = (40_000, 50_000, 10_000), (0.6, 0.6)
+    uneasy = np.arange(features) == place
+    none = np.zeros((features, 2), dtype=np.int64)
+    levels.watch.follow(WatchedSubgroup(cells, shares, none, 100_000, 0, WINDOW), uneasy, uneasy)
+    levels.accept([place], None, WINDOW)
+    expected, resting = levels.expected(shares, stream.charts.design.rows)
+
+    assert expected[place, :3] == pytest.approx([0.4, 0.5, 0.1], rel=1e-3)
+    assert resting[place] <= 100_000
+
+
+def test_a_level_of_which_no_value_was_seen_rests_on_next_to_nothing(learnt: Reference) -> None:
+    stream = Stream(learnt)
+    stream.panes(20, missing(1.0))
+    stream.charts.accept(["normal"], None, stream.at)
+    design = stream.charts.design
+
+    assert design.rows[stream.place("normal")] == 1
+    assert stream.charts.levels.expected(design.unfolded, design.rows)[1][stream.place("normal")] == 1
 
 
 def test_nothing_is_accepted_of_what_is_as_it_was(learnt: Reference) -> None:
