@@ -138,6 +138,25 @@ def test_an_estimate_is_that_of_the_rows_themselves(threshold: float) -> None:
     assert reference.performance.at(threshold).total == counted(table["paid"], table["score"], threshold)
 
 
+@pytest.mark.parametrize("threshold", [0.37, 0.9, 1.0])
+def test_weights_go_with_their_rows_to_another_threshold(threshold: float) -> None:
+    """Rows, weights and their squares, of all rows and of each window: as if they were counted with it."""
+    table = scored()
+    table["weight"] = seeded().choice([0.0, 0.25, 1.0, 7.0], table["paid"].size)
+    moved = fitted(table, label=LabelColumn("paid", weight="weight")).performance.at(threshold)
+    task = BinaryTask(threshold=threshold, weighted=True)
+
+    def weighed(which: np.ndarray) -> BinaryCounts:
+        counts = BinaryCounts.empty(task)
+        counts.update(table["paid"][which], table["score"][which], table["weight"][which])
+        return counts
+
+    assert moved.total == weighed(table["at"] >= 0)
+    windows = list(moved.windows)
+    assert windows == [weighed(table["at"] // HOUR == start // HOUR) for start in moved.starts]
+    assert len(windows) > 60
+
+
 def test_a_threshold_between_hundredths_is_that_of_the_fit() -> None:
     table = scored()
     reference = fitted(table, label=LabelColumn("paid", threshold=0.3771))
