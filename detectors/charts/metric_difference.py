@@ -110,9 +110,8 @@ def difference_references(
     """Return the difference of each metric in a reference's windows; without those of which too few say what is usual."""
     found: dict[str, DifferenceReference] = {}
     for name in names:
-        known = [
-            each for each in (difference(one[name], expected, name) for one, expected in windows) if each is not None
-        ]
+        told = [(one[name], expected) for one, expected in windows if name in one]
+        known = [each for each in (difference(one, expected, name) for one, expected in told) if each is not None]
         if len(known) >= FEWEST and (reference := DifferenceReference.of(known)).variation.enough:
             found[name] = reference
     return found

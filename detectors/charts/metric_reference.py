@@ -131,7 +131,7 @@ def metric_references(
     """Return what each metric is in the windows of a reference; without those of which too few windows say what is usual."""
     found: dict[str, MetricReference] = {}
     for metric in metrics:
-        known = [each for each in (one[metric] for one in windows) if isinstance(each, Measured)]
+        known = [each for each in (one.get(metric) for one in windows) if isinstance(each, Measured)]
         certain = any(one.standard_error for one in known)
         if certain and len(known) >= FEWEST:
             reference = MetricReference.of(known, own_error=weighted or metric not in MEANS)

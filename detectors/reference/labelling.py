@@ -7,7 +7,7 @@ from typing import Any, Final
 import numpy as np
 
 from detectors.calibration.collect import NO_TIME
-from detectors.columns import Column, as_codes, as_written_floats
+from detectors.columns import Coded, Column, as_codes, as_written_floats, distinct
 from detectors.features import CategoricalFeature, Codes, Floats, Ints, NumericFeature
 from detectors.performance.binary import BinaryCounts, BinaryTask, truths_of
 from detectors.performance.estimated_numbers import ErrorCells
@@ -175,12 +175,18 @@ class LabelTally:
             self._count_windows(rows, times)
 
     def _weights(self, chunk: Mapping[str, Column]) -> Floats | None:
-        """The weight of each row, 1 where it has none; None where nobody asks for them."""
+        """The weight of each row, 1 where it has none, NaN where something else stands there; None where nobody asks for them."""
         if self._column.weight is None:
             return None
         held = chunk.get(self._column.weight)
-        weights = np.ones(rows_in(chunk)) if held is None else as_written_floats(held)
-        return np.where(np.isnan(weights), 1.0, weights)
+        if held is None:
+            return np.ones(rows_in(chunk))
+        weights = as_written_floats(held)
+        nothing = np.isnan(weights)
+        if isinstance(held, Coded) or held.dtype.kind == "O":  # a text is no weight, and refused as live
+            texts, of_row = distinct(held)
+            nothing &= np.array([text is None for text in texts], dtype=np.bool_)[of_row]
+        return np.where(nothing, 1.0, weights)
 
     def _highest(self, chunk: Mapping[str, Column]) -> Codes | None:
         """The classes with the highest scores of each row; None where there are no scores."""

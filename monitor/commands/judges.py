@@ -9,7 +9,7 @@ from monitor.explain.performance import spelled, with_interval
 from monitor.series.metric_judge import MetricJudge
 from monitor.series.series import SeriesSpec
 from monitor.series.truth import told
-from monitor.settings.judges import is_unscored, labels_as, watching
+from monitor.settings.judges import labels_as, unscored, watching
 from monitor.settings.schema import ModelSettings, PerformanceSettings
 
 
@@ -33,12 +33,11 @@ def unwatched(spec: SeriesSpec, model: ModelSettings) -> Iterator[str]:
     charted = {judge.metric for judge in judges_of(spec) if judge.source is JudgedBy.CHART}
     wanted = watching(model.performance or PerformanceSettings(), spec.performance.truth)
     missing = [name for name in wanted if name not in charted]
-    unscored = [
-        name for name in missing if spec.reference.performance and is_unscored(name, spec.reference.performance)
-    ]
-    if unscored:
-        yield f"{', '.join(unscored)}: no chart, for the reference has no scores of classes"
-    if missing := [name for name in missing if name not in unscored]:
+    said = spec.reference.performance
+    reasons = {name: why for name in missing if said is not None and (why := unscored(name, said)) is not None}
+    for name, why in reasons.items():
+        yield f"{name}: no chart, for the reference {why}"
+    if missing := [name for name in missing if name not in reasons]:
         yield f"{', '.join(missing)}: no chart, for {_reason(spec)}"
 
 

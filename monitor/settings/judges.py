@@ -112,17 +112,21 @@ def _refuse_unknown(key: str, chosen: PerformanceSettings, truth: Truth) -> None
 def _refuse_unscored(key: str, chosen: PerformanceSettings, said: ReferencePerformance | None) -> None:
     """Raise ConfigError where a metric of scores of classes is to be held against a reference that was fitted without any."""
     for name in chosen.watch or ():
-        if said is not None and is_unscored(name, said):
+        if said is not None and (why := unscored(name, said)) is not None:
             raise ConfigError(
-                f"{key}: {name} is not known of the reference, which has no scores of classes: fit it with them (--scores, "
-                "or --config and topics.fields.scores), or give it one of thresholds"
+                f"{key}: {name} is not known of the reference, which {why} (--scores, or --config and topics.fields.scores), "
+                "or give it one of thresholds"
             )
 
 
-def is_unscored(name: str, said: ReferencePerformance) -> bool:
-    """Whether a metric is of scores of classes, and the reference was fitted without any."""
-    scored = said.task == MULTICLASS and name in map(TOP, TOPS)
-    return scored and isinstance(said.total.metrics(names=[name]).get(name), Unavailable)
+def unscored(name: str, said: ReferencePerformance) -> str | None:
+    """Why a metric of scores of classes is not known of a reference, with what to do; None where it is, and of other metrics."""
+    if said.task != MULTICLASS or name not in map(TOP, TOPS):
+        return None
+    found = said.total.metrics(names=[name]).get(name)
+    if found is None:
+        return f"has {len(said.classes)} classes, too few for it: fit it with rows of more, and their scores"
+    return "has no scores of classes: fit it with them" if isinstance(found, Unavailable) else None
 
 
 def _labels_of(

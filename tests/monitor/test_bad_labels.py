@@ -143,7 +143,7 @@ CASES = {
         labelled=4,
         values={"accuracy": 0.5, "top_3_accuracy": 2 / 3},
         left_out={"scores_missing": 1},
-        fields={"scores_invalid": 1, "missing": 4 * 11},  # of the cow, and of ten events around that have none
+        fields={"scores_invalid": 1, "missing": 10},  # the cow; ten events around have none
         outcomes={"joined": 4},
     ),
     "a positive class that never comes": Case(

@@ -227,6 +227,50 @@ def test_a_fall_against_the_reference_is_said_with_who_says_so(home: Path, start
     assert measured["reference"] == pytest.approx(0.9, abs=0.03)
 
 
+CLASSES = "abcdef"
+CHANCES = {f"p_{name}": (6 - at) / 21 for at, name in enumerate(CLASSES)}  # the label is among the first three, or not
+
+
+def of_classes(first: int, at: int, answers: str) -> tuple[list[bytes], list[bytes]]:
+    """Predictions of `a` with the scores of all, and what came true."""
+    scores = {name.removeprefix("p_"): score for name, score in CHANCES.items()}
+    ids = range(first, first + len(answers))
+    return (
+        [predicted(each, "a", at + n, scores=scores) for n, each in enumerate(ids)],
+        [labelled(each, answer, at + SECOND) for each, answer in zip(ids, answers, strict=True)],
+    )
+
+
+def test_a_label_that_falls_out_of_the_three_highest_scores_pages(home: Path, started: list[LabelledDaemon]) -> None:
+    """The predicted class is right as often as it was: accuracy has nothing to say."""
+    minutes, usual, fallen = 120, "a" * 30 + "b" * 20 + "cccc" + "dddeef", "a" * 100 + "b" * 20 + "e" * 80
+    answers = np.concatenate([seeded().choice(list(usual), 60) for _ in range(minutes)])
+    table = {"age": np.arange(answers.size) % 100.0, "said": np.full(answers.size, "a"), "true": answers}
+    table |= {name: np.full(answers.size, score) for name, score in CHANCES.items()}
+    table["at"] = (START - 3 * 24 * 60 * MINUTE + np.arange(answers.size) * SECOND).astype("datetime64[ns]")
+    label = LabelColumn("true", task="multiclass", scores="p_")
+    Reference.fit(table, prediction="said", label=label, timestamp="at", window="1m").save(home / "r.json")
+    model = MODEL | {"labels": {"wait": "10m"}, "performance": {"watch": ["accuracy", "top_3_accuracy"]}}
+    topics = [{"name": "predictions", "fields": {"scores": "scores"}}, {"name": "labels", "kind": "labels"}]
+    model["performance"] = {**model["performance"], "classes": list(CLASSES)}
+    here = LabelledDaemon(home, {PREDICTIONS: [], LABELS: []}, models=[model], topics=topics)
+    started.append(here)
+    here.source.append(PREDICTIONS, MARK)
+    for number, truth in enumerate([usual * 3, fallen, fallen, fallen]):
+        events, labels = of_classes(number * 1000, START + number * MINUTE, truth)
+        here.source.append(PREDICTIONS, events)
+        here.labels(labels)
+    judged(here, 0)
+    assert incidents(here) == []
+
+    for number in (1, 2, 3):
+        judged(here, number)
+    [incident] = incidents(here)
+    [feature] = incident["features"]
+    assert (incident["severity"], feature["feature"]) == ("critical", "__top_3_accuracy__")
+    assert " → 0.60 (" in feature["words"]
+
+
 def test_people_decide_of_a_metric_as_of_a_feature(home: Path, started: list[LabelledDaemon]) -> None:
     labelled_reference(home)
     here = LabelledDaemon(

@@ -16,7 +16,7 @@ from detectors.features import Floats
 from detectors.spellings import coded
 from monitor.sources.formats.base import SeriesRows
 from monitor.sources.formats.fields import Path, SeriesFields
-from monitor.sources.formats.values import number
+from monitor.sources.formats.values import number, unusable
 
 OF_CLASS: Final = "__score__ "  # before the key of a column of scores
 INVALID: Final = "scores_invalid"
@@ -64,9 +64,10 @@ class ClassScores:
         self._path, self._listed = series.fields.scores, listed
 
     def of(self, part: SeriesRows, fields: Counter[str]) -> Floats:
-        """The scores of each row by class, float64[n, K], NaN where there is none. Why rows have none is counted among the `fields`."""
+        """The scores of each row by class, float64[n, K], NaN where there is none. Why rows have none is counted among the `fields`, once a row."""
         scores = part.numeric[:, [self._own[code] for code in range(len(self._own))]]
-        lacking = int(np.isnan(scores).sum())
+        absent_cells = int(np.count_nonzero(np.isnan(scores) & ~unusable(scores)))  # each was counted as missing
+        invalid = 0
         for code, at in self._others:
             absent = np.isnan(scores[:, code])
             scores[absent, code] = part.numeric[absent, at]
@@ -78,8 +79,9 @@ class ClassScores:
                 scores[without] = found
             if invalid:
                 fields[INVALID] += invalid
-        if filled := lacking - int(np.isnan(scores).sum()):
-            fields["missing"] = max(0, fields["missing"] - filled)  # they were looked for under another key
+        nowhere = int(np.isnan(scores).all(axis=1).sum()) - invalid
+        if nowhere != absent_cells:
+            fields["missing"] = max(0, fields["missing"] + nowhere - absent_cells)
         return np.asarray(np.where(np.isinf(scores), np.nan, scores))
 
     def _as_they_came(self, part: SeriesRows, rows: NDArray[np.intp]) -> list[Any]:

@@ -138,6 +138,41 @@ def test_an_estimate_is_that_of_the_rows_themselves(threshold: float) -> None:
     assert reference.performance.at(threshold).total == counted(table["paid"], table["score"], threshold)
 
 
+@pytest.mark.parametrize("threshold", [0.37, 0.9, 1.0])
+def test_weights_go_with_their_rows_to_another_threshold(threshold: float) -> None:
+    """Rows, weights and their squares, of all rows and of each window: as if they were counted with it."""
+    table = scored()
+    table["weight"] = seeded().choice([0.0, 0.25, 1.0, 7.0], table["paid"].size)
+    moved = fitted(table, label=LabelColumn("paid", weight="weight")).performance.at(threshold)
+    task = BinaryTask(threshold=threshold, weighted=True)
+
+    def weighed(which: np.ndarray) -> BinaryCounts:
+        counts = BinaryCounts.empty(task)
+        counts.update(table["paid"][which], table["score"][which], table["weight"][which])
+        return counts
+
+    assert moved.total == weighed(table["at"] >= 0)
+    windows = list(moved.windows)
+    assert windows == [weighed(table["at"] // HOUR == start // HOUR) for start in moved.starts]
+    assert len(windows) > 60
+
+
+def test_a_weight_that_is_a_text_is_refused_and_one_that_is_absent_is_1() -> None:
+    table = scored(400)
+    weights = [None if n % 4 == 0 else "heavy" if n % 4 == 1 else 2.0 for n in range(400)]
+    performance = fitted(
+        {name: values.tolist() for name, values in table.items()} | {"weight": weights},
+        label=LabelColumn("paid", weight="weight"),
+    ).performance
+
+    assert performance.total.left_out == {"weight_refused": 100}
+    kept = np.arange(400) % 4 != 1
+    counts = BinaryCounts.empty(BinaryTask(weighted=True))
+    counts.update(table["paid"][kept], table["score"][kept], np.where(np.arange(400)[kept] % 4, 2.0, 1.0))
+    assert performance.rows == 300
+    assert performance.metrics() == counts.metrics()
+
+
 def test_a_threshold_between_hundredths_is_that_of_the_fit() -> None:
     table = scored()
     reference = fitted(table, label=LabelColumn("paid", threshold=0.3771))

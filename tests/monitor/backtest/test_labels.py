@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from detectors import Reference
+from detectors import LabelColumn, Reference
 from monitor.backtest.labelled import MOST, Judgements
 from monitor.cli import main
 from monitor.facts import PerformanceJudged
@@ -719,3 +719,24 @@ def test_what_the_reference_s_windows_do_not_say_is_not_watched(
     configure(home, topics=topics, model={"performance": {"watch": [metric]}}, **budget)
     assert main(check) == 2
     assert f"{metric} {why}" in capsys.readouterr().err
+
+
+def test_a_reference_of_fewer_classes_than_live_says_so_of_what_needs_more(home: Path, capsys: Output) -> None:
+    """Scores of three classes say nothing of the three highest; of six they do."""
+    names, rng = list("abcdef"), seeded()
+    said, scores = rng.choice(list("abc"), 6000), rng.random(6000)
+    at = np.datetime64("2026-01-01", "ns") + np.arange(6000) * np.timedelta64(1, "m")
+    table = {"age": np.arange(6000) % 100.0, "said": said, "true": said, "at": at} | {f"p_{k}": scores for k in "abc"}
+    label = LabelColumn("true", scores="p_")
+    Reference.fit(table, prediction="said", label=label, timestamp="at", window="1h").save(home / "r.json")
+    topics = [{"name": "predictions", "fields": {"scores": "scores"}}, {"name": "outcomes", "kind": "labels"}]
+    budget = {"alerting": {"false_alarms_per_month": 1}}
+    check = ["check", "--offline", "--config", str(home / "driftd.yaml")]
+    why = "has 3 classes, too few for it: fit it with rows of more, and their scores"
+
+    configure(home, topics=topics, model={"performance": {"classes": names, "metrics": ["top_3_accuracy"]}}, **budget)
+    assert main(check) == 0
+    assert f"top_3_accuracy: no chart, for the reference {why}" in capsys.readouterr().out
+    configure(home, topics=topics, model={"performance": {"classes": names, "watch": ["top_3_accuracy"]}}, **budget)
+    assert main(check) == 2
+    assert f"top_3_accuracy is not known of the reference, which {why}" in capsys.readouterr().err

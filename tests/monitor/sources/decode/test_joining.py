@@ -299,11 +299,14 @@ def test_keys_of_scores_are_classes_however_they_are_spelled(keys: list[str], sk
         ([0.5, 0.5], True, {"scores_invalid": 20}),
         ([0.5] * 6, False, {"scores_invalid": 20}),  # whose they are nobody says
         (["x"] * 6, True, {"scores_invalid": 20}),
+        ({"a": "x"}, False, {"scores_invalid": 20, "number_as_text": 20}),
         ([0.5] * 6, True, {}),
-        (None, True, {}),
+        ({"b": 0.5}, False, {}),  # the others have none, which is no fault
+        (None, True, {"missing": 20}),
+        (None, False, {"missing": 20}),
     ],
 )
-def test_scores_that_are_none_of_any_class_are_counted(
+def test_scores_that_are_none_of_any_class_are_counted_once_a_row(
     scores: object, listed: bool, reasons: dict[str, int], skipped: int
 ) -> None:
     truth = replace(LISTED, listed=listed)
@@ -312,8 +315,7 @@ def test_scores_that_are_none_of_any_class_are_counted(
     decoded = each.decode(records([event(at, "c", scores=scores) for at in range(20)]), NOON)
 
     told = {fact.reason: fact.count for fact in of(decoded.facts, FieldsRejected)}
-    missing = {} if scores == [0.5] * 6 and listed else {"missing": 120}
-    assert told == missing | reasons
+    assert told == reasons
 
 
 def test_a_list_of_scores_needs_classes_that_say_whose_they_are() -> None:
