@@ -73,6 +73,27 @@ def test_it_is_tried_again_and_delivered_under_its_id(scene: Scene, receiver: Re
     assert receiver.requests[-1].headers["webhook-id"] == notice
 
 
+def test_what_waits_for_a_target_that_is_gone_can_only_be_dropped(scene: Scene) -> None:
+    store, (first, _) = scene.daemon.store, waiting(scene)
+    store._db.execute("UPDATE delivery SET target = 'renamed' WHERE id = ?", (first["notice"],))
+
+    said = "renamed: no longer a target; what waits for it can be dropped"
+    assert post(scene, {"action": "retry", "notice": first["notice"]}) == (409, {"error": said})
+    assert post(scene, {"action": "drop", "target": "renamed", "reason": "renamed"})[0] == 200
+    assert len(waiting(scene)) == 1
+
+
+def test_a_receiver_that_was_mended_need_not_be_waited_for(tmp_path: Path, receiver: Receiver) -> None:
+    receiver.answers = [(503, {"retry-after": "3600"})]
+    (tmp_path / "secret").write_text("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+    more = {"webhooks": [{"name": "trainer", "url": receiver.url, "types": ["*"], "secret_file": "secret"}]}
+    with capture_logs(), running(tmp_path, more=more) as scene:
+        scene.eventually(lambda: len(waiting(scene)) == 2 and waiting(scene)[0]["attempts"] == 1)
+
+        assert post(scene, {"action": "retry", "target": "trainer"})[0] == 200
+        scene.eventually(lambda: waiting(scene) == [])
+
+
 def test_what_is_dropped_is_gone_and_says_who_and_why(scene: Scene, receiver: Receiver) -> None:
     with capture_logs() as logs:
         status, answer = post(scene, {"action": "drop", "target": "trainer", "reason": "trained by hand"})
