@@ -118,6 +118,13 @@ def test_nothing_of_a_secret_address_comes_back_in_what_an_answer_says(said: str
     assert "x7Fq" not in detail
 
 
+@pytest.mark.parametrize("key", ["url_env", "url_file"])
+def test_an_address_in_place_of_where_it_stands_is_not_repeated(key: str) -> None:
+    with pytest.raises(ValueError, match=f"{key}: must be the") as raised:
+        configured({"name": "chat", "type": "slack", key: SECRET})
+    assert "x7Fq" not in str(raised.value)
+
+
 def test_a_proxy_that_repeats_the_token_is_not_quoted(receiver: Receiver) -> None:
     receiver.answers = [answering(403, b"Bearer s3cret-token is not known here")]
     entry = {"name": "am", "type": "alertmanager", "urls": [receiver.url], "token_env": "T"}
