@@ -2,8 +2,8 @@
 
 import re
 import sqlite3
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from importlib.metadata import version
 from threading import Event
@@ -51,6 +51,7 @@ from monitor.sources.kafka.source import KafkaSource
 from monitor.store.sqlite import StateError, StateStore
 from monitor.stream.clocks import TOLERANCE
 from monitor.stream.events import SECOND, Nanos, Partition, SeriesKey
+from monitor.targets.base import still_heard
 from monitor.targets.notifier import Notifier
 from monitor.targets.payloads import Sender
 
@@ -362,9 +363,15 @@ class Daemon:
             self.store.drop,
             lambda: self.telemetry.look(lambda board: dict(board.deliveries)),
             self.telemetry.record,
-            self._wake,
+            self._try_now,
+            frozenset(notifier.told for notifier in self.notifiers),
         )
         return Surface(self.telemetry, exposition, self.ready, deciding, outbox)
+
+    def _try_now(self, targets: Collection[str]) -> None:
+        for notifier in self.notifiers:
+            if notifier.told in targets:
+                notifier.try_now()
 
     def _wake(self) -> None:
         for notifier in self.notifiers:
@@ -399,6 +406,7 @@ class Daemon:
             self.source.open(positions)
             self._opened = True
             self.loop.begin(facts)
+            self._forget_standing()
             self._begun = True
             self.loop.run(self.stopping)
             if self.checkpointer.failing is not None:
@@ -412,10 +420,6 @@ class Daemon:
         try:
             records, positions = self.store.records(), self.store.positions()
             facts = self.pipeline.restore(records, self.clock.now())
-            self.store.forget_standing_of_others(
-                {target.name for target in self._configuration.targets if target.is_remembered},
-                {str(spec.key) for spec in self._configuration.specs},
-            )
         except (sqlite3.Error, msgspec.MsgspecError, ValueError) as error:
             raise StateError(
                 f"state: {self.store.path} cannot be read: {error}; move it away to begin anew, positions and alerts included"
@@ -423,6 +427,14 @@ class Daemon:
         self.checkpointer.whole = bool(facts)
         self.telemetry.restore(self.explainer.explain(self.pipeline.current()))
         return facts, positions
+
+    def _forget_standing(self) -> None:
+        """Forget what stands of targets and series that are gone, once the ends that a restore found are saved: who is told of these is told."""
+        if self.checkpointer.failing is None:
+            with suppress(sqlite3.Error):  # at the next start, then
+                self.store.forget_standing_of_others(
+                    still_heard(self._configuration.targets, (spec.key for spec in self._configuration.specs))
+                )
 
     def stop(self) -> None:
         """Ask for the end, from a signal. While positions are looked up nothing has been read: the end comes at once."""

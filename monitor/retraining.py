@@ -51,10 +51,11 @@ from monitor.facts import (
 )
 from monitor.series.alerts import without_counts
 from monitor.series.records import Record
-from monitor.stream.events import ANY_VERSION, Nanos, SeriesKey
+from monitor.stream.events import ANY_VERSION, DAY, Nanos, SeriesKey
 
 STATE, LISTED = "retraining", "requests"  # kinds of rows
 REQUESTED = "model.retrain.requested"
+SILENCE: Nanos = 2 * DAY  # of a model, after which a schedule has nothing new to train on
 KEPT = 100  # wishes decided last, over all models
 OF_DATA = frozenset({BUDGET_RULE, CONTRACT_RULE, SCHEMA_RULE})  # rules of ours that tell of bad data as such a kind
 VETOED_BY = {
@@ -272,9 +273,11 @@ class Retraining:
             if due > at or due == LATEST:
                 break
             yield from self._expired(model, due)
-            state.looked_at = due
+            before, state.looked_at = state.looked_at, due
             self._dirty[model] = None
             del self._due[model]
+            if is_silent(state.window, before, due):
+                continue
             yield self._wish(
                 WaitingWish(self._plain(model, due, SCHEDULE_REASON, digest([model, SCHEDULE_REASON, due])))
             )
@@ -432,6 +435,16 @@ class Retraining:
                 del state.waiting[name]
         self._waiting = {model: None for model, state in self.models.items() if state.waiting}
         self._earliest = None
+
+
+def is_silent(window: WindowSpan | None, before: Nanos, due: Nanos) -> bool:
+    """Whether nothing came since the schedule was due last, nor for so long that a window could just be late.
+
+    After a pause of months, what a schedule missed in it is not asked for all at once.
+    """
+    if window is None:
+        return False
+    return window.end < before and due - window.end > max(SILENCE, 2 * (window.end - window.start))
 
 
 def veto_of(alert: AlertChanged | AlertSeen) -> str | None:

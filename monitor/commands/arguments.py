@@ -7,7 +7,11 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
+
+from monitor.commands.exits import Exit
+
+Commands: TypeAlias = "argparse._SubParsersAction[Any]"  # noqa: SLF001 - that to which commands are added has no other name
 
 
 class Several(argparse.Action):
@@ -29,6 +33,27 @@ def add_dialect(parser: argparse.ArgumentParser) -> None:
     """How the CSVs that a command reads are written."""
     parser.add_argument("--delimiter", default=",", metavar="C", help="between the fields of a CSV (,)")
     parser.add_argument("--decimal", choices=[".", ","], default=".", help="before the decimals of a CSV's numbers (.)")
+
+
+def add_command(
+    commands: Commands, name: str, what: str, command: Callable[[argparse.Namespace], Exit]
+) -> argparse.ArgumentParser:
+    """Add a command, or an action of one, and who answers it."""
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=what, description=what)
+    parser.set_defaults(command=command)
+    return parser
+
+
+def add_config(parser: argparse.ArgumentParser) -> None:
+    """Which configuration."""
+    parser.add_argument(
+        "--config", type=Path, metavar="driftd.yaml", help="the configuration (DRIFTD_CONFIG, else ./driftd.yaml)"
+    )
+
+
+def add_json(parser: argparse.ArgumentParser) -> None:
+    """Said to people or to programs."""
+    parser.add_argument("--json", action="store_true", help="say it as JSON, for programs")
 
 
 def actions_of(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:

@@ -1,6 +1,6 @@
 """What would run but may not be meant: rules that can never fire, references that change inside, secrets in the open."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from fnmatch import fnmatchcase
 from urllib.parse import urlsplit
 
@@ -16,12 +16,13 @@ from monitor.explain.fewrows import few_rows
 from monitor.series.estimating import other_labels
 from monitor.series.series import SeriesSpec
 from monitor.settings import Settings
+from monitor.settings.retraining import RetrainingSettings
 from monitor.settings.schema import TopicSettings
 from monitor.sources.formats.fields import PREDICTION
 from monitor.targets.alertmanager import AlertmanagerSettings
 from monitor.targets.base import TargetSettings
 from monitor.targets.email import EmailSettings
-from monitor.targets.payloads import ESCALATED, FIRING, RETRAIN
+from monitor.targets.payloads import ESCALATED, FIRING, PENDING, RETRAIN
 
 
 def warnings(configuration: Configuration) -> Iterator[str]:
@@ -192,3 +193,12 @@ def target_warnings(settings: Settings) -> Iterator[str]:
     http = settings.http
     if any(policy.approval == "required" for policy in policies) and http.token_file is None and http.token_env is None:
         yield "retraining.approval is required, but neither http.token_file nor http.token_env names a token: nobody can approve"
+    yield from untold_warnings({kind for _, target in settings.told for kind in target.types}, policies)
+
+
+def untold_warnings(told: Collection[str], policies: Sequence[RetrainingSettings]) -> Iterator[str]:
+    """What is decided of retraining, and told to nobody."""
+    if any(policy.every is not None for policy in policies) and {RETRAIN, "*"}.isdisjoint(told):
+        yield f"retraining.every asks for retraining, but no webhook and no target takes {RETRAIN}: nobody is told"
+    if any(policy.approval == "required" for policy in policies) and {PENDING, "*"}.isdisjoint(told):
+        yield f"retraining.approval is required, but no webhook and no target takes {PENDING}: only `driftd retrain list` shows what waits"

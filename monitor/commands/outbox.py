@@ -57,7 +57,7 @@ def decide(way: Way, body: dict[str, Any], *, by: str | None, as_json: bool) -> 
     for each in done["notices"]:
         print(f"{each['notice']}  {each['target']}  {each['type']} {each['subject']} {said}")
     for each in done["overtaken"]:
-        left = "left: the target knows by now what was said later"
+        left = "left: overtaken by what was said later, or no longer a target"
         print(f"driftd: {each['notice']}  {each['target']}  {each['type']} {each['subject']} {left}", file=sys.stderr)
     return Exit.OK
 

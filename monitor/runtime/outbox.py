@@ -1,6 +1,6 @@
 """GET and POST /api/v1/outbox: what targets have not taken, tried again or dropped by people."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any, Literal
@@ -14,6 +14,7 @@ from monitor.store.outbox import Undelivered
 from monitor.targets.payloads import rfc3339
 
 MOST_LISTED = 1000  # the oldest first
+OVERTAKEN = "the target knows by now what was said later, or the end of the alert was dropped, or given up and not asked for too"
 
 
 class OutboxBody(Struct, forbid_unknown_fields=True, kw_only=True):
@@ -35,7 +36,8 @@ class OutboxDesk:
     drop: Callable[[list[Undelivered]], None]
     last: Callable[[], Mapping[str, DeliveryTried]]
     tell: Callable[[Iterable[OutboxDecided]], None]
-    wake: Callable[[], None]
+    try_now: Callable[[Collection[str]], None]
+    targets: frozenset[str]  # that are configured
 
     def listed(self) -> Iterator[dict[str, Any]]:
         """`GET /api/v1/outbox`."""
@@ -51,17 +53,12 @@ class OutboxDesk:
         ]
         if not chosen:
             raise NotGrantedError(HTTPStatus.NOT_FOUND, f"{words(asked)}: nothing of it waits or was given up")
-        done = chosen
-        if asked.action == "retry":
-            done = self.retry(chosen)
-        else:
+        done = self._retried(asked, chosen) if asked.action == "retry" else chosen
+        if asked.action == "drop":
             self.drop(chosen)
-        if not done:
-            raise NotGrantedError(
-                HTTPStatus.CONFLICT, f"{words(asked)}: overtaken, the target knows by now what was said later"
-            )
         self.tell(OutboxDecided(asked.action, row.target, row.id, asked.by, asked.reason) for row in done)
-        self.wake()
+        if asked.action == "retry":
+            self.try_now({row.target for row in done})
         last, done_ids = self.last(), {(row.target, row.id) for row in done}
         overtaken = [item(row, last.get(row.target)) for row in chosen if (row.target, row.id) not in done_ids]
         return HTTPStatus.OK, {
@@ -69,6 +66,16 @@ class OutboxDesk:
             "notices": [item(row, last.get(row.target)) for row in done],
             "overtaken": overtaken,
         }
+
+    def _retried(self, asked: OutboxBody, chosen: list[Undelivered]) -> list[Undelivered]:
+        """Try these again, as far as that makes sense. Raises NotGrantedError where it does of none."""
+        told = [row for row in chosen if row.target in self.targets]
+        if not told:
+            gone = ", ".join(dict.fromkeys(row.target for row in chosen))
+            raise NotGrantedError(HTTPStatus.CONFLICT, f"{gone}: no longer a target; what waits for it can be dropped")
+        if done := self.retry(told):
+            return done
+        raise NotGrantedError(HTTPStatus.CONFLICT, f"{words(asked)}: overtaken, {OVERTAKEN}")
 
 
 def asked_for(body: bytes) -> OutboxBody:

@@ -1,7 +1,7 @@
 """What is to be said and to whom: one notice, a row of delivery for each target. Rows and SQL; the store holds lock and transaction."""
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from monitor.store import standing
@@ -12,6 +12,7 @@ from monitor.stream.events import DAY, Nanos
 __all__ = ["AddressedNotice", "Backlog", "Notice", "OutboxRow", "Undelivered"]
 
 KEPT_ENDED = 1000  # delivered rows, without data, and dead ones: what was said, and a guard against saying it twice
+ENDS = frozenset({"model.alert.resolved", "model.alert.settled"})  # types of notices that say that an incident is over
 LONGEST_WAIT: Nanos = 2 * DAY  # no retry is put off so far: the clock was set back since
 
 
@@ -99,9 +100,12 @@ def next_due(db: sqlite3.Connection, target: str, now: Nanos) -> OutboxRow | Non
 
 
 def end(db: sqlite3.Connection, row: OutboxRow, status: str) -> None:
-    """End a delivery, as delivered or dead, and forget those that ended long ago."""
-    db.execute("UPDATE delivery SET attempts = attempts + 1 WHERE seq = ?", (row.seq,))
-    _end(db, row.seq, status)
+    """End a delivery, as delivered or dead, and forget those that ended long ago. What was dropped meanwhile stays so."""
+    changed = db.execute(
+        "UPDATE delivery SET attempts = attempts + 1 WHERE seq = ? AND status = 'pending'", (row.seq,)
+    ).rowcount
+    if changed:
+        _end(db, row.seq, status)
 
 
 def _end(db: sqlite3.Connection, seq: int, status: str) -> None:
@@ -141,15 +145,24 @@ def undelivered(db: sqlite3.Connection) -> list[Undelivered]:
     return [Undelivered(*row) for row in rows]
 
 
-def is_overtaken(db: sqlite3.Connection, target: str, notice: str) -> bool:
-    """Whether a target has since taken what was said later of the same alert: said now, the older would open it again."""
-    found = db.execute(
-        "SELECT 1 FROM delivery AS this JOIN notice ON notice.seq = this.notice WHERE this.target = ?1 AND this.id = ?2 "
-        "AND type GLOB 'model.alert.*' AND EXISTS (SELECT 1 FROM delivery AS later WHERE later.target = ?1 "
-        "AND later.subject = this.subject AND later.seq > this.seq AND later.status = 'delivered')",
+def is_overtaken(db: sqlite3.Connection, target: str, notice: str, again: Collection[tuple[str, str]] = ()) -> bool:
+    """Whether an alert has moved on, and this, said now, would open it again: for good, where its end is not to be said.
+
+    A target has taken what was said later of it; or its end was dropped, or given up and is not among those said `again`.
+    """
+    later = db.execute(
+        "SELECT later.id, later.status, notice.type FROM delivery AS this "
+        "JOIN notice AS own ON own.seq = this.notice "
+        "JOIN delivery AS later ON later.target = this.target AND later.subject = this.subject AND later.seq > this.seq "
+        "JOIN notice ON notice.seq = later.notice "
+        "WHERE this.target = ? AND this.id = ? AND own.type GLOB 'model.alert.*' AND notice.type GLOB 'model.alert.*'",
         (target, notice),
     )
-    return found.fetchone() is not None
+    return any(
+        status == "delivered"
+        or (kind in ENDS and (status == "dropped" or (status == "dead" and (target, name) not in again)))
+        for name, status, kind in later
+    )
 
 
 def retry(db: sqlite3.Connection, target: str, notice: str, now: Nanos) -> None:

@@ -12,7 +12,7 @@ from monitor.series.records import Record
 from monitor.store import outbox, standing
 from monitor.store.outbox import AddressedNotice, Backlog, Notice, OutboxRow, Undelivered
 from monitor.store.schema import APPLICATION_ID, SCHEMA_VERSION, migrate
-from monitor.store.standing import StandingNotice
+from monitor.store.standing import StandingNotice, Stays
 from monitor.stream.events import Nanos, Partition
 
 
@@ -178,16 +178,20 @@ class StateStore:
     def retry(self, chosen: Iterable[Undelivered], now: Nanos) -> list[Undelivered]:
         """Try these now; those that were, and not what something said later of the same alert has overtaken."""
         with self._transaction() as db:
-            fit = [each for each in chosen if not outbox.is_overtaken(db, each.target, each.id)]
+            chosen = list(chosen)
+            again = {(each.target, each.id) for each in chosen}
+            fit = [each for each in chosen if not outbox.is_overtaken(db, each.target, each.id, again)]
             for each in fit:
                 outbox.retry(db, each.target, each.id, now)
         return fit
 
-    def drop(self, chosen: Iterable[Undelivered]) -> None:
-        """Deliver these never."""
+    def drop(self, chosen: Collection[Undelivered]) -> None:
+        """Deliver these never, nor say again what only they would have opened."""
         with self._transaction() as db:
             for each in chosen:
                 outbox.drop(db, each.target, each.id)
+            for each in chosen:
+                standing.forget_dropped(db, each.target, each.id)
 
     def standing(self, target: str, now: Nanos) -> list[StandingNotice]:
         """What a target was told last of what is open, and of what has just ended."""
@@ -199,10 +203,10 @@ class StateStore:
         with self._lock:
             return standing.notice_at(self._db, target, place)
 
-    def forget_standing_of_others(self, targets: Collection[str], series: Collection[str]) -> None:
-        """Forget what was told to targets other than these, or of other series."""
+    def forget_standing_of_others(self, stays: Stays) -> None:
+        """Forget what was told to targets that are gone or hear of it no more, or of series that nobody monitors any more."""
         with self._lock:
-            if gone := standing.others(self._db, targets, series):
+            if gone := standing.others(self._db, stays):
                 with self._transaction() as db:
                     standing.forget(db, gone)
 

@@ -1,12 +1,13 @@
 """What targets have been told is open, a row a target and place: for those who have to be told again, and for who is told of the end."""
 
 import sqlite3
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 
 from monitor.store.notice import Notice
 from monitor.stream.events import MINUTE, Nanos
 
+Stays = Callable[[str, str, str], bool]  # whether a target still hears of a series and a kind of incidents
 KEPT_ENDED: Nanos = 15 * MINUTE  # wall time for which an end is said again: as long as Prometheus does
 
 
@@ -30,6 +31,16 @@ class StandingNotice:
 
     place: str
     id: str
+
+
+def place_of(series: str, rule: str, kind: str) -> str:
+    """Where one incident is open at a time."""
+    return f"{series}/{rule}/{kind}"
+
+
+def kind_at(place: str) -> str:
+    """The kind of incidents at a place."""
+    return place.rpartition("/")[2]
 
 
 def note(db: sqlite3.Connection, notice: Notice, course: Course, told: Collection[str], now: Nanos) -> None:
@@ -91,12 +102,25 @@ def notice_at(db: sqlite3.Connection, target: str, place: str) -> Notice | None:
     return None if row is None else Notice(*row)
 
 
-def others(db: sqlite3.Connection, targets: Collection[str], series: Collection[str]) -> list[tuple[str, str]]:
-    """Targets and series of which something stands, but for these: a target that is gone, a series that nobody monitors any more."""
-    rows = db.execute("SELECT DISTINCT target, series FROM standing").fetchall()
-    return [row for row in rows if row[0] not in targets or row[1] not in series]
+def others(db: sqlite3.Connection, stays: Stays) -> list[tuple[str, str]]:
+    """Targets and places of which something stands that does not stay so."""
+    rows = db.execute("SELECT target, series, place FROM standing").fetchall()
+    return [(target, place) for target, series, place in rows if not stays(target, series, kind_at(place))]
 
 
-def forget(db: sqlite3.Connection, gone: Collection[tuple[str, str]]) -> None:
-    """Forget what targets were told of series."""
-    db.executemany("DELETE FROM standing WHERE target = ? AND series = ?", gone)
+def forget(db: sqlite3.Connection, gone: Iterable[tuple[str, str]]) -> None:
+    """Forget what targets were told at places."""
+    db.executemany("DELETE FROM standing WHERE target = ? AND place = ?", gone)
+
+
+def forget_dropped(db: sqlite3.Connection, target: str, notice: str) -> None:
+    """Forget what a target was never told, for a person dropped it: what opened an incident of which it has nothing else, or an end."""
+    db.execute("DELETE FROM standing WHERE target = ? AND id = ? AND NOT is_open", (target, notice))
+    db.execute(
+        "DELETE FROM standing WHERE target = ?1 AND is_open AND subject = "
+        "(SELECT subject FROM delivery WHERE target = ?1 AND id = ?2) AND NOT EXISTS "
+        "(SELECT 1 FROM delivery AS other JOIN notice ON notice.seq = other.notice WHERE other.target = ?1 "
+        "AND other.subject = standing.subject AND other.status <> 'dropped' AND type GLOB 'model.alert.*' "
+        "AND other.created >= standing.first)",
+        (target, notice),
+    )

@@ -3,7 +3,7 @@
 An alert is its labels. So nothing that changes while an incident is open is a label: not the severity, no value, no time.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
@@ -16,9 +16,9 @@ from monitor.sections import PositiveDuration, parse_duration
 from monitor.store.outbox import Notice
 from monitor.stream.events import Nanos
 from monitor.targets.base import Delivered, Delivery, Fault, Refused, TryLater
-from monitor.targets.message import Saying, Wording, read
+from monitor.targets.message import OF_RETRAINING, Saying, Wording, read
 from monitor.targets.paging import BaseUrl, PagingSettings, decided_at, encoded, one_of, post, read_token, words_of
-from monitor.targets.payloads import RESOLVED, RETRAIN, rfc3339
+from monitor.targets.payloads import RESOLVED, rfc3339
 from monitor.targets.secrets import Secrets
 from monitor.targets.transport import Answer, Transport, TransportError, trusted
 from monitor.targets.wording import Template
@@ -65,7 +65,7 @@ class AlertmanagerSettings(PagingSettings):
             one_of(token_file=self.token_file, token_env=self.token_env)
         if len(set(self.peers)) < len(self.peers):
             raise ValueError("urls: names a peer twice")
-        if not {RETRAIN, "*"}.isdisjoint(self.types):
+        if not (OF_RETRAINING | {"*"}).isdisjoint(self.types):
             raise ValueError("types: a request for retraining is no alert; leave types out, for all that is one")
         if RESOLVED not in self.types:
             raise ValueError("types: needs model.alert.resolved too: without it alerts would stand for ever")
@@ -118,12 +118,12 @@ class Alertmanager:
 
     def deliver(self, notice: Notice, io: Transport, clock: Clock) -> Delivery:
         """Say one alert to every peer that is there."""
-        if notice.type == RETRAIN:
+        if notice.type in OF_RETRAINING:
             return Refused(detail="a request for retraining is no alert")
         body = encoded([self.alert(read(notice, self.name), notice, clock.now())])
         here = [peer for peer in self.peers if self.away.get(peer, 0.0) <= clock.elapsed()]
         answers = {peer: self._ask(peer, body, io, clock) for peer in here or self.peers}
-        return judge(answers)
+        return judge(answers, () if self.token is None else (self.token,))
 
     def _ask(self, peer: str, body: bytes, io: Transport, clock: Clock) -> Answer | TransportError:
         headers = {} if self.token is None else {"authorization": f"Bearer {self.token}"}
@@ -166,11 +166,11 @@ class Alertmanager:
         return told | ({"generatorURL": said.url} if said.url else {})
 
 
-def judge(answers: Mapping[str, Answer | TransportError]) -> Delivery:
+def judge(answers: Mapping[str, Answer | TransportError], secrets: Sequence[str] = ()) -> Delivery:
     """What the peers' answers come to: taken by one is delivered; refused for good by all that answer is refused."""
     taken = [answer for answer in answers.values() if isinstance(answer, Answer) and is_taken(answer)]
     missed = "; ".join(
-        f"{place(peer)} {'did not take it: ' + str(answer) if isinstance(answer, TransportError) else words_of(answer)}"
+        f"{place(peer)} {'did not take it: ' + str(answer) if isinstance(answer, TransportError) else words_of(answer, secrets)}"
         for peer, answer in answers.items()
         if isinstance(answer, TransportError) or not is_taken(answer)
     )

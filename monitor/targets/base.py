@@ -2,6 +2,7 @@
 
 import math
 from abc import abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
 from fnmatch import fnmatchcase
@@ -12,7 +13,8 @@ from pydantic import Field
 from monitor.clock import Clock
 from monitor.sections import Name, Section
 from monitor.store.outbox import Notice
-from monitor.stream.events import SECOND, Nanos
+from monitor.store.standing import Stays
+from monitor.stream.events import SECOND, Nanos, SeriesKey
 from monitor.targets.secrets import Secrets
 from monitor.targets.transport import Transport
 
@@ -241,3 +243,14 @@ def subscribed(target: Target, settings: TargetSettings) -> Subscriber:
         Routing(tuple(settings.models), frozenset(settings.kinds), frozenset(settings.severities)),
         None if again is None else again / SECOND,
     )
+
+
+def still_heard(subscribers: Iterable[Subscriber], series: Iterable[SeriesKey]) -> Stays:
+    """Whether a target hears of a series and a kind of incidents, as all is configured now."""
+    targets = {each.name: each for each in subscribers if each.is_remembered}
+    models = {str(key): key.model for key in series}
+
+    def stays(target: str, key: str, kind: str) -> bool:
+        return target in targets and key in models and targets[target].routing.takes(models[key], kind)
+
+    return stays

@@ -189,7 +189,8 @@ class Email:
         mail["Subject"] = self.wording.title_of(said, LONGEST_SUBJECT) or said.state.value
         mail["Date"] = format_datetime(utc(decided_at(notice, now)))
         mail["Message-ID"] = f"<{notice.id}@{domain}>"
-        mail["In-Reply-To"], mail["References"] = thread, thread
+        if mail["Message-ID"] != thread:  # a request for retraining that no incident is behind answers nothing
+            mail["In-Reply-To"], mail["References"] = thread, thread
         mail["Auto-Submitted"] = "auto-generated"
         mail["Importance"] = IMPORTANT.get(said.severity, "normal")
         first = Wording(title=TITLE).title_of(said, LONGEST_TITLE)

@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 
 from monitor.store.outbox import Notice
-from monitor.targets.payloads import ESCALATED, FIRING, RESOLVED, RETRAIN, SETTLED, rfc3339
+from monitor.targets.payloads import ESCALATED, FIRING, PENDING, RESOLVED, RETRAIN, SETTLED, SUPPRESSED, rfc3339
 from monitor.targets.wording import Template
 
 MOST_FEATURES = 10  # lines of a text
@@ -21,8 +21,17 @@ TEXT = Template(
     "{severity} {kind} of {model} version {version}, rule {rule}, since {since}\n"
     "window {window_start} to {window_end}, {rows} rows\n"
     "incident {incident}\n"
+    "request {request}\n"
     "{url}"
 )
+WITHOUT_ALERT = Template(  # what a schedule or a person wants
+    "{summary}\n"
+    "{reason} of {model} version {version}\n"
+    "window {window_start} to {window_end}, {rows} rows\n"
+    "request {request}\n"
+    "{url}"
+)
+WITHOUT_KIND = "retraining"  # the kind of what no incident is behind
 
 
 class State(Enum):
@@ -33,6 +42,13 @@ class State(Enum):
     SETTLED = "settled"
     RESOLVED = "resolved"
     RETRAINING = "retraining requested"
+    PENDING = "retraining waits for approval"
+    SUPPRESSED = "retraining not requested"
+
+    @property
+    def is_of_retraining(self) -> bool:
+        """Whether it is about a wish for retraining, which opens and ends no incident."""
+        return self in {State.RETRAINING, State.PENDING, State.SUPPRESSED}
 
     @property
     def ends(self) -> bool:
@@ -46,7 +62,10 @@ STATES = {
     SETTLED: State.SETTLED,
     RESOLVED: State.RESOLVED,
     RETRAIN: State.RETRAINING,
+    PENDING: State.PENDING,
+    SUPPRESSED: State.SUPPRESSED,
 }
+OF_RETRAINING = frozenset(kind for kind, state in STATES.items() if state.is_of_retraining)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +110,8 @@ class Wording:
 
     def text_of(self, said: Saying, most: int) -> str:
         """A text of at most so many characters."""
-        return cut(self.text.fill(said.fields), most)
+        plain = self.text == TEXT and not said.fields["rule"]
+        return cut((WITHOUT_ALERT if plain else self.text).fill(said.fields), most)
 
 
 AS_USUAL = Wording()
@@ -101,28 +121,35 @@ def read(notice: Notice, target: str) -> Saying:
     """What a notice says to people."""
     data: dict[str, Any] = msgspec.json.decode(notice.data)
     state = STATES.get(notice.type, State.OPENED)
-    alert, window = data.get("alert") or {}, data.get("window") or {}
+    alert, window, request = (data.get(name) or {} for name in ("alert", "window", "request"))
+    links = data.get("links") or {}
     fields = {
         "event_time": rfc3339(notice.event_time),
         "features": lines(data.get("evidence", ()), data.get("evidence_total", 0)),
-        "incident": data.get("incident") or notice.id,
-        "kind": data.get("kind", ""),
+        "incident": data.get("incident") or request.get("id") or notice.id,
+        "kind": data.get("kind") or WITHOUT_KIND,
         "model": data.get("model", ""),
         "name": target,
         "new": lines(data.get("new", ()), len(data.get("new", ()))),
         "reason": data.get("reason", ""),
+        "request": request.get("id") or "",
         "rows": str(window.get("rows", "")),
         "rule": alert.get("rule", ""),
-        "severity": data.get("severity", ""),
+        "severity": data.get("severity") or "",
         "since": alert.get("since", ""),
         "state": state.value,
-        "summary": data.get("summary", ""),
-        "url": data.get("url", ""),
+        "summary": reasoned(data.get("summary", ""), data.get("because")),
+        "url": data.get("url") or links.get("incident") or links.get("model") or "",
         "version": data.get("model_version", ""),
         "window_end": window.get("end", ""),
         "window_start": window.get("start", ""),
     }
     return Saying(state, {name: clean(value) for name, value in fields.items()}, data)
+
+
+def reasoned(summary: str, because: str | None) -> str:
+    """A summary that says why nothing was requested."""
+    return summary if not because or because in summary else f"{summary}; {because}"
 
 
 def lines(evidence: Any, total: int) -> str:

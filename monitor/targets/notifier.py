@@ -40,9 +40,20 @@ class Notifier(Thread):
         self._jitter = random.Random()  # noqa: S311 - spreads retries, guards nothing
         self._wake = Event()
         self._stopping = Event()
+        self._hurried = Event()
         self._not_before = 0.0  # monotonic: the receiver as a whole is down or asks for patience
         self._again_every = subscriber.again_every  # seconds
         self._said: dict[str, float] = {}  # of what stands, by id: when it was last said, monotonic
+
+    @property
+    def told(self) -> str:
+        """The target's name."""
+        return self._target.name
+
+    def try_now(self) -> None:
+        """Somebody has mended something: the receiver is left alone no longer, whatever it asked for."""
+        self._hurried.set()
+        self._wake.set()
 
     def wake(self) -> None:
         """There may be something new to deliver."""
@@ -66,6 +77,9 @@ class Notifier(Thread):
 
     def turn(self, io: Transport) -> bool:
         """Try the one notice that is due first, and else say one again that stands; false if there is none."""
+        if self._hurried.is_set():
+            self._hurried.clear()
+            self._not_before = 0.0
         row = self._next_due()
         if row is not None:
             self._deliver(io, row)

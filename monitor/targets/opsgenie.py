@@ -12,9 +12,8 @@ from pydantic import Field, model_validator
 from monitor.clock import Clock
 from monitor.store.outbox import Notice
 from monitor.targets.base import Delivered, Delivery, Refused
-from monitor.targets.message import AS_USUAL, Saying, State, Wording, read
+from monitor.targets.message import AS_USUAL, OF_RETRAINING, Saying, State, Wording, read
 from monitor.targets.paging import BaseUrl, PagingSettings, encoded, one_of, post, read_token, words_of
-from monitor.targets.payloads import RETRAIN
 from monitor.targets.secrets import Secrets
 from monitor.targets.transport import Answer, Request, Transport, trusted
 from monitor.targets.webhook import judge
@@ -44,7 +43,7 @@ class OpsgenieSettings(PagingSettings):
     @model_validator(mode="after")
     def _one_key(self) -> "OpsgenieSettings":
         one_of(api_key_file=self.api_key_file, api_key_env=self.api_key_env)
-        if not {RETRAIN, "*"}.isdisjoint(self.types):
+        if not (OF_RETRAINING | {"*"}).isdisjoint(self.types):
             raise ValueError("types: a request for retraining is no alert; leave types out, for all that is one")
         return self
 
@@ -77,7 +76,7 @@ class Opsgenie:
 
     def deliver(self, notice: Notice, io: Transport, clock: Clock) -> Delivery:
         """Create, update or close the alert. Of one that is open a second creation only counts up, so a repeat does no harm."""
-        if notice.type == RETRAIN:
+        if notice.type in OF_RETRAINING:
             return Refused(detail="a request for retraining is no alert")
         delivery: Delivery = Delivered()
         for request in self.requests(read(notice, self.name)):

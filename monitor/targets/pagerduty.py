@@ -10,7 +10,7 @@ from pydantic import model_validator
 from monitor.clock import Clock
 from monitor.store.outbox import Notice
 from monitor.targets.base import Delivered, Delivery, Refused
-from monitor.targets.message import AS_USUAL, Saying, State, Wording, read
+from monitor.targets.message import AS_USUAL, Saying, Wording, read
 from monitor.targets.paging import BaseUrl, PagingSettings, decided_at, encoded, one_of, post, read_token, words_of
 from monitor.targets.payloads import rfc3339
 from monitor.targets.secrets import SecretError, Secrets
@@ -74,7 +74,7 @@ class Pagerduty:
     def deliver(self, notice: Notice, io: Transport, clock: Clock) -> Delivery:
         """Send one event. A repeat has the same dedup_key: what is open is updated, what is resolved stays so."""
         said = read(notice, self.name)
-        change = said.state is State.RETRAINING
+        change = said.state.is_of_retraining
         decided = rfc3339(decided_at(notice, clock.now()))
         path, event = (CHANGES, self.change(said, decided)) if change else (ALERTS, self.alert(said, decided))
         answer = io.send(post(self.url + path, encoded(event), {}, self.timeout, self.ca_file))

@@ -1,5 +1,6 @@
 """What targets for people have in common: their keys, their secrets, and how an answer that is none of theirs is taken."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -25,6 +26,7 @@ ALERTS: list[NoticeType] = [
 ]
 ANSWER_BYTES = 2048  # of an answer, for its words
 MOST_WORDS = 200  # of those, in a log line
+SHORTEST_PIECE = 8  # characters of a piece of a secret address that is looked for by itself
 
 
 def http_url(url: str) -> str:
@@ -99,10 +101,25 @@ def post(url: str, body: bytes, headers: dict[str, str], timeout: float, ca_file
 def words_of(answer: Answer, secrets: Sequence[str] = ()) -> str:
     """What an answer says, for the log: its status, and a bit of its text without secrets."""
     text = " ".join(answer.body.decode("utf-8", "replace").split())
+    text = "".join(each for each in text if each.isprintable())
     for secret in secrets:
         text = text.replace(secret, "***")
-    text = "".join(each for each in text if each.isprintable())[:MOST_WORDS]
+    text = text[:MOST_WORDS]
     return f"answered {answer.status}" + (f": {text}" if text else "")
+
+
+def secrets_in(url: str) -> list[str]:
+    """What of an address that is itself a secret an answer could repeat: the whole, its path, and each long piece of these.
+
+    >>> secrets_in("https://hooks.slack.com/services/T0/abcdefgh")
+    ['https://hooks.slack.com/services/T0/abcdefgh', '/services/T0/abcdefgh', 'services', 'abcdefgh']
+    """
+    parts = urlsplit(url)
+    asked = [parts._replace(scheme="", netloc="").geturl(), parts.path]
+    pieces = [piece for piece in re.split(r"[/?&=]", asked[0]) if len(piece) >= SHORTEST_PIECE]
+    return list(
+        dict.fromkeys([url, *(each for each in asked if len(each) > 1), *sorted(pieces, key=len, reverse=True)])
+    )
 
 
 def encoded(value: Any) -> bytes:

@@ -17,7 +17,7 @@ from monitor.alerting.rules import Severity
 from monitor.explain.words import escalation, summary
 from monitor.facts import AlertChanged, AlertEscalated, AlertSeen, Fact, RetrainDecided
 from monitor.store.outbox import AddressedNotice, Notice
-from monitor.store.standing import Course
+from monitor.store.standing import Course, place_of
 from monitor.stream.events import SeriesKey
 from monitor.targets.base import Subscriber
 from monitor.targets.retraining import (
@@ -137,7 +137,7 @@ def course_of(
     if not keep or isinstance(fact, RetrainDecided):
         return None
     is_open = isinstance(fact, AlertEscalated) or not alert.closed
-    return Course(alert.incident, f"{alert.key}/{alert.rule}/{alert.kind.value}", str(alert.key), is_open, keep)
+    return Course(alert.incident, place_of(str(alert.key), alert.rule, alert.kind.value), str(alert.key), is_open, keep)
 
 
 def notice(fact: AlertChanged | AlertEscalated | RetrainDecided, kind: str, sender: Sender) -> Notice:

@@ -21,9 +21,15 @@ class Secrets:
     def read(self, secret_file: Path | None, secret_env: str | None, kind: str = "secret") -> tuple[str, str]:
         """The secret, and in words where it stands. Raises SecretError, which begins with the key: `kind` is its word."""
         if secret_file is not None:
+            if ":/" in str(secret_file):
+                raise SecretError(f"{kind}_file: must be the path of a file that holds the {kind}, not an address")
             path = self.base / secret_file
             return _text(path, kind), f"{kind}_file: the {kind} in {path}"
-        if secret_env is None or secret_env not in self.environment:
+        if secret_env is None or not (secret_env.isascii() and secret_env.isidentifier()):
+            raise SecretError(
+                f"{kind}_env: must be the name of a variable that holds the {kind}, not the {kind} itself"
+            )
+        if secret_env not in self.environment:
             raise SecretError(f"{kind}_env: {secret_env} is not set")
         return self.environment[secret_env], f"{kind}_env: the {kind} in {secret_env}"
 

@@ -19,6 +19,7 @@ from monitor.targets.paging import (
     one_of,
     post,
     read_token,
+    secrets_in,
     words_of,
 )
 from monitor.targets.secrets import SecretError, Secrets
@@ -85,12 +86,12 @@ def verdict(answer: Answer, clock: Clock, url: str) -> Delivery:
     """What an answer means. A 200 is a success where its body does not say otherwise."""
     if HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
         if says_no(answer.body):
-            return TryLater(answer.status, words_of(answer, [url]), fault=Fault.NOTICE)
+            return TryLater(answer.status, words_of(answer, secrets_in(url)), fault=Fault.NOTICE)
         return Delivered(answer.status)
     if answer.status == HTTPStatus.BAD_REQUEST:  # the message as it is
-        return Refused(answer.status, words_of(answer, [url]))
+        return Refused(answer.status, words_of(answer, secrets_in(url)))
     if answer.status in GONE:
-        return TryLater(answer.status, words_of(answer, [url]))
+        return TryLater(answer.status, words_of(answer, secrets_in(url)))
     return judge(answer, clock)
 
 

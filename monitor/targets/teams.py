@@ -10,8 +10,8 @@ from pydantic import model_validator
 from monitor.clock import Clock
 from monitor.store.outbox import Notice
 from monitor.targets.base import Delivered, Delivery, Refused
-from monitor.targets.message import AS_USUAL, Saying, State, Wording, read
-from monitor.targets.paging import PagingSettings, encoded, one_of, post, words_of
+from monitor.targets.message import AS_USUAL, Saying, Wording, read
+from monitor.targets.paging import PagingSettings, encoded, one_of, post, secrets_in, words_of
 from monitor.targets.secrets import Secrets
 from monitor.targets.slack import secret_url
 from monitor.targets.transport import Transport, trusted
@@ -66,7 +66,7 @@ class Teams:
         if answer.status in SUCCESSES:  # 202: the workflow has begun
             return Delivered(answer.status)
         if answer.status in FOREVER:
-            return Refused(answer.status, words_of(answer, [self.url]))
+            return Refused(answer.status, words_of(answer, secrets_in(self.url)))
         return judge(answer, clock)
 
 
@@ -87,7 +87,7 @@ def envelope(content: dict[str, Any]) -> dict[str, Any]:
 def card(said: Saying, wording: Wording, most: int) -> dict[str, Any]:
     """Title, text and small print, as runs of text: unlike text blocks these know no markdown, so no link and no mention."""
     colour = "good" if said.state.ends else COLOURS.get(said.severity, "default")
-    title = {"size": "large", "weight": "bolder", "color": "accent" if said.state is State.RETRAINING else colour}
+    title = {"size": "large", "weight": "bolder", "color": "accent" if said.state.is_of_retraining else colour}
     small = " · ".join(filter(None, (said.severity, said.fields["kind"], said.incident)))
     found: dict[str, Any] = {
         "$schema": "http://adaptivecards.io/schemas/adaptive-card.json",

@@ -18,6 +18,7 @@ FIELDS = (
     "name",
     "new",
     "reason",
+    "request",
     "rows",
     "rule",
     "severity",

@@ -219,6 +219,21 @@ def test_a_schedule_is_due_by_event_time_however_fast_events_are_read(jump: int)
     assert len(said) == 10
 
 
+@pytest.mark.parametrize("jump", [1, 5, 240])
+def test_what_a_schedule_missed_in_a_pause_of_months_is_not_asked_for_all_at_once(jump: int) -> None:
+    pipeline = make_pipeline(length=HOUR, retraining=DAILY)
+    hours(pipeline, range(30), jump)
+
+    back = 90 * 24
+    said = decided(hours(pipeline, range(back, back + 30), jump))
+    assert [each[0] for each in said] == [
+        "2025-11-25T02:00",
+        "2025-11-26T02:00",  # not yet two days after the last window
+        "2026-02-21T02:00",
+        "2026-02-22T02:00",
+    ]
+
+
 def test_a_schedule_goes_on_after_a_restart() -> None:
     pipeline, said = make_pipeline(length=HOUR, retraining=DAILY), list[tuple[str, RetrainOutcome, str]]()
     for hour in range(240):

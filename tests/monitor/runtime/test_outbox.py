@@ -10,6 +10,7 @@ import yaml
 from structlog.testing import capture_logs
 
 from monitor.cli import main
+from tests import deciding
 from tests.deciding import TOKEN, Scene, running
 from tests.fakes import Receiver
 
@@ -71,6 +72,45 @@ def test_it_is_tried_again_and_delivered_under_its_id(scene: Scene, receiver: Re
     assert [each["notice"] for each in answer["notices"]] == [notice]
     scene.eventually(lambda: len(waiting(scene)) == 1)
     assert receiver.requests[-1].headers["webhook-id"] == notice
+
+
+def test_what_waits_for_a_target_that_is_gone_can_only_be_dropped(scene: Scene) -> None:
+    store, (first, _) = scene.daemon.store, waiting(scene)
+    store._db.execute("UPDATE delivery SET target = 'renamed' WHERE id = ?", (first["notice"],))
+
+    said = "renamed: no longer a target; what waits for it can be dropped"
+    assert post(scene, {"action": "retry", "notice": first["notice"]}) == (409, {"error": said})
+    assert post(scene, {"action": "drop", "target": "renamed", "reason": "renamed"})[0] == 200
+    assert len(waiting(scene)) == 1
+
+
+def test_a_receiver_that_was_mended_need_not_be_waited_for(tmp_path: Path, receiver: Receiver) -> None:
+    receiver.answers = [(503, {"retry-after": "3600"})]
+    (tmp_path / "secret").write_text("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+    more = {"webhooks": [{"name": "trainer", "url": receiver.url, "types": ["*"], "secret_file": "secret"}]}
+    with capture_logs(), running(tmp_path, more=more) as scene:
+        scene.eventually(lambda: len(waiting(scene)) == 2 and waiting(scene)[0]["attempts"] == 1)
+
+        assert post(scene, {"action": "retry", "target": "trainer"})[0] == 200
+        scene.eventually(lambda: waiting(scene) == [])
+
+
+@pytest.mark.parametrize("severities", [["*"], ["critical"]])
+def test_the_end_with_its_model_is_told_to_who_was_told_of_the_alert(
+    tmp_path: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch, severities: list[str]
+) -> None:
+    receiver.answers = []
+    (tmp_path / "secret").write_text("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+    types = ["model.alert.firing", "model.alert.resolved"]
+    webhook = {"name": "pager", "url": receiver.url, "secret_file": "secret", "types": types, "severities": severities}
+    with capture_logs():
+        with running(tmp_path, more={"webhooks": [webhook]}) as scene:
+            scene.eventually(lambda: len(receiver.requests) == 1)
+        monkeypatch.setattr(deciding, "MODEL", {**deciding.MODEL, "name": "fraud"})
+        with running(tmp_path, more={"webhooks": [webhook]}) as scene:
+            scene.eventually(lambda: len(receiver.requests) == 2)
+
+    assert [each.headers["ce-type"] for each in receiver.requests] == types
 
 
 def test_what_is_dropped_is_gone_and_says_who_and_why(scene: Scene, receiver: Receiver) -> None:

@@ -104,3 +104,19 @@ def test_an_approval_that_nobody_can_give_is_warned_of(tmp_path: Path) -> None:
         "retraining.approval is required, but neither http.token_file nor http.token_env names a token: nobody can approve"
     ]
     assert not [each for each in warnings(load(tmp_path, retraining=required, http=HTTP)) if "approve" in each]
+
+
+@pytest.mark.parametrize(
+    ("retraining", "kind"),
+    [({"every": "0 3 * * 1"}, "model.retrain.requested"), ({"approval": "required"}, "model.retrain.pending")],
+)
+def test_what_nobody_would_be_told_of_is_warned_of(tmp_path: Path, retraining: dict[str, Any], kind: str) -> None:
+    (tmp_path / "secret").write_text("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
+
+    def said(*types: str) -> list[str]:
+        hook = {"name": "trainer", "url": "https://t.internal", "secret_file": "secret", "types": list(types)}
+        found = load(tmp_path, retraining=retraining, http=HTTP, webhooks=[hook])
+        return [each for each in warnings(found) if f"no webhook and no target takes {kind}" in each]
+
+    assert len(said("model.alert.firing")) == 1
+    assert said(kind) == said("*") == []

@@ -153,3 +153,16 @@ def test_a_migration_that_fails_leaves_the_old_state(tmp_path: Path, monkeypatch
 )
 def test_data_is_cut_out_of_a_body_byte_for_byte(body: bytes | None, data: bytes | None) -> None:
     assert data_of(body) == data
+
+
+def test_what_waits_in_a_state_of_format_2_waits_on(tmp_path: Path) -> None:
+    """Format 3 adds a table to it, and nothing else."""
+    before = StateStore(tmp_path)
+    before.save([], {}, [said_again("a", "trainer", "pager")], NOON)
+    before._db.executescript("DROP TABLE standing; PRAGMA user_version=2;")
+    before.close()
+
+    after = StateStore(tmp_path)
+    assert [notice.id for notice in drained(after, "trainer")] == ["a"]
+    assert [row.target for row in after.undelivered()] == ["pager"]
+    after.close()

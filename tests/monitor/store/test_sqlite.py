@@ -6,6 +6,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -429,3 +430,51 @@ def test_what_is_dropped_is_neither_delivered_nor_said_anew(store: StateStore) -
     assert [(row.target, row.id) for row in store.undelivered()] == [("pager", "a"), ("trainer", "b")]
     deliver(store, "pager")
     assert store._db.execute("SELECT data FROM notice WHERE id = 'a'").fetchone() == (None,)
+
+
+def ends(name: str) -> AddressedNotice:
+    """An end of the same alert."""
+    said = note(name)
+    return replace(said, notice=replace(said.notice, type="model.alert.resolved"))
+
+
+@pytest.mark.parametrize("dropped", [False, True])
+def test_what_opens_is_not_said_without_its_end(store: StateStore, dropped: bool) -> None:
+    """It would stand open for good."""
+    save(store, note("a"), ends("b"))
+    give_up(store)
+    give_up(store)
+    first, end = store.undelivered()
+    if dropped:
+        store.drop([end])
+
+    assert store.retry([first], NOON) == []
+    assert [row.status for row in store.undelivered()] == ["dead"] * (1 if dropped else 2)
+
+
+def test_both_given_up_are_tried_again_in_their_order(store: StateStore) -> None:
+    save(store, note("a"), ends("b"))
+    give_up(store)
+    give_up(store)
+
+    assert [row.id for row in store.retry(store.undelivered()[::-1], NOON)] == ["b", "a"]
+    assert due(store) == "a"
+    deliver(store)
+    assert due(store) == "b"
+
+
+def test_an_end_that_still_waits_lets_what_opened_be_tried_again(store: StateStore) -> None:
+    save(store, note("a"), ends("b"))
+    give_up(store)
+
+    assert [row.id for row in store.retry(store.undelivered()[:1], NOON)] == ["a"]
+
+
+def test_what_is_dropped_in_flight_stays_dropped(store: StateStore) -> None:
+    save(store, note("a"))
+    row = store.next_due("trainer", NOON)
+    assert row is not None
+    store.drop(store.undelivered())
+    store.dead(row)
+
+    assert store.undelivered() == []

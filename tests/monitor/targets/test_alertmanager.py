@@ -11,6 +11,7 @@ import pytest
 from monitor.alerting.rules import Severity
 from monitor.stream.events import DAY, SECOND
 from monitor.targets.base import Delivered, Refused, TryLater
+from monitor.targets.paging import ALERTS
 from tests.fakes import NOON, ManualClock, Receiver
 from tests.paging import ESCALATED, OF_QUALITY, OPENED, RESOLVED, RETRAINED, Desk, bodies, configured, told
 from tests.parts.ports import free_ports
@@ -181,6 +182,8 @@ def test_a_token_is_for_the_proxy_and_is_shown_nowhere(peers: list[Receiver]) ->
     [
         ({"types": ["model.alert.firing"]}, "needs model.alert.resolved too"),
         ({"types": ["*"]}, "a request for retraining is no alert"),
+        ({"types": [*ALERTS, "model.retrain.pending"]}, "a request for retraining is no alert"),
+        ({"types": [*ALERTS, "model.retrain.suppressed"]}, "a request for retraining is no alert"),
         ({"urls": []}, "at least 1 item"),
         ({"urls": ["ftp://x"]}, "must be an http:// or https:// address"),
         ({"urls": ["http://x?a=b"]}, r"without \? and #"),

@@ -15,7 +15,7 @@ from monitor.alerting.rules import Severity
 from monitor.facts import AlertChanged, AlertEscalated, DeliveryTried, Fact, RetrainDecided, WindowSpan
 from monitor.store.sqlite import StateStore
 from monitor.stream.events import SECOND, SeriesKey
-from monitor.targets.base import Delivered, Fault, Routing, Subscriber, TryLater
+from monitor.targets.base import Delivered, Fault, Refused, Routing, Subscriber, TryLater, still_heard
 from monitor.targets.notifier import Notifier
 from monitor.targets.payloads import ESCALATED, FIRING, RESOLVED, RETRAIN, Sender, notices
 from monitor.targets.transport import Transport
@@ -231,10 +231,70 @@ def test_what_is_refused_is_said_again_no_more_often_than_what_is_taken(forgetfu
 def test_what_stands_of_a_target_or_a_series_that_is_gone_is_forgotten(forgetful: Scene) -> None:
     forgetful.say(WARNED, replace(WARNED, key=SeriesKey("fraud", "1")))
 
-    forgetful.store.forget_standing_of_others({"pager"}, {"churn/3"})
+    forgetful.store.forget_standing_of_others(still_heard([forgetful.subscriber], [WARNED.key]))
     assert forgetful.standing() == ["churn/3/drift/drift"]
-    forgetful.store.forget_standing_of_others({"another"}, {"churn/3"})
+    forgetful.store.forget_standing_of_others(still_heard([], [WARNED.key]))
     assert forgetful.standing() == []
+
+
+@pytest.mark.parametrize("routing", [Routing(models=("fraud",)), Routing(kinds=frozenset({"data_quality"}))])
+def test_what_a_target_hears_of_no_more_stands_no_more(forgetful: Scene, routing: Routing) -> None:
+    forgetful.say(WARNED)
+    elsewhere = replace(forgetful.subscriber, routing=routing)
+
+    forgetful.store.forget_standing_of_others(still_heard([elsewhere], [WARNED.key]))
+    assert forgetful.after(61) == []
+
+
+# --- what people drop -------------------------------------------------------------------------------------------------
+
+
+def test_what_is_dropped_before_it_was_taken_is_not_said_again_while_it_stands(forgetful: Scene) -> None:
+    forgetful.target.answers = [Refused(400)] * 2
+    assert forgetful.say(WARNED, WORSE) == [FIRING, ESCALATED]
+    forgetful.store.drop(forgetful.store.undelivered())
+
+    assert forgetful.standing() == []
+    assert forgetful.after(61) == []
+
+
+def test_of_what_was_taken_a_dropped_escalation_ends_nothing(forgetful: Scene) -> None:
+    forgetful.say(WARNED)
+    forgetful.target.answers = [Refused(400)]
+    assert forgetful.say(WORSE) == [ESCALATED]
+    forgetful.store.drop(forgetful.store.undelivered())
+
+    assert forgetful.standing() == ["churn/3/drift/drift"]
+    assert forgetful.after(61) == [ESCALATED]
+    assert forgetful.say(ENDED) == [RESOLVED]
+
+
+def test_a_dropped_end_is_not_said_for_a_quarter_of_an_hour(forgetful: Scene) -> None:
+    forgetful.say(WARNED)
+    forgetful.target.answers = [Refused(400)]
+    assert forgetful.say(ENDED) == [RESOLVED]
+    forgetful.store.drop(forgetful.store.undelivered())
+
+    assert forgetful.after(61) == []
+
+
+def test_who_was_not_told_because_it_was_dropped_is_not_told_of_the_end(critical: Scene) -> None:
+    critical.target.answers = [Refused(400)]
+    assert critical.say(WORSE) == [ESCALATED]
+    critical.store.drop(critical.store.undelivered())
+
+    assert critical.say(ENDED) == []
+
+
+def test_somebody_who_has_mended_a_receiver_does_not_wait_for_it(forgetful: Scene) -> None:
+    forgetful.target.answers = [TryLater(503, "answered 503", delay=3600.0)]
+    assert forgetful.say(WARNED) == [FIRING]
+    assert forgetful.after(30) == []
+
+    forgetful.store.retry(forgetful.store.undelivered(), forgetful.clock.now())
+    forgetful.notifier.try_now()
+    assert forgetful.deliver() == [FIRING]
+    assert forgetful.store.undelivered() == []
 
 
 def test_a_request_for_retraining_stands_nowhere(forgetful: Scene) -> None:
