@@ -36,7 +36,7 @@ NAMES_A_SECRET = ("_file", "_env")  # keys that say where a secret stands
 PLAIN_WORD = re.compile(r"[a-z]{1,12}|v[0-9]")  # a random token of twelve letters would be no secret long
 PROPERTIES = "kafka.properties"
 TRUTH = {"true": True, "false": False}
-KINDS = {list: ", not a list", dict: ", not a mapping"}
+KINDS: Mapping[type, str] = {list: ", not a list", dict: ", not a mapping"}
 LINKS = re.compile(  # what Kubernetes sets of a service called driftd, or driftd-…
     r"DRIFTD_([A-Z0-9_]+_)?(SERVICE_(HOST|PORT(_[A-Z0-9_]+)?)|PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)"
 )
