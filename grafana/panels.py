@@ -4,7 +4,16 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from grafana_foundation_sdk.builders import common, dashboard, prometheus, stat, statetimeline, statushistory, table
+from grafana_foundation_sdk.builders import (
+    barchart,
+    common,
+    dashboard,
+    prometheus,
+    stat,
+    statetimeline,
+    statushistory,
+    table,
+)
 from grafana_foundation_sdk.builders import timeseries as series
 from grafana_foundation_sdk.models import common as options
 from grafana_foundation_sdk.models import dashboard as schema
@@ -160,6 +169,17 @@ def table_of(
         label, address = link
         panel.override_by_name(label, [_property("links", [address.build()])])
     return panel
+
+
+def bars(title: str, about: str, unit: str, label: str, *columns: Column, width: int = 12, most: float = 1) -> Any:
+    """Instant queries that share one label, joined by it: a group of bars for each of its values, in order."""
+    queries = [Query(column.expr) for column in columns]
+    panel = _common(barchart.Panel(), title, about, unit, queries, width=width, instant=True, rows=True)
+    panel.with_transformation(schema.DataTransformerConfig("merge", options={}))
+    panel.with_transformation(_headings(columns, ()))
+    in_order = {"fields": {}, "sort": [{"field": label}]}
+    panel.with_transformation(schema.DataTransformerConfig("sortBy", options=in_order))
+    return panel.x_field(label).min(0).max(most).no_value("no data").show_value(options.VisibilityMode.NEVER)
 
 
 def _many_lines(panel: Any, *, stacked: bool) -> None:

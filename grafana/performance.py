@@ -3,7 +3,7 @@
 from typing import Any
 
 from grafana_foundation_sdk.models.units import EventsPerSecond, NoUnit, PercentUnit, Seconds, Short
-from panels import BLUE, GREEN, GREY, ORANGE, Query, mapping, tiles, timeseries
+from panels import BLUE, GREEN, GREY, ORANGE, Column, Query, bars, mapping, tiles, timeseries
 from words import or_none
 
 AT_RANDOM = mapping({-1: ("no labels", GREY), 0: ("yes", GREEN), 1: ("no: biased", ORANGE)})
@@ -13,7 +13,13 @@ SHARE = ((None, GREY), (0, ORANGE), (0.5, BLUE))
 def of_model(model: str) -> list[Any]:
     """One model's performance, realised by labels and estimated without; `model` selects its series."""
     of_metric = model.replace("}", ', metric=~"$metric"}')
-    return [*_last_window(model), *_labels(model), *_estimated(model, of_metric), _worth(of_metric)]
+    return [
+        *_last_window(model),
+        *_labels(model),
+        *_estimated(model, of_metric),
+        _reliability(model),
+        _worth(of_metric),
+    ]
 
 
 def _last_window(model: str) -> list[Any]:
@@ -118,6 +124,26 @@ def _estimated(model: str, of_metric: str) -> list[Any]:
             width=12,
         ),
     ]
+
+
+def _reliability(model: str) -> Any:
+    """Whether scores are probabilities."""
+
+    def of(what: str) -> str:
+        chosen = model.replace("}", f', of="{what}"}}')
+        return f"max by (bin) (driftd_reliability_ratio{chosen})"
+
+    return bars(
+        "Reliability: mean score and what came true",
+        "The labelled predictions of the last window judged, in ten bins of scores: where scores are probabilities, both bars of a bin are "
+        "alike. A bin without a labelled score has none; few rows may differ by chance, lower and upper of driftd_reliability_ratio are "
+        "the 95 % interval. Of two classes with scores alone.",
+        PercentUnit,
+        "bin",
+        Column(of("predicted"), "mean score"),
+        Column(of("observed"), "came true"),
+        width=24,
+    )
 
 
 def _worth(of_metric: str) -> Any:

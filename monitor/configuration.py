@@ -144,9 +144,17 @@ def _drop_unrouted(told: dict[str, Any]) -> None:
 
 
 def load(
-    settings: Settings, base: Path, environment: Mapping[str, str] = os.environ, *, needs_secrets: bool = True
+    settings: Settings,
+    base: Path,
+    environment: Mapping[str, str] = os.environ,
+    *,
+    needs_secrets: bool = True,
+    file: Path | None = None,
 ) -> Configuration:
-    """Read references and secrets; paths are relative to `base`. Raises ConfigError, a line for each problem."""
+    """Read references and secrets; paths are relative to `base`.
+
+    Raises ConfigError, a line for each problem; each begins with the configuration's `file`, where that is given.
+    """
     problems: list[str] = []
     specs, targets = [], []
     shared: dict[Path, Reference] = {}
@@ -170,7 +178,8 @@ def load(
     except ConfigError as error:
         problems.append(str(error))
     if problems:
-        raise ConfigError("\n".join(problems))
+        begun = "" if file is None else f"{file}: "
+        raise ConfigError("\n".join(f"{begun}{problem}" for problem in problems))
     return Configuration(settings, tuple(specs), tuple(targets), token, base.absolute())
 
 
@@ -342,9 +351,8 @@ def truth_of(settings: Settings, model: ModelSettings, labels: LabelsSettings, r
     task = chosen.task or (usual_task(predicted) if known is None else known.task)
     classes = tuple(chosen.classes or categories) if task == MULTICLASS else ()
     if task == MULTICLASS and not FEWEST_CLASSES <= len(set(classes)) == len(classes) <= MOST_CLASSES:
-        raise ConfigError(
-            f"{key}.classes: must be {FEWEST_CLASSES} to {MOST_CLASSES} distinct classes, not {len(classes)}"
-        )
+        many = f"not {len(classes)}" if classes else "and the reference has none: name them here"
+        raise ConfigError(f"{key}.classes: must be {FEWEST_CLASSES} to {MOST_CLASSES} distinct classes, {many}")
     weighted = any(topic.fields.weight is not None for topic in settings.topics)
     positive, negative = labels_of(labels, reference)
     truth = Truth(

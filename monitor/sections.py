@@ -8,7 +8,17 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 
 from detectors.durations import nanoseconds, show_duration
 
-__all__ = ["Duration", "Name", "PositiveDuration", "Section", "Size", "parse_duration", "parse_size", "show_duration"]
+__all__ = [
+    "Duration",
+    "Name",
+    "PositiveDuration",
+    "Section",
+    "Size",
+    "parse_duration",
+    "parse_size",
+    "show_duration",
+    "show_size",
+]
 
 
 def parse_duration(value: Any) -> int:

@@ -162,7 +162,8 @@ class Contract:
         types = []
         for name in (comparison.left, comparison.right):
             if name not in self.columns:
-                raise ContractError(f"{where}: {name} is no column of the contract")
+                signs = f"; signs are {' '.join(SIGNS)}" if set(name) & set("<>=!") else ""
+                raise ContractError(f"{where}: {name} is no column of the contract{signs}")
             kind = self.columns[name].type
             if kind is None or not kind.is_ordered:
                 raise ContractError(f"{where}: {name} needs type: number, integer or time")

@@ -74,7 +74,7 @@ class BacktestChoice:
 def backtest(choice: BacktestChoice) -> Exit:
     """Replay, and write what was found; where there was nothing to judge, say why. Raises ConfigError."""
     settings = load_settings(choice.config)
-    configuration = load(settings, choice.config.resolve().parent, needs_secrets=False)
+    configuration = load(settings, choice.config.resolve().parent, needs_secrets=False, file=choice.config)
     labels = label_topics_of(choice, settings)
     configuration = replace(configuration, specs=tuple(labelled_specs(choice, configuration, labels)))
     within = range_of(choice.first, choice.until)

@@ -72,7 +72,7 @@ class Estimate:
 def look_at(config: Path) -> Checked:
     """Load a configuration and work out what it means. Raises ConfigError."""
     settings, base = load_settings(config), config.resolve().parent
-    configuration = load(with_absolute_state(settings, base), base)
+    configuration = load(with_absolute_state(settings, base), base, file=config)
     build_decoders(configuration)
     raised = alarms.rule_alarms(configuration.specs)
     return Checked(

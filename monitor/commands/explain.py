@@ -130,7 +130,7 @@ def _listed(counts: Counter[str]) -> str:
 def explain(config: Path, file: Path | None, topic: str | None, *, as_json: bool = False) -> Exit:
     """Explain messages, one a line. Raises ConfigError."""
     settings = load_settings(config)
-    configuration = load(settings, config.resolve().parent, needs_secrets=False)
+    configuration = load(settings, config.resolve().parent, needs_secrets=False, file=config)
     decoder = decoder_for(configuration, topic)
     now = SystemClock().now()
     totals = Totals()

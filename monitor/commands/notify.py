@@ -23,7 +23,7 @@ TEST = "driftd.test"  # the type of a notice that is none: who acts on types doe
 
 def notify_test(config: Path, name: str, *, start: bool) -> Exit:
     """Tell one target a test, or look whether we are let in where telling starts a run. Raises ConfigError."""
-    configuration = load(load_settings(config), config.resolve().parent)
+    configuration = load(load_settings(config), config.resolve().parent, file=config)
     subscriber = named(configuration, name)
     with Transport(clock := SystemClock()) as io:
         if isinstance(subscriber.target, Starting) and not start:

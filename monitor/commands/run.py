@@ -23,7 +23,7 @@ def run(config: Path) -> Exit:
     settings = load_settings(config)
     base = config.resolve().parent
     configure_logging(settings.log.level, settings.log.format)
-    configuration = load(with_absolute_state(settings, base), base)
+    configuration = load(with_absolute_state(settings, base), base, file=config)
     try:
         daemon = Daemon.start(configuration)
     except StateError as error:

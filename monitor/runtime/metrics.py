@@ -124,6 +124,12 @@ METRICS: dict[str, Spec] = {
         "side of 0, labels follow predictions no longer as in the reference",
         (*SERIES, "metric", "bound"),
     ),
+    "driftd_reliability_ratio": Spec(
+        "gauge",
+        "The reliability diagram of the last window judged: of each of ten bins of scores the mean score (predicted) and the share that "
+        "came true (observed, with its 95 % interval). Absent: no labelled score is in the bin",
+        (*SERIES, "bin", "of"),
+    ),
     "driftd_estimate_outside_ratio": Spec(
         "gauge",
         "Share of the predictions of the last closed window that are unlike any labelled one of the reference: what is estimated of "
@@ -522,6 +528,8 @@ def _of_performance(board: Board) -> Iterator[Family]:
     yield "driftd_performance", [_text("driftd_performance", metrics)]
     apart = [((*_labels(key), *labels), value) for key, last in judged.items() for labels, value in _apart(last)]
     yield "driftd_performance_difference", [_text("driftd_performance_difference", apart)]
+    bins = [((*_labels(key), *labels), value) for key, last in judged.items() for labels, value in _reliability(last)]
+    yield "driftd_reliability_ratio", [_text("driftd_reliability_ratio", bins)]
     outside = [(_labels(key), last.outside) for key, last in board.estimated.items() if last is not None and last.rows]
     yield "driftd_estimate_outside_ratio", [_text("driftd_estimate_outside_ratio", outside)]
     by_class = [
@@ -554,6 +562,12 @@ def _apart(judged: PerformanceJudged) -> Iterator[tuple[tuple[str, str], float]]
     for each in judged.differences:
         for bound, value in (("point", each.value), ("lower", each.lower), ("upper", each.upper)):
             yield (each.name, bound), value
+
+
+def _reliability(judged: PerformanceJudged) -> Iterator[tuple[tuple[str, str], float]]:
+    for each in judged.reliability:
+        for of in ("predicted", "observed", "lower", "upper"):
+            yield (f"{each.above:g} to {each.upto:g}", of), getattr(each, of)
 
 
 def _delays(board: Board) -> Iterator[bytes]:

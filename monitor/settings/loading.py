@@ -36,6 +36,7 @@ NAMES_A_SECRET = ("_file", "_env")  # keys that say where a secret stands
 PLAIN_WORD = re.compile(r"[a-z]{1,12}|v[0-9]")  # a random token of twelve letters would be no secret long
 PROPERTIES = "kafka.properties"
 TRUTH = {"true": True, "false": False}
+KINDS: Mapping[type, str] = {list: ", not a list", dict: ", not a mapping"}
 LINKS = re.compile(  # what Kubernetes sets of a service called driftd, or driftd-…
     r"DRIFTD_([A-Z0-9_]+_)?(SERVICE_(HOST|PORT(_[A-Z0-9_]+)?)|PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)"
 )
@@ -233,11 +234,31 @@ def explain(problem: ErrorDetails) -> str:
         return f"{key} is no key{_suggestion(where)}"
     if problem["type"] == "missing":
         return f"{key} is missing"
-    if problem["type"] in {"model_type", "dict_type"}:
-        message = "must be a mapping of keys"
-    else:
-        message = problem["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+    message = _required(problem)
     return f"{key}: {message}{_shown(where, key, problem['input'])}{_origin(where)}" if key else message
+
+
+def _required(problem: ErrorDetails) -> str:
+    """What a value must be, in words."""
+    limits = problem.get("ctx", {})
+    match problem["type"]:
+        case "model_type" | "dict_type":
+            said = "must be a mapping of keys"
+        case "string_type":
+            said = f"must be a text{KINDS.get(type(problem['input']), '')}"
+        case "list_type":
+            said = "must be a list"
+        case "string_too_short" if limits["min_length"] == 1:
+            said = "must not be empty"
+        case "too_short" | "too_long" if not limits["actual_length"]:
+            said = "must not be empty"
+        case "too_short":
+            said = f"must have at least {limits['min_length']} items, not {limits['actual_length']}"
+        case "too_long":
+            said = f"must have at most {limits['max_length']} items, not {limits['actual_length']}"
+        case _:
+            said = problem["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
+    return said
 
 
 def _shown(where: KeyPath, key: str, value: Any) -> str:
@@ -245,8 +266,16 @@ def _shown(where: KeyPath, key: str, value: Any) -> str:
     text = str(value)
     if where[0] == "targets" and not WebhookSettings.model_fields.keys() & where[2:3]:
         return ""
-    if isinstance(value, dict | list | BaseModel) or key.startswith(PROPERTIES) or _is_secret(key) or _is_secret(text):
+    plain = isinstance(value, list) and all(isinstance(each, int | float) for each in value)
+    if (
+        (isinstance(value, dict | list | BaseModel) and not plain)
+        or key.startswith(PROPERTIES)
+        or _is_secret(key)
+        or _is_secret(text)
+    ):
         return ""
+    if plain:
+        return f" (is {text[:80]})"
     return f" (is {(mask_url(text) if '://' in text else text)[:80]!r})"
 
 

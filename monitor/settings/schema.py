@@ -22,7 +22,17 @@ from detectors.calibration.clocks import clock
 from detectors.charts.compared import Comparison
 from detectors.spellings import coded
 from monitor.alerting.rules import OUR_RULES
-from monitor.sections import Duration, Name, PositiveDuration, Section, Size, parse_duration, parse_size, show_duration
+from monitor.sections import (
+    Duration,
+    Name,
+    PositiveDuration,
+    Section,
+    Size,
+    parse_duration,
+    parse_size,
+    show_duration,
+    show_size,
+)
 from monitor.settings.retraining import RetrainingSettings, with_general
 from monitor.settings.thresholds import MetricThresholdSettings
 from monitor.sources.formats.registry import format_of
@@ -32,6 +42,7 @@ from monitor.targets.webhook import WebhookSettings
 
 MOST_PANES = 10_000  # of one window
 MOST_AGES = 8  # at which windows are judged
+LEAST_TO_JOIN = parse_size("1MB")
 MOST_CLASSES = 256
 
 # Ours to decide, because positions, restarts and safety hang on them.
@@ -298,6 +309,12 @@ class FeatureSettings(Section):
     ignore: bool = False
 
 
+def _enough_to_join(size: int) -> int:
+    if size < LEAST_TO_JOIN:
+        raise ValueError(f"must be at least {show_size(LEAST_TO_JOIN)}")
+    return size
+
+
 class LabelsSettings(Section):
     """Where a model's labels come from, and how long they are waited for."""
 
@@ -306,7 +323,7 @@ class LabelsSettings(Section):
     judge_at: Annotated[list[PositiveDuration], Field(min_length=1, max_length=MOST_AGES)] | None = None
     positive: str = "1"
     negative: str | None = None
-    join_memory: Annotated[Size, Field(ge=10**6)] = parse_size("64MB")
+    join_memory: Annotated[Size, AfterValidator(_enough_to_join)] = parse_size("64MB")
 
     @property
     def ages(self) -> tuple[int, ...]:

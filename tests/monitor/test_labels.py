@@ -462,9 +462,19 @@ def test_labels_that_are_no_longer_configured_are_forgotten_and_that_is_said(
         ({"models": [{**MODEL, "labels": {"topic": "truth"}}]}, "'truth' is no topic of kind labels"),
         ({"models": [{**MODEL, "labels": {"wait": "1d", "judge_at": ["2d"]}}]}, "judge_at 2d is later than wait 1d"),
         ({"models": [{**MODEL, "labels": {"join_memory": 64}}]}, "must be a size such as 64MB"),
+        ({"models": [{**MODEL, "labels": {"join_memory": "10KB"}}]}, "join_memory: must be at least 1MB (is '10KB')"),
+        ({"models": [{**MODEL, "labels": {"judge_at": []}}]}, "judge_at: must not be empty (is [])"),
+        ({"models": [{**MODEL, "labels": {"positive": [1]}}]}, "positive: must be a text, not a list (is [1])"),
+        (
+            {"models": [{**MODEL, "performance": {"classes": ["a"]}}]},
+            "performance.classes: must have at least 2 items, not 1",
+        ),
         ({"models": [{**MODEL, "lateness": "20m"}]}, "would miss predictions"),
         ({"models": [{**MODEL, "performance": {"metrics": ["accurracy"]}}]}, "'accurracy' is none of task binary"),
-        ({"models": [{**MODEL, "performance": {"task": "multiclass"}}]}, "must be 2 to 256 distinct classes"),
+        (
+            {"models": [{**MODEL, "performance": {"task": "multiclass"}}]},
+            "must be 2 to 256 distinct classes, and the reference has none: name them here",
+        ),
     ],
 )
 def test_what_cannot_be_joined_is_refused_in_one_line(home: Path, changes: dict[str, Any], words: str) -> None:

@@ -5,12 +5,14 @@ from collections.abc import Sequence
 from detectors.durations import show_duration
 from monitor.backtest.report.parts import ModelPart
 from monitor.backtest.result import Estimates, JudgedAge
+from monitor.explain.figures import dated
 from monitor.explain.performance import bias_words, left_out_words, spelled
 from monitor.facts import PerformanceJudged
 from monitor.html import plots
 from monitor.html.figures import count, moment, plural, share
 from monitor.html.markup import Markup, table, tag
 from monitor.html.performance import cell, coverage_plot, drawn_metrics, metric_plot
+from monitor.html.reliability import reliability
 
 DRAWN = 6  # metrics
 LISTED = 100  # windows
@@ -74,7 +76,9 @@ def of_age(part: ModelPart, judged: JudgedAge) -> Markup:
     plotted = tag("div", drawn, coverage_plot(part.axis, windows), foot, class_="plots")
     refused = left_out_words(windows)
     note = tag("p", f"{refused}.", class_="caution") if refused else ""
-    return Markup(head + words + note + bias_note(windows) + plotted + windows_table(part, judged))
+    last = next((each for each in reversed(windows) if each.reliability), windows[-1])
+    scores = reliability(last.reliability, f"the window until {dated(last.end)} UTC") or ""
+    return Markup(head + words + note + bias_note(windows) + plotted + scores + windows_table(part, judged))
 
 
 def bias_note(windows: Sequence[PerformanceJudged]) -> str:

@@ -14,12 +14,13 @@ from monitor.explain.performance import (
     no_positive_words,
     spelled,
 )
-from monitor.facts import ClassTold, PerformanceEstimated, PerformanceJudged, ReliabilityTold
+from monitor.facts import ClassTold, PerformanceEstimated, PerformanceJudged
 from monitor.html import plots
 from monitor.html.figures import NONE, count, plural
 from monitor.html.markup import Inside, Markup, name, table, tag
 from monitor.html.performance import cell, coverage_plot, drawn_metrics, metric_plot
 from monitor.html.plots import TimeAxis
+from monitor.html.reliability import reliability
 from monitor.runtime.board import Board
 from monitor.runtime.page.frame import section
 from monitor.stream.events import Nanos, SeriesKey
@@ -68,7 +69,7 @@ def worth(windows: Sequence[PerformanceJudged], by_age: Mapping[Nanos, Performan
         caution(last),
         drawings(windows),
         classes_table(last.by_class),
-        reliability_table(last.reliability),
+        reliability(last.reliability, "that window"),
     ]
 
 
@@ -155,23 +156,3 @@ def classes_table(entries: Sequence[ClassTold]) -> Markup | None:
     rows: list[list[Inside]] = [[name(each.name), count(each.labels), *map(cell, each.metrics)] for each in entries]
     heads = ("Class", "#Labels", *(f"#{spelled(each)}" for each in OF_CLASS))
     return table("Each class against the rest, in that window, with 95 % intervals", heads, rows)
-
-
-def reliability_table(bins: Sequence[ReliabilityTold]) -> Markup | None:
-    """Return what came true of each bin of scores."""
-    if not bins:
-        return None
-    rows: list[list[Inside]] = [
-        [
-            f"{each.above:g} to {each.upto:g}",
-            count(each.rows),
-            figure(each.predicted),
-            [
-                figure(each.observed),
-                tag("span", f" {figure(each.lower)} to {figure(each.upper)}", class_="quiet small"),
-            ],
-        ]
-        for each in bins
-    ]
-    heads = ("Score", "#Labels", "#Mean score", "#Came true")
-    return table("Reliability in that window: where scores are probabilities, the last two are alike", heads, rows)

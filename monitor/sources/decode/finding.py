@@ -229,12 +229,14 @@ class FeatureFinder:
 
     @property
     def predicted_inside(self) -> set[str]:
-        """The names of the prediction, and of what came true, among the features, where they stand there: they are no input beside."""
+        """The names of the prediction, of what came true and of how requests were served, where they stand among the features: no inputs."""
         paths = [
             *([self.fields.prediction] if self.predicted else []),
             self.fields.label,
             self.fields.weight,
             self.fields.scores,
+            self.fields.latency,
+            self.fields.error,
         ]
         return {path[-1] for path in paths if path and self.fields.features and path[:-1] == self.fields.features}
 
@@ -243,7 +245,8 @@ class FeatureFinder:
         """Keys of the message that are no features where features are the message itself."""
         fields = self.fields
         beside = fields.prediction, fields.group, fields.label, fields.weight, fields.scores
-        paths = [*fields.envelope.values(), *beside, self.identifier]
+        served = fields.latency, fields.error
+        paths = [*fields.envelope.values(), *beside, *served, self.identifier]
         return {path[0] for path in paths if path}
 
 

@@ -34,6 +34,10 @@ FORMAT = {"format": "driftd.contract/1"}
             "comparisons[0]: a > b: a needs type: number, integer",
         ),
         (
+            {**FORMAT, "columns": {"a": {"type": "time"}, "b": {"type": "time"}}, "comparisons": ["a => b"]},
+            "comparisons[0]: a = > b: a = is no column of the contract; signs are >= <= == != > <",
+        ),
+        (
             {**FORMAT, "columns": {"a": {"type": "time"}}, "comparisons": ["a > b"]},
             "a > b: b is no column of the contract",
         ),

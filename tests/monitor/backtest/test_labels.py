@@ -195,6 +195,8 @@ def test_the_report_tells_performance_with_its_intervals(home: Path, backtest: C
     assert "3h after the prediction, provisional" in report
     assert 'class="intervals"' in report
     assert "&lt;svg" not in report
+    assert 'aria-label="Reliability diagram: mean score ' in report
+    assert "Reliability in the window until 2026-11-" in report
     assert found["labels"]["received"] == len(chargebacks)
 
 

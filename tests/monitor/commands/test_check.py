@@ -201,8 +201,8 @@ def test_what_cannot_be_loaded_is_an_error_for_each(
         2,
         "",
         [
-            f"models[0].reference: {config.parent / 'nope.json'} does not exist; make it with `driftd reference fit`",
-            "webhooks.trainer.secret_env: TRAINER is not set",
+            f"{config}: models[0].reference: {config.parent / 'nope.json'} does not exist; make it with `driftd reference fit`",
+            f"{config}: webhooks.trainer.secret_env: TRAINER is not set",
         ],
     )
 

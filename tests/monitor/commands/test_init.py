@@ -656,7 +656,7 @@ def test_a_label_inside_and_how_requests_were_served_are_fields_and_no_features(
     assert topic["fields"]["latency"] == {"path": "latency_ms", "unit": "ms"}
     assert topic["fields"]["error"] == {"path": "error", "fine": ["ok"]}
     assert model["labels"] == {"wait": "7d", "positive": "yes"}
-    assert "label" not in reference.names
+    assert set(reference.names) == {"age", "plan", "amount", "__prediction__"}
     assert reference.service is not None
     assert "ok" in run(["check", "--offline"], capsys)
 

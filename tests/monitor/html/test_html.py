@@ -8,10 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from monitor.facts import ReliabilityTold
 from monitor.html.figures import clock, number, plural, spell, times
 from monitor.html.markup import Markup, facts, table, tag
 from monitor.html.page import page
 from monitor.html.plots import Scale, TimeAxis, nice_top, path, places, tick_text
+from monitor.html.reliability import reliability
 from monitor.stream.events import DAY, HOUR, MINUTE, SECOND
 
 MIDNIGHT = 1_763_856_000 * SECOND  # 2025-11-23
@@ -33,6 +35,18 @@ def test_a_line_is_broken_where_nothing_was_charted() -> None:
 def test_what_is_above_the_picture_is_not_cut_from_the_line() -> None:
     """The script reads the plot's values from the line."""
     assert path([(0.0, 21.3), (1.0, 0.0)], Scale(2.0)) == "M0,-19300 10000,2000"
+
+
+def test_reliability_stands_above_the_diagonal_where_more_came_true_than_was_said() -> None:
+    bins = [ReliabilityTold(0.1, 0.2, 40, 0.15, 0.25, 0.1, 0.4), ReliabilityTold(0.8, 0.9, 60, 0.85, 0.8, 0.7, 0.9)]
+    drawn = str(reliability(bins, "that window"))
+
+    assert '<path class="line diagonal" d="M0,1000 10000,0">' in drawn
+    assert 'd="M1500,750 8500,200"' in drawn
+    assert 'd="M1500,900V600M8500,300V100"' in drawn
+    assert "0.1 to 0.2" in drawn
+    assert "60" in drawn
+    assert reliability([], "that window") is None
 
 
 @given(st.integers(0, 4_000_000_000), st.integers(1, 40 * 366 * 86_400))

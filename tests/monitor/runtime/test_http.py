@@ -776,6 +776,10 @@ def test_metrics_say_what_was_told(scene: Scene, style: str) -> None:
     assert found["driftd_chart_warnings_expected"] == {("churn", "3"): 0.5}
     assert found["driftd_calibration_suspect"] == {("churn", "3"): 1}
     assert found["driftd_allowance_ratio"] == {("churn", "3"): 1.5}
+    assert found["driftd_reliability_ratio"] == {
+        ("churn", "3", "0.7 to 0.8", of): value
+        for of, value in {"predicted": 0.75, "observed": 0.75, "lower": 0.4, "upper": 0.9}.items()
+    }
 
 
 @pytest.mark.parametrize("style", FORMATS)

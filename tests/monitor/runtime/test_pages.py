@@ -330,8 +330,9 @@ def test_a_models_page_says_what_it_was_worth_by_the_labels_that_came(made: Any)
     assert "Provisional, after 1d: accuracy 0.84" in said
     assert "Selection bias" not in said
     assert "Reliability in that window" in said
+    assert 'aria-label="Reliability diagram: mean score 0.84, 0.79 came true"' in page
     assert "Each class against the rest" in said
-    assert page.count('class="intervals"') == 2
+    assert page.count('class="intervals"') == 3  # of two metrics, and of reliability
     assert 'title="all predictions are of one class"' not in page  # what has no value is not drawn
     assert "accuracy 0.84" in read(scene, "/")
 
