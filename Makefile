@@ -59,7 +59,7 @@ streams: setup  ## performance by 1 000 random streams of predictions and labels
 kills: setup  ## predictions and labels through a daemon that is killed a hundred times, some minutes
 	@KILLS=100 $(BIN)/python -m pytest -q --timeout=3600 tests/integration/test_labels.py
 
-sanitize: setup  ## the compiled parts' tests under GCC's sanitisers, about a minute
+sanitize: setup  ## the compiled parts' tests under GCC's sanitisers, a few minutes
 	@.ci/sanitize
 
 format: setup  ## let ruff mend what it can
