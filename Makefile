@@ -63,7 +63,7 @@ targets: setup  ## decisions delivered to real Airflow, Dagster, MLflow and Pref
 	@PYTHONPATH=. $(BIN)/python -m tests.parts.servers .parts/servers
 	@TARGET_SERVERS=$(CURDIR)/.parts/servers $(BIN)/python -m pytest -p no:randomly --timeout=1800 tests/integration/test_target_servers.py
 
-sanitize: setup  ## the compiled parts' tests under GCC's sanitisers, about a minute
+sanitize: setup  ## the compiled parts' tests under GCC's sanitisers, a few minutes
 	@.ci/sanitize
 
 format: setup  ## let ruff mend what it can
