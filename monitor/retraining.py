@@ -13,7 +13,7 @@ from detectors.charts import IncidentKind
 from monitor.alerting.decisions import Approve, Asked, Refusal, RefusedError, Reject, Trigger
 from monitor.alerting.episodes import OPEN
 from monitor.alerting.ids import digest, notice_id
-from monitor.alerting.labelled import LabelledRows
+from monitor.alerting.labelled import LabelledWindows
 from monitor.alerting.retraining import (
     ASKED_AGAIN,
     KEPT_VERSIONS,
@@ -69,7 +69,7 @@ NEVER_ASK = frozenset({SELF_CHECK_RULE})
 
 
 @dataclass(slots=True)
-class Waiting:
+class WaitingWish:
     """A wish that may still be granted, and the alert that asked."""
 
     wish: RetrainWish
@@ -81,11 +81,11 @@ class ModelState:
     """One model. `waiting`: wishes that a veto suppressed, by incident; empty: that of the schedule. `looked_at`: how far the schedule is."""
 
     history: RetrainHistory = field(default_factory=RetrainHistory)
-    waiting: dict[str, Waiting] = field(default_factory=dict)
-    pending: Waiting | None = None
+    waiting: dict[str, WaitingWish] = field(default_factory=dict)
+    pending: WaitingWish | None = None
     looked_at: Nanos | None = None
     versions: dict[str, Nanos] = field(default_factory=dict)  # seen first, event time
-    labelled: LabelledRows = field(default_factory=LabelledRows)
+    labelled: LabelledWindows = field(default_factory=LabelledWindows)
     window: WindowSpan | None = None  # the last that was judged, and of which series
     series: SeriesKey | None = None
     began: Nanos | None = None  # start of the first window
@@ -188,14 +188,14 @@ class Retraining:
         )  # your own rules ask as they are told
         if broken or shows_broken_data(alert.evidence):
             return self._told(RetrainDecided(alert, RetrainOutcome.DATA_QUALITY, onset, wish.data_to, wish))
-        return self._wish(Waiting(wish, alert))
+        return self._wish(WaitingWish(wish, alert))
 
-    def _wish(self, asked: Waiting) -> RetrainDecided:
+    def _wish(self, asked: WaitingWish) -> RetrainDecided:
         """Decide on a wish, and keep it where it may still be granted."""
         wish, state = asked.wish, self.models[asked.wish.key.model]
         policy, vetoes = self.policies[wish.key.model], self._vetoes(wish)
         state.history, outcome = state.history.decide(policy, wish.at, wish.reason, vetoes)
-        kept = Waiting(wish, None if asked.alert is None else without_counts(asked.alert))
+        kept = WaitingWish(wish, None if asked.alert is None else without_counts(asked.alert))
         expires = None
         if outcome in ASKED_AGAIN:
             state.waiting[wish.incident] = kept
@@ -278,7 +278,9 @@ class Retraining:
             del self._due[model]
             if is_silent(state.window, before, due):
                 continue
-            yield self._wish(Waiting(self._plain(model, due, SCHEDULE_REASON, digest([model, SCHEDULE_REASON, due]))))
+            yield self._wish(
+                WaitingWish(self._plain(model, due, SCHEDULE_REASON, digest([model, SCHEDULE_REASON, due])))
+            )
         yield from self._expired(model, at)
 
     def _expired(self, model: str, at: Nanos) -> Iterator[RetrainDecided]:

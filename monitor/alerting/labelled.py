@@ -8,7 +8,7 @@ MOST = 512  # windows of one version
 
 
 @dataclass(slots=True)
-class LabelledRows:
+class LabelledWindows:
     """Windows [start, end) of each version, rising, with their labelled rows."""
 
     windows: dict[str, list[tuple[Nanos, Nanos, int]]] = field(default_factory=dict)
