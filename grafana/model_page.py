@@ -322,6 +322,7 @@ def _requests() -> list[Any]:
             Query(f"max by (quantile) (driftd_request_latency_quantile_seconds{MODEL})", "q{{quantile}}"),
             Query(f"max by (quantile) (driftd_request_latency_usual_seconds{MODEL})", "q{{quantile}} usual"),
             dashed=".* usual$",
+            width=12,
         ),
         timeseries(
             "Requests that fail, and how many are usual",
@@ -330,6 +331,7 @@ def _requests() -> list[Any]:
             Query(f"max(driftd_request_error_ratio{MODEL})", "failed"),
             Query(f"max(driftd_request_error_usual_ratio{MODEL})", "failed usual"),
             dashed=".* usual$",
+            width=12,
         ),
         timeline(
             "Whether that is told",
@@ -339,8 +341,8 @@ def _requests() -> list[Any]:
                 'max by (rule) (driftd_alert_state{model="$model", version="$version", rule=~"latency|errors"})',
                 "{{rule}}",
             ),
-            width=24,
-            height=6,
+            width=20,
+            height=4,
         ),
         tiles(
             "What is usual is learnt",

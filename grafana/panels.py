@@ -179,6 +179,7 @@ def bars(title: str, about: str, unit: str, label: str, *columns: Column, width:
     panel.with_transformation(_headings(columns, ()))
     in_order = {"fields": {}, "sort": [{"field": label}]}
     panel.with_transformation(schema.DataTransformerConfig("sortBy", options=in_order))
+    panel.line_width(1).fill_opacity(80).gradient_mode(options.GraphGradientMode.NONE)
     return panel.x_field(label).min(0).max(most).no_value("no data").show_value(options.VisibilityMode.NEVER)
 
 

@@ -329,7 +329,7 @@ def test_nothing_can_be_changed(scene: Scene, method: str) -> None:
 
 
 @pytest.mark.parametrize(("target", "status"), [("/api/v1/models", 405), ("/metrics", 405), ("/nothing", 404)])
-def test_only_decisions_are_taken(scene: Scene, target: str, status: int) -> None:
+def test_only_decisions_and_what_becomes_of_the_outbox_are_taken(scene: Scene, target: str, status: int) -> None:
     said = {"error": "nothing is taken here but at /api/v1/decisions, /api/v1/outbox"}
 
     assert scene.ask(target, method="POST") == (status, "application/json", json.dumps(said, separators=(",", ":")))
