@@ -480,6 +480,7 @@ def test_models_have_the_documented_shape(scene: Scene) -> None:
             {
                 "age": "7d",
                 "provisional": False,
+                "frozen": False,
                 "task": "binary",
                 "window": {"start": "2026-11-23T11:55:00Z", "end": "2026-11-23T12:00:00Z"},
                 "predictions": 10,
