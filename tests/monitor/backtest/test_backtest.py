@@ -167,6 +167,9 @@ NAMED_OUTSIDE = {
     "models[].thresholds",
     "open_share",
     "models[].labels",
+    "models[].performance[].judged[].left_out",
+    "models[].service.learning",
+    "models[].service.slowest",
 }
 
 
@@ -241,7 +244,8 @@ def test_a_feature_that_breaks_a_contract_is_shown_as_it_was_in_the_window(
 def test_every_key_of_the_json_is_documented_and_no_other(home: Path, backtest: Callable[..., dict[str, Any]]) -> None:
     twice = [f"age:shift=5sd@{day(2)}..{day(2.25)}", f"age:shift=5sd@{day(2.75)}..{day(2.9)}"]  # within the cooldown
     settings = yaml.safe_load((home / "driftd.yaml").read_text())
-    settings["topics"][0]["fields"], settings["models"][0]["labels"] = {"label": "label"}, {"wait": "1h"}
+    fields = {"label": "label", "latency": "took"}
+    settings["topics"][0]["fields"], settings["models"][0]["labels"] = fields, {"wait": "1h"}
     contract = {
         "format": "driftd.contract/1",
         "new_columns": "allowed",
@@ -252,7 +256,10 @@ def test_every_key_of_the_json_is_documented_and_no_other(home: Path, backtest: 
     settings["retraining"] = {"veto": []}  # the broken contract would hold back every request
     (home / "driftd.yaml").write_text(yaml.safe_dump(settings))
     fit(home, prediction="score", label="true")
-    labelled = [each | {"id": str(n), "prediction": 0.9, "label": n % 2} for n, each in enumerate(events(96))]
+    labelled = [
+        each | {"id": str(n), "prediction": 0.9, "label": n % 2, "took": 10 + n % 7}
+        for n, each in enumerate(events(96))
+    ]
     backtest(written(home, labelled), "--inject", *twice)
     found = json.loads((home / "out.json").read_bytes())
     section = BACKTEST_MD.read_text(encoding="utf-8").split("`--json OUT.json`")[1].split("\n## ")[0]
