@@ -95,7 +95,9 @@ UNSPOKEN = frozenset(
         ServiceJudged,
     }
 )
-ABSENT = frozenset({"missing", "latency_missing"})  # reasons of what is not there: counted, and nothing to complain of
+ABSENT = frozenset(
+    {"missing", "latency_missing", "scores_sum"}
+)  # reasons of what is not there: counted, and nothing to complain of
 LEVEL_EVENTS = {step: f"level.{step.value}" for step in LevelStep}
 MOST_COMPLAINTS = 1000  # kinds remembered
 MOST_NAMED = 10  # features in a line

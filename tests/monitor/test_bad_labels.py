@@ -152,7 +152,10 @@ CASES = {
         model={"labels": {"wait": "10m", "positive": "Betrug"}},
         labelled=3,
         values={"accuracy": 2 / 3, "specificity": 2 / 3},
-        absent={"recall": "no positive label", "auroc": "no positive label", "average_precision": "no positive label"},
+        absent=dict.fromkeys(
+            ["precision", "recall", "f1", "auroc", "average_precision"],
+            "no label so far is the positive one, 'Betrug'",
+        ),
         outcomes={"joined": 3},
     ),
     "numbers beyond all": Case(

@@ -20,6 +20,8 @@ from monitor.sources.formats.values import number, unusable
 
 OF_CLASS: Final = "__score__ "  # before the key of a column of scores
 INVALID: Final = "scores_invalid"
+SUM: Final = "scores_sum"
+NEAR_ONE: Final = 0.01  # rounded to two decimals, say
 NUMBERS: Final = frozenset({int, float, type(None)})
 Columns = tuple[tuple[str, Path], ...]
 
@@ -82,7 +84,10 @@ class ClassScores:
         nowhere = int(np.isnan(scores).all(axis=1).sum()) - invalid
         if nowhere != absent_cells:
             fields["missing"] = max(0, fields["missing"] + nowhere - absent_cells)
-        return np.asarray(np.where(np.isinf(scores), np.nan, scores))
+        scores = np.where(np.isinf(scores), np.nan, scores)
+        if odd := int(np.count_nonzero(_sum_to_something_else(scores))):
+            fields[SUM] += odd
+        return np.asarray(scores)
 
     def _as_they_came(self, part: SeriesRows, rows: NDArray[np.intp]) -> list[Any]:
         if part.reread is None:
@@ -109,6 +114,12 @@ def scores_in(held: Sequence[Any], classes: int) -> tuple[Floats | None, int]:
     scores[places] = _numbers([lists[at] for at in places])
     nothing = int(np.isnan(scores[places]).all(axis=1).sum())
     return scores, there - len(places) + nothing
+
+
+def _sum_to_something_else(scores: Floats) -> NDArray[np.bool_]:
+    """Rows whose scores look like probabilities, all there and from 0 to 1, and do not add up to one, bool[n]."""
+    likely = ((scores >= 0) & (scores <= 1)).all(axis=1)  # NaN is neither
+    return np.asarray(likely & (np.abs(scores.sum(axis=1) - 1) > NEAR_ONE))
 
 
 def _numbers(lists: Sequence[list[Any]]) -> Floats:

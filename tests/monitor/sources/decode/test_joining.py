@@ -282,7 +282,7 @@ def test_keys_of_scores_are_classes_however_they_are_spelled(keys: list[str], sk
     truth = Truth(MULTICLASS, classes=tuple(SPELLED["as the reference"]), scored=True)
     each = decoder(KEYS[0], fields=FieldMap(scores=("scores",)), truth=truth)
     each.readers = each.readers[skipped:]
-    scores = dict(zip(keys, [0.1, 0.2, 0.3, 0.4, 0.5], strict=True))
+    scores = dict(zip(keys, [0.05, 0.1, 0.2, 0.25, 0.4], strict=True))
     decoded = each.decode(records([event(at, "2.0", scores=scores) for at in range(20)]), NOON)
 
     classes, codes = unpacked(np.concatenate([join.predictions["value"] for join in decoded.joins]))
@@ -300,7 +300,8 @@ def test_keys_of_scores_are_classes_however_they_are_spelled(keys: list[str], sk
         ([0.5] * 6, False, {"scores_invalid": 20}),  # whose they are nobody says
         (["x"] * 6, True, {"scores_invalid": 20}),
         ({"a": "x"}, False, {"scores_invalid": 20, "number_as_text": 20}),
-        ([0.5] * 6, True, {}),
+        ([0.5] * 6, True, {"scores_sum": 20}),  # no probabilities; they count by their order
+        ([-0.5, 0.5, 2.0, 1.0, 0.0, 0.1], True, {}),  # nor are these, and they do not look like any
         ({"b": 0.5}, False, {}),  # the others have none, which is no fault
         (None, True, {"missing": 20}),
         (None, False, {"missing": 20}),
