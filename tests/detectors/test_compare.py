@@ -118,7 +118,7 @@ def test_adwin_and_volume_are_there_where_time_is_known() -> None:
     order = rng.permutation(live["ts"].size)
     scores = reference.compare(live, timestamp="ts")
 
-    assert scores["age", "adwin"].statistic == pytest.approx(0.5, abs=0.1)
+    assert scores["age", "adwin"].statistic == pytest.approx(0.5, abs=0.2)  # its sd is 0.04
     assert scores["__volume__", "volume"].statistic == pytest.approx(2.0, abs=0.02)
     assert scores == reference.compare({name: values[order] for name, values in live.items()}, timestamp="ts")
 

@@ -61,7 +61,7 @@ def test_slow_variation_is_found_apart_from_the_quick() -> None:
     series = rng.normal(size=WINDOWS) + np.repeat(0.5 * rng.normal(size=WINDOWS // 36), 36)
     quick = quick_sd(series)
 
-    assert quick < 1.15
+    assert quick < 1.25  # 1.18 at most in 400 draws
     times = np.arange(WINDOWS, dtype=np.int64) * 300 * 10**9
     level = nested(series, quick**2, times, 300 * 10**9, turns=0, weekly=False)
     assert level.variance == pytest.approx(0.25, rel=0.6)
