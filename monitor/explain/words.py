@@ -282,7 +282,11 @@ def _of_stream(changed: AlertChanged, name: str, words: tuple[str, str], told: s
         return f"{name} {over}"
     head = f"{name} {does} since {dated(changed.since)}{told}"
     return _listed(
-        head, [f"{_known(each.feature)} {legible(each.words, LONGEST_SUMMARY)}" for each in changed.evidence]
+        head,
+        [
+            f"{legible(_known(each.feature), LONGEST_NAME)} {legible(each.words, LONGEST_SUMMARY)}"
+            for each in changed.evidence
+        ],
     )
 
 

@@ -331,7 +331,9 @@ def test_an_incident_that_was_slight_is_critical_everywhere_once_it_is(
     labelled_reference(home, rows=1000)
     slightly = round(1000 * (decision_of(home).judges[1].spec.where - 0.0185))
     here = LabelledDaemon(
-        home, {PREDICTIONS: [], LABELS: []}, models=[MODEL | {"performance": {"watch": ["accuracy"]}}]
+        home,
+        {PREDICTIONS: [], LABELS: []},
+        models=[MODEL | {"performance": {"watch": ["accuracy"]}, "retraining": {"veto": []}}],
     )
     started.append(here)
     here.source.append(PREDICTIONS, MARK)

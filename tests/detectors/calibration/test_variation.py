@@ -64,7 +64,7 @@ def test_slow_variation_is_found_apart_from_the_quick() -> None:
     assert quick < 1.25  # 1.18 at most in 400 draws
     times = np.arange(WINDOWS, dtype=np.int64) * 300 * 10**9
     level = nested(series, quick**2, times, 300 * 10**9, turns=0, weekly=False)
-    assert level.variance == pytest.approx(0.25, rel=0.6)
+    assert level.variance == pytest.approx(0.25, rel=0.9)  # 0.12 to 0.46 in 1500 draws
 
 
 @pytest.mark.parametrize("dof", [1, 5, 100])

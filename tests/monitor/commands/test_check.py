@@ -906,7 +906,7 @@ def test_a_budget_that_cannot_be_held_is_refused_with_one_that_can(
     assert code == 2
     [problem] = problems
     [reachable] = re.findall(
-        r"^models\.churn: alerting\.false_alarms_per_month \S+ cannot be held by \d+ charts .*; (\S+) can$", problem
+        r"models\.churn: alerting\.false_alarms_per_month \S+ cannot be held by \d+ charts .*; (\S+) can$", problem
     )
     nearest = float(reachable) * (0.9 if budget > 1 else 1.1)  # it is rounded
     assert check(capsys, write(config, alerting={"false_alarms_per_month": nearest}), "--offline")[0] == 0

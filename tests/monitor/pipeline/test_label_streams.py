@@ -20,6 +20,7 @@ import numpy as np
 
 from monitor.facts import MetricTold, PerformanceJudged
 from monitor.pipeline import Pipeline
+from monitor.series.judged import OF_POSITIVES
 from monitor.series.performance import PerformanceSpec
 from monitor.series.truth import BINARY, METRICS, MULTICLASS, REGRESSION, TOP, TOPS, Truth
 from monitor.stream.events import MicroBatch, Nanos, Partition
@@ -259,7 +260,14 @@ def wrong(fact: PerformanceJudged, stream: Stream) -> Iterator[str]:
         tables, scores = np.array([SCORES[each][1] for each in scores]), np.array([SCORES[each][0] for each in scores])
     if stream.truth.task == MULTICLASS:
         scores = scores.astype(np.int64)
+    if fact.no_positive and labels.any():
+        yield "is said to have no positive label"
     for metric in fact.metrics:
+        if (
+            fact.no_positive and metric.name in OF_POSITIVES
+        ):  # 0 by definition, and most likely a label spelled otherwise
+            yield from () if metric.value is None else (f"{metric.name} is {metric.value} without a positive label",)
+            continue
         said = tables if metric.name in map(TOP, TOPS) else scores
         yield from compared(metric, by_definition(stream.truth)[metric.name], labels, said, absent_too=True)
         for name, reference in by_scikit_learn(stream.truth).items():
