@@ -38,6 +38,7 @@ from monitor.runtime.http import Server, Surface
 from monitor.runtime.inbox import Inbox
 from monitor.runtime.loop import calm_collector
 from monitor.runtime.metrics import DaemonStatus, Exposition
+from monitor.runtime.outbox import OutboxDesk
 from monitor.runtime.telemetry import Telemetry, configure_logging
 from monitor.runtime.writing import Deciding
 from monitor.series.judging import Judging
@@ -173,7 +174,8 @@ def surface(telemetry: Telemetry) -> Surface:
     PlatformCollector(registry=registry)
     status = DaemonStatus("1", CLOCK.now, lambda: None, lambda: False, dict, (), CLOCK.now())
     exposition = Exposition(telemetry.look, status, registry)
-    return Surface(telemetry, exposition, lambda: None, Deciding(None, Inbox(), telemetry.look))
+    outbox = OutboxDesk(list, list, lambda _: None, dict, lambda _: None, lambda _: None, frozenset())  # all delivered
+    return Surface(telemetry, exposition, lambda: None, Deciding(None, Inbox(), telemetry.look), outbox)
 
 
 def measure(scene: Scene, rounds: int, before: Callable[[], None], path: str = "/metrics") -> dict[str, float]:
