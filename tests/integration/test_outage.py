@@ -144,11 +144,21 @@ class Watcher:
 
     @property
     def said(self) -> dict[str, tuple[str, str]]:
-        """Each notification by its id: its type and what it says, but for the hash of the configuration."""
+        """Each notification by its id: its type and what it says, but for the hash of the configuration and the
+        offsets to train on, which are as exact as the polls in which records came."""
         return {
-            one.id: (one.type, json.dumps({**one.data, "config_hash": ""}, sort_keys=True))
+            one.id: (one.type, json.dumps({**one.data, "config_hash": "", "offsets": []}, sort_keys=True))
             for one in self.receiver.deliveries()
         }
+
+    @property
+    def partitions(self) -> list[list[int]]:
+        """The partitions to train on, of each request for retraining."""
+        return [
+            [each["partition"] for each in one.data["offsets"]]
+            for one in self.receiver.deliveries()
+            if "offsets" in one.data
+        ]
 
 
 def test_an_hour_away_changes_no_window_and_no_alert(
@@ -173,6 +183,7 @@ def test_an_hour_away_changes_no_window_and_no_alert(
         assert window["rows"] == truth[window["model"], seconds(window["start"])]
     assert away.windows == watching.windows
     assert away.said == watching.said
+    assert away.partitions == watching.partitions == [[*range(PARTITIONS)]] * 2
     assert sorted(kind for kind, _ in away.said.values()) == [
         *["model.alert.firing"] * 2,
         *["model.alert.resolved"] * 2,
