@@ -319,8 +319,8 @@ def _requests() -> list[Any]:
             "p50, p95 and p99 of the last subgroup of the charts, seconds; dashed: what is usual at these hours, or at the level that was "
             "accepted or has settled. Empty: no topic has fields.latency, or what is usual is still being learnt.",
             Seconds,
-            Query(f"max by (quantile) (driftd_request_latency_quantile_seconds{MODEL})", "q{{quantile}}"),
-            Query(f"max by (quantile) (driftd_request_latency_usual_seconds{MODEL})", "q{{quantile}} usual"),
+            Query(f"max by (q) (driftd_request_latency_quantile_seconds{MODEL})", "q{{q}}"),
+            Query(f"max by (q) (driftd_request_latency_usual_seconds{MODEL})", "q{{q}} usual"),
             dashed=".* usual$",
             width=12,
         ),

@@ -179,12 +179,12 @@ METRICS: dict[str, Spec] = {
     "driftd_request_latency_quantile_seconds": Spec(
         "gauge",
         "What this share of the requests took at most, in the last subgroup of the charts; from bins 9 % wide",
-        (*SERIES, "quantile"),
+        (*SERIES, "q"),
     ),
     "driftd_request_latency_usual_seconds": Spec(
         "gauge",
         "The same, as it is usual at these hours, or at the level that is accepted or has settled",
-        (*SERIES, "quantile"),
+        (*SERIES, "q"),
     ),
     "driftd_request_error_usual_ratio": Spec(
         "gauge", "Share of the requests that fail as usual, or at the level that is accepted or has settled", SERIES

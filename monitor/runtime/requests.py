@@ -92,7 +92,7 @@ def families(
 def usual_families(services: Mapping[SeriesKey, ServiceBoard]) -> Iterator[Family]:
     """The metrics of requests beside what is usual, of the last subgroup."""
     judged = [(_base(key), each.judged) for key, each in services.items() if each.judged is not None]
-    timed = [(f"{base},{label('quantile', f'{each.share:g}')}", each) for base, one in judged for each in one.latencies]
+    timed = [(f"{base},{label('q', f'{each.share:g}')}", each) for base, one in judged for each in one.latencies]
     values: dict[str, list[tuple[str, float | None]]] = {
         "driftd_request_latency_quantile_seconds": [(place, each.now) for place, each in timed],
         "driftd_request_latency_usual_seconds": [(place, each.usual) for place, each in timed],

@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from detectors import Reference
+from detectors.reference.service import ServedColumns
 from grafana.queries import metrics, queries
 from monitor.runtime.metrics import METRICS
 from monitor.stream.events import SECOND
@@ -48,6 +49,7 @@ class Traffic(Thread):
             for model, shift in (("churn", 1.5), ("fraud", 0.0)):
                 for value in rng.normal(shift, 1, 20):
                     more = {"label": int(rng.integers(0, 2)), "id": str(rng.integers(2**60))}
+                    more |= {"took": float(rng.gamma(4, 10)), "failed": bool(rng.random() < 0.1)}
                     producer.produce(TOPIC, event(model, float(value), str(rng.choice(["a", "b"])), **more))
             producer.produce(TOPIC, b"{not json")
             producer.produce(TOPIC, event("churn", "1.5", "a"))
@@ -68,12 +70,15 @@ def settings(home: Path, bootstrap: str) -> dict[str, Any]:
     columns = {"x": rng.normal(size=5000), "plan": rng.choice(["a", "b"], 5000), "p": rng.normal(0.5, 0.1, 5000)}
     Reference.fit(columns, prediction="p").save(home / "cold.json")
     times = np.arange(5000) // 50 * SECOND
-    Reference.fit(columns, prediction="p", timestamps=times, window_ns=SECOND).save(home / "m.json")
+    requests = {"took": rng.gamma(4, 10, 5000), "failed": rng.random(5000) < 0.1}
+    served = ServedColumns("took", 1e-3, "failed")
+    known = Reference.fit(columns | requests, prediction="p", timestamps=times, window_ns=SECOND, served=served)
+    known.save(home / "m.json")
     (home / "secret").write_text("whsec_" + base64.b64encode(secrets.token_bytes(32)).decode(), encoding="utf-8")
     rule = {"name": "psi-high", "detector": "psi", "features": ["x"], "fire_above": 0.25, "clear_below": 0.1}
     return {
         "kafka": {"bootstrap_servers": bootstrap, "start_from": "earliest"},
-        "topics": [{"name": TOPIC, "fields": {"label": "label"}}],
+        "topics": [{"name": TOPIC, "fields": {"label": "label", "latency": "took", "error": "failed"}}],
         "defaults": {"window": "1s", "lateness": "200ms", "min_rows": 50, "reference": "m.json", "version": "1"},
         "models": [{"name": "churn", "labels": {"wait": "2s"}}, {"name": "fraud", "reference": "cold.json"}],
         "alerting": {"rules": [{**rule, "severity": "critical"}]},
@@ -97,6 +102,7 @@ def test_every_dashboard_and_rule_query_returns_data_and_the_metrics_are_clean(
     server.wait_for("count_over_time(driftd_alert_state[1m]) > 8", seconds=60)
     server.wait_for("driftd_incident_open > 0", seconds=60)
     server.wait_for("driftd_performance", seconds=60)
+    server.wait_for("driftd_request_latency_usual_seconds", seconds=60)
     server.wait_for('ALERTS{alertname="DriftdDriftFiring", alertstate="firing", severity="critical"}', seconds=60)
 
     text = daemon.text("/metrics")
