@@ -307,9 +307,9 @@ def test_an_accept_without_names_takes_every_metric_that_is_off_until_then_and_n
     here = LabelledDaemon(home, {PREDICTIONS: [], LABELS: []}, models=[model_with(thresholds, watch=watch)])
     started.append(here)
     here.source.append(PREDICTIONS, MARK)
-    for number in range(3):
+    for number in range(8):
         minute_of(here, number, 120, 80)
-    for number in range(3):
+    for number in range(8):
         judged(here, number)
     assert {each["feature"] for each in incidents(here)[0]["features"]} == {"__accuracy__", "__brier__"}
     made, *facts = here.daemon.pipeline.decide(Asked("a", Accept(Scope("churn"), 60 * MINUTE), "ann"), here.clock.now())

@@ -113,7 +113,7 @@ def test_a_model_that_errs_seldom_pages_no_more_often_than_it_may(losses: int) -
         evidence = evidence.plus(bound, windows[count])
         if evidence.score(design) > 1:
             paged, evidence = paged + 1, BoundEvidence()
-    assert poisson.sf(paged - 1, length / arl) >= 0.001
+    assert poisson.sf(paged - 1, length / arl) >= 1e-6
 
 
 def test_where_fewer_than_seven_losses_are_expected_there_is_no_difference() -> None:
