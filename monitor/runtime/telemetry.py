@@ -97,7 +97,7 @@ UNSPOKEN = frozenset(
 )
 ABSENT = frozenset(
     {"missing", "latency_missing", "scores_sum"}
-)  # reasons of what is not there: counted, and nothing to complain of
+)  # reasons of what is not there, or counts all the same: nothing to complain of
 LEVEL_EVENTS = {step: f"level.{step.value}" for step in LevelStep}
 MOST_COMPLAINTS = 1000  # kinds remembered
 MOST_NAMED = 10  # features in a line
