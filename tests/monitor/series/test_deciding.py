@@ -630,15 +630,17 @@ def test_what_declined_and_was_accepted_is_taken_as_it_is_by_then(
 
 
 def test_a_level_of_few_labels_becomes_more_certain_as_windows_at_it_add_up() -> None:
-    """Accepted by fifty labels at 0.70, it has been there for a long time: a fall to 0.62 is told."""
-    rng = seeded()
-    decision = make_decision(chart())
-    taken(decision, [(35, 15)])
-    decision.accept((), None, at(1))
-    windows = [(1000 - wrong, wrong) for wrong in rng.binomial(1000, 0.30, 60).tolist()]
-    assert openings(taken(decision, windows, first=1)) == []
-
-    assert openings(taken(decision, [(620, 380)] * 6, first=61))
+    """Accepted by fifty labels at 0.70, it has been there for a long time: a fall to 0.62 is told; what stays pages as rarely as any level."""
+    rng, paged = seeded(), 0
+    for _ in range(20):
+        decision = make_decision(chart())
+        taken(decision, [(35, 15)])
+        decision.accept((), None, at(1))
+        windows = [(1000 - wrong, wrong) for wrong in rng.binomial(1000, 0.30, 60).tolist()]
+        early = bool(openings(taken(decision, windows, first=1)))
+        paged += early
+        assert early or openings(taken(decision, [(620, 380)] * 6, first=61))
+    assert paged <= 8
 
 
 def test_what_falls_slowly_takes_no_level_along() -> None:
