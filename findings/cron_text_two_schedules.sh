@@ -6,7 +6,7 @@
 #   0 */2 * * *    the night in March without a two: croniter has a run at three and one at four, cronsim one at four alone
 #   0 0 */2 * 1    a star with a step in one of the two fields of days: croniter takes odd days OR Mondays, cronsim odd Mondays
 # They agree on 30 2 * * * in March (03:00), and on 0 0 31 * 1, where both fields are plain (the 31st OR Mondays).
-# What follows: what means every other Monday ran twice in January in one system and 18 times in the other, and a nightly retraining
+# What follows: Mondays on odd days ran twice in January in one system and 18 times in the other, and a nightly retraining
 # starts twice in autumn. Write an hour outside of the clock change, and one field of days.
 # Ends with 0 where this is so, with 1 where it has changed.
 set -euo pipefail
