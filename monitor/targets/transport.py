@@ -14,6 +14,8 @@ from monitor.targets import address
 if TYPE_CHECKING:
     import httpx  # 0.1 s and 20 MB, which a daemon without targets never needs
 
+UNKNOWN_AUTHORITY = frozenset({18, 19, 20, 21})  # of OpenSSL: self-signed, alone or in a chain; its issuer is not known
+
 
 class TransportError(Exception):
     """There is no answer: the address is refused, cannot be reached, or does not speak HTTP. The text holds no secret."""
@@ -145,5 +147,6 @@ def tls_failure(error: BaseException) -> str | None:
     if cause is None:
         return None
     if isinstance(cause, ssl.SSLCertVerificationError):
-        return f"TLS: the certificate is not trusted: {cause.verify_message}; ca_file names its authority"
+        advice = "; ca_file names its authority" if cause.verify_code in UNKNOWN_AUTHORITY else ""
+        return f"TLS: the certificate is not trusted: {cause.verify_message}{advice}"
     return f"TLS: {(cause.reason or 'failed').replace('_', ' ').lower()}"

@@ -16,6 +16,7 @@ import pytest
 from monitor.clock import SystemClock
 from monitor.targets.transport import Request, Transport, TransportError, trusted
 from tests.fakes import Receiver
+from tests.parts.certificates import expired
 
 
 @pytest.fixture
@@ -205,6 +206,18 @@ def test_a_certificate_of_nobody_known_is_said(io: Transport, private: tuple[str
 
     assert said.startswith("TLS: the certificate is not trusted: self-signed certificate")
     assert said.endswith("ca_file names its authority")
+
+
+def test_a_certificate_whose_time_is_over_is_said_without_advice_that_would_not_help(
+    io: Transport, tmp_path: Path
+) -> None:
+    context, ca_file = expired(tmp_path)
+    receiver = Receiver(context)
+
+    said = str(attempt(io, receiver.url, ca_file=trusted(ca_file)))
+    receiver.close()
+
+    assert said == "TLS: the certificate is not trusted: certificate has expired"
 
 
 def test_an_authority_of_ones_own_is_trusted(io: Transport, private: tuple[str, Path]) -> None:
