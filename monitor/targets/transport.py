@@ -15,6 +15,15 @@ if TYPE_CHECKING:
     import httpx  # 0.1 s and 20 MB, which a daemon without targets never needs
 
 UNKNOWN_AUTHORITY = frozenset({18, 19, 20, 21})  # of OpenSSL: self-signed, alone or in a chain; its issuer is not known
+FAILURES = {  # of httpx
+    "ConnectError": "cannot be reached",
+    "ConnectTimeout": "took no connection in time",
+    "ReadTimeout": "gave no answer in time",
+    "WriteTimeout": "did not read the request in time",
+    "ReadError": "broke off",
+    "WriteError": "broke off",
+    "RemoteProtocolError": "broke off, or speaks no HTTP",
+}
 
 
 class TransportError(Exception):
@@ -77,7 +86,7 @@ class Transport:
         except address.AddressRefused as error:
             raise TransportError(str(error)) from None
         except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as error:
-            raise TransportError(tls_failure(error) or type(error).__name__) from None
+            raise TransportError(tls_failure(error) or in_words(error)) from None
 
     def _ask_first_reached(self, request: Request) -> Answer:
         import httpx
@@ -114,6 +123,12 @@ class Transport:
             if self._clock.elapsed() > deadline:
                 raise TransportError("the body of the answer took too long")
         return body[: request.keep]
+
+
+def in_words(error: Exception) -> str:
+    """What failed, without what the error says: its text could hold a secret."""
+    name = type(error).__name__
+    return f"{FAILURES[name]} ({name})" if name in FAILURES else name
 
 
 # --- TLS --------------------------------------------------------------------------------------------------------------

@@ -117,7 +117,7 @@ def test_a_dead_peer_holds_nobody_up_and_hears_within_an_interval_of_its_return(
     assert desk.store.backlog() == {}
     assert len(sent(peers[1])) == 10
     assert desk.facts[0].outcome == "delivered"
-    assert desk.facts[0].detail == f"127.0.0.1:{port} did not take it: ConnectError"
+    assert desk.facts[0].detail == f"127.0.0.1:{port} did not take it: cannot be reached (ConnectError)"
     assert {fact.outcome for fact in desk.facts[1:]} == {"retried"}
     desk.kill()
 
@@ -141,7 +141,9 @@ def test_where_no_peer_answers_it_is_tried_again_soon(peers: list[Receiver]) -> 
     (port,) = free_ports(1)
     target = configured({"name": "am", "type": "alertmanager", "urls": [f"http://127.0.0.1:{port}"]}).target
 
-    assert told(target, OPENED) == [TryLater(None, f"127.0.0.1:{port} did not take it: ConnectError", 15.0)]
+    assert told(target, OPENED) == [
+        TryLater(None, f"127.0.0.1:{port} did not take it: cannot be reached (ConnectError)", 15.0)
+    ]
 
 
 @pytest.mark.parametrize(

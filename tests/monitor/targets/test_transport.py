@@ -86,10 +86,10 @@ def bomb(handler: BaseHTTPRequestHandler) -> None:
 @pytest.mark.parametrize(
     ("answer", "outcome"),
     [
-        (hang, "ReadTimeout"),
-        (hang_up, "RemoteProtocolError"),
-        (garbage, "RemoteProtocolError"),
-        (endless_headers, "RemoteProtocolError"),
+        (hang, "gave no answer in time (ReadTimeout)"),
+        (hang_up, "broke off, or speaks no HTTP (RemoteProtocolError)"),
+        (garbage, "broke off, or speaks no HTTP (RemoteProtocolError)"),
+        (endless_headers, "broke off, or speaks no HTTP (RemoteProtocolError)"),
         (endless_body, 200),
         (bomb, 200),
     ],
@@ -129,7 +129,7 @@ def test_a_short_body_is_read_whole(receiver: Receiver, io: Transport) -> None:
 def test_nobody_there_has_no_answer(io: Transport) -> None:
     with closing(socket.socket()) as listener:  # bound, not listening
         listener.bind(("127.0.0.1", 0))
-        assert attempt(io, f"http://127.0.0.1:{listener.getsockname()[1]}/") == "ConnectError"
+        assert attempt(io, f"http://127.0.0.1:{listener.getsockname()[1]}/") == "cannot be reached (ConnectError)"
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_nobody_there_has_no_answer(io: Transport) -> None:
         ("http://[fd00:ec2::254]/", "fd00:ec2::254 is a link-local, metadata or multicast address"),
         ("http://2852039166/", "2852039166 is a link-local, metadata or multicast address"),
         ("http://" + "a" * 64 + ".example/", "UnicodeError"),
-        ("https://127.0.0.1:1/", "ConnectError"),
+        ("https://127.0.0.1:1/", "cannot be reached (ConnectError)"),
     ],
 )
 def test_an_address_that_cannot_be_reached_has_no_answer(io: Transport, url: str, detail: str) -> None:
