@@ -160,7 +160,7 @@ def test_each_has_a_line_and_a_metric_and_reading_never_waits(
     hanging.wait()
     for first in range(6, 26, 5):  # read and judged while one target keeps its answer and the others fail
         events += produce(mock_broker.bootstrap, first, first + 5)
-        daemon.wait_for(lambda: daemon.metric("driftd_events_total", outcome="ok") == events)
+        wait_read(daemon, events)
     daemon.wait_for(lambda: len(daemon.get("/api/v1/windows?limit=100")) >= 23)
     daemon.wait_for(lambda: {*SAID} <= {*tried(daemon)})
     assert hanging.still_asks()
@@ -181,6 +181,11 @@ def test_each_has_a_line_and_a_metric_and_reading_never_waits(
     assert left == {each["name"] for each in targets} - {"quota", "registry-down", "error-under-200"}
     assert (len(github.runs), len(mlflow.runs), len(dagster.runs)) == (1, 1, 0)
     daemon.kill()
+
+
+def wait_read(daemon: Driftd, events: int) -> None:
+    """Wait until so many events are counted."""
+    daemon.wait_for(lambda: daemon.metric("driftd_events_total", outcome="ok") == events)
 
 
 def tried(daemon: Driftd) -> dict[str, tuple[str, str]]:
