@@ -172,8 +172,7 @@ class _Session:
 
     def version(self, model: str, version: str) -> _Marked:
         """A version, which is there."""
-        found = self.get("/model-versions/get", name=model, version=version)
-        found = part_of(found, "model_version")
+        found = part_of(self.get("/model-versions/get", name=model, version=version), "model_version")
         tags = {each["key"]: each.get("value", "") for each in found.get("tags", ())}
         return _Marked(tags, tuple(found.get("aliases", ())))
 

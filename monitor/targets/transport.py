@@ -54,6 +54,11 @@ class Answer:
     headers: Mapping[str, str]
     body: bytes = b""
 
+    @property
+    def is_page(self) -> bool:
+        """Whether it is a page for people: a proxy that asks for a login answers so, under 200."""
+        return self.body.lstrip()[:1] == b"<"
+
 
 class Transport:
     """An HTTP client that is safe to point anywhere. One a thread; use it as a context."""

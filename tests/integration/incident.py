@@ -224,7 +224,7 @@ def play(daemon: Driftd, traffic: Traffic, found: Receivers, plan: Plan, chance:
         if number in plan.kills:
             assert daemon.running, daemon.log.read_text(encoding="utf-8")[-2000:]
             daemon.kill()
-            daemon.start(ready=chance.random() < 0.5)
+            daemon.start(ready=chance.random() < 0.7)  # some die while they start
     daemon.wait_for(lambda: daemon.status("/readyz") == 200)
 
 

@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 DAYS = int(os.environ.get("DAYS", "1"))
 LONG = DAYS > 1
 KILLS, PEERS, PACE = (8, 2, 0.15) if LONG else (3, 1, 0.06)
+PATIENCE = 240  # seconds: Alertmanagers are tried again each quarter of a minute, five answers are lost
 LAST = BEGIN + HOURS * HOUR - WINDOW  # the window after it stays open: nothing comes after that one
 OF_THE_DAY, OF_THE_RULE = ["opened", "updated", "resolved"], ["opened", "resolved"]
 
@@ -74,7 +75,8 @@ def test_a_day_is_one_page_and_one_run_at_every_target(
     daemon = Driftd(tmp_path, config(mock_broker.bootstrap, told))
 
     play(daemon, Traffic(mock_broker.bootstrap, chance), found, drawn(chance, found.names, KILLS), chance, PACE)
-    daemon.wait_for(lambda: last_window(daemon) == LAST, seconds=120)
+    daemon.wait_for(lambda: last_window(daemon) == LAST, seconds=PATIENCE)
+    daemon.wait_for(lambda: daemon.metric("driftd_outbox_pending") == 0, seconds=PATIENCE)
     daemon.wait_told()
     wait_for_ends(found)
     assert daemon.stop() == 0
@@ -104,7 +106,7 @@ def last_window(daemon: Driftd) -> int:
 def wait_for_ends(found: Receivers) -> None:
     """A peer of which an answer was lost is left alone for a minute, and hears of the end after that."""
     peers = [each for each in found.pagers.values() if isinstance(each, Alertmanager)]
-    deadline = time.monotonic() + 240
+    deadline = time.monotonic() + PATIENCE
     while any(each.ends for each in peers) and time.monotonic() < deadline:
         for each in peers:
             each.look()

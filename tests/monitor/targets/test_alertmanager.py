@@ -13,7 +13,7 @@ from monitor.stream.events import DAY, SECOND
 from monitor.targets.base import Delivered, Refused, TryLater
 from monitor.targets.paging import ALERTS
 from tests.fakes import NOON, ManualClock, Receiver
-from tests.paging import ESCALATED, OF_QUALITY, OPENED, RESOLVED, RETRAINED, Desk, bodies, configured, told
+from tests.paging import ESCALATED, OF_QUALITY, OPENED, RESOLVED, RETRAINED, Desk, answering, bodies, configured, told
 from tests.parts.ports import free_ports
 
 
@@ -168,6 +168,16 @@ def test_it_is_delivered_once_a_peer_has_taken_it(
 
     assert isinstance(delivery, outcome)
     assert f"answered {statuses[0]}" in delivery.detail
+
+
+def test_a_login_page_of_a_proxy_is_no_peer_that_took_it(peers: list[Receiver]) -> None:
+    for peer in peers:
+        peer.answers = [answering(200, b"<html>Sign in</html>")]
+
+    (delivery,) = told(configured(entry(peers)).target, OPENED)
+
+    assert isinstance(delivery, TryLater)
+    assert "answered 200: <html>Sign in</html>" in delivery.detail
 
 
 def test_a_token_is_for_the_proxy_and_is_shown_nowhere(peers: list[Receiver]) -> None:
