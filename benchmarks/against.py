@@ -137,8 +137,8 @@ def compare(other: Path, names: Sequence[str], servers: str, count: int, rounds:
 
 def show(name: str, found: Figures) -> None:
     """For people."""
-    this, other = found["this"]["median"], found["other"]["median"]
-    print(f"  {name:<14} {said(found['ratio'], 3)} ×, {other:.2f} → {this:.2f} {PROGRAMS[name].unit}", flush=True)
+    medians, least = (f"{found['other'][which]:.2f} → {found['this'][which]:.2f}" for which in ("median", "low"))
+    print(f"  {name:<14} {said(found['ratio'], 3)} ×, {medians} {PROGRAMS[name].unit}, at least {least}", flush=True)
 
 
 def main() -> None:
