@@ -1,7 +1,7 @@
 """This checkout beside another one, interleaved: what a change costs, in processor time.
 
 Both run the same small programs in processes of their own, each with its own code and its own benchmarks, on the events of one
-mock cluster. Said are rates: 1.02 is 2 % faster than the other, 0.98 2 % slower. Processor time is counted, for other
+mock cluster. Said are rates: 1.02 is 2 % faster (or smaller) than the other, 0.98 2 % slower. Processor time is counted, for other
 programs on the machine lengthen it little; rounds alternate which checkout goes first.
 """
 
@@ -81,6 +81,24 @@ PROGRAMS = {
             print(start.measure_daemon(pathlib.Path(home), sys.argv[1])["first event, processor"])
         """,
     ),
+    "memory": Program(
+        "MiB resident when idle",
+        """
+        import pathlib, sys, tempfile
+        from benchmarks import start
+        with tempfile.TemporaryDirectory() as home:
+            start.reference(pathlib.Path(home))
+            print(start.measure_daemon(pathlib.Path(home), sys.argv[1])["RSS when idle, MiB"])
+        """,
+    ),
+    "imports": Program(
+        "modules imported by `run`",
+        """
+        import sys
+        import monitor.commands.run
+        print(len(sys.modules))
+        """,
+    ),
 }
 
 
@@ -119,8 +137,8 @@ def compare(other: Path, names: Sequence[str], servers: str, count: int, rounds:
 
 def show(name: str, found: Figures) -> None:
     """For people."""
-    this, other = found["this"]["median"], found["other"]["median"]
-    print(f"  {name:<14} {said(found['ratio'], 3)} ×, {other:.2f} → {this:.2f} {PROGRAMS[name].unit}", flush=True)
+    medians, least = (f"{found['other'][which]:.2f} → {found['this'][which]:.2f}" for which in ("median", "low"))
+    print(f"  {name:<14} {said(found['ratio'], 3)} ×, {medians} {PROGRAMS[name].unit}, at least {least}", flush=True)
 
 
 def main() -> None:

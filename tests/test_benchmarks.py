@@ -23,7 +23,9 @@ from benchmarks import (
     page,
     performance,
     plots,
+    policies,
     report,
+    request_latency,
     run_all,
     stages,
     targets,
@@ -93,6 +95,29 @@ def test_backtest_reads_the_daemons_events_in_each_format(tmp_path: Path) -> Non
 
 
 @pytest.mark.slow
+def test_three_policies_are_compared_and_two_runs_say_the_same(tmp_path: Path) -> None:
+    policies.record(tmp_path, 30)
+    config = policies.configured(tmp_path)
+
+    (first, text), (second, _) = (policies.compare(tmp_path, config, number) for number in range(2))
+
+    assert first["sha256"] == second["sha256"]
+    assert all(f"m, {rank}. " in text for rank in (1, 2, 3))
+
+
+def test_every_request_is_timed(tmp_path: Path) -> None:
+    found = request_latency.measure(tmp_path, requests=2, models=2, interval="5s")
+
+    assert found["requests"] >= 2
+    assert 0 < found["p50"] <= found["p99"] <= found["most"]
+
+
+def test_what_run_imports_and_holds_is_compared_with_another_checkout() -> None:
+    found = against.compare(measure.ROOT, ["imports"], servers="none", count=0, rounds=1)
+
+    assert found["imports"]["ratio"]["median"] == 1
+
+
 def test_a_checkout_is_compared_with_another() -> None:
     found = against.compare(measure.ROOT, ["window close"], servers="none", count=0, rounds=1)
 

@@ -17,7 +17,17 @@ from monitor.store.outbox import Notice
 from monitor.stream.events import Nanos
 from monitor.targets.base import Delivered, Delivery, Fault, Refused, TryLater
 from monitor.targets.message import OF_RETRAINING, Saying, Wording, read
-from monitor.targets.paging import BaseUrl, PagingSettings, decided_at, encoded, one_of, post, read_token, words_of
+from monitor.targets.paging import (
+    BaseUrl,
+    PagingSettings,
+    decided_at,
+    encoded,
+    one_of,
+    post,
+    read_token,
+    unlike,
+    words_of,
+)
 from monitor.targets.payloads import RESOLVED, rfc3339
 from monitor.targets.secrets import Secrets
 from monitor.targets.transport import Answer, Transport, TransportError, trusted
@@ -184,8 +194,8 @@ def judge(answers: Mapping[str, Answer | TransportError], secrets: Sequence[str]
 
 
 def is_taken(answer: Answer) -> bool:
-    """2xx alone."""
-    return HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES
+    """2xx alone, and no page of a proxy."""
+    return HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES and unlike(answer) is None
 
 
 def place(peer: str) -> str:

@@ -56,4 +56,5 @@ class ArgoEvents:
             "ce-time": rfc3339(notice.event_time),
         }
         answer = self.api.ask(io, "POST", "", {"id": run_id(notice), "driftd": msgspec.Raw(notice.data)}, **headers)
-        return Delivered(answer.status) if answer.status == HTTPStatus.OK else self.api.failed(answer, clock)
+        taken = answer.status == HTTPStatus.OK and not answer.is_page
+        return Delivered(answer.status) if taken else self.api.failed(answer, clock)

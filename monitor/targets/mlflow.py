@@ -24,6 +24,7 @@ from monitor.targets.secrets import Secrets
 from monitor.targets.templates import TextTemplate, fields_of, render
 from monitor.targets.transport import Answer, Transport
 
+ERRORS = frozenset({"error", "errors", "error_code"})  # of what is no success, whatever the status
 MARK = "driftd.decision"  # the tag that says that it is told
 API = "/api/2.0/mlflow"
 MOST_METRICS = 1000  # of one request
@@ -164,18 +165,21 @@ class _Session:
             raise _Failed(self.api.failed(answer, self.clock))
         if not answer.body.lstrip().startswith(b"{"):  # a page of a proxy that asks for a login
             raise _Failed(TryLater(answer.status, "answered no JSON"))
-        return json_of(answer)
+        found = json_of(answer)
+        if not ERRORS.isdisjoint(found):
+            raise _Failed(TryLater(answer.status, self.api.words(answer)))
+        return found
 
     def version(self, model: str, version: str) -> _Marked:
         """A version, which is there."""
-        found = self.get("/model-versions/get", name=model, version=version).get("model_version", {})
+        found = part_of(self.get("/model-versions/get", name=model, version=version), "model_version")
         tags = {each["key"]: each.get("value", "") for each in found.get("tags", ())}
         return _Marked(tags, tuple(found.get("aliases", ())))
 
     def experiment_id(self, name: str) -> str:
         """The id of an experiment."""
         found = self.get("/experiments/get-by-name", experiment_name=name)
-        return str(found["experiment"]["experiment_id"])
+        return str(part_of(found, "experiment").get("experiment_id"))
 
     def run_of(self, experiment: str, decision: str) -> Mapping[str, Any] | None:
         """The run of a decision; None where it is not there."""
@@ -195,8 +199,7 @@ class _Session:
             "start_time": milliseconds(notice.event_time),
             "tags": [{"key": key, "value": value} for key, value in tags.items()],
         }
-        created: Mapping[str, Any] = self.post("/runs/create", body)["run"]["info"]
-        return created
+        return part_of(part_of(self.post("/runs/create", body), "run"), "info")
 
     def log(self, run: str, metrics: Mapping[str, float], notice: Notice) -> None:
         """Write metrics at the notice's event time: the same ones again are the same rows."""
@@ -208,6 +211,14 @@ class _Session:
     def finish(self, run: str, notice: Notice) -> None:
         """End the run of a decision: all is written."""
         self.post("/runs/update", {"run_id": run, "status": "FINISHED", "end_time": milliseconds(notice.event_time)})
+
+
+def part_of(found: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    """What an answer holds under a name."""
+    part = found.get(name)
+    if not isinstance(part, Mapping):  # a proxy's answer under 200, or another server's
+        raise _Failed(TryLater(HTTPStatus.OK.value, f"answered without {name}"))
+    return part
 
 
 def milliseconds(nanos: int) -> int:

@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 
 from monitor.clock import Clock
 from monitor.store.outbox import Notice
-from monitor.targets.base import Delivered, Delivery, Refused
+from monitor.targets.base import Delivered, Delivery, Refused, TryLater
 from monitor.targets.message import AS_USUAL, OF_RETRAINING, Saying, State, Wording, read
 from monitor.targets.paging import BaseUrl, PagingSettings, encoded, one_of, post, read_token, words_of
 from monitor.targets.secrets import Secrets
@@ -90,6 +90,8 @@ class Opsgenie:
             return Delivered(answer.status)
         if answer.status in FOREVER:
             return Refused(answer.status, words_of(answer, [self.key]))
+        if answer.status < HTTPStatus.MULTIPLE_CHOICES:  # a success that is none of theirs, such as a proxy's
+            return TryLater(answer.status, words_of(answer, [self.key]))
         return judge(answer, clock)
 
     def requests(self, said: Saying) -> Iterator[Request]:

@@ -9,7 +9,7 @@ from pydantic import model_validator
 
 from monitor.clock import Clock
 from monitor.store.outbox import Notice
-from monitor.targets.base import Delivered, Delivery, Refused
+from monitor.targets.base import Delivered, Delivery, Refused, TryLater
 from monitor.targets.message import AS_USUAL, Saying, Wording, read
 from monitor.targets.paging import BaseUrl, PagingSettings, decided_at, encoded, one_of, post, read_token, words_of
 from monitor.targets.payloads import rfc3339
@@ -85,6 +85,8 @@ class Pagerduty:
             return Delivered(answer.status)
         if answer.status == HTTPStatus.BAD_REQUEST:  # the event as it is, or the key: a repeat changes neither
             return Refused(answer.status, words_of(answer, [self.key]))
+        if answer.status < HTTPStatus.MULTIPLE_CHOICES:  # a success that is none of theirs, such as a proxy's
+            return TryLater(answer.status, words_of(answer, [self.key]))
         return judge(answer, clock)
 
     def alert(self, said: Saying, decided: str) -> dict[str, Any]:

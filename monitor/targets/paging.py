@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Sequence
+from http import HTTPStatus
 from pathlib import Path
 from typing import Annotated, Any
 from urllib.parse import urlsplit
@@ -12,7 +13,7 @@ from pydantic import AfterValidator, Field
 from monitor.sections import PositiveDuration, parse_duration
 from monitor.store.outbox import Notice
 from monitor.stream.events import SECOND
-from monitor.targets.base import NoticeType, TargetSettings
+from monitor.targets.base import NoticeType, TargetSettings, TryLater
 from monitor.targets.message import TEXT, TITLE, Wording
 from monitor.targets.secrets import SecretError, Secrets
 from monitor.targets.transport import Answer, Request
@@ -96,6 +97,13 @@ def post(url: str, body: bytes, headers: dict[str, str], timeout: float, ca_file
     """A JSON body to be posted, whose answer is read as far as its words go."""
     told = {"content-type": "application/json", "user-agent": "driftd", **headers}
     return Request("POST", url, told, body, timeout, ANSWER_BYTES, ca_file)
+
+
+def unlike(answer: Answer, secrets: Sequence[str] = ()) -> TryLater | None:
+    """A success that is none of the receiver's: a page under 200, as of a proxy that asks for a login; None where it is no page."""
+    if HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES and answer.is_page:
+        return TryLater(answer.status, words_of(answer, secrets))
+    return None
 
 
 def words_of(answer: Answer, secrets: Sequence[str] = ()) -> str:

@@ -20,6 +20,7 @@ from monitor.targets.paging import (
     post,
     read_token,
     secrets_in,
+    unlike,
     words_of,
 )
 from monitor.targets.secrets import SecretError, Secrets
@@ -84,6 +85,8 @@ class Slack:
 
 def verdict(answer: Answer, clock: Clock, url: str) -> Delivery:
     """What an answer means. A 200 is a success where its body does not say otherwise."""
+    if (page := unlike(answer, secrets_in(url))) is not None:
+        return page
     if HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES:
         if says_no(answer.body):
             return TryLater(answer.status, words_of(answer, secrets_in(url)), fault=Fault.NOTICE)

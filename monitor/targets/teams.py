@@ -11,7 +11,7 @@ from monitor.clock import Clock
 from monitor.store.outbox import Notice
 from monitor.targets.base import Delivered, Delivery, Refused
 from monitor.targets.message import AS_USUAL, Saying, Wording, read
-from monitor.targets.paging import PagingSettings, encoded, one_of, post, secrets_in, words_of
+from monitor.targets.paging import PagingSettings, encoded, one_of, post, secrets_in, unlike, words_of
 from monitor.targets.secrets import Secrets
 from monitor.targets.slack import secret_url
 from monitor.targets.transport import Transport, trusted
@@ -63,6 +63,8 @@ class Teams:
         """Send one card."""
         body = encoded(message(read(notice, self.name), self.wording))
         answer = io.send(post(self.url, body, {}, self.timeout, self.ca_file))
+        if (page := unlike(answer, secrets_in(self.url))) is not None:
+            return page
         if answer.status in SUCCESSES:  # 202: the workflow has begun
             return Delivered(answer.status)
         if answer.status in FOREVER:

@@ -14,6 +14,17 @@ from monitor.targets import address
 if TYPE_CHECKING:
     import httpx  # 0.1 s and 20 MB, which a daemon without targets never needs
 
+UNKNOWN_AUTHORITY = frozenset({18, 19, 20, 21})  # of OpenSSL: self-signed, alone or in a chain; its issuer is not known
+FAILURES = {  # of httpx
+    "ConnectError": "cannot be reached",
+    "ConnectTimeout": "took no connection in time",
+    "ReadTimeout": "gave no answer in time",
+    "WriteTimeout": "did not read the request in time",
+    "ReadError": "broke off",
+    "WriteError": "broke off",
+    "RemoteProtocolError": "broke off, or speaks no HTTP",
+}
+
 
 class TransportError(Exception):
     """There is no answer: the address is refused, cannot be reached, or does not speak HTTP. The text holds no secret."""
@@ -42,6 +53,11 @@ class Answer:
     status: int
     headers: Mapping[str, str]
     body: bytes = b""
+
+    @property
+    def is_page(self) -> bool:
+        """Whether it is a page for people: a proxy that asks for a login answers so, under 200."""
+        return self.body.lstrip()[:1] == b"<"
 
 
 class Transport:
@@ -75,7 +91,7 @@ class Transport:
         except address.AddressRefused as error:
             raise TransportError(str(error)) from None
         except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as error:
-            raise TransportError(tls_failure(error) or type(error).__name__) from None
+            raise TransportError(tls_failure(error) or in_words(error)) from None
 
     def _ask_first_reached(self, request: Request) -> Answer:
         import httpx
@@ -114,6 +130,12 @@ class Transport:
         return body[: request.keep]
 
 
+def in_words(error: Exception) -> str:
+    """What failed, without what the error says: its text could hold a secret."""
+    name = type(error).__name__
+    return f"{FAILURES[name]} ({name})" if name in FAILURES else name
+
+
 # --- TLS --------------------------------------------------------------------------------------------------------------
 
 
@@ -145,5 +167,6 @@ def tls_failure(error: BaseException) -> str | None:
     if cause is None:
         return None
     if isinstance(cause, ssl.SSLCertVerificationError):
-        return f"TLS: the certificate is not trusted: {cause.verify_message}; ca_file names its authority"
+        advice = "; ca_file names its authority" if cause.verify_code in UNKNOWN_AUTHORITY else ""
+        return f"TLS: the certificate is not trusted: {cause.verify_message}{advice}"
     return f"TLS: {(cause.reason or 'failed').replace('_', ' ').lower()}"

@@ -108,6 +108,7 @@ class Service:
     def __init__(self) -> None:
         self.calls: list[Call] = []
         self.lose = 0
+        self.away = False  # as a server that is being restarted: 503 and cut connections in turn; nothing is done
         self.instead: list[
             Reply | Callable[[Call], Reply]
         ] = []  # answered in place of what it would say; nothing is done
@@ -167,12 +168,13 @@ class _Handler(BaseHTTPRequestHandler):
             headers["x-raw-query"] = parts.query
         call = Call(self.command, parts.path, dict(parse_qsl(parts.query)), headers, body)
         service.calls.append(call)
-        reply = service.reply(call)
-        if service.lose and service.changing(call):
+        if service.away and len(service.calls) % 2:
+            self._hang_up()
+            return
+        reply = Reply(503) if service.away else service.reply(call)
+        if service.lose and service.changing(call) and not service.away:
             service.lose -= 1
-            with suppress(OSError):  # the connection ends without a word
-                self.connection.shutdown(socket.SHUT_RDWR)
-            self.close_connection = True
+            self._hang_up()
             return
         content = reply.json if isinstance(reply.json, bytes) else json.dumps(reply.json).encode()
         self.send_response(reply.status)
@@ -181,6 +183,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("content-length", str(len(content)))
         self.end_headers()
         self.wfile.write(content)
+
+    def _hang_up(self) -> None:
+        with suppress(OSError):  # the connection ends without a word
+            self.connection.shutdown(socket.SHUT_RDWR)
+        self.close_connection = True
 
     do_GET = do_POST = _serve  # noqa: N815 - as the base class calls them
 

@@ -27,9 +27,10 @@ from tests.apis.dagster import Dagster
 from tests.apis.github import Github
 from tests.apis.kubeflow import Kubeflow
 from tests.apis.mlflow import Mlflow
+from tests.apis.pagers import ById
 from tests.apis.prefect import Prefect
 from tests.apis.sagemaker import SageMaker
-from tests.apis.service import CANARY, RUN_ID, Reply, built, decision, deliver, way_out
+from tests.apis.service import CANARY, ENVIRONMENT, RUN_ID, Reply, built, decision, deliver, way_out
 from tests.apis.vertex import Vertex
 from tests.parts.missing import MissingPart
 
@@ -143,6 +144,34 @@ def test_what_may_pass_or_be_mended_is_tried_again(api: Any, tmp_path: Path, sta
     assert isinstance(deliver(told), Delivered)
 
 
+@pytest.mark.parametrize(("headers", "delay"), [({"retry-after": "7"}, 7.0), ({}, None)])
+def test_a_quota_is_waited_for_as_long_as_the_server_asks(
+    api: Any, tmp_path: Path, headers: dict[str, str], delay: float | None
+) -> None:
+    """Where it does not say how long, the notifier's own delays count."""
+    told = built(api.entry(), tmp_path)
+    api.instead = [Reply(429, {"message": "quota exceeded"}, headers)] * 2
+
+    end = deliver(told)
+
+    assert isinstance(end, TryLater)
+    assert (end.status, end.delay) == (429, delay)
+    assert "quota exceeded" in end.detail
+
+
+@pytest.mark.parametrize("body", [{"error": "no such thing"}, {"errors": [{"message": "no"}]}, [], None, {}])
+def test_an_error_under_200_is_no_success(api: Any, tmp_path: Path, body: Any) -> None:
+    """Nothing was started, so nothing may be taken for started."""
+    told = built(api.entry(), tmp_path)
+    api.instead = [Reply(200, body)] * 12
+
+    end = deliver(told)
+
+    assert isinstance(end, TryLater | Refused), end
+    assert end.detail
+    assert api.runs in ([], {})
+
+
 def test_a_login_page_under_200_is_no_success(api: Any, tmp_path: Path) -> None:
     """A proxy that asks for a password answers so."""
     told = built(api.entry(), tmp_path)
@@ -186,6 +215,31 @@ def test_it_says_how_its_run_stands(api: Any, tmp_path: Path) -> None:
     after = told.status(decision(), way_out(), clock)
 
     assert (before, after) == (RunState.ABSENT, RunState.IN_FLIGHT)
+
+
+@pytest.mark.parametrize(
+    ("entry", "header", "name"),
+    [
+        ({"type": "argo_events"}, "ce-id", RUN_ID),
+        ({"type": "webhook", "secret_env": "WEBHOOK"}, "webhook-id", RUN_ID.removeprefix("d-")),
+    ],
+    ids=["argo_events", "webhook"],
+)
+def test_who_knows_no_key_is_told_the_same_id_each_time(
+    entry: dict[str, Any], header: str, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Five deliveries, the first answer lost: who acts once on each id starts one run."""
+    monkeypatch.setitem(ENVIRONMENT, "WEBHOOK", "whsec_" + "A" * 44)
+    receiver = ById(header)
+    told = built({**entry, "url": receiver.url})
+
+    ends = [deliver(told) for _ in range(5)]
+    receiver.close()
+
+    assert ends[0] is None
+    assert {type(end) for end in ends[1:]} == {Delivered}
+    assert dict(receiver.by_key) == {name: ["started"]}
+    assert receiver.deliveries == 5
 
 
 STARTS_NONE = {"webhook", "argo_events", "alertmanager", "email", "opsgenie", "pagerduty", "slack", "teams"}

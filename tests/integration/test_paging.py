@@ -1,10 +1,8 @@
 """A day of one incident, at every target for people: scores flap, the daemon is killed, receivers are away, answers are lost; one page, one end."""
 
-import json
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import replace
-from datetime import datetime
 from email import message_from_bytes
 from pathlib import Path
 from typing import Any
@@ -14,14 +12,14 @@ import pytest
 from monitor.alerting.rules import Severity
 from monitor.facts import AlertChanged, AlertEscalated, DeliveryTried, Fact, WindowSpan
 from monitor.store.sqlite import StateStore
-from monitor.stream.events import SECOND
 from monitor.targets.base import Subscriber
 from monitor.targets.notifier import Notifier
 from monitor.targets.payloads import notices
 from monitor.targets.transport import Transport
+from tests.apis.pagers import Alertmanager, Opsgenie, PagerDuty, PagingService
 from tests.build import MIDNIGHT, P0, at, make_pipeline, make_rule, of, play
-from tests.fakes import ManualClock, Receiver
-from tests.paging import SENDER, configured, lost
+from tests.fakes import ManualClock
+from tests.paging import SENDER, configured
 from tests.parts.smtp import MailServer
 
 MINUTES = 24 * 60
@@ -31,120 +29,6 @@ KILLS = (4 * 60 + 7, 10 * 60 + 40, 23 * 60 + 10)  # between checkpoints; while r
 END_AT = 23 * 60 + 2
 AWAY = range(10 * 60, 11 * 60)
 WORSE_AT = 10 * 60 + 30  # while they are away
-
-
-# --- receivers that behave as documented ------------------------------------------------------------------------------
-
-
-class Always(list[Any]):
-    """Answers that never run out."""
-
-    def pop(self, index: Any = -1) -> Any:
-        return self[0]
-
-
-class PagingService(Receiver):
-    """Takes what it is sent, loses the first answer to each thing that is said, and is away for an hour."""
-
-    def __init__(self, status: int = 202) -> None:
-        super().__init__()
-        self.status, self.away = status, False
-        self.heard: set[str] = set()
-        self.pages: list[str] = []  # what people were told, in order
-        self.answers = Always([self.answer])
-
-    def answer(self, handler: Any) -> None:
-        request = self.requests[-1]
-        body = json.loads(request.body)
-        if self.away:
-            handler.send_error(503)
-            return
-        self.take(request.path, body)
-        said = self.said(request.path, body)
-        if said not in self.heard:
-            self.heard.add(said)
-            lost(handler)
-            return
-        handler.send_response(self.status)
-        handler.send_header("content-length", "0")
-        handler.end_headers()
-
-    def said(self, path: str, body: Any) -> str:
-        return path + json.dumps(body)
-
-    def take(self, path: str, body: Any) -> None:
-        self.pages.append(json.dumps(body))
-
-
-class PagerDuty(PagingService):
-    """One open alert a key: a trigger updates it, and opens one where there is none."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: dict[str, str] = {}
-
-    def take(self, path: str, body: Any) -> None:
-        key, severity = body["dedup_key"], body["payload"]["severity"]
-        if body["event_action"] == "resolve":
-            if self.open.pop(key, None):
-                self.pages.append("resolved")
-        else:
-            if key not in self.open:
-                self.pages.append("opened")
-            elif self.open[key] != severity:
-                self.pages.append("updated")
-            self.open[key] = severity
-
-
-class Opsgenie(PagingService):
-    """One open alert an alias: a creation counts it up, and creates one where there is none."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: set[str] = set()
-
-    def take(self, path: str, body: Any) -> None:
-        if path == "/v2/alerts":
-            if body["alias"] not in self.open:
-                self.pages.append("opened")
-            self.open.add(body["alias"])
-        elif "/close" in path:
-            if self.open:
-                self.pages.append("resolved")
-            self.open.clear()
-        elif "/priority" in path and "updated" not in self.pages:
-            self.pages.append("updated")
-
-
-class Alertmanager(PagingService):
-    """One alert a set of labels, until its end; it notifies of a beginning and of an end."""
-
-    def __init__(self, clock: ManualClock) -> None:
-        super().__init__(200)
-        self.clock = clock
-        self.ends: dict[str, float] = {}
-
-    def said(self, path: str, body: Any) -> str:
-        return str(body[0]["annotations"]["state"])
-
-    def take(self, path: str, body: Any) -> None:
-        name = json.dumps(body[0]["labels"])
-        end = datetime.fromisoformat(body[0]["endsAt"]).timestamp()
-        if name not in self.ends and end <= self.clock.now() / SECOND:
-            return  # an end of what nobody was notified of
-        if name not in self.ends:
-            self.pages.append("opened")
-        self.ends[name] = end
-        if body[0]["annotations"]["severity"] == "critical" and "updated" not in self.pages:
-            self.pages.append("updated")
-        self.look()
-
-    def look(self) -> None:
-        """Notify of what has ended."""
-        for name, end in list(self.ends.items()):
-            if not self.away and end <= self.clock.now() / SECOND:
-                self.pages.append("resolved")
-                del self.ends[name]
 
 
 # --- the daemon -------------------------------------------------------------------------------------------------------

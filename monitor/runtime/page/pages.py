@@ -1,4 +1,7 @@
-"""Which page is asked for, and what it is made from: a copy of the board, taken under the lock that the loop waits for as long."""
+"""Which page is asked for, and what it is made from: a copy of the board, taken under the lock that the loop waits for as long.
+
+What draws a page is imported when the first one is asked for: a daemon at which nobody looks has no need of it.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,11 +13,7 @@ from monitor.html.markup import Inside, name, tag
 from monitor.runtime.board import Board, SeriesTrack
 from monitor.runtime.glance import Glances, ModelGlance
 from monitor.runtime.metrics import DaemonStatus
-from monitor.runtime.page.feature import feature_page
 from monitor.runtime.page.frame import frame, has_page
-from monitor.runtime.page.incident import incident_page
-from monitor.runtime.page.index import first_page
-from monitor.runtime.page.model import ROWS_SHOWN, model_page
 from monitor.runtime.telemetry import Telemetry
 from monitor.stream.events import SeriesKey
 
@@ -62,17 +61,23 @@ class Pages:
             return board, self.glances.models(board, self.status)
 
     def _first(self, query: Query) -> bytes:
+        from monitor.runtime.page.index import first_page
+
         del query
         board, models = self.models()
         return first_page(board, self.status, models)
 
     def _model(self, query: Query) -> bytes:
+        from monitor.runtime.page.model import ROWS_SHOWN, model_page
+
         key = SeriesKey(asked(query, "name"), asked(query, "version"))
         board, model, track = self._series(key)
-        recent = self.telemetry.look(lambda board: windows_of(board, key))
+        recent = self.telemetry.look(lambda board: windows_of(board, key, ROWS_SHOWN))
         return model_page(board, self.status, model, track, recent)
 
     def _feature(self, query: Query) -> bytes:
+        from monitor.runtime.page.feature import feature_page
+
         feature = asked(query, "name")
         board, model, track = self._series(SeriesKey(asked(query, "model"), asked(query, "version")))
         if not has_page(model.board, feature, track.features):
@@ -80,6 +85,8 @@ class Pages:
         return feature_page(board, self.status, model, track, feature)
 
     def _incident(self, query: Query) -> bytes:
+        from monitor.runtime.page.incident import incident_page
+
         board = self.telemetry.look(Board.copy)
         alert = found(board, asked(query, "id"))
         return incident_page(board, self.status, alert, self._track(alert.key))
@@ -113,7 +120,7 @@ def found(board: Board, told: str) -> AlertSeen | AlertChanged:
     return alert
 
 
-def windows_of(board: Board, key: SeriesKey) -> list[WindowClosed]:
+def windows_of(board: Board, key: SeriesKey, most: int) -> list[WindowClosed]:
     """The last windows of a series, newest first."""
     windows = board.windows.get(key, ())
-    return [*reversed(windows)][:ROWS_SHOWN]
+    return [*reversed(windows)][:most]

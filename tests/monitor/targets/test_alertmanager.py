@@ -13,7 +13,7 @@ from monitor.stream.events import DAY, SECOND
 from monitor.targets.base import Delivered, Refused, TryLater
 from monitor.targets.paging import ALERTS
 from tests.fakes import NOON, ManualClock, Receiver
-from tests.paging import ESCALATED, OF_QUALITY, OPENED, RESOLVED, RETRAINED, Desk, bodies, configured, told
+from tests.paging import ESCALATED, OF_QUALITY, OPENED, RESOLVED, RETRAINED, Desk, answering, bodies, configured, told
 from tests.parts.ports import free_ports
 
 
@@ -117,7 +117,7 @@ def test_a_dead_peer_holds_nobody_up_and_hears_within_an_interval_of_its_return(
     assert desk.store.backlog() == {}
     assert len(sent(peers[1])) == 10
     assert desk.facts[0].outcome == "delivered"
-    assert desk.facts[0].detail == f"127.0.0.1:{port} did not take it: ConnectError"
+    assert desk.facts[0].detail == f"127.0.0.1:{port} did not take it: cannot be reached (ConnectError)"
     assert {fact.outcome for fact in desk.facts[1:]} == {"retried"}
     desk.kill()
 
@@ -141,7 +141,9 @@ def test_where_no_peer_answers_it_is_tried_again_soon(peers: list[Receiver]) -> 
     (port,) = free_ports(1)
     target = configured({"name": "am", "type": "alertmanager", "urls": [f"http://127.0.0.1:{port}"]}).target
 
-    assert told(target, OPENED) == [TryLater(None, f"127.0.0.1:{port} did not take it: ConnectError", 15.0)]
+    assert told(target, OPENED) == [
+        TryLater(None, f"127.0.0.1:{port} did not take it: cannot be reached (ConnectError)", 15.0)
+    ]
 
 
 @pytest.mark.parametrize(
@@ -166,6 +168,16 @@ def test_it_is_delivered_once_a_peer_has_taken_it(
 
     assert isinstance(delivery, outcome)
     assert f"answered {statuses[0]}" in delivery.detail
+
+
+def test_a_login_page_of_a_proxy_is_no_peer_that_took_it(peers: list[Receiver]) -> None:
+    for peer in peers:
+        peer.answers = [answering(200, b"<html>Sign in</html>")]
+
+    (delivery,) = told(configured(entry(peers)).target, OPENED)
+
+    assert isinstance(delivery, TryLater)
+    assert "answered 200: <html>Sign in</html>" in delivery.detail
 
 
 def test_a_token_is_for_the_proxy_and_is_shown_nowhere(peers: list[Receiver]) -> None:

@@ -79,6 +79,7 @@ def test_nothing_in_a_slack_message_is_a_mention_or_a_link_and_limits_hold(recei
         (answering(410, b"channel_is_archived"), TryLater(410, "answered 410: channel_is_archived")),
         (answering(429, retry_after="7"), TryLater(429, "answered 429", 7.0)),
         (answering(500), TryLater(500, "answered 500")),
+        (answering(200, b"<html>Sign in</html>"), TryLater(200, "answered 200: <html>Sign in</html>")),
     ],
 )
 def test_an_answer_of_slack_is_taken_as_documented(receiver: Receiver, answer: Any, delivery: Any) -> None:
@@ -126,6 +127,12 @@ def test_an_end_is_green(receiver: Receiver) -> None:
 
     card = bodies(receiver.requests)[0]["attachments"][0]["content"]
     assert card["body"][0]["inlines"][0]["color"] == "good"
+
+
+def test_a_login_page_is_no_message_in_teams(receiver: Receiver) -> None:
+    receiver.answers = [answering(200, b"<html>Sign in</html>")]
+
+    assert told(chat(receiver, "teams"), OPENED) == [TryLater(200, "answered 200: <html>Sign in</html>")]
 
 
 @pytest.mark.parametrize(

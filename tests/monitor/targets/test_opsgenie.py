@@ -75,6 +75,7 @@ def test_what_fails_midway_is_begun_anew(receiver: Receiver) -> None:
         (answering(422, b"bad k-1"), Refused(422, "answered 422: bad ***")),
         (answering(429, retry_after="9"), TryLater(429, "answered 429", 9.0)),
         (answering(503), TryLater(503, "answered 503")),
+        (answering(200, b"<html>Sign in</html>"), TryLater(200, "answered 200: <html>Sign in</html>")),
     ],
 )
 def test_an_answer_is_taken_as_documented(receiver: Receiver, answer: Any, delivery: Any) -> None:

@@ -119,6 +119,8 @@ def test_limits_hold_whatever_comes_out_of_events(receiver: Receiver) -> None:
         (answering(429, retry_after="30"), TryLater(429, "answered 429", 30.0)),
         (answering(429), TryLater(429, "answered 429")),
         (answering(500), TryLater(500, "answered 500")),
+        (answering(200, b"<html>Sign in</html>"), TryLater(200, "answered 200: <html>Sign in</html>")),
+        (answering(200, b'{"status":"error"}'), TryLater(200, 'answered 200: {"status":"error"}')),
         (answering(403), TryLater(403, "answered 403", fault=Fault.NOTICE)),
         (answering(302, location="https://elsewhere"), TryLater(302, "answered 302")),
     ],

@@ -394,6 +394,13 @@ class EventSource(Service):
         return Reply(200, b"success", {"content-type": "text/plain"})
 
 
+def test_a_login_page_is_no_event_source(start: Callable[..., Any]) -> None:
+    source = start(EventSource)
+    source.instead = [Reply(200, b"<html>Sign in</html>", {"content-type": "text/html"})]
+
+    assert isinstance(deliver(built({"type": "argo_events", "url": source.url})), TryLater)
+
+
 def test_argo_events_gets_a_cloud_event_under_the_same_id_each_time(start: Callable[..., Any]) -> None:
     source = start(EventSource)
     told = built({"type": "argo_events", "url": f"{source.url}/driftd", "token_env": "TOKEN", "types": ["*"]})

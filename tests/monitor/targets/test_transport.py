@@ -16,6 +16,7 @@ import pytest
 from monitor.clock import SystemClock
 from monitor.targets.transport import Request, Transport, TransportError, trusted
 from tests.fakes import Receiver
+from tests.parts.certificates import expired
 
 
 @pytest.fixture
@@ -85,10 +86,10 @@ def bomb(handler: BaseHTTPRequestHandler) -> None:
 @pytest.mark.parametrize(
     ("answer", "outcome"),
     [
-        (hang, "ReadTimeout"),
-        (hang_up, "RemoteProtocolError"),
-        (garbage, "RemoteProtocolError"),
-        (endless_headers, "RemoteProtocolError"),
+        (hang, "gave no answer in time (ReadTimeout)"),
+        (hang_up, "broke off, or speaks no HTTP (RemoteProtocolError)"),
+        (garbage, "broke off, or speaks no HTTP (RemoteProtocolError)"),
+        (endless_headers, "broke off, or speaks no HTTP (RemoteProtocolError)"),
         (endless_body, 200),
         (bomb, 200),
     ],
@@ -128,7 +129,7 @@ def test_a_short_body_is_read_whole(receiver: Receiver, io: Transport) -> None:
 def test_nobody_there_has_no_answer(io: Transport) -> None:
     with closing(socket.socket()) as listener:  # bound, not listening
         listener.bind(("127.0.0.1", 0))
-        assert attempt(io, f"http://127.0.0.1:{listener.getsockname()[1]}/") == "ConnectError"
+        assert attempt(io, f"http://127.0.0.1:{listener.getsockname()[1]}/") == "cannot be reached (ConnectError)"
 
 
 @pytest.mark.parametrize(
@@ -138,7 +139,7 @@ def test_nobody_there_has_no_answer(io: Transport) -> None:
         ("http://[fd00:ec2::254]/", "fd00:ec2::254 is a link-local, metadata or multicast address"),
         ("http://2852039166/", "2852039166 is a link-local, metadata or multicast address"),
         ("http://" + "a" * 64 + ".example/", "UnicodeError"),
-        ("https://127.0.0.1:1/", "ConnectError"),
+        ("https://127.0.0.1:1/", "cannot be reached (ConnectError)"),
     ],
 )
 def test_an_address_that_cannot_be_reached_has_no_answer(io: Transport, url: str, detail: str) -> None:
@@ -205,6 +206,18 @@ def test_a_certificate_of_nobody_known_is_said(io: Transport, private: tuple[str
 
     assert said.startswith("TLS: the certificate is not trusted: self-signed certificate")
     assert said.endswith("ca_file names its authority")
+
+
+def test_a_certificate_whose_time_is_over_is_said_without_advice_that_would_not_help(
+    io: Transport, tmp_path: Path
+) -> None:
+    context, ca_file = expired(tmp_path)
+    receiver = Receiver(context)
+
+    said = str(attempt(io, receiver.url, ca_file=trusted(ca_file)))
+    receiver.close()
+
+    assert said == "TLS: the certificate is not trusted: certificate has expired"
 
 
 def test_an_authority_of_ones_own_is_trusted(io: Transport, private: tuple[str, Path]) -> None:

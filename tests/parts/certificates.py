@@ -1,0 +1,39 @@
+"""Certificates of a server on loopback whose time is over."""
+
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+from ssl import PROTOCOL_TLS_SERVER, SSLContext
+
+from tests.parts.missing import MissingPart
+
+
+def expired(home: Path) -> tuple[SSLContext, Path]:
+    """A server's context with a certificate of 127.0.0.1 that ended yesterday, and the file of its authority."""
+    try:
+        from cryptography import x509
+        from cryptography.hazmat.primitives.asymmetric import rsa
+        from cryptography.hazmat.primitives.hashes import SHA256
+        from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+    except ImportError:
+        raise MissingPart("cryptography is not here", "make setup") from None
+    key, name = rsa.generate_private_key(65537, 2048), x509.Name([])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(days=30))
+        .not_valid_after(now - timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=True)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, SHA256())
+    )
+    own, ca_file = home / "expired-key.pem", home / "expired.pem"
+    own.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    ca_file.write_bytes(certificate.public_bytes(Encoding.PEM))
+    context = SSLContext(PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(ca_file, own)
+    return context, ca_file
