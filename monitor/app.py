@@ -29,6 +29,7 @@ from monitor.runtime.loop import Loop
 from monitor.runtime.metrics import DaemonStatus, Exposition
 from monitor.runtime.outbox import OutboxDesk
 from monitor.runtime.requests import RequestCounts
+from monitor.runtime.runs import RunWatch
 from monitor.runtime.telemetry import Telemetry
 from monitor.runtime.writing import Deciding
 from monitor.series.contract import ContractSpec, of_rows
@@ -51,9 +52,9 @@ from monitor.sources.kafka.source import KafkaSource
 from monitor.store.sqlite import StateError, StateStore
 from monitor.stream.clocks import TOLERANCE
 from monitor.stream.events import SECOND, Nanos, Partition, SeriesKey
-from monitor.targets.base import still_heard
+from monitor.targets.base import can_follow, still_heard
 from monitor.targets.notifier import Notifier
-from monitor.targets.payloads import Sender
+from monitor.targets.payloads import RETRAIN, Sender
 
 VERSION = version("driftd")
 COMPILED = {"decoding": scanning.COMPILED, **sketches.COMPILED}  # where not, Python does it, several times slower
@@ -301,6 +302,7 @@ class Daemon:
             for target in configuration.targets
         ]
         self.inbox = Inbox()
+        self.runs = RunWatch.of(configuration.targets, store, self.telemetry, self.inbox, clock)
         self.loop = Loop(
             source,
             build_decoders(configuration),
@@ -376,6 +378,8 @@ class Daemon:
     def _wake(self) -> None:
         for notifier in self.notifiers:
             notifier.wake()
+        if self.runs is not None:
+            self.runs.wake()
 
     def ready(self) -> str | None:
         """Why the daemon is not ready, in one line; None when it is."""
@@ -389,6 +393,8 @@ class Daemon:
         for notifier in self.notifiers:
             if not notifier.is_alive():
                 return f"{notifier.name} has ended: its target is no longer told anything"
+        if self.runs is not None and not self.runs.is_alive:
+            return "following runs has ended: nobody asks any more how they stand"
         return self.source.trouble()
 
     def run(self) -> None:
@@ -452,6 +458,8 @@ class Daemon:
         for notifier in self.notifiers:
             if notifier.is_alive():
                 notifier.join(max(0.1, deadline - self.clock.elapsed()))
+        if self.runs is not None:
+            self.runs.stop(max(0.1, deadline - self.clock.elapsed()))
         self.source.close()
         self.server.close()
         self.store.close()
@@ -509,4 +517,5 @@ def build_board(configuration: Configuration) -> Board:
         targets=[(target.name, target.type) for target in configuration.targets],
         rules=[(spec.key, rule.name) for spec in configuration.specs for rule in spec.rules],
     )
+    board.expect_runs([each.name for each in configuration.targets if each.wants(RETRAIN) and can_follow(each.target)])
     return board

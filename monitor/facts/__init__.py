@@ -45,6 +45,7 @@ from monitor.facts.performance import (
     ReliabilityTold,
 )
 from monitor.facts.requests import RequestsServed, WindowRequests
+from monitor.facts.runs import RetrainEnded, RetrainRunEnded, RetrainRunUnseen, RunsStand
 from monitor.facts.service import ServiceJudged, ServiceLearning, ServiceLearnt, UsualLatency
 from monitor.facts.sources import (
     ForeignCommit,
@@ -98,6 +99,10 @@ Fact = (
     | AlertEscalated
     | RetrainDecided
     | RequestsStand
+    | RetrainRunEnded
+    | RetrainRunUnseen
+    | RetrainEnded
+    | RunsStand
     | DecisionMade
     | DecisionRefused
     | DecisionEnded
@@ -189,7 +194,11 @@ __all__ = [
     "RequestsServed",
     "RequestsStand",
     "RetrainDecided",
+    "RetrainEnded",
+    "RetrainRunEnded",
+    "RetrainRunUnseen",
     "RetrainWish",
+    "RunsStand",
     "SchemaChanged",
     "ServiceJudged",
     "ServiceLearning",

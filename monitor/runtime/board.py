@@ -16,6 +16,7 @@ from monitor.alerting.alerts import AlertState
 from monitor.alerting.decisions import DECISION_KINDS, Decision, PastDecision, is_silenced
 from monitor.alerting.retraining import PERFORMANCE_REASON, REASON, RetrainOutcome
 from monitor.alerting.rules import BUDGET_RULE, PERFORMANCE_RULE
+from monitor.alerting.runs import ENDS, OpenRequest
 from monitor.alerting.table import ScoreTable
 from monitor.facts import (
     AlertChanged,
@@ -54,6 +55,8 @@ from monitor.facts import (
     RequestsServed,
     RequestsStand,
     RetrainDecided,
+    RetrainRunEnded,
+    RunsStand,
     SchemaChanged,
     ServiceJudged,
     ServiceLearning,
@@ -263,6 +266,7 @@ class Board:
     state_bytes: int = 0
     decisions: tuple[Decision, ...] = ()  # in force
     past_decisions: tuple[PastDecision, ...] = ()  # the last that are over
+    requests_made: tuple[OpenRequest, ...] = ()  # the last of each model, the oldest first
     retrains: tuple[RetrainDecided, ...] = ()  # the last wishes for retraining that were decided, the oldest first
     turned_at: Nanos | None = None
     answered_at: Nanos | None = None
@@ -370,8 +374,10 @@ class Board:
                 self._close(fact)
             case WindowScored(key, _, scores, states, counts):
                 self.series[key] = self.series[key].with_window(self.series[key].window, scores, states, counts)
-            case AlertSeen() | AlertChanged() | AlertEscalated() | RetrainDecided() | RequestsStand() | LevelChanged():
+            case AlertSeen() | AlertChanged() | AlertEscalated() | LevelChanged():
                 self._alert(fact)
+            case RetrainDecided() | RequestsStand() | RetrainRunEnded() | RunsStand():
+                self._take_retraining(fact)
             case SubgroupCharted(key=key, point=point):
                 labels = key.model, key.version
                 self.counters["driftd_chart_warnings_total"][labels] += point.warned
@@ -380,16 +386,17 @@ class Board:
                 self.widened[labels] = point.widened
             case BaselineTrails(key=key, feature=feature):
                 self.trailing = {**self.trailing, (key, feature): fact}
-            case CalibrationStands(key, suspect):
-                self.suspect[key.model, key.version] = suspect
-            case CalibrationLearning() | CalibrationLearnt():
+            case CalibrationLearning() | CalibrationLearnt() | CalibrationStands():
                 self._learn(fact)
             case WatermarkAdvanced(at):
                 self.watermark = at
             case _:
                 self._note(fact)
 
-    def _learn(self, fact: CalibrationLearning | CalibrationLearnt) -> None:
+    def _learn(self, fact: CalibrationLearning | CalibrationLearnt | CalibrationStands) -> None:
+        if isinstance(fact, CalibrationStands):
+            self.suspect[fact.key.model, fact.key.version] = fact.suspect
+            return
         series = self.series[fact.key]
         if isinstance(fact, CalibrationLearning):
             self.series[fact.key] = replace(series, learning=fact)
@@ -533,9 +540,7 @@ class Board:
             brief = WindowClosed(key, window.start, window.end, window.rows, ())
             windows.append(brief)  # of five hundred windows that would be most of the memory
 
-    def _alert(
-        self, fact: AlertSeen | AlertChanged | AlertEscalated | RetrainDecided | RequestsStand | LevelChanged
-    ) -> None:
+    def _alert(self, fact: AlertSeen | AlertChanged | AlertEscalated | LevelChanged) -> None:
         match fact:
             case AlertEscalated(alert=AlertChanged(key=key, kind=kind)):
                 self.counters["driftd_incident_escalations_total"][key.model, key.version, kind.value] += 1
@@ -551,12 +556,29 @@ class Board:
                 labels = key.model, key.version, rule, after.name.lower()
                 self.counters["driftd_alert_transitions_total"][labels] += 1
                 self.remember_resolved(fact)
+
+    def _take_retraining(self, fact: RetrainDecided | RequestsStand | RetrainRunEnded | RunsStand) -> None:
+        match fact:
             case RetrainDecided():
                 of = fact.key.model, fact.reason, fact.outcome.value
                 self.counters["driftd_retrain_requests_total"][of] += 1
                 self.retrains = (*self.retrains, replace(fact, alert=None))[-KEPT_RETRAINS:]
             case RequestsStand(decided):
                 self.retrains = decided
+            case RetrainRunEnded(request, run):
+                self.counters["driftd_retrain_runs_total"][request.key.model, run.target, run.found.state.value] += 1
+            case RunsStand(requests):
+                self.requests_made = requests
+
+    def requests_in_flight(self) -> list[OpenRequest]:
+        """The requests for retraining that wait for a run's end or a new version."""
+        return [each for each in self.requests_made if each.is_in_flight(self.watermark)]
+
+    def expect_runs(self, targets: Iterable[str]) -> None:
+        """Begin the counters of ends of runs at targets that tell of them."""
+        models = dict.fromkeys(key.model for key in self.series)
+        for model, target, state in product(models, targets, ENDS):
+            self.counters["driftd_retrain_runs_total"][model, target, state.value] += 0
 
     def remember_resolved(self, alert: AlertChanged) -> None:
         """Keep an alert whose episode has ended. It may come twice: with the restored state, and when its end is told."""

@@ -72,7 +72,7 @@ class Surface:
             "/api/v1/incidents": lambda _: routes.incidents(telemetry.look(Board.copy)),
             "/api/v1/windows": self._windows,
             DECISIONS: lambda _: self._decisions(),
-            RETRAINING: lambda _: asked_lately(telemetry.look(lambda board: board.retrains)),
+            RETRAINING: lambda _: asked_lately(telemetry.look(Board.copy)),
             OUTBOX: lambda _: outbox.listed(),
         }
 

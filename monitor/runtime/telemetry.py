@@ -11,6 +11,7 @@ import structlog
 from detectors.charts import LevelStep
 from detectors.durations import show_duration
 from monitor.alerting.alerts import AlertState
+from monitor.alerting.runs import RunState
 from monitor.explain.fewrows import few_rows
 from monitor.explain.words import escalation, summary
 from monitor.facts import (
@@ -54,6 +55,10 @@ from monitor.facts import (
     RequestsServed,
     RequestsStand,
     RetrainDecided,
+    RetrainEnded,
+    RetrainRunEnded,
+    RetrainRunUnseen,
+    RunsStand,
     SchemaChanged,
     ServiceJudged,
     ServiceLearning,
@@ -88,6 +93,7 @@ UNSPOKEN = frozenset(
         CalibrationStands,
         DecisionsStand,
         RequestsStand,
+        RunsStand,
         JoinCounted,
         LabelDelays,
         PerformanceEstimated,
@@ -173,12 +179,12 @@ class Telemetry:
         match fact:
             case AlertChanged() | AlertEscalated():
                 self._say_alert(fact)
-            case RetrainDecided() | WindowClosed() | FewRows() | StateReset() | RateImproved() | LevelChanged():
+            case RetrainDecided() | RetrainRunEnded() | RetrainRunUnseen() | RetrainEnded():
+                self._say_retraining(fact)
+            case WindowClosed() | FewRows() | StateReset() | RateImproved() | LevelChanged():
                 self._say_series(fact)
             case CalibrationLearning() | CalibrationLearnt() | BaselineTrails() | PerformanceJudged():
                 self._say_learning(fact)
-            case ServiceLearning() | ServiceLearnt():
-                self._say_service(fact)
             case DeliveryTried() | OutboxDecided():
                 self._say_delivery(fact)
             case DecisionMade() | DecisionRefused() | DecisionEnded():
@@ -192,13 +198,9 @@ class Telemetry:
             case _:
                 self._say_source(fact)
 
-    def _say_series(
-        self, fact: RetrainDecided | WindowClosed | FewRows | StateReset | RateImproved | LevelChanged
-    ) -> None:
+    def _say_series(self, fact: WindowClosed | FewRows | StateReset | RateImproved | LevelChanged) -> None:
         log = self._log
         match fact:
-            case RetrainDecided():
-                log.info("retrain.decided", **retrain_words(fact))
             case WindowClosed(key, start, end, rows):
                 log.debug("window.closed", model=key.model, version=key.version, start=start, end=end, rows=rows)
             case FewRows(key, rows, length, min_rows, few=True):
@@ -283,6 +285,28 @@ class Telemetry:
             reference=fact.after,
             changes=list(fact.changes[:MOST_NAMED]),
         )
+
+    def _say_retraining(self, fact: RetrainDecided | RetrainRunEnded | RetrainRunUnseen | RetrainEnded) -> None:
+        """A wish for retraining, and what became of a request."""
+        if isinstance(fact, RetrainDecided):
+            self._log.info("retrain.decided", **retrain_words(fact))
+            return
+        if isinstance(fact, RetrainRunUnseen):
+            about = {"model": fact.model, "request": fact.request, "target": fact.target}
+            self._log.warning("retrain.run_unseen", **about, why=fact.why)
+            return
+        request = fact.request
+        about = {"model": request.key.model, "request": request.id}
+        if isinstance(fact, RetrainEnded):
+            level = logging.WARNING if fact.failed else logging.INFO
+            new = {"new_version": request.version} if request.version else {}
+            self._log.log(level, "retrain.ended", **about, outcome=request.outcome, **new)
+            return
+        run = fact.run.found
+        level = logging.INFO if run.state is RunState.SUCCEEDED else logging.WARNING
+        where = {} if run.url is None else {"url": run.url}
+        told = {"target": fact.run.target, "outcome": run.state.value, "run": run.run}
+        self._log.log(level, "retrain.run_ended", **about, **told, **where)
 
     def _say_delivery(self, fact: DeliveryTried | OutboxDecided) -> None:
         if isinstance(fact, OutboxDecided):
@@ -390,6 +414,8 @@ class Telemetry:
             case PartitionsUnreachable(partitions, changed=True):
                 since = {str(partition): rfc3339(at) for partition, at in partitions}
                 log.log(logging.ERROR if since else logging.INFO, "source.partitions_unreachable", partitions=since)
+            case ServiceLearning() | ServiceLearnt():
+                self._say_service(fact)
             case _:  # metrics only
                 pass
 

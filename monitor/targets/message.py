@@ -9,7 +9,18 @@ from typing import Any
 import msgspec
 
 from monitor.store.outbox import Notice
-from monitor.targets.payloads import ESCALATED, FIRING, PENDING, RESOLVED, RETRAIN, SETTLED, SUPPRESSED, rfc3339
+from monitor.targets.payloads import (
+    COMPLETED,
+    ESCALATED,
+    FAILED,
+    FIRING,
+    PENDING,
+    RESOLVED,
+    RETRAIN,
+    SETTLED,
+    SUPPRESSED,
+    rfc3339,
+)
 from monitor.targets.wording import Template
 
 MOST_FEATURES = 10  # lines of a text
@@ -44,11 +55,13 @@ class State(Enum):
     RETRAINING = "retraining requested"
     PENDING = "retraining waits for approval"
     SUPPRESSED = "retraining not requested"
+    COMPLETED = "retraining completed"
+    FAILED = "retraining failed"
 
     @property
     def is_of_retraining(self) -> bool:
         """Whether it is about a wish for retraining, which opens and ends no incident."""
-        return self in {State.RETRAINING, State.PENDING, State.SUPPRESSED}
+        return self in {State.RETRAINING, State.PENDING, State.SUPPRESSED, State.COMPLETED, State.FAILED}
 
     @property
     def ends(self) -> bool:
@@ -64,6 +77,8 @@ STATES = {
     RETRAIN: State.RETRAINING,
     PENDING: State.PENDING,
     SUPPRESSED: State.SUPPRESSED,
+    COMPLETED: State.COMPLETED,
+    FAILED: State.FAILED,
 }
 OF_RETRAINING = frozenset(kind for kind, state in STATES.items() if state.is_of_retraining)
 

@@ -15,23 +15,26 @@ from monitor.alerting.metrics import MetricEvidence
 from monitor.alerting.retraining import reason_of
 from monitor.alerting.rules import Severity
 from monitor.explain.words import escalation, summary
-from monitor.facts import AlertChanged, AlertEscalated, AlertSeen, Fact, RetrainDecided
+from monitor.facts import AlertChanged, AlertEscalated, AlertSeen, Fact, RetrainDecided, RetrainEnded
 from monitor.store.outbox import AddressedNotice, Notice
 from monitor.store.standing import Course, place_of
 from monitor.stream.events import SeriesKey
 from monitor.targets.base import Subscriber
 from monitor.targets.retraining import (
+    COMPLETED,
+    FAILED,
     PENDING,
     RETRAIN,
     SUPPRESSED,
     asked_item,
+    ended_notice,
     kind_of,
     plain_item,
     request_id,
     rfc3339,
 )
 
-__all__ = ["PENDING", "RETRAIN", "SUPPRESSED", "rfc3339"]  # of those from elsewhere
+__all__ = ["COMPLETED", "FAILED", "PENDING", "RETRAIN", "SUPPRESSED", "rfc3339"]  # of those from elsewhere
 
 FIRING = "model.alert.firing"
 RESOLVED = "model.alert.resolved"
@@ -74,7 +77,9 @@ def notices(facts: Iterable[Fact], subscribers: Sequence[Subscriber], sender: Se
     """What some facts give to say, each with the targets that want it. What nobody wants is not said."""
     addressed: list[AddressedNotice] = []
     for fact in facts:
-        if kinds := kinds_of(fact):
+        if isinstance(fact, RetrainEnded):
+            addressed += _of_end(fact, subscribers, sender)
+        elif kinds := kinds_of(fact):
             assert isinstance(fact, AlertChanged | AlertEscalated | RetrainDecided)
             addressed += _addressed(fact, kinds, subscribers, sender)
     return addressed
@@ -122,6 +127,14 @@ def _of_model(
         if kind is not None and each.routing.takes_model(fact.key.model):
             told.setdefault(kind, []).append(each.name)
     return [AddressedNotice(notice(fact, kind, sender), tuple(targets)) for kind, targets in told.items()]
+
+
+def _of_end(fact: RetrainEnded, subscribers: Sequence[Subscriber], sender: Sender) -> list[AddressedNotice]:
+    """What is said of a request that has ended."""
+    said = ended_notice(fact, sender.config_hash, sender.version, sender.page)
+    model = fact.request.key.model
+    told = tuple(each.name for each in subscribers if each.wants(said.type) and each.routing.takes_model(model))
+    return [AddressedNotice(said, told)] if told else []
 
 
 def kinds_end(kinds: Sequence[str]) -> bool:
