@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
+from monitor.alerting.runs import RunState
 from monitor.clock import SystemClock
 from monitor.store.outbox import Notice
-from monitor.targets.base import AlreadyThere, Delivered, Delivery, Refused, RunState, TryLater
+from monitor.targets.base import AlreadyThere, Delivered, Delivery, Refused, TryLater
 from tests.apis.kubeflow import Kubeflow
 from tests.apis.service import ENVIRONMENT, Call, Relay, built, decision, deliver, way_out
 from tests.contracts.test_targets import let_in
@@ -51,7 +52,7 @@ def five(told: Any, relay: Relay, notice: Notice, changing: Callable[[Call], boo
 
 
 def status(told: Any, notice: Notice) -> RunState:
-    state: RunState = told.status(notice, way_out(), SystemClock())
+    state: RunState = told.status(notice, way_out(), SystemClock()).state
     return state
 
 

@@ -20,6 +20,7 @@ from monitor.alerting.decisions import Asked, Decision, PastDecision, Refusal, S
 from monitor.alerting.episodes import Evidence, FirstOffset
 from monitor.alerting.retraining import RetrainOutcome
 from monitor.alerting.rules import Severity
+from monitor.alerting.runs import FollowedRun, OpenRequest, RunState, StartedRun
 from monitor.facts import (
     DELAY_BOUNDS,
     AlertChanged,
@@ -70,7 +71,11 @@ from monitor.facts import (
     RequestsServed,
     RequestsStand,
     RetrainDecided,
+    RetrainEnded,
+    RetrainRunEnded,
+    RetrainRunUnseen,
     RetrainWish,
+    RunsStand,
     SchemaChanged,
     ServiceJudged,
     ServiceLearning,
@@ -168,6 +173,10 @@ EXAMPLES: dict[type[Fact], Fact] = {
         CHANGED,
         RetrainDecided(CHANGED, RetrainOutcome.COOLDOWN, 0, NOON),
         RequestsStand((RetrainDecided(None, RetrainOutcome.COOLDOWN, 0, NOON, WISH),)),
+        RetrainRunEnded(MADE, MADE.runs[0]),
+        RetrainRunUnseen("r1", "churn", "airflow", "it has no run of this request"),
+        RetrainEnded(MADE),
+        RunsStand((MADE,)),
         WatermarkAdvanced(NOON),
         StateReset(CHURN, "reference changed"),
         PartitionsAssigned(((P0, 5),)),
@@ -251,6 +260,9 @@ def test_every_fact_is_seen_or_heard(scene: Scene, kind: type[Fact]) -> None:
     [
         (CHANGED, "alert.firing", "warning"),
         (EXAMPLES[RetrainDecided], "retrain.decided", "info"),
+        (EXAMPLES[RetrainRunEnded], "retrain.run_ended", "warning"),
+        (EXAMPLES[RetrainRunUnseen], "retrain.run_unseen", "warning"),
+        (EXAMPLES[RetrainEnded], "retrain.ended", "warning"),
         (EXAMPLES[StateReset], "state.reset", "warning"),
         (EXAMPLES[DecisionMade], "decision.made", "info"),
         (EXAMPLES[DecisionRefused], "decision.refused", "warning"),
