@@ -21,6 +21,7 @@ from monitor.configuration import Configuration
 from monitor.explain.explainer import Explainer
 from monitor.facts import DaemonStarted, DaemonStopped, Fact
 from monitor.pipeline import Pipeline
+from monitor.runtime.approval import ApprovalLinks, Approvals
 from monitor.runtime.board import Board, ContractBoard, SeriesBoard
 from monitor.runtime.checkpoint import Checkpointer
 from monitor.runtime.http import Server, Surface
@@ -302,6 +303,7 @@ class Daemon:
             for target in configuration.targets
         ]
         self.inbox = Inbox()
+        self.links = approval_links(configuration, clock)
         self.runs = RunWatch.of(configuration.targets, store, self.telemetry, self.inbox, clock)
         self.loop = Loop(
             source,
@@ -312,7 +314,12 @@ class Daemon:
             clock,
             explainer=self.explainer,
             subscribers=configuration.targets,
-            sender=Sender(configuration.config_hash, VERSION, settings.http.external_url),
+            sender=Sender(
+                configuration.config_hash,
+                VERSION,
+                settings.http.external_url,
+                None if self.links is None else self.links.of,
+            ),
             inbox=self.inbox,
             wake=self._wake,
         )
@@ -368,7 +375,8 @@ class Daemon:
             self._try_now,
             frozenset(notifier.told for notifier in self.notifiers),
         )
-        return Surface(self.telemetry, exposition, self.ready, deciding, outbox)
+        approvals = None if self.links is None else Approvals(self.links, self.inbox, self.telemetry, status)
+        return Surface(self.telemetry, exposition, self.ready, deciding, outbox, approvals)
 
     def _try_now(self, targets: Collection[str]) -> None:
         for notifier in self.notifiers:
@@ -463,6 +471,14 @@ class Daemon:
         self.source.close()
         self.server.close()
         self.store.close()
+
+
+def approval_links(configuration: Configuration, clock: Clock) -> ApprovalLinks | None:
+    """What signs approval links; None where there are none."""
+    http, key = configuration.settings.http, configuration.approval_key
+    if http.approval_links is None or http.external_url is None or key is None:
+        return None
+    return ApprovalLinks(key, http.external_url, http.approval_links.expires, clock.now)
 
 
 def process_metrics() -> CollectorRegistry:

@@ -20,7 +20,7 @@ from monitor.facts.daemon import (
     OutboxDecided,
     StateReset,
 )
-from monitor.facts.decisions import DecisionEnded, DecisionMade, DecisionRefused, DecisionsStand
+from monitor.facts.decisions import ApprovalLinkUsed, DecisionEnded, DecisionMade, DecisionRefused, DecisionsStand
 from monitor.facts.events import (
     EventsAhead,
     EventsCounted,
@@ -103,6 +103,7 @@ Fact = (
     | RetrainRunUnseen
     | RetrainEnded
     | RunsStand
+    | ApprovalLinkUsed
     | DecisionMade
     | DecisionRefused
     | DecisionEnded
@@ -143,6 +144,7 @@ __all__ = [
     "AlertChanged",
     "AlertEscalated",
     "AlertSeen",
+    "ApprovalLinkUsed",
     "BaselineTrails",
     "CalibrationLearning",
     "CalibrationLearnt",

@@ -22,6 +22,7 @@ from monitor.facts import (
     AlertChanged,
     AlertEscalated,
     AlertSeen,
+    ApprovalLinkUsed,
     BaselineTrails,
     CalibrationLearning,
     CalibrationLearnt,
@@ -82,6 +83,7 @@ HELD = frozenset({LevelStep.SETTLED, LevelStep.ACCEPTED})  # steps after which a
 NO_SCORES = ScoreTable(())
 DURATION_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 DELIVERY_OUTCOMES = ("delivered", "present", "refused", "retried", "dead")
+APPROVAL_OUTCOMES = ("shown", "decided", "refused", "forged", "expired")
 WEBHOOK_OUTCOMES = {"delivered": "delivered", "present": "delivered", "retried": "retried"} | dict.fromkeys(
     ("refused", "dead"), "dead"
 )  # of the webhooks' own counter, which is older and knows three
@@ -298,6 +300,8 @@ class Board:
             self._expect_warnings(key)
         self.counters["driftd_checkpoint_failures_total"][()] += 0
         self._expect_decisions()
+        for outcome in APPROVAL_OUTCOMES:
+            self.counters["driftd_approval_links_total"][(outcome,)] += 0
         self._expect_labels()
 
     def _expect_labels(self) -> None:
@@ -430,10 +434,17 @@ class Board:
                 self.schemas = {**self.schemas, key: others if fact.ended else {**others, name: fact}}
             case DecisionsStand(in_force, past):
                 self.decisions, self.past_decisions = in_force, past
-            case DecisionMade(decision, repeated):
-                self.counters["driftd_decisions_total"][decision.model, decision.asked.kind] += not repeated
+            case DecisionMade() | ApprovalLinkUsed():
+                self._count_decision(fact)
             case _:
                 self._note_service(fact)
+
+    def _count_decision(self, fact: DecisionMade | ApprovalLinkUsed) -> None:
+        if isinstance(fact, ApprovalLinkUsed):
+            self.counters["driftd_approval_links_total"][(fact.outcome,)] += 1
+        else:
+            kind = fact.decision.model, fact.decision.asked.kind
+            self.counters["driftd_decisions_total"][kind] += not fact.repeated
 
     def _break(self, fact: ContractBroken) -> None:
         for (column, rule), count in fact.counts.items():

@@ -263,6 +263,7 @@ METRICS: dict[str, Spec] = {
         "gauge", "1: a request has led to no new version yet, and its runs have not ended", ("model",)
     ),
     "driftd_decisions_total": Spec("counter", "Decisions that people made, by kind", ("model", "decision")),
+    "driftd_approval_links_total": Spec("counter", "Uses of approval links, by how they ended", ("outcome",)),
     "driftd_silenced": Spec("gauge", "1: nobody is told of the model for now", ("model",)),
     "driftd_webhook_deliveries_total": Spec("counter", "Delivery attempts by how they ended", ("webhook", "outcome")),
     "driftd_target_deliveries_total": Spec(

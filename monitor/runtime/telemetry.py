@@ -17,6 +17,7 @@ from monitor.explain.words import escalation, summary
 from monitor.facts import (
     AlertChanged,
     AlertEscalated,
+    ApprovalLinkUsed,
     BaselineTrails,
     CalibrationLearning,
     CalibrationLearnt,
@@ -104,6 +105,7 @@ UNSPOKEN = frozenset(
 ABSENT = frozenset(
     {"missing", "latency_missing", "scores_sum"}
 )  # reasons of what is not there, or counts all the same: nothing to complain of
+FOREIGN = frozenset({"forged", "expired"})  # uses of approval links
 LEVEL_EVENTS = {step: f"level.{step.value}" for step in LevelStep}
 MOST_COMPLAINTS = 1000  # kinds remembered
 MOST_NAMED = 10  # features in a line
@@ -187,7 +189,7 @@ class Telemetry:
                 self._say_learning(fact)
             case DeliveryTried() | OutboxDecided():
                 self._say_delivery(fact)
-            case DecisionMade() | DecisionRefused() | DecisionEnded():
+            case DecisionMade() | DecisionRefused() | DecisionEnded() | ApprovalLinkUsed():
                 self._say_decision(fact)
             case CheckpointSaved() | CheckpointFailed():
                 self._say_checkpoint(fact)
@@ -336,7 +338,7 @@ class Telemetry:
             first = [f"{each.partition} offset {each.offset}" for each in fact.first[:MOST_NAMED]]
             self._log.warning("contract.schema_changed", **about, at=rfc3339(fact.at), first=first)
 
-    def _say_decision(self, fact: DecisionMade | DecisionRefused | DecisionEnded) -> None:
+    def _say_decision(self, fact: DecisionMade | DecisionRefused | DecisionEnded | ApprovalLinkUsed) -> None:
         log = self._log
         match fact:
             case DecisionMade(decision, repeated=False):
@@ -344,6 +346,9 @@ class Telemetry:
                 log.info("decision.made", **said)
             case DecisionRefused(asked, _, why):
                 log.warning("decision.refused", id=asked.id, decision=asked.kind, by=asked.by, why=why)
+            case ApprovalLinkUsed(outcome, request):
+                about = {"request": request} if request else {}
+                self._complain(logging.WARNING if outcome in FOREIGN else logging.INFO, f"approval.{outcome}", **about)
             case DecisionEnded(past):
                 log.info("decision.ended", id=past.decision.id, model=past.decision.model, why=past.why)
             case _:  # said before

@@ -33,14 +33,18 @@ TEXT = Template(
     "window {window_start} to {window_end}, {rows} rows\n"
     "incident {incident}\n"
     "request {request}\n"
-    "{url}"
+    "{url}\n"
+    "to approve: {approve}\n"
+    "to reject: {reject}"
 )
 WITHOUT_ALERT = Template(  # what a schedule or a person wants
     "{summary}\n"
     "{reason} of {model} version {version}\n"
     "window {window_start} to {window_end}, {rows} rows\n"
     "request {request}\n"
-    "{url}"
+    "{url}\n"
+    "to approve: {approve}\n"
+    "to reject: {reject}"
 )
 WITHOUT_KIND = "retraining"  # the kind of what no incident is behind
 
@@ -107,6 +111,12 @@ class Saying:
         return self.fields["url"]
 
     @property
+    def decisions(self) -> list[tuple[str, str]]:
+        """What can be decided by a link, in words, and the link."""
+        named = (("Approve …", "approve"), ("Reject …", "reject"))
+        return [(words, self.fields[name]) for words, name in named if self.fields[name]]
+
+    @property
     def place(self) -> str:
         """Model, version, rule and kind: of these one incident is open at a time."""
         return "/".join(self.fields[name] for name in ("model", "version", "rule", "kind"))
@@ -139,6 +149,8 @@ def read(notice: Notice, target: str) -> Saying:
     alert, window, request = (data.get(name) or {} for name in ("alert", "window", "request"))
     links = data.get("links") or {}
     fields = {
+        "approve": links.get("approve", ""),
+        "reject": links.get("reject", ""),
         "event_time": rfc3339(notice.event_time),
         "features": lines(data.get("evidence", ()), data.get("evidence_total", 0)),
         "incident": data.get("incident") or request.get("id") or notice.id,

@@ -120,4 +120,5 @@ class Pagerduty:
 
 def links(said: Saying) -> list[dict[str, str]]:
     """The page of the incident, where somebody says where our pages are."""
-    return [{"href": said.url, "text": "Incident at driftd"}] if said.url else []
+    opens = [{"href": said.url, "text": "Incident at driftd"}] if said.url else []
+    return [*opens, *({"href": url, "text": words} for words, url in said.decisions)]

@@ -1,6 +1,6 @@
 """From facts to notices: what is said, and ids that are the same whenever the same thing is said."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -53,6 +53,9 @@ class Sender:
     config_hash: str
     version: str
     page: str | None = None
+    approvals: Callable[[str], Mapping[str, str]] | None = (
+        None  # links that decide on a request, by its id; None: there are none
+    )
 
 
 def incident_url(page: str | None, incident: str) -> str | None:
@@ -169,6 +172,8 @@ def retrain_notice(fact: RetrainDecided, kind: str, sender: Sender) -> Notice:
     name = request_id(fact) or identity(alert, kind) if alert is not None else request_id(fact)
     assert name is not None
     more = dict(asked_item(fact, sender.page))
+    if kind == PENDING and sender.approvals is not None and fact.wish is not None:
+        more["links"] = {**more.get("links", {}), **sender.approvals(fact.wish.id)}
     room = MOST_BYTES - (len(msgspec.json.encode(more.get("offsets", []))))
     data = plain_item(fact, sender.config_hash, sender.version) if alert is None else data_of(fact, alert, sender, room)
     subject = f"{fact.key}/{fact.reason}" if alert is None else f"{alert.key}/{alert.rule}"

@@ -115,9 +115,10 @@ def message(said: Saying, wording: Wording) -> dict[str, Any]:
         {"type": "section", "text": plain(text or said.state.value, LONGEST_BLOCK)},
         {"type": "context", "elements": [plain(small, LONGEST_BLOCK)]},
     ]
-    if said.url:
-        button = {"type": "button", "text": plain("Open the incident", LONGEST_BLOCK), "url": said.url}
-        blocks.append({"type": "actions", "elements": [button]})
+    opens = [("Open the incident", said.url)] if said.url else []
+    if buttons := [*opens, *said.decisions]:
+        elements = [{"type": "button", "text": plain(words, LONGEST_BLOCK), "url": url} for words, url in buttons]
+        blocks.append({"type": "actions", "elements": elements})
     return {"text": fitted(f"{title}\n{text}", LONGEST_TEXT), "blocks": blocks}
 
 

@@ -101,9 +101,9 @@ def card(said: Saying, wording: Wording, most: int) -> dict[str, Any]:
             paragraph(small, size="small", isSubtle=True),
         ],
     }
-    return found | (
-        {"actions": [{"type": "Action.OpenUrl", "title": "Open the incident", "url": said.url}]} if said.url else {}
-    )
+    opens = [("Open the incident", said.url)] if said.url else []
+    actions = [{"type": "Action.OpenUrl", "title": words, "url": url} for words, url in [*opens, *said.decisions]]
+    return found | ({"actions": actions} if actions else {})
 
 
 def paragraphs(lines: Iterable[str]) -> list[dict[str, Any]]:

@@ -22,6 +22,7 @@ from monitor.facts import (
     FeaturesTracked,
     PanesOpen,
     RequestsStand,
+    RunsStand,
     RetrainDecided,
     StateReset,
     WatermarkAdvanced,
@@ -207,6 +208,7 @@ def test_a_restored_pipeline_says_where_things_stand() -> None:
         AlertSeen,
         AlertChanged,
         RequestsStand,
+        RunsStand,
     }
 
 

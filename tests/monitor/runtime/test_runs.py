@@ -145,7 +145,10 @@ def test_a_run_that_is_not_found_is_no_end_and_said_once(
         scene.eventually(lambda: goes_on(scene))
     said = capsys.readouterr()
     lines = [line for line in (said.out + said.err).splitlines() if "run_unseen" in line]
-    assert [line.partition("why=")[2] for line in lines] == ["'it has no run of this request'", "'it does not say how the run stands'"]
+    assert [line.partition("why=")[2] for line in lines] == [
+        "'it has no run of this request'",
+        "'it does not say how the run stands'",
+    ]
 
 
 def test_it_waits_for_all_that_can_be_followed_and_for_them_alone(tmp_path: Path, argo: Argo) -> None:

@@ -20,7 +20,7 @@ from monitor.alerting.decisions import Asked, Decision, PastDecision, Refusal, S
 from monitor.alerting.episodes import Evidence, FirstOffset
 from monitor.alerting.retraining import RetrainOutcome
 from monitor.alerting.rules import Severity
-from monitor.alerting.runs import FollowedRun, OpenRequest, RunState, StartedRun
+from monitor.alerting.runs import FollowedRun, OpenRequest, RunsReport, RunState, StartedRun
 from monitor.facts import (
     DELAY_BOUNDS,
     AlertChanged,
@@ -136,6 +136,10 @@ JUDGED = PerformanceJudged(
     classes=(ClassCoverage("positive", 4, 3),),
 )
 WISH = RetrainWish("b2", CHURN, "schedule", NOON, 0, NOON)
+MADE = OpenRequest("r1", CHURN, "drift", NOON, NOON + SECOND, 0, NOON).take(
+    RunsReport("r1", (FollowedRun("airflow", "airflow", StartedRun(RunState.FAILED, "d-1", "http://a/runs/d-1")),)),
+    NOON,
+)[0]
 EXAMPLES: dict[type[Fact], Fact] = {
     type(fact): fact
     for fact in (
