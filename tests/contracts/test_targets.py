@@ -252,7 +252,17 @@ def test_what_it_does_not_say_is_no_end(api: Any, tmp_path: Path) -> None:
     assert found.state is RunState.UNKNOWN
 
 
-STARTS_NONE = {"webhook", "argo_events", "alertmanager", "email", "opsgenie", "pagerduty", "slack", "teams"}
+STARTS_NONE = {
+    "webhook",
+    "argo_events",
+    "alertmanager",
+    "email",
+    "openlineage",
+    "opsgenie",
+    "pagerduty",
+    "slack",
+    "teams",
+}
 
 
 def test_every_type_that_starts_runs_is_tried_here() -> None:

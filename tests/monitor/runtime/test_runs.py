@@ -15,8 +15,9 @@ from monitor.commands.decide import request_line
 from monitor.runtime import runs
 from tests.apis.argo import Argo
 from tests.apis.service import Reply
-from tests.deciding import Scene
+from tests.deciding import TOKEN, Scene
 from tests.fakes import Receiver
+from tests.monitor.targets.test_openlineage import Collector
 
 SECRET = "whsec_" + b64encode(bytes(range(32))).decode()
 MORE: dict[str, Any] = {"retraining": {"in_flight_timeout": "12h"}}
@@ -183,6 +184,26 @@ def test_a_target_that_hangs_holds_nobody_but_those_who_are_followed(tmp_path: P
             assert scene.decide()[0] == 201  # the loop turns, and saves
         finally:
             free.set()
+
+
+def test_openlineage_hears_of_one_run_from_start_to_end(tmp_path: Path, argo: Argo) -> None:
+    """Through the outbox, with a restart between."""
+    collector = Collector()
+    collector.token = TOKEN
+    entries = argo.entry(), collector.entry()
+    try:
+        with watched(tmp_path, *entries) as scene:
+            scene.eventually(lambda: goes_on(scene))
+            scene.eventually(lambda: len(collector.events()) == 1)
+        with watched(tmp_path, *entries) as scene:
+            end(argo, "Succeeded")
+            scene.eventually(lambda: (request(scene), len(collector.events()) == 2)[1])
+    finally:
+        collector.close()
+    start, complete = collector.events()
+    assert (start["eventType"], complete["eventType"]) == ("START", "COMPLETE")
+    assert start["run"]["runId"] == complete["run"]["runId"]
+    assert complete["run"]["facets"]["driftd_outcome"]["runs"][0]["state"] == "succeeded"
 
 
 def test_where_no_target_can_tell_nothing_is_started(tmp_path: Path) -> None:
