@@ -293,6 +293,7 @@ class Daemon:
         self.store = store
         self.server = server
         self.pipeline = Pipeline(configuration.specs, settings.idle_after, settings.max_future, label_topics(settings))
+        self.pipeline.retraining.heard = models_heard(configuration)
         references = {spec.key: spec.reference for spec in configuration.specs}
         self.explainer = Explainer(references, self.pipeline.watermark.behind)
         self.stopping = Event()
@@ -471,6 +472,13 @@ class Daemon:
         self.source.close()
         self.server.close()
         self.store.close()
+
+
+def models_heard(configuration: Configuration) -> frozenset[str]:
+    """The models of which a request for retraining is told to somebody."""
+    told = [each for each in configuration.targets if each.wants(RETRAIN)]
+    models = {spec.key.model for spec in configuration.specs}
+    return frozenset(model for model in models if any(each.routing.takes_model(model) for each in told))
 
 
 def approval_links(configuration: Configuration, clock: Clock) -> ApprovalLinks | None:

@@ -4,7 +4,7 @@ The pipeline feeds one of them, which decides; a backtest feeds others besides, 
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import msgspec
@@ -108,6 +108,7 @@ class Retraining:
         self.policies = policies
         self.models = {model: ModelState() for model in policies}
         self.decided: deque[RetrainDecided] = deque(maxlen=keep)
+        self.heard: Collection[str] | None = None  # models whose requests somebody is told of; None: all
         self.lag: Nanos = 0  # of event time behind the wall clock, where events wait to be read
         self._references = references
         self._open: dict[str, tuple[SeriesKey, str]] = {}  # by incident: its series, and which veto it is
@@ -405,6 +406,10 @@ class Retraining:
                     raise RefusedError(Refusal.UNKNOWN, f"there is no model {model}; there is {', '.join(self.models)}")
                 if event_time is None:
                     raise RefusedError(Refusal.CONFLICT, "no event has been read yet: there is nothing to train on")
+                if self.heard is not None and model not in self.heard:
+                    raise RefusedError(
+                        Refusal.CONFLICT, f"no webhook and no target takes {REQUESTED} of {model}: nobody would be told"
+                    )
                 return model
             case Approve(request=name) | Reject(request=name):
                 return self._pending_model(name)
