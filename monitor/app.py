@@ -21,6 +21,7 @@ from monitor.configuration import Configuration
 from monitor.explain.explainer import Explainer
 from monitor.facts import DaemonStarted, DaemonStopped, Fact
 from monitor.pipeline import Pipeline
+from monitor.runtime.approval import ApprovalLinks, Approvals
 from monitor.runtime.board import Board, ContractBoard, SeriesBoard
 from monitor.runtime.checkpoint import Checkpointer
 from monitor.runtime.http import Server, Surface
@@ -29,6 +30,7 @@ from monitor.runtime.loop import Loop
 from monitor.runtime.metrics import DaemonStatus, Exposition
 from monitor.runtime.outbox import OutboxDesk
 from monitor.runtime.requests import RequestCounts
+from monitor.runtime.runs import RunWatch
 from monitor.runtime.telemetry import Telemetry
 from monitor.runtime.writing import Deciding
 from monitor.series.contract import ContractSpec, of_rows
@@ -51,9 +53,9 @@ from monitor.sources.kafka.source import KafkaSource
 from monitor.store.sqlite import StateError, StateStore
 from monitor.stream.clocks import TOLERANCE
 from monitor.stream.events import SECOND, Nanos, Partition, SeriesKey
-from monitor.targets.base import still_heard
+from monitor.targets.base import can_follow, still_heard
 from monitor.targets.notifier import Notifier
-from monitor.targets.payloads import Sender
+from monitor.targets.payloads import RETRAIN, Sender
 
 VERSION = version("driftd")
 COMPILED = {"decoding": scanning.COMPILED, **sketches.COMPILED}  # where not, Python does it, several times slower
@@ -291,6 +293,7 @@ class Daemon:
         self.store = store
         self.server = server
         self.pipeline = Pipeline(configuration.specs, settings.idle_after, settings.max_future, label_topics(settings))
+        self.pipeline.retraining.heard = models_heard(configuration)
         references = {spec.key: spec.reference for spec in configuration.specs}
         self.explainer = Explainer(references, self.pipeline.watermark.behind)
         self.stopping = Event()
@@ -301,6 +304,8 @@ class Daemon:
             for target in configuration.targets
         ]
         self.inbox = Inbox()
+        self.links = approval_links(configuration, clock)
+        self.runs = RunWatch.of(configuration.targets, store, self.telemetry, self.inbox, clock)
         self.loop = Loop(
             source,
             build_decoders(configuration),
@@ -310,7 +315,12 @@ class Daemon:
             clock,
             explainer=self.explainer,
             subscribers=configuration.targets,
-            sender=Sender(configuration.config_hash, VERSION, settings.http.external_url),
+            sender=Sender(
+                configuration.config_hash,
+                VERSION,
+                settings.http.external_url,
+                None if self.links is None else self.links.of,
+            ),
             inbox=self.inbox,
             wake=self._wake,
         )
@@ -366,7 +376,8 @@ class Daemon:
             self._try_now,
             frozenset(notifier.told for notifier in self.notifiers),
         )
-        return Surface(self.telemetry, exposition, self.ready, deciding, outbox)
+        approvals = None if self.links is None else Approvals(self.links, self.inbox, self.telemetry, status)
+        return Surface(self.telemetry, exposition, self.ready, deciding, outbox, approvals)
 
     def _try_now(self, targets: Collection[str]) -> None:
         for notifier in self.notifiers:
@@ -376,6 +387,8 @@ class Daemon:
     def _wake(self) -> None:
         for notifier in self.notifiers:
             notifier.wake()
+        if self.runs is not None:
+            self.runs.wake()
 
     def ready(self) -> str | None:
         """Why the daemon is not ready, in one line; None when it is."""
@@ -389,6 +402,8 @@ class Daemon:
         for notifier in self.notifiers:
             if not notifier.is_alive():
                 return f"{notifier.name} has ended: its target is no longer told anything"
+        if self.runs is not None and not self.runs.is_alive:
+            return "following runs has ended: nobody asks any more how they stand"
         return self.source.trouble()
 
     def run(self) -> None:
@@ -452,9 +467,26 @@ class Daemon:
         for notifier in self.notifiers:
             if notifier.is_alive():
                 notifier.join(max(0.1, deadline - self.clock.elapsed()))
+        if self.runs is not None:
+            self.runs.stop(max(0.1, deadline - self.clock.elapsed()))
         self.source.close()
         self.server.close()
         self.store.close()
+
+
+def models_heard(configuration: Configuration) -> frozenset[str]:
+    """The models of which a request for retraining is told to somebody."""
+    told = [each for each in configuration.targets if each.wants(RETRAIN)]
+    models = {spec.key.model for spec in configuration.specs}
+    return frozenset(model for model in models if any(each.routing.takes_model(model) for each in told))
+
+
+def approval_links(configuration: Configuration, clock: Clock) -> ApprovalLinks | None:
+    """What signs approval links; None where there are none."""
+    http, key = configuration.settings.http, configuration.approval_key
+    if http.approval_links is None or http.external_url is None or key is None:
+        return None
+    return ApprovalLinks(key, http.external_url, http.approval_links.expires, clock.now)
 
 
 def process_metrics() -> CollectorRegistry:
@@ -509,4 +541,5 @@ def build_board(configuration: Configuration) -> Board:
         targets=[(target.name, target.type) for target in configuration.targets],
         rules=[(spec.key, rule.name) for spec in configuration.specs for rule in spec.rules],
     )
+    board.expect_runs([each.name for each in configuration.targets if each.wants(RETRAIN) and can_follow(each.target)])
     return board

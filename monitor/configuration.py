@@ -77,6 +77,9 @@ class Configuration:
     targets: tuple[Subscriber, ...]
     token: bytes | None = field(default=None, repr=False)  # by which people decide; without one nobody does
     base: Path = Path()  # of paths
+    approval_key: bytes | None = field(
+        default=None, repr=False
+    )  # that signs approval links; without one there are none
 
     @property
     def config_hash(self) -> str:
@@ -101,7 +104,7 @@ class Configuration:
         _drop_defaults(effective["retraining"], self.settings.retraining)
         for topic in effective["topics"]:
             topic["fields"] = {name: path for name, path in topic["fields"].items() if path is not None}
-        for key in ("token_file", "token_env", "external_url"):
+        for key in ("token_file", "token_env", "external_url", "approval_links"):
             if effective["http"][key] is None:
                 del effective["http"][key]
         return hashlib.sha256(msgspec.json.encode(effective)).hexdigest()[:12]
@@ -172,15 +175,16 @@ def load(
             targets.append(load_target(key, target, secrets))
         except ConfigError as error:
             problems.append(str(error))
-    token = None
+    token = approval_key = None
     try:
         token = load_token(settings, secrets) if needs_secrets else None
+        approval_key = load_approval_key(settings, secrets) if needs_secrets else None
     except ConfigError as error:
         problems.append(str(error))
     if problems:
         begun = "" if file is None else f"{file}: "
         raise ConfigError("\n".join(f"{begun}{problem}" for problem in problems))
-    return Configuration(settings, tuple(specs), tuple(targets), token, base.absolute())
+    return Configuration(settings, tuple(specs), tuple(targets), token, base.absolute(), approval_key)
 
 
 def load_reference(path: Path, key: str) -> Reference:
@@ -201,6 +205,15 @@ def load_token(settings: Settings, secrets: Secrets) -> bytes | None:
         return secrets.token(settings.http.token_file, settings.http.token_env)
     except SecretError as error:
         raise ConfigError(f"http.{error}") from None
+
+
+def load_approval_key(settings: Settings, secrets: Secrets) -> bytes | None:
+    """The secret that signs approval links; None where there are none. Raises ConfigError, which never holds it."""
+    links = settings.http.approval_links
+    try:
+        return None if links is None else secrets.key(links.secret_file, links.secret_env)
+    except SecretError as error:
+        raise ConfigError(f"http.approval_links.{error}") from None
 
 
 def load_target(key: str, settings: TargetSettings, secrets: Secrets) -> Subscriber:

@@ -17,6 +17,7 @@ from monitor.alerting.alerts import Span
 from monitor.alerting.decisions import Accept, Approve, Asked, Decision, Refusal, Reject, Trigger, Wish
 from monitor.alerting.episodes import OPEN
 from monitor.alerting.retraining import RetrainOutcome, RetrainPolicy
+from monitor.alerting.runs import RunsReport
 from monitor.decided import Decided, features_of
 from monitor.facts import (
     AlertChanged,
@@ -101,11 +102,11 @@ class Pipeline:
         facts: list[Fact] = []
         self._count_silence(arrived, now)
         for batch in arrived.batches:
-            self._see(batch)
+            facts += self._see(batch)
             for delta in self.folder.fold(batch):
                 facts += self.merge(delta)
         for seen in arrived.versions:
-            self._see_version(*seen)
+            facts += self._see_version(*seen)
         for key, told in arrived.schemas:
             view = self.views[key, FEATURES]
             facts += view.note_schema(told)
@@ -118,15 +119,17 @@ class Pipeline:
         self._show(self.watermark, "watermark", arrived, now)
         return facts
 
-    def _see(self, batch: EventBatch) -> None:
+    def _see(self, batch: EventBatch) -> list[Fact]:
         """Keep which records hold which event times, and which versions there are."""
         self.offsets.take(batch)
         if len(batch) and self.views[batch.key, batch.view].windows.origin is None:
-            self._see_version(batch.key.model, batch.key.version, int(batch.event_times.min()))
+            return self._see_version(batch.key.model, batch.key.version, int(batch.event_times.min()))
+        return []
 
-    def _see_version(self, model: str, version: str, at: Nanos) -> None:
-        for each in (self.retraining, *self._rehearsals):
+    def _see_version(self, model: str, version: str, at: Nanos) -> list[Fact]:
+        for each in self._rehearsals:
             each.see_version(model, version, at)
+        return self.retraining.see_version(model, version, at)
 
     def _count_silence(self, arrived: MicroBatch, now: Nanos) -> None:
         """Events end the time in which nothing comes; time in which nobody read is no part of it."""
@@ -288,6 +291,15 @@ class Pipeline:
             return [*made, decided]
         return [DecisionRefused(asked, Refusal.CONFLICT, why_not(asked.wish, decided)), decided]
 
+    def take_runs(self, report: RunsReport) -> list[Fact]:
+        """Take how the runs of a request stand: an input like an event."""
+        at = self.watermark.value
+        return [] if at is None else self.retraining.take_runs(report, at)
+
+    def news_of_runs(self) -> list[Fact]:
+        """How requests for retraining stand, where that has changed."""
+        return self.retraining.news_of_runs()
+
     def _not_accepted(self, wish: Wish) -> tuple[str, ...]:
         """What an accept means and does not reach: thresholds, a line where there are any."""
         if not isinstance(wish, Accept):
@@ -387,6 +399,7 @@ class Pipeline:
         facts += self.resolved
         facts += self.decided.current()
         facts += [RequestsStand(tuple(self.retraining.decided))] if self.retraining.decided else []
+        facts += [self.retraining.runs_stand()] if self.retraining.decided else []
         return facts
 
     def open_panes(self) -> PanesOpen:

@@ -4,7 +4,7 @@ The pipeline feeds one of them, which decides; a backtest feeds others besides, 
 """
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import msgspec
@@ -37,6 +37,7 @@ from monitor.alerting.rules import (
     SELF_CHECK_RULE,
     Severity,
 )
+from monitor.alerting.runs import FOLLOWED_FOR, KEPT_REQUESTS, OpenRequest, RunsReport, RunState
 from monitor.alerting.schedule import LATEST
 from monitor.facts import (
     AlertChanged,
@@ -45,7 +46,10 @@ from monitor.facts import (
     Fact,
     PerformanceJudged,
     RetrainDecided,
+    RetrainEnded,
+    RetrainRunEnded,
     RetrainWish,
+    RunsStand,
     WindowClosed,
     WindowSpan,
 )
@@ -78,7 +82,10 @@ class WaitingWish:
 
 @dataclass(slots=True)
 class ModelState:
-    """One model. `waiting`: wishes that a veto suppressed, by incident; empty: that of the schedule. `looked_at`: how far the schedule is."""
+    """One model. `waiting`: wishes that a veto suppressed, by incident; empty: that of the schedule. `looked_at`: how far the schedule is.
+
+    `requests`: the last that were made, the oldest first.
+    """
 
     history: RetrainHistory = field(default_factory=RetrainHistory)
     waiting: dict[str, WaitingWish] = field(default_factory=dict)
@@ -89,6 +96,7 @@ class ModelState:
     window: WindowSpan | None = None  # the last that was judged, and of which series
     series: SeriesKey | None = None
     began: Nanos | None = None  # start of the first window
+    requests: tuple[OpenRequest, ...] = ()
 
 
 class Retraining:
@@ -100,6 +108,7 @@ class Retraining:
         self.policies = policies
         self.models = {model: ModelState() for model in policies}
         self.decided: deque[RetrainDecided] = deque(maxlen=keep)
+        self.heard: Collection[str] | None = None  # models whose requests somebody is told of; None: all
         self.lag: Nanos = 0  # of event time behind the wall clock, where events wait to be read
         self._references = references
         self._open: dict[str, tuple[SeriesKey, str]] = {}  # by incident: its series, and which veto it is
@@ -110,6 +119,7 @@ class Retraining:
         self._earliest: Nanos | None = None  # when a schedule is due or an approval runs out next; None: to be found
         self._dirty: dict[str, None] = {}  # models whose state is to be saved
         self._listed = True  # the wishes decided last are saved
+        self._stands = True  # how requests stand was told
         self._older = False  # a row of before there was one a model is to go
 
     # --- what happens -------------------------------------------------------------------------------------------
@@ -208,6 +218,9 @@ class Retraining:
         """Keep what was decided, for those who ask later; without the alert, whose evidence would be most of it."""
         self.decided.append(replace(decided, alert=None))
         self._listed, self._dirty[decided.key.model] = False, None
+        if decided.outcome is RetrainOutcome.REQUESTED and decided.wish is not None:
+            wish, state = decided.wish, self.models[decided.key.model]
+            state.requests, self._stands = (*state.requests, made_of(wish))[-KEPT_REQUESTS:], False
         return decided
 
     def _vetoes(self, wish: RetrainWish) -> set[RetrainOutcome]:
@@ -320,17 +333,68 @@ class Retraining:
             why=why,
         )
 
-    def see_version(self, model: str, version: str, at: Nanos) -> None:
+    def see_version(self, model: str, version: str, at: Nanos) -> list[Fact]:
         """Events of a version come. A new one ends what is in flight; the first that is ever seen is not new."""
         state = self.models.get(model)
         if state is None or version in state.versions or version == ANY_VERSION:
-            return
+            return []
+        ended: list[Fact] = []
         if state.versions:
             state.history = state.history.seen_trained(at)
+            ended = self._trained(state, version, at)
         state.versions[version] = at
         while len(state.versions) > KEPT_VERSIONS:
             del state.versions[next(iter(state.versions))]
         self._dirty[model] = None
+        return ended
+
+    # --- runs ---------------------------------------------------------------------------------------------------
+
+    def take_runs(self, report: RunsReport, at: Nanos) -> list[Fact]:
+        """Take how the runs of a request stand, as their targets say at event time `at`: an input, like an event."""
+        for model, state in self.models.items():
+            before = next((each for each in state.requests if each.id == report.request), None)
+            if before is None:
+                continue
+            after, ended = before.take(report, at)
+            if after != before:
+                self._change(state, before, after)
+                self._dirty[model] = None
+            facts: list[Fact] = [RetrainRunEnded(after, run) for run in ended]
+            if after.outcome == before.outcome:
+                return facts
+            failed = after.outcome != RunState.SUCCEEDED
+            state.history = state.history.seen_ended(after.at, failed=failed)
+            return [*facts, RetrainEnded(after)]
+        return []
+
+    def _trained(self, state: ModelState, version: str, at: Nanos) -> list[Fact]:
+        """The last request has led to a version, unless another has come since, or it waits no more."""
+        last = state.requests[-1] if state.requests else None
+        if last is None or last.version or not last.at <= at < self._until(last):
+            return []
+        after = last.trained(version, at)
+        self._change(state, last, after)
+        return [RetrainEnded(after)]
+
+    def _change(self, state: ModelState, before: OpenRequest, after: OpenRequest) -> None:
+        state.requests = tuple(after if each is before else each for each in state.requests)
+        self._stands = False
+
+    def _until(self, request: OpenRequest) -> Nanos:
+        """When nobody waits for a request any more, as the policy is now."""
+        timeout = self.policies[request.key.model].in_flight_timeout
+        return request.at + (FOLLOWED_FOR if timeout is None else timeout)
+
+    def runs_stand(self) -> RunsStand:
+        """The last requests of every model with their runs."""
+        every = (each for state in self.models.values() for each in state.requests)
+        return RunsStand(tuple(replace(each, until=self._until(each)) for each in every))
+
+    def news_of_runs(self) -> list[Fact]:
+        """How requests stand, where that has changed since it was last told."""
+        told, self._stands = self._stands, True
+        return [] if told else [self.runs_stand()]
 
     # --- people -------------------------------------------------------------------------------------------------
 
@@ -342,6 +406,10 @@ class Retraining:
                     raise RefusedError(Refusal.UNKNOWN, f"there is no model {model}; there is {', '.join(self.models)}")
                 if event_time is None:
                     raise RefusedError(Refusal.CONFLICT, "no event has been read yet: there is nothing to train on")
+                if self.heard is not None and model not in self.heard:
+                    raise RefusedError(
+                        Refusal.CONFLICT, f"no webhook and no target takes {REQUESTED} of {model}: nobody would be told"
+                    )
                 return model
             case Approve(request=name) | Reject(request=name):
                 return self._pending_model(name)
@@ -435,6 +503,21 @@ class Retraining:
                 del state.waiting[name]
         self._waiting = {model: None for model, state in self.models.items() if state.waiting}
         self._earliest = None
+
+
+def made_of(wish: RetrainWish) -> OpenRequest:
+    """The request that a granted wish is."""
+    return OpenRequest(
+        id=wish.id,
+        key=wish.key,
+        reason=wish.reason,
+        at=wish.at,
+        until=wish.at + FOLLOWED_FOR,
+        data_from=wish.data_from,
+        data_to=wish.data_to,
+        rule=wish.rule,
+        incident=wish.incident,
+    )
 
 
 def is_silent(window: WindowSpan | None, before: Nanos, due: Nanos) -> bool:

@@ -25,6 +25,13 @@ MODEL = {"name": "churn", "version": "3", "reference": "r.json", "window": "1m",
 RULE = {"name": "high", "detector": "psi", "fire_above": 1.0, "clear_below": 0.5, "severity": "critical"}
 SILENCE = {"decision": "silence", "model": "churn", "for": "2h", "by": "ana", "reason": "release"}
 ALERT = "churn/3/high"
+TRAINER = {
+    "name": "trainer",
+    "type": "argo_workflows",
+    "url": "http://127.0.0.1:9",
+    "namespace": "n",
+    "template": "t",
+}  # is away
 
 
 def events(count: int, first: int = 0, age: float = 500.0) -> list[bytes]:

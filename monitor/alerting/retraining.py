@@ -38,7 +38,7 @@ class RetrainOutcome(StrEnum):
     CALIBRATION = "suppressed_calibration"  # the alert itself is in doubt
     LAG = "suppressed_lag"  # what is judged is old: nobody knows how things are now
     FEW_LABELS = "suppressed_few_labels"
-    IN_FLIGHT = "suppressed_in_flight"  # an earlier request has not led to a new version yet
+    IN_FLIGHT = "suppressed_in_flight"  # an earlier request has not led to a new version yet, and its runs go on
     TRAINED = "suppressed_trained_recently"  # of a schedule
     WAITING = "suppressed_pending_approval"  # an earlier request waits for approval
     DRY_RUN = "suppressed_dry_run"  # would have been requested
@@ -130,7 +130,7 @@ class RetrainHistory:
     """What one model's next wish depends on; event times. `requested`: oldest first, the last, and those a week before it.
 
     `in_flight` and `pending`: when the request was made that has led to no new version yet, or that waits for approval.
-    `trained`: when a new version was last seen. `dry`: `requested` are those of a dry run, which stand for nothing once it ends.
+    `failed`: those of `requested` whose runs failed: they trained nothing. `trained`: when a new version was last seen. `dry`: `requested` are those of a dry run, which stand for nothing once it ends.
     """
 
     requested: tuple[Nanos, ...] = ()
@@ -138,6 +138,7 @@ class RetrainHistory:
     pending: Nanos | None = None
     trained: Nanos | None = None
     dry: bool = False
+    failed: tuple[Nanos, ...] = ()
 
     def decide(
         self,
@@ -177,10 +178,15 @@ class RetrainHistory:
         """A new version is there: nothing is in flight any more."""
         return replace(self, in_flight=None, trained=at)
 
+    def seen_ended(self, requested: Nanos, *, failed: bool) -> "RetrainHistory":
+        """All runs of the request made at `requested` have ended: it is in flight no longer. Cooldown and weekly maximum go on."""
+        kept = tuple(each for each in (*self.failed, *([requested] if failed else ())) if each in self.requested)
+        return replace(self, in_flight=None if self.in_flight == requested else self.in_flight, failed=kept)
+
     @property
     def known_trained(self) -> Nanos | None:
-        """When the model was last trained, or asked for; None where nobody knows."""
-        known = [each for each in (self.trained, *self.requested[-1:]) if each is not None]
+        """When the model was last trained, or asked for without a failure since; None where nobody knows."""
+        known = [each for each in (self.trained, *self.requested) if each is not None and each not in self.failed]
         return max(known, default=None)
 
     def _under(self, policy: RetrainPolicy) -> "RetrainHistory":

@@ -182,6 +182,27 @@ class RequestItem(TypedDict):
     expires_at: str | None
     by: str | None
     why: str | None
+    in_flight: NotRequired[bool]  # of a daemon that follows runs
+    ended: NotRequired["EndedItem | None"]
+    runs: NotRequired[list["RunItem"]]
+
+
+class RunItem(TypedDict):
+    """A run that a request has started."""
+
+    target: str
+    type: str
+    state: str
+    run: str | None
+    url: str | None
+
+
+class EndedItem(TypedDict):
+    """How a request ended."""
+
+    outcome: str
+    at: str | None
+    new_version: str | None
 
 
 class OutboxItem(TypedDict):

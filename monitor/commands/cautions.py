@@ -17,7 +17,7 @@ from monitor.series.estimating import other_labels
 from monitor.series.series import SeriesSpec
 from monitor.settings import Settings
 from monitor.settings.retraining import RetrainingSettings
-from monitor.settings.schema import TopicSettings
+from monitor.settings.schema import HttpSettings, TopicSettings
 from monitor.sources.formats.fields import PREDICTION
 from monitor.targets.alertmanager import AlertmanagerSettings
 from monitor.targets.base import TargetSettings
@@ -191,9 +191,21 @@ def target_warnings(settings: Settings) -> Iterator[str]:
     if wanted and not (critical or budget or otherwise):
         yield f"{' and '.join(sorted(wanted))} want {RETRAIN}, but no rule is critical: retraining will never be asked for"
     http = settings.http
-    if any(policy.approval == "required" for policy in policies) and http.token_file is None and http.token_env is None:
+    nobody = http.token_file is None and http.token_env is None and http.approval_links is None
+    if any(policy.approval == "required" for policy in policies) and nobody:
         yield "retraining.approval is required, but neither http.token_file nor http.token_env names a token: nobody can approve"
+    yield from link_warnings(http, policies)
     yield from untold_warnings({kind for _, target in settings.told for kind in target.types}, policies)
+
+
+def link_warnings(http: HttpSettings, policies: Sequence[RetrainingSettings]) -> Iterator[str]:
+    """What is odd about approval links."""
+    if http.approval_links is None:
+        return
+    if http.external_url is not None and http.external_url.startswith("http://"):
+        yield "http.approval_links: http.external_url is not https, so whoever listens on the way can use the links"
+    if not any(policy.approval == "required" for policy in policies):
+        yield "http.approval_links: no model's retraining.approval is required, so there is nothing to approve by link"
 
 
 def untold_warnings(told: Collection[str], policies: Sequence[RetrainingSettings]) -> Iterator[str]:

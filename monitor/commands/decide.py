@@ -120,7 +120,20 @@ def request_line(request: RequestItem) -> str:
     by = f", by {request['by']}" if request["by"] else ""
     why = f": {request['why']}" if request["why"] else ""
     about = f"{request['model']}/{request['version']} {request['reason']}"
-    return f"{request['id']}  {request['at']}  {about}: {request['outcome']}{until}{by}{why}"
+    return f"{request['id']}  {request['at']}  {about}: {request['outcome']}{until}{by}{why}{since(request)}"
+
+
+def since(request: RequestItem) -> str:
+    """What became of a request since it was made: whether it is in flight, how it ended, and its runs."""
+    runs = ", ".join(
+        f"{each['target']} {each['state']}" + (f" ({each['url'] or each['run']})" if each["url"] or each["run"] else "")
+        for each in request.get("runs", [])
+    )
+    ended = request.get("ended")
+    new = f", new version {ended['new_version']}" if ended and ended["new_version"] else ""
+    how = f"{ended['outcome']}{new}" if ended else "in flight" if request.get("in_flight") else ""
+    told = ": ".join(filter(None, (how, runs)))
+    return f"; {told}" if told else ""
 
 
 def refused(answer: Said) -> Exit:

@@ -20,7 +20,7 @@ from monitor.facts.daemon import (
     OutboxDecided,
     StateReset,
 )
-from monitor.facts.decisions import DecisionEnded, DecisionMade, DecisionRefused, DecisionsStand
+from monitor.facts.decisions import ApprovalLinkUsed, DecisionEnded, DecisionMade, DecisionRefused, DecisionsStand
 from monitor.facts.events import (
     EventsAhead,
     EventsCounted,
@@ -45,6 +45,7 @@ from monitor.facts.performance import (
     ReliabilityTold,
 )
 from monitor.facts.requests import RequestsServed, WindowRequests
+from monitor.facts.runs import RetrainEnded, RetrainRunEnded, RetrainRunUnseen, RunsStand
 from monitor.facts.service import ServiceJudged, ServiceLearning, ServiceLearnt, UsualLatency
 from monitor.facts.sources import (
     ForeignCommit,
@@ -98,6 +99,11 @@ Fact = (
     | AlertEscalated
     | RetrainDecided
     | RequestsStand
+    | RetrainRunEnded
+    | RetrainRunUnseen
+    | RetrainEnded
+    | RunsStand
+    | ApprovalLinkUsed
     | DecisionMade
     | DecisionRefused
     | DecisionEnded
@@ -138,6 +144,7 @@ __all__ = [
     "AlertChanged",
     "AlertEscalated",
     "AlertSeen",
+    "ApprovalLinkUsed",
     "BaselineTrails",
     "CalibrationLearning",
     "CalibrationLearnt",
@@ -189,7 +196,11 @@ __all__ = [
     "RequestsServed",
     "RequestsStand",
     "RetrainDecided",
+    "RetrainEnded",
+    "RetrainRunEnded",
+    "RetrainRunUnseen",
     "RetrainWish",
+    "RunsStand",
     "SchemaChanged",
     "ServiceJudged",
     "ServiceLearning",

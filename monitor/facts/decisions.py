@@ -34,6 +34,14 @@ class DecisionEnded:
 
 
 @dataclass(frozen=True, slots=True)
+class ApprovalLinkUsed:
+    """Somebody came by an approval link. `outcome`: shown, decided, refused, forged or expired; `request` is empty of the last two."""
+
+    outcome: str
+    request: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class DecisionsStand:
     """All decisions in force, and the last that are over."""
 

@@ -16,11 +16,13 @@ from monitor.alerting.alerts import AlertState
 from monitor.alerting.decisions import DECISION_KINDS, Decision, PastDecision, is_silenced
 from monitor.alerting.retraining import PERFORMANCE_REASON, REASON, RetrainOutcome
 from monitor.alerting.rules import BUDGET_RULE, PERFORMANCE_RULE
+from monitor.alerting.runs import ENDS, OpenRequest
 from monitor.alerting.table import ScoreTable
 from monitor.facts import (
     AlertChanged,
     AlertEscalated,
     AlertSeen,
+    ApprovalLinkUsed,
     BaselineTrails,
     CalibrationLearning,
     CalibrationLearnt,
@@ -54,6 +56,8 @@ from monitor.facts import (
     RequestsServed,
     RequestsStand,
     RetrainDecided,
+    RetrainRunEnded,
+    RunsStand,
     SchemaChanged,
     ServiceJudged,
     ServiceLearning,
@@ -79,6 +83,7 @@ HELD = frozenset({LevelStep.SETTLED, LevelStep.ACCEPTED})  # steps after which a
 NO_SCORES = ScoreTable(())
 DURATION_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 DELIVERY_OUTCOMES = ("delivered", "present", "refused", "retried", "dead")
+APPROVAL_OUTCOMES = ("shown", "decided", "refused", "forged", "expired")
 WEBHOOK_OUTCOMES = {"delivered": "delivered", "present": "delivered", "retried": "retried"} | dict.fromkeys(
     ("refused", "dead"), "dead"
 )  # of the webhooks' own counter, which is older and knows three
@@ -263,6 +268,7 @@ class Board:
     state_bytes: int = 0
     decisions: tuple[Decision, ...] = ()  # in force
     past_decisions: tuple[PastDecision, ...] = ()  # the last that are over
+    requests_made: tuple[OpenRequest, ...] = ()  # the last of each model, the oldest first
     retrains: tuple[RetrainDecided, ...] = ()  # the last wishes for retraining that were decided, the oldest first
     turned_at: Nanos | None = None
     answered_at: Nanos | None = None
@@ -294,6 +300,8 @@ class Board:
             self._expect_warnings(key)
         self.counters["driftd_checkpoint_failures_total"][()] += 0
         self._expect_decisions()
+        for outcome in APPROVAL_OUTCOMES:
+            self.counters["driftd_approval_links_total"][(outcome,)] += 0
         self._expect_labels()
 
     def _expect_labels(self) -> None:
@@ -370,8 +378,10 @@ class Board:
                 self._close(fact)
             case WindowScored(key, _, scores, states, counts):
                 self.series[key] = self.series[key].with_window(self.series[key].window, scores, states, counts)
-            case AlertSeen() | AlertChanged() | AlertEscalated() | RetrainDecided() | RequestsStand() | LevelChanged():
+            case AlertSeen() | AlertChanged() | AlertEscalated() | LevelChanged():
                 self._alert(fact)
+            case RetrainDecided() | RequestsStand() | RetrainRunEnded() | RunsStand():
+                self._take_retraining(fact)
             case SubgroupCharted(key=key, point=point):
                 labels = key.model, key.version
                 self.counters["driftd_chart_warnings_total"][labels] += point.warned
@@ -380,16 +390,17 @@ class Board:
                 self.widened[labels] = point.widened
             case BaselineTrails(key=key, feature=feature):
                 self.trailing = {**self.trailing, (key, feature): fact}
-            case CalibrationStands(key, suspect):
-                self.suspect[key.model, key.version] = suspect
-            case CalibrationLearning() | CalibrationLearnt():
+            case CalibrationLearning() | CalibrationLearnt() | CalibrationStands():
                 self._learn(fact)
             case WatermarkAdvanced(at):
                 self.watermark = at
             case _:
                 self._note(fact)
 
-    def _learn(self, fact: CalibrationLearning | CalibrationLearnt) -> None:
+    def _learn(self, fact: CalibrationLearning | CalibrationLearnt | CalibrationStands) -> None:
+        if isinstance(fact, CalibrationStands):
+            self.suspect[fact.key.model, fact.key.version] = fact.suspect
+            return
         series = self.series[fact.key]
         if isinstance(fact, CalibrationLearning):
             self.series[fact.key] = replace(series, learning=fact)
@@ -423,10 +434,17 @@ class Board:
                 self.schemas = {**self.schemas, key: others if fact.ended else {**others, name: fact}}
             case DecisionsStand(in_force, past):
                 self.decisions, self.past_decisions = in_force, past
-            case DecisionMade(decision, repeated):
-                self.counters["driftd_decisions_total"][decision.model, decision.asked.kind] += not repeated
+            case DecisionMade() | ApprovalLinkUsed():
+                self._count_decision(fact)
             case _:
                 self._note_service(fact)
+
+    def _count_decision(self, fact: DecisionMade | ApprovalLinkUsed) -> None:
+        if isinstance(fact, ApprovalLinkUsed):
+            self.counters["driftd_approval_links_total"][(fact.outcome,)] += 1
+        else:
+            kind = fact.decision.model, fact.decision.asked.kind
+            self.counters["driftd_decisions_total"][kind] += not fact.repeated
 
     def _break(self, fact: ContractBroken) -> None:
         for (column, rule), count in fact.counts.items():
@@ -533,9 +551,7 @@ class Board:
             brief = WindowClosed(key, window.start, window.end, window.rows, ())
             windows.append(brief)  # of five hundred windows that would be most of the memory
 
-    def _alert(
-        self, fact: AlertSeen | AlertChanged | AlertEscalated | RetrainDecided | RequestsStand | LevelChanged
-    ) -> None:
+    def _alert(self, fact: AlertSeen | AlertChanged | AlertEscalated | LevelChanged) -> None:
         match fact:
             case AlertEscalated(alert=AlertChanged(key=key, kind=kind)):
                 self.counters["driftd_incident_escalations_total"][key.model, key.version, kind.value] += 1
@@ -551,12 +567,29 @@ class Board:
                 labels = key.model, key.version, rule, after.name.lower()
                 self.counters["driftd_alert_transitions_total"][labels] += 1
                 self.remember_resolved(fact)
+
+    def _take_retraining(self, fact: RetrainDecided | RequestsStand | RetrainRunEnded | RunsStand) -> None:
+        match fact:
             case RetrainDecided():
                 of = fact.key.model, fact.reason, fact.outcome.value
                 self.counters["driftd_retrain_requests_total"][of] += 1
                 self.retrains = (*self.retrains, replace(fact, alert=None))[-KEPT_RETRAINS:]
             case RequestsStand(decided):
                 self.retrains = decided
+            case RetrainRunEnded(request, run):
+                self.counters["driftd_retrain_runs_total"][request.key.model, run.target, run.found.state.value] += 1
+            case RunsStand(requests):
+                self.requests_made = requests
+
+    def requests_in_flight(self) -> list[OpenRequest]:
+        """The requests for retraining that wait for a run's end or a new version."""
+        return [each for each in self.requests_made if each.is_in_flight(self.watermark)]
+
+    def expect_runs(self, targets: Iterable[str]) -> None:
+        """Begin the counters of ends of runs at targets that tell of them."""
+        models = dict.fromkeys(key.model for key in self.series)
+        for model, target, state in product(models, targets, ENDS):
+            self.counters["driftd_retrain_runs_total"][model, target, state.value] += 0
 
     def remember_resolved(self, alert: AlertChanged) -> None:
         """Keep an alert whose episode has ended. It may come twice: with the restored state, and when its end is told."""

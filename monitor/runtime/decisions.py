@@ -18,9 +18,12 @@ from monitor.alerting.decisions import (
     is_silenced,
 )
 from monitor.alerting.retraining import RetrainOutcome
+from monitor.alerting.runs import OpenRequest
 from monitor.facts import AlertChanged, AlertSeen, RetrainDecided
 from monitor.runtime.board import Board
+from monitor.stream.events import Nanos
 from monitor.targets.payloads import rfc3339
+from monitor.targets.retraining import run_item
 
 ENDED = frozenset(
     {RetrainOutcome.REQUESTED, RetrainOutcome.REJECTED, RetrainOutcome.EXPIRED}
@@ -83,10 +86,11 @@ def decided(board: Board, alert: AlertSeen | AlertChanged) -> dict[str, Any]:
 # --- retraining -------------------------------------------------------------------------------------------------------
 
 
-def asked_lately(retrains: Iterable[RetrainDecided]) -> Iterator[dict[str, Any]]:
+def asked_lately(board: Board) -> Iterator[dict[str, Any]]:
     """`GET /api/v1/retraining`: the last requests and wishes for one, those that wait for approval first, then the newest."""
     last: dict[str, RetrainDecided] = {}
-    for each in retrains:
+    made = {each.id: each for each in board.requests_made}
+    for each in board.retrains:
         if each.wish is None:
             continue
         before = last.pop(each.wish.id, None)
@@ -94,13 +98,14 @@ def asked_lately(retrains: Iterable[RetrainDecided]) -> Iterator[dict[str, Any]]
         last[each.wish.id] = before if waits and before is not None else each
     found = reversed(last.values())
     for each in sorted(found, key=lambda each: each.outcome is not RetrainOutcome.PENDING):
-        yield asked_item(each)
+        yield asked_item(each, made.get(each.wish.id if each.wish else ""), board.watermark)
 
 
-def asked_item(decided: RetrainDecided) -> dict[str, Any]:
-    """One of them. Times are event time."""
+def asked_item(decided: RetrainDecided, made: OpenRequest | None, event_time: Nanos | None) -> dict[str, Any]:
+    """One of them. Times are event time. `made`: what is known of its runs, of the last requests."""
     wish = decided.wish
     assert wish is not None
+    ended = made is not None and (made.outcome or made.version)
     return {
         "id": wish.id,
         "model": wish.key.model,
@@ -115,4 +120,13 @@ def asked_item(decided: RetrainDecided) -> dict[str, Any]:
         "expires_at": None if decided.expires_at is None else rfc3339(decided.expires_at),
         "by": decided.by or None,
         "why": decided.why or None,
+        "in_flight": made is not None and made.is_in_flight(event_time),
+        "ended": {
+            "outcome": made.outcome,
+            "at": None if made.ended_at is None else rfc3339(made.ended_at),
+            "new_version": made.version or None,
+        }
+        if made is not None and ended
+        else None,
+        "runs": [] if made is None else [run_item(each) for each in made.runs],
     }

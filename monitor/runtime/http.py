@@ -14,10 +14,13 @@ from urllib.parse import parse_qs, unquote
 
 from monitor.explain.documents import as_json
 from monitor.runtime import routes
+from monitor.runtime.approval import PATH as APPROVAL
+from monitor.runtime.approval import Approvals
 from monitor.runtime.board import Board
 from monitor.runtime.decisions import asked_lately, listed
 from monitor.runtime.metrics import Exposition
 from monitor.runtime.outbox import OutboxDesk
+from monitor.runtime.page.approval import FORM_POLICY
 from monitor.runtime.page.frame import POLICY
 from monitor.runtime.page.pages import PATHS, Pages
 from monitor.runtime.standing import standing
@@ -38,11 +41,13 @@ MODEL_PATH = re.compile(re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", MODEL))
 FEATURE_PATH = re.compile(re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", FEATURE))
 TEXT = "text/plain; charset=utf-8"
 HTML = "text/html; charset=utf-8"
+FORM = "text/html;charset=utf-8"  # of a page with a form, which has another policy
 GUARDS = {
     "content-security-policy": POLICY,
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
 }  # of a page
+FORM_GUARDS = GUARDS | {"content-security-policy": FORM_POLICY}
 
 
 class BadRequest(ValueError):  # noqa: N818 - a status, not an error of ours
@@ -59,12 +64,14 @@ class Surface:
         ready: Callable[[], str | None],
         deciding: Deciding,
         outbox: OutboxDesk,
+        approvals: Approvals | None = None,
     ) -> None:
         self._telemetry = telemetry
         self._metrics = metrics
         self._ready = ready
         self._deciding = deciding
         self._outbox = outbox
+        self._approvals = approvals  # None: there are no approval links
         self.pages = Pages(telemetry, metrics.status)
         self._json: dict[str, Callable[[dict[str, list[str]]], Iterable[dict[str, Any]]]] = {
             "/api/v1/models": lambda _: routes.models(telemetry.look(Board.copy)),
@@ -72,13 +79,18 @@ class Surface:
             "/api/v1/incidents": lambda _: routes.incidents(telemetry.look(Board.copy)),
             "/api/v1/windows": self._windows,
             DECISIONS: lambda _: self._decisions(),
-            RETRAINING: lambda _: asked_lately(telemetry.look(lambda board: board.retrains)),
+            RETRAINING: lambda _: asked_lately(telemetry.look(Board.copy)),
             OUTBOX: lambda _: outbox.listed(),
         }
 
     def answer(self, target: str, accept: str) -> tuple[HTTPStatus, str, bytes]:
         """The answer to GET `target`."""
         path, _, query = target.partition("?")
+        if path == APPROVAL and self._approvals is not None:
+            return self._approval(lambda approvals: approvals.show(query))
+        return self._answer(path, query, accept)
+
+    def _answer(self, path: str, query: str, accept: str) -> tuple[HTTPStatus, str, bytes]:
         asked = parse_qs(query, keep_blank_values=True)
         if path in self._json or path == STATUS:
             return self._answer_json(path, asked)
@@ -112,6 +124,8 @@ class Surface:
     def take(self, target: str, authorization: str, body: bytes) -> tuple[HTTPStatus, str, bytes]:
         """The answer to POST `target`."""
         path = target.partition("?")[0]
+        if path == APPROVAL and self._approvals is not None:
+            return self._approval(lambda approvals: approvals.decide(body))
         try:
             if path not in self.taken:
                 status = HTTPStatus.METHOD_NOT_ALLOWED if path in self.routes else HTTPStatus.NOT_FOUND
@@ -120,6 +134,15 @@ class Surface:
         except NotGrantedError as error:
             return refusal(error)
         return status, JSON, as_json(answer)
+
+    def _approval(self, ask: Callable[[Approvals], tuple[HTTPStatus, bytes]]) -> tuple[HTTPStatus, str, bytes]:
+        """What who comes by an approval link is answered: a page, or one line."""
+        assert self._approvals is not None
+        try:
+            status, page = ask(self._approvals)
+        except NotGrantedError as error:
+            return error.status, TEXT, f"{error}\n".encode()
+        return status, FORM, page
 
     def _taken(self, path: str, authorization: str, body: bytes) -> Answered:
         if path == DECISIONS:
@@ -291,7 +314,7 @@ class Connection(BaseHTTPRequestHandler):
         self.send_header("content-type", kind)
         self.send_header("content-length", str(len(body)))
         self.send_header("cache-control", "no-store")
-        for header, value in GUARDS.items() if kind == HTML else ():
+        for header, value in {HTML: GUARDS, FORM: FORM_GUARDS}.get(kind, {}).items():
             self.send_header(header, value)
         self.end_headers()
         if with_body:

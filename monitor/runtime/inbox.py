@@ -1,12 +1,14 @@
-"""From the threads of HTTP to the loop: what people ask for, answered once the checkpoint that holds it is written."""
+"""From other threads to the loop: what people ask for, answered once the checkpoint that holds it is written; how runs stand."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, Future
+from contextlib import suppress
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
 from threading import Lock
 
 from monitor.alerting.decisions import Asked
+from monitor.alerting.runs import RunsReport
 from monitor.facts import DecisionMade, DecisionRefused, Fact
 
 PATIENCE = 8.0  # seconds; the connection is given ten
@@ -33,6 +35,7 @@ class Inbox:
     def __init__(self, patience: float = PATIENCE) -> None:
         self._patience = patience
         self._queue: SimpleQueue[Waiting] = SimpleQueue()
+        self._reports: SimpleQueue[RunsReport] = SimpleQueue()
         self._unsaved: list[tuple[Waiting, Answer]] = []
         self._lock = Lock()  # nobody comes in while it is shut
         self._shut: str | None = "driftd is starting"
@@ -51,6 +54,10 @@ class Inbox:
             raise NotSavedError(f"not saved within {self._patience:g} s: {done}") from None
         except CancelledError:
             raise NotSavedError("driftd is stopping: nothing was done") from None
+
+    def report(self, report: RunsReport) -> None:
+        """Hand in how the runs of a request stand. Nobody waits: what a crash loses is reported again."""
+        self._reports.put(report)
 
     # --- the loop's side ----------------------------------------------------------------------------------------
 
@@ -75,6 +82,12 @@ class Inbox:
             return self._queue.get_nowait()
         except Empty:
             return None
+
+    def reports(self) -> Iterator[RunsReport]:
+        """What was handed in of runs."""
+        with suppress(Empty):
+            while True:
+                yield self._reports.get_nowait()
 
     @property
     def unsaved(self) -> bool:

@@ -98,6 +98,7 @@ class Loop:
         facts += self._pipeline.ingest(arrived, now)
         advanced = [*self._pipeline.advance(), *self._silence(poll, now), *self._rest(now), *self._decide(now)]
         facts += self._explainer.explain(advanced)
+        facts += self._pipeline.news_of_runs()
         facts += self._rows.see(facts)
         facts += self._lateness.see(facts, self._pipeline.watermark.behind(), now)
         self._source.hold(self._pipeline.ahead())
@@ -122,7 +123,8 @@ class Loop:
     def _decide(self, now: Nanos) -> list[Fact]:
         """Take what people ask for, between polls; end what they decided for so long."""
         taken = self._inbox.take(lambda asked: self._pipeline.decide(asked, now))
-        return [*taken, *self._pipeline.expire(now)]
+        ended = [fact for report in self._inbox.reports() for fact in self._pipeline.take_runs(report)]
+        return [*taken, *ended, *self._pipeline.expire(now)]
 
     def _tell(self, facts: Sequence[Fact]) -> None:
         told = self._pipeline.told(facts)

@@ -256,7 +256,14 @@ METRICS: dict[str, Spec] = {
     "driftd_retrain_requests_total": Spec(
         "counter", "Wishes for retraining, by what became of it", ("model", "reason", "outcome")
     ),
+    "driftd_retrain_runs_total": Spec(
+        "counter", "Runs that requests for retraining started and that ended", ("model", "target", "outcome")
+    ),
+    "driftd_retrain_in_flight": Spec(
+        "gauge", "1: a request has led to no new version yet, and its runs have not ended", ("model",)
+    ),
     "driftd_decisions_total": Spec("counter", "Decisions that people made, by kind", ("model", "decision")),
+    "driftd_approval_links_total": Spec("counter", "Uses of approval links, by how they ended", ("outcome",)),
     "driftd_silenced": Spec("gauge", "1: nobody is told of the model for now", ("model",)),
     "driftd_webhook_deliveries_total": Spec("counter", "Delivery attempts by how they ended", ("webhook", "outcome")),
     "driftd_target_deliveries_total": Spec(
@@ -590,6 +597,8 @@ def _of_models(board: Board) -> Iterator[tuple[str, Iterable[Value]]]:
     yield "driftd_open_panes", [(_labels(key), board.panes.get(key, 0)) for key in board.series]
     models = sorted({key.model for key in board.series})
     yield "driftd_silenced", [((model,), int(board.is_silenced(model))) for model in models]
+    in_flight = {each.key.model for each in board.requests_in_flight()}
+    yield "driftd_retrain_in_flight", [((model,), int(model in in_flight)) for model in models]
     if board.watermark is not None:
         yield "driftd_watermark_timestamp_seconds", [((model,), board.watermark / SECOND) for model in models]
     rules = {labels[:3]: 0 for labels in board.counters["driftd_alert_transitions_total"]}

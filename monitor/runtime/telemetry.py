@@ -11,11 +11,13 @@ import structlog
 from detectors.charts import LevelStep
 from detectors.durations import show_duration
 from monitor.alerting.alerts import AlertState
+from monitor.alerting.runs import RunState
 from monitor.explain.fewrows import few_rows
 from monitor.explain.words import escalation, summary
 from monitor.facts import (
     AlertChanged,
     AlertEscalated,
+    ApprovalLinkUsed,
     BaselineTrails,
     CalibrationLearning,
     CalibrationLearnt,
@@ -54,6 +56,10 @@ from monitor.facts import (
     RequestsServed,
     RequestsStand,
     RetrainDecided,
+    RetrainEnded,
+    RetrainRunEnded,
+    RetrainRunUnseen,
+    RunsStand,
     SchemaChanged,
     ServiceJudged,
     ServiceLearning,
@@ -88,6 +94,7 @@ UNSPOKEN = frozenset(
         CalibrationStands,
         DecisionsStand,
         RequestsStand,
+        RunsStand,
         JoinCounted,
         LabelDelays,
         PerformanceEstimated,
@@ -98,6 +105,7 @@ UNSPOKEN = frozenset(
 ABSENT = frozenset(
     {"missing", "latency_missing", "scores_sum"}
 )  # reasons of what is not there, or counts all the same: nothing to complain of
+FOREIGN = frozenset({"forged", "expired"})  # uses of approval links
 LEVEL_EVENTS = {step: f"level.{step.value}" for step in LevelStep}
 MOST_COMPLAINTS = 1000  # kinds remembered
 MOST_NAMED = 10  # features in a line
@@ -173,15 +181,15 @@ class Telemetry:
         match fact:
             case AlertChanged() | AlertEscalated():
                 self._say_alert(fact)
-            case RetrainDecided() | WindowClosed() | FewRows() | StateReset() | RateImproved() | LevelChanged():
+            case RetrainDecided() | RetrainRunEnded() | RetrainRunUnseen() | RetrainEnded():
+                self._say_retraining(fact)
+            case WindowClosed() | FewRows() | StateReset() | RateImproved() | LevelChanged():
                 self._say_series(fact)
             case CalibrationLearning() | CalibrationLearnt() | BaselineTrails() | PerformanceJudged():
                 self._say_learning(fact)
-            case ServiceLearning() | ServiceLearnt():
-                self._say_service(fact)
             case DeliveryTried() | OutboxDecided():
                 self._say_delivery(fact)
-            case DecisionMade() | DecisionRefused() | DecisionEnded():
+            case DecisionMade() | DecisionRefused() | DecisionEnded() | ApprovalLinkUsed():
                 self._say_decision(fact)
             case CheckpointSaved() | CheckpointFailed():
                 self._say_checkpoint(fact)
@@ -192,13 +200,9 @@ class Telemetry:
             case _:
                 self._say_source(fact)
 
-    def _say_series(
-        self, fact: RetrainDecided | WindowClosed | FewRows | StateReset | RateImproved | LevelChanged
-    ) -> None:
+    def _say_series(self, fact: WindowClosed | FewRows | StateReset | RateImproved | LevelChanged) -> None:
         log = self._log
         match fact:
-            case RetrainDecided():
-                log.info("retrain.decided", **retrain_words(fact))
             case WindowClosed(key, start, end, rows):
                 log.debug("window.closed", model=key.model, version=key.version, start=start, end=end, rows=rows)
             case FewRows(key, rows, length, min_rows, few=True):
@@ -284,6 +288,28 @@ class Telemetry:
             changes=list(fact.changes[:MOST_NAMED]),
         )
 
+    def _say_retraining(self, fact: RetrainDecided | RetrainRunEnded | RetrainRunUnseen | RetrainEnded) -> None:
+        """A wish for retraining, and what became of a request."""
+        if isinstance(fact, RetrainDecided):
+            self._log.info("retrain.decided", **retrain_words(fact))
+            return
+        if isinstance(fact, RetrainRunUnseen):
+            about = {"model": fact.model, "request": fact.request, "target": fact.target}
+            self._log.warning("retrain.run_unseen", **about, why=fact.why)
+            return
+        request = fact.request
+        about = {"model": request.key.model, "request": request.id}
+        if isinstance(fact, RetrainEnded):
+            level = logging.WARNING if fact.failed else logging.INFO
+            new = {"new_version": request.version} if request.version else {}
+            self._log.log(level, "retrain.ended", **about, outcome=request.outcome, **new)
+            return
+        run = fact.run.found
+        level = logging.INFO if run.state is RunState.SUCCEEDED else logging.WARNING
+        where = {} if run.url is None else {"url": run.url}
+        told = {"target": fact.run.target, "outcome": run.state.value, "run": run.run}
+        self._log.log(level, "retrain.run_ended", **about, **told, **where)
+
     def _say_delivery(self, fact: DeliveryTried | OutboxDecided) -> None:
         if isinstance(fact, OutboxDecided):
             told = {"target": fact.target, "id": fact.notice, "by": fact.by, "reason": fact.why}
@@ -312,7 +338,7 @@ class Telemetry:
             first = [f"{each.partition} offset {each.offset}" for each in fact.first[:MOST_NAMED]]
             self._log.warning("contract.schema_changed", **about, at=rfc3339(fact.at), first=first)
 
-    def _say_decision(self, fact: DecisionMade | DecisionRefused | DecisionEnded) -> None:
+    def _say_decision(self, fact: DecisionMade | DecisionRefused | DecisionEnded | ApprovalLinkUsed) -> None:
         log = self._log
         match fact:
             case DecisionMade(decision, repeated=False):
@@ -320,6 +346,9 @@ class Telemetry:
                 log.info("decision.made", **said)
             case DecisionRefused(asked, _, why):
                 log.warning("decision.refused", id=asked.id, decision=asked.kind, by=asked.by, why=why)
+            case ApprovalLinkUsed(outcome, request):
+                about = {"request": request} if request else {}
+                self._complain(logging.WARNING if outcome in FOREIGN else logging.INFO, f"approval.{outcome}", **about)
             case DecisionEnded(past):
                 log.info("decision.ended", id=past.decision.id, model=past.decision.model, why=past.why)
             case _:  # said before
@@ -390,6 +419,8 @@ class Telemetry:
             case PartitionsUnreachable(partitions, changed=True):
                 since = {str(partition): rfc3339(at) for partition, at in partitions}
                 log.log(logging.ERROR if since else logging.INFO, "source.partitions_unreachable", partitions=since)
+            case ServiceLearning() | ServiceLearnt():
+                self._say_service(fact)
             case _:  # metrics only
                 pass
 

@@ -33,6 +33,7 @@ from monitor.sections import (
     show_duration,
     show_size,
 )
+from monitor.settings.approval import ApprovalLinksSettings
 from monitor.settings.retraining import RetrainingSettings, with_general
 from monitor.settings.thresholds import MetricThresholdSettings
 from monitor.sources.formats.registry import format_of
@@ -507,6 +508,7 @@ class HttpSettings(Section):
     token_file: Path | None = None
     token_env: str | None = None
     external_url: str | None = None  # what links lead to, for those who read alerts
+    approval_links: ApprovalLinksSettings | None = None
 
     @field_validator("external_url")
     @classmethod
@@ -526,6 +528,12 @@ class HttpSettings(Section):
     def _one_token(self) -> "HttpSettings":
         if self.token_file is not None and self.token_env is not None:
             raise ValueError("takes only one of token_file and token_env")
+        return self
+
+    @model_validator(mode="after")
+    def _links_lead_here(self) -> "HttpSettings":
+        if self.approval_links is not None and self.external_url is None:
+            raise ValueError("approval_links needs external_url: where the links lead")
         return self
 
 

@@ -145,6 +145,11 @@ def undelivered(db: sqlite3.Connection) -> list[Undelivered]:
     return [Undelivered(*row) for row in rows]
 
 
+def deliveries(db: sqlite3.Connection, notice: str) -> dict[str, str]:
+    """How the deliveries of a notice stand, by target: pending, delivered, dead or dropped."""
+    return dict(db.execute("SELECT target, status FROM delivery WHERE id = ?", (notice,)).fetchall())
+
+
 def is_overtaken(db: sqlite3.Connection, target: str, notice: str, again: Collection[tuple[str, str]] = ()) -> bool:
     """Whether an alert has moved on, and this, said now, would open it again: for good, where its end is not to be said.
 

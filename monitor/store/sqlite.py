@@ -175,6 +175,11 @@ class StateStore:
         with self._lock:
             return outbox.undelivered(self._db)
 
+    def deliveries(self, notice: str) -> dict[str, str]:
+        """How the deliveries of a notice stand, by target."""
+        with self._lock:
+            return outbox.deliveries(self._db, notice)
+
     def retry(self, chosen: Iterable[Undelivered], now: Nanos) -> list[Undelivered]:
         """Try these now; those that were, and not what something said later of the same alert has overtaken."""
         with self._transaction() as db:

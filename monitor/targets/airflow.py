@@ -7,9 +7,10 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field, model_validator
 
+from monitor.alerting.runs import RunState, StartedRun
 from monitor.clock import Clock
 from monitor.store.outbox import Notice
-from monitor.targets.base import Access, AlreadyThere, Delivered, Delivery, RunState, TryLater
+from monitor.targets.base import Access, AlreadyThere, Delivered, Delivery, TryLater
 from monitor.targets.identity import run_id
 from monitor.targets.rest import Api, Login, LoginSettings, json_of, part
 from monitor.targets.secrets import Secrets
@@ -110,13 +111,19 @@ class Airflow:
             warnings.append(f"DAG {self.dag} has import errors")
         return Access(f"DAG {self.dag} is there", warnings=tuple(warnings))
 
-    def status(self, notice: Notice, io: Transport, clock: Clock) -> RunState:  # noqa: ARG002 - as every target's
+    def status(self, notice: Notice, io: Transport, clock: Clock) -> StartedRun:  # noqa: ARG002 - as every target's
         """How the run of this decision stands."""
         token = self._token(io)
         if isinstance(token, Answer):
-            return RunState.UNKNOWN
+            return StartedRun(RunState.UNKNOWN)
         answer = self.api.ask(io, "GET", f"{self.path}/dagRuns/{run_id(notice)}", **token)
         if answer.status == HTTPStatus.NOT_FOUND:
-            return RunState.ABSENT
+            return StartedRun(RunState.ABSENT)
         state = json_of(answer).get("state")
-        return RunState.IN_FLIGHT if state in IN_FLIGHT else STATES.get(str(state), RunState.UNKNOWN)
+        found = RunState.IN_FLIGHT if state in IN_FLIGHT else STATES.get(str(state), RunState.UNKNOWN)
+        return StartedRun(found, run_id(notice), self._page(run_id(notice)))
+
+    def _page(self, run: str) -> str:
+        """The page of a run."""
+        dag = f"{self.api.url}/dags/{part(self.dag)}"
+        return f"{dag}/runs/{run}" if "/v2/" in self.path else f"{dag}/grid?dag_run_id={run}"

@@ -7,9 +7,10 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
+from monitor.alerting.runs import RunState, StartedRun
 from monitor.clock import Clock
 from monitor.store.outbox import Notice
-from monitor.targets.base import Access, AlreadyThere, Delivered, Delivery, RunState, TryLater
+from monitor.targets.base import Access, AlreadyThere, Delivered, Delivery, TryLater
 from monitor.targets.identity import run_id
 from monitor.targets.rest import Api, TokenSettings, json_of, part
 from monitor.targets.secrets import Secrets
@@ -89,15 +90,16 @@ class ArgoWorkflows:
             return Access(problems=(f"template {self.template}: {why}",))
         return Access(f"template {self.template} is there")
 
-    def status(self, notice: Notice, io: Transport, clock: Clock) -> RunState:  # noqa: ARG002 - as every target's
+    def status(self, notice: Notice, io: Transport, clock: Clock) -> StartedRun:  # noqa: ARG002 - as every target's
         """How the workflow of this decision stands."""
         answer = self.api.get(io, f"/api/v1/workflows/{part(self.namespace)}/{run_id(notice)}")
         if answer.status == HTTPStatus.NOT_FOUND:
-            return RunState.ABSENT
+            return StartedRun(RunState.ABSENT)
         if answer.status != HTTPStatus.OK or name_of(json_of(answer)) is None:
-            return RunState.UNKNOWN
+            return StartedRun(RunState.UNKNOWN)
         phase = (json_of(answer).get("status") or {}).get("phase") or ""
-        return STATES.get(str(phase), RunState.UNKNOWN)
+        page = f"{self.api.url}/workflows/{part(self.namespace)}/{run_id(notice)}"
+        return StartedRun(STATES.get(str(phase), RunState.UNKNOWN), run_id(notice), page)
 
 
 def name_of(workflow: Mapping[str, Any]) -> str | None:

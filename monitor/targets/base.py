@@ -10,6 +10,7 @@ from typing import Annotated, ClassVar, Literal, Protocol, runtime_checkable
 
 from pydantic import Field
 
+from monitor.alerting.runs import StartedRun
 from monitor.clock import Clock
 from monitor.sections import Name, Section
 from monitor.store.outbox import Notice
@@ -24,6 +25,8 @@ NoticeType = Literal[
     "model.retrain.requested",
     "model.retrain.pending",
     "model.retrain.suppressed",
+    "model.retrain.completed",
+    "model.retrain.failed",
     "model.alert.firing",
     "model.alert.escalated",
     "model.alert.settled",
@@ -118,16 +121,6 @@ class Access:
     warnings: tuple[str, ...] = ()
 
 
-class RunState(Enum):
-    """How what a notice started stands. One that waits in the target's own queue is in flight too."""
-
-    IN_FLIGHT = "in_flight"
-    SUCCEEDED = "succeeded"
-    FAILED = "failed"
-    ABSENT = "absent"
-    UNKNOWN = "unknown"  # it could not be asked, or says nothing that we know
-
-
 @runtime_checkable
 class Checkable(Protocol):
     """A target that says whether it would be let in, and whether what its settings name is there."""
@@ -139,11 +132,16 @@ class Checkable(Protocol):
 
 @runtime_checkable
 class Followed(Protocol):
-    """A target that says what became of a notice that it took."""
+    """A target that says what became of a notice that it took. One whose `follows` is False cannot, as it is configured."""
 
-    def status(self, notice: Notice, io: Transport, clock: Clock) -> RunState:
-        """Ask by our own id. A TransportError may leave."""
+    def status(self, notice: Notice, io: Transport, clock: Clock) -> StartedRun:
+        """Ask by our own id, which is all of the notice that may be known by then. A TransportError may leave."""
         ...
+
+
+def can_follow(target: object) -> bool:
+    """Whether a target says what became of what it started."""
+    return isinstance(target, Followed) and bool(getattr(target, "follows", True))
 
 
 @runtime_checkable

@@ -7,18 +7,19 @@ from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
+from monitor.alerting.runs import RunState, StartedRun
 from monitor.clock import Clock
 from monitor.store.outbox import Notice
-from monitor.targets.base import Access, AlreadyThere, Delivered, Delivery, Refused, RunState, TryLater
+from monitor.targets.base import Access, AlreadyThere, Delivered, Delivery, Refused, TryLater
 from monitor.targets.identity import run_id
-from monitor.targets.rest import Api, TokenSettings, json_of
+from monitor.targets.rest import Api, TokenSettings, json_of, part
 from monitor.targets.secrets import Secrets
 from monitor.targets.templates import Template, fields_of, render
 from monitor.targets.transport import Answer, Transport
 
 TAG = "driftd/decision"
 PASSING = frozenset({"PythonError", "PipelineNotFoundError"})  # the second also while a code location is loading
-STATES = {"SUCCESS": RunState.SUCCEEDED, "FAILURE": RunState.FAILED, "CANCELED": RunState.FAILED}
+STATES = {"SUCCESS": RunState.SUCCEEDED, "FAILURE": RunState.FAILED, "CANCELED": RunState.CANCELLED}
 IN_FLIGHT = frozenset({"QUEUED", "NOT_STARTED", "MANAGED", "STARTING", "STARTED", "CANCELING"})
 
 RUNS = """query DriftdRuns($tags: [ExecutionTag!]!) {
@@ -142,15 +143,17 @@ class Dagster:
             return Access(f"job {self.job} is there")
         return Access(problems=(f"job {self.job}: {said(found) if found else self.api.words(answer)}",))
 
-    def status(self, notice: Notice, io: Transport, clock: Clock) -> RunState:  # noqa: ARG002 - as every target's
+    def status(self, notice: Notice, io: Transport, clock: Clock) -> StartedRun:  # noqa: ARG002 - as every target's
         """How the run of this decision stands."""
         runs = found_in(self._runs(notice, io), "runsOrError")
         if runs.get("__typename") != "Runs":
-            return RunState.UNKNOWN
+            return StartedRun(RunState.UNKNOWN)
         if not runs["results"]:
-            return RunState.ABSENT
+            return StartedRun(RunState.ABSENT)
         state = runs["results"][0].get("status")
-        return RunState.IN_FLIGHT if state in IN_FLIGHT else STATES.get(str(state), RunState.UNKNOWN)
+        found = RunState.IN_FLIGHT if state in IN_FLIGHT else STATES.get(str(state), RunState.UNKNOWN)
+        run = str(runs["results"][0].get("runId") or "")
+        return StartedRun(found, run, f"{self.api.url}/runs/{part(run)}")
 
 
 def found_in(answer: Answer, name: str) -> dict[str, Any]:

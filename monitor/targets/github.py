@@ -9,6 +9,7 @@ from typing import Any, ClassVar, Literal
 import msgspec
 from pydantic import Field
 
+from monitor.alerting.runs import RunState, StartedRun
 from monitor.clock import Clock
 from monitor.store.outbox import Notice
 from monitor.stream.events import SECOND
@@ -19,7 +20,6 @@ from monitor.targets.base import (
     Delivery,
     Fault,
     Refused,
-    RunState,
     TryLater,
     bounded_delay,
 )
@@ -30,6 +30,7 @@ from monitor.targets.templates import Template, fields_of, render
 from monitor.targets.transport import Answer, Transport
 
 MOST_KEYS, MOST_CHARACTERS = 10, 65_535  # of the payload
+CONCLUSIONS = {"success": RunState.SUCCEEDED, "cancelled": RunState.CANCELLED}  # every other is a failure
 HEADERS = {"accept": "application/vnd.github+json", "x-github-api-version": "2022-11-28"}
 
 
@@ -111,14 +112,21 @@ class Github:
             problems.append(f"its workflow runs cannot be read (actions: read): {why}")
         return Access(f"repository {self.path.removeprefix('/repos/')} is there", tuple(problems))
 
-    def status(self, notice: Notice, io: Transport, clock: Clock) -> RunState:  # noqa: ARG002 - as every target's
+    def status(self, notice: Notice, io: Transport, clock: Clock) -> StartedRun:  # noqa: ARG002 - as every target's
         """How the run of this decision stands, where runs bear our id."""
         answer = self._runs(io) if self.runs_named_by_id else None
         if answer is None or answer.status != HTTPStatus.OK:
-            return RunState.UNKNOWN
+            return StartedRun(RunState.UNKNOWN)
         ours = self._ours(answer, notice)
         if not ours:
-            return RunState.ABSENT
+            return StartedRun(RunState.ABSENT)
         if ours[0].get("status") != "completed":
-            return RunState.IN_FLIGHT
-        return RunState.SUCCEEDED if ours[0].get("conclusion") == "success" else RunState.FAILED
+            state = RunState.IN_FLIGHT
+        else:
+            state = CONCLUSIONS.get(str(ours[0].get("conclusion")), RunState.FAILED)
+        return StartedRun(state, str(ours[0].get("id") or ""), ours[0].get("html_url"))
+
+    @property
+    def follows(self) -> bool:
+        """Whether a run can be told by our id."""
+        return self.runs_named_by_id

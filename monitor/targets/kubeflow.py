@@ -9,9 +9,10 @@ from urllib.parse import urlencode
 
 from pydantic import Field
 
+from monitor.alerting.runs import RunState, StartedRun
 from monitor.clock import Clock
 from monitor.store.outbox import Notice
-from monitor.targets.base import Access, AlreadyThere, Delivered, Delivery, RunState, TryLater
+from monitor.targets.base import Access, AlreadyThere, Delivered, Delivery, TryLater
 from monitor.targets.identity import run_id
 from monitor.targets.numbers import EXACT, finite
 from monitor.targets.rest import Api, TokenSettings, json_of, part
@@ -22,7 +23,8 @@ from monitor.targets.transport import Answer, Transport
 API = "/apis/v2beta1"
 STATES = {
     **dict.fromkeys(("PENDING", "RUNNING", "PAUSED", "CANCELING"), RunState.IN_FLIGHT),
-    **dict.fromkeys(("FAILED", "CANCELED", "SKIPPED"), RunState.FAILED),
+    **dict.fromkeys(("FAILED", "SKIPPED"), RunState.FAILED),
+    "CANCELED": RunState.CANCELLED,
     "SUCCEEDED": RunState.SUCCEEDED,
 }
 
@@ -115,13 +117,17 @@ class Kubeflow:
         whys = ((name, self.api.unreadable(answer)) for name, answer in answers.items())
         return Access(f"{' and '.join(places)} are there", tuple(f"{name}: {why}" for name, why in whys if why))
 
-    def status(self, notice: Notice, io: Transport, clock: Clock) -> RunState:  # noqa: ARG002 - as every target's
+    def status(self, notice: Notice, io: Transport, clock: Clock) -> StartedRun:  # noqa: ARG002 - as every target's
         """How the run of this decision stands."""
         answer = self._runs(notice, io)
         if answer.status != HTTPStatus.OK or not is_list(answer):
-            return RunState.UNKNOWN
+            return StartedRun(RunState.UNKNOWN)
         ours = self._ours(answer, notice)
-        return STATES.get(str(ours[0].get("state")), RunState.UNKNOWN) if ours else RunState.ABSENT
+        if not ours:
+            return StartedRun(RunState.ABSENT)
+        run = str(ours[0].get("run_id") or "")
+        state = STATES.get(str(ours[0].get("state")), RunState.UNKNOWN)
+        return StartedRun(state, run, f"{self.api.url}/#/runs/details/{part(run)}")
 
 
 def is_list(answer: Answer) -> bool:

@@ -9,7 +9,18 @@ from typing import Any
 import msgspec
 
 from monitor.store.outbox import Notice
-from monitor.targets.payloads import ESCALATED, FIRING, PENDING, RESOLVED, RETRAIN, SETTLED, SUPPRESSED, rfc3339
+from monitor.targets.payloads import (
+    COMPLETED,
+    ESCALATED,
+    FAILED,
+    FIRING,
+    PENDING,
+    RESOLVED,
+    RETRAIN,
+    SETTLED,
+    SUPPRESSED,
+    rfc3339,
+)
 from monitor.targets.wording import Template
 
 MOST_FEATURES = 10  # lines of a text
@@ -22,14 +33,18 @@ TEXT = Template(
     "window {window_start} to {window_end}, {rows} rows\n"
     "incident {incident}\n"
     "request {request}\n"
-    "{url}"
+    "{url}\n"
+    "to approve: {approve}\n"
+    "to reject: {reject}"
 )
 WITHOUT_ALERT = Template(  # what a schedule or a person wants
     "{summary}\n"
     "{reason} of {model} version {version}\n"
     "window {window_start} to {window_end}, {rows} rows\n"
     "request {request}\n"
-    "{url}"
+    "{url}\n"
+    "to approve: {approve}\n"
+    "to reject: {reject}"
 )
 WITHOUT_KIND = "retraining"  # the kind of what no incident is behind
 
@@ -44,11 +59,13 @@ class State(Enum):
     RETRAINING = "retraining requested"
     PENDING = "retraining waits for approval"
     SUPPRESSED = "retraining not requested"
+    COMPLETED = "retraining completed"
+    FAILED = "retraining failed"
 
     @property
     def is_of_retraining(self) -> bool:
         """Whether it is about a wish for retraining, which opens and ends no incident."""
-        return self in {State.RETRAINING, State.PENDING, State.SUPPRESSED}
+        return self in {State.RETRAINING, State.PENDING, State.SUPPRESSED, State.COMPLETED, State.FAILED}
 
     @property
     def ends(self) -> bool:
@@ -64,6 +81,8 @@ STATES = {
     RETRAIN: State.RETRAINING,
     PENDING: State.PENDING,
     SUPPRESSED: State.SUPPRESSED,
+    COMPLETED: State.COMPLETED,
+    FAILED: State.FAILED,
 }
 OF_RETRAINING = frozenset(kind for kind, state in STATES.items() if state.is_of_retraining)
 
@@ -90,6 +109,12 @@ class Saying:
     def url(self) -> str:
         """The page of the incident; empty where nobody says where our pages are."""
         return self.fields["url"]
+
+    @property
+    def decisions(self) -> list[tuple[str, str]]:
+        """What can be decided by a link, in words, and the link."""
+        named = (("Approve …", "approve"), ("Reject …", "reject"))
+        return [(words, self.fields[name]) for words, name in named if self.fields[name]]
 
     @property
     def place(self) -> str:
@@ -124,6 +149,8 @@ def read(notice: Notice, target: str) -> Saying:
     alert, window, request = (data.get(name) or {} for name in ("alert", "window", "request"))
     links = data.get("links") or {}
     fields = {
+        "approve": links.get("approve", ""),
+        "reject": links.get("reject", ""),
         "event_time": rfc3339(notice.event_time),
         "features": lines(data.get("evidence", ()), data.get("evidence_total", 0)),
         "incident": data.get("incident") or request.get("id") or notice.id,

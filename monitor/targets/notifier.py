@@ -2,6 +2,7 @@
 
 import math
 import random
+import re
 import sqlite3
 from collections.abc import Callable
 from threading import Event, Thread
@@ -17,6 +18,7 @@ from monitor.targets.transport import Transport, TransportError
 LONGEST_DELAY = 600.0  # seconds between attempts
 GIVE_UP_AFTER: Nanos = 3 * DAY
 FEWEST_ATTEMPTS = 20  # whatever the age: about an hour and a half, for a daemon that was down itself
+SIGNATURE, MASKED = re.compile(r"(signature=)[^\s&\"'<>]+", re.IGNORECASE), r"\1********"
 LOOK_EVERY = 1.0  # seconds, when nothing wakes us
 
 
@@ -134,7 +136,8 @@ class Notifier(Thread):
         self._tell(self._tried(row.notice, outcome, delivery.status, detail))
 
     def _tried(self, notice: Notice, outcome: str, status: int | None, detail: str) -> DeliveryTried:
-        return DeliveryTried(self._target.name, self._type, notice.id, outcome, status, detail)
+        said = SIGNATURE.sub(MASKED, detail)  # a receiver may repeat what it was sent
+        return DeliveryTried(self._target.name, self._type, notice.id, outcome, status, said)
 
     def _attempt(self, io: Transport, notice: Notice) -> Delivery:
         try:

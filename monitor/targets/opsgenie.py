@@ -11,9 +11,9 @@ from pydantic import Field, model_validator
 
 from monitor.clock import Clock
 from monitor.store.outbox import Notice
-from monitor.targets.base import Delivered, Delivery, Refused, TryLater
+from monitor.targets.base import Access, Delivered, Delivery, Refused, TryLater
 from monitor.targets.message import AS_USUAL, OF_RETRAINING, Saying, State, Wording, read
-from monitor.targets.paging import BaseUrl, PagingSettings, encoded, one_of, post, read_token, words_of
+from monitor.targets.paging import BaseUrl, PagingSettings, answers, encoded, one_of, post, read_token, words_of
 from monitor.targets.secrets import Secrets
 from monitor.targets.transport import Answer, Request, Transport, trusted
 from monitor.targets.webhook import judge
@@ -23,6 +23,7 @@ ALERTS = "/v2/alerts"
 JSM = "/jsm/ops/integration"  # its events create, close and take notes; they change neither priority nor message
 LONGEST_MESSAGE, LONGEST_DESCRIPTION, LONGEST_NOTE = 130, 15_000, 25_000  # characters
 MOST_TAGS = 20
+MOST_READ = 2048  # bytes of an answer to a check
 PRIORITIES = {"critical": "P1", "warning": "P3", "info": "P5"}
 FOREVER = frozenset({HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY})
 MESSAGE = Template("{summary}")
@@ -73,6 +74,19 @@ class Opsgenie:
     tags: tuple[str, ...] = ()
     timeout: float = 15.0
     ca_file: Path | None = None
+
+    def check(self, io: Transport, clock: Clock) -> Access:  # noqa: ARG002 - as every target's
+        """Whether its key is known, by a read of one alert; a key that may only write is told so, and is right."""
+        if JSM in self.url:  # which has no alerts to read
+            return answers(io, self.url, self.timeout, self.ca_file)
+        headers = {"authorization": f"GenieKey {self.key}", "user-agent": "driftd"}
+        answer = io.send(
+            Request("GET", f"{self.url}{ALERTS}?limit=1", headers, b"", self.timeout, MOST_READ, self.ca_file)
+        )
+        if answer.status == HTTPStatus.UNAUTHORIZED:
+            return Access(problems=(f"its key is not known: {words_of(answer, [self.key])}",))
+        may_read = "its alerts can be read" if answer.status == HTTPStatus.OK else "it answers"
+        return Access(f"{may_read}; whether it takes alerts is seen at the first alone")
 
     def deliver(self, notice: Notice, io: Transport, clock: Clock) -> Delivery:
         """Create, update or close the alert. Of one that is open a second creation only counts up, so a repeat does no harm."""

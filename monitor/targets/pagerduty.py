@@ -9,9 +9,19 @@ from pydantic import model_validator
 
 from monitor.clock import Clock
 from monitor.store.outbox import Notice
-from monitor.targets.base import Delivered, Delivery, Refused, TryLater
+from monitor.targets.base import Access, Delivered, Delivery, Refused, TryLater
 from monitor.targets.message import AS_USUAL, Saying, Wording, read
-from monitor.targets.paging import BaseUrl, PagingSettings, decided_at, encoded, one_of, post, read_token, words_of
+from monitor.targets.paging import (
+    BaseUrl,
+    PagingSettings,
+    answers,
+    decided_at,
+    encoded,
+    one_of,
+    post,
+    read_token,
+    words_of,
+)
 from monitor.targets.payloads import rfc3339
 from monitor.targets.secrets import SecretError, Secrets
 from monitor.targets.transport import Answer, Transport, trusted
@@ -71,6 +81,10 @@ class Pagerduty:
     timeout: float = 15.0
     ca_file: Path | None = None
 
+    def check(self, io: Transport, clock: Clock) -> Access:  # noqa: ARG002 - as every target's
+        """Whether its host answers: the Events API has nothing to read, and takes any key until it is used."""
+        return answers(io, self.url, self.timeout, self.ca_file)
+
     def deliver(self, notice: Notice, io: Transport, clock: Clock) -> Delivery:
         """Send one event. A repeat has the same dedup_key: what is open is updated, what is resolved stays so."""
         said = read(notice, self.name)
@@ -122,4 +136,5 @@ class Pagerduty:
 
 def links(said: Saying) -> list[dict[str, str]]:
     """The page of the incident, where somebody says where our pages are."""
-    return [{"href": said.url, "text": "Incident at driftd"}] if said.url else []
+    opens = [{"href": said.url, "text": "Incident at driftd"}] if said.url else []
+    return [*opens, *({"href": url, "text": words} for words, url in said.decisions)]

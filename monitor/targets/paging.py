@@ -8,15 +8,15 @@ from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 import msgspec
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from monitor.sections import PositiveDuration, parse_duration
 from monitor.store.outbox import Notice
 from monitor.stream.events import SECOND
-from monitor.targets.base import NoticeType, TargetSettings, TryLater
+from monitor.targets.base import Access, NoticeType, TargetSettings, TryLater
 from monitor.targets.message import TEXT, TITLE, Wording
 from monitor.targets.secrets import SecretError, Secrets
-from monitor.targets.transport import Answer, Request
+from monitor.targets.transport import Answer, Request, Transport
 from monitor.targets.wording import Template, TemplateSettings
 
 ALERTS: list[NoticeType] = [
@@ -78,6 +78,26 @@ class PagingSettings(TargetSettings):
         )
 
 
+class SecretUrlSettings(PagingSettings):
+    """A target whose address is its secret, and is read from where a secret stands."""
+
+    url_file: Path | None = None
+    url_env: str | None = None
+
+    @model_validator(mode="after")
+    def _one_url(self) -> "SecretUrlSettings":
+        one_of(url_file=self.url_file, url_env=self.url_env)
+        return self
+
+    def secret_url(self, secrets: Secrets) -> str:
+        """The address. Raises SecretError, which does not hold it."""
+        url = read_token(secrets, self.url_file, self.url_env, "url")
+        try:
+            return http_url(url)
+        except ValueError as error:
+            raise SecretError(f"{'url_file' if self.url_file is not None else 'url_env'}: the url {error}") from None
+
+
 def one_of(**keys: Any) -> None:
     """Refuse all but exactly one of these keys. Raises ValueError."""
     if sum(value is not None for value in keys.values()) != 1:
@@ -104,6 +124,17 @@ def unlike(answer: Answer, secrets: Sequence[str] = ()) -> TryLater | None:
     if HTTPStatus.OK <= answer.status < HTTPStatus.MULTIPLE_CHOICES and answer.is_page:
         return TryLater(answer.status, words_of(answer, secrets))
     return None
+
+
+def answers(io: Transport, url: str, timeout: float, ca_file: Path | None) -> Access:
+    """Whether the host of an address speaks HTTP to us, by a certificate that is trusted; its root is asked, and no message sent.
+
+    More cannot be known before the first message: these APIs have nothing that may be read. Raises TransportError.
+    """
+    parts = urlsplit(url)
+    root = parts._replace(path="/", query="", fragment="").geturl()
+    io.send(Request("HEAD", root, {"user-agent": "driftd"}, timeout=timeout, ca_file=ca_file))
+    return Access(f"{parts.hostname} answers; whether it takes messages is seen at the first alone")
 
 
 def words_of(answer: Answer, secrets: Sequence[str] = ()) -> str:

@@ -1,6 +1,6 @@
 """From facts to notices: what is said, and ids that are the same whenever the same thing is said."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -15,23 +15,26 @@ from monitor.alerting.metrics import MetricEvidence
 from monitor.alerting.retraining import reason_of
 from monitor.alerting.rules import Severity
 from monitor.explain.words import escalation, summary
-from monitor.facts import AlertChanged, AlertEscalated, AlertSeen, Fact, RetrainDecided
+from monitor.facts import AlertChanged, AlertEscalated, AlertSeen, Fact, RetrainDecided, RetrainEnded
 from monitor.store.outbox import AddressedNotice, Notice
 from monitor.store.standing import Course, place_of
 from monitor.stream.events import SeriesKey
 from monitor.targets.base import Subscriber
 from monitor.targets.retraining import (
+    COMPLETED,
+    FAILED,
     PENDING,
     RETRAIN,
     SUPPRESSED,
     asked_item,
+    ended_notice,
     kind_of,
     plain_item,
     request_id,
     rfc3339,
 )
 
-__all__ = ["PENDING", "RETRAIN", "SUPPRESSED", "rfc3339"]  # of those from elsewhere
+__all__ = ["COMPLETED", "FAILED", "PENDING", "RETRAIN", "SUPPRESSED", "rfc3339"]  # of those from elsewhere
 
 FIRING = "model.alert.firing"
 RESOLVED = "model.alert.resolved"
@@ -50,6 +53,9 @@ class Sender:
     config_hash: str
     version: str
     page: str | None = None
+    approvals: Callable[[str], Mapping[str, str]] | None = (
+        None  # links that decide on a request, by its id; None: there are none
+    )
 
 
 def incident_url(page: str | None, incident: str) -> str | None:
@@ -74,7 +80,9 @@ def notices(facts: Iterable[Fact], subscribers: Sequence[Subscriber], sender: Se
     """What some facts give to say, each with the targets that want it. What nobody wants is not said."""
     addressed: list[AddressedNotice] = []
     for fact in facts:
-        if kinds := kinds_of(fact):
+        if isinstance(fact, RetrainEnded):
+            addressed += _of_end(fact, subscribers, sender)
+        elif kinds := kinds_of(fact):
             assert isinstance(fact, AlertChanged | AlertEscalated | RetrainDecided)
             addressed += _addressed(fact, kinds, subscribers, sender)
     return addressed
@@ -124,6 +132,14 @@ def _of_model(
     return [AddressedNotice(notice(fact, kind, sender), tuple(targets)) for kind, targets in told.items()]
 
 
+def _of_end(fact: RetrainEnded, subscribers: Sequence[Subscriber], sender: Sender) -> list[AddressedNotice]:
+    """What is said of a request that has ended."""
+    said = ended_notice(fact, sender.config_hash, sender.version, sender.page)
+    model = fact.request.key.model
+    told = tuple(each.name for each in subscribers if each.wants(said.type) and each.routing.takes_model(model))
+    return [AddressedNotice(said, told)] if told else []
+
+
 def kinds_end(kinds: Sequence[str]) -> bool:
     """Whether these types of notices say that an incident has ended."""
     return RESOLVED in kinds
@@ -156,6 +172,8 @@ def retrain_notice(fact: RetrainDecided, kind: str, sender: Sender) -> Notice:
     name = request_id(fact) or identity(alert, kind) if alert is not None else request_id(fact)
     assert name is not None
     more = dict(asked_item(fact, sender.page))
+    if kind == PENDING and sender.approvals is not None and fact.wish is not None:
+        more["links"] = {**more.get("links", {}), **sender.approvals(fact.wish.id)}
     room = MOST_BYTES - (len(msgspec.json.encode(more.get("offsets", []))))
     data = plain_item(fact, sender.config_hash, sender.version) if alert is None else data_of(fact, alert, sender, room)
     subject = f"{fact.key}/{fact.reason}" if alert is None else f"{alert.key}/{alert.rule}"

@@ -8,9 +8,10 @@ from uuid import UUID
 
 from pydantic import Field, field_validator
 
+from monitor.alerting.runs import RunState, StartedRun
 from monitor.clock import Clock
 from monitor.store.outbox import Notice
-from monitor.targets.base import Access, AlreadyThere, Delivered, Delivery, Refused, RunState, TryLater
+from monitor.targets.base import Access, AlreadyThere, Delivered, Delivery, Refused, TryLater
 from monitor.targets.identity import PREFIX, digest, run_id
 from monitor.targets.rest import Api, LoginSettings, json_of, list_of, part
 from monitor.targets.secrets import Secrets
@@ -19,7 +20,8 @@ from monitor.targets.transport import Answer, Transport
 
 STATES = {
     **dict.fromkeys(("SCHEDULED", "PENDING", "RUNNING", "PAUSED", "CANCELLING"), RunState.IN_FLIGHT),
-    **dict.fromkeys(("FAILED", "CRASHED", "CANCELLED"), RunState.FAILED),
+    **dict.fromkeys(("FAILED", "CRASHED"), RunState.FAILED),
+    "CANCELLED": RunState.CANCELLED,
     "COMPLETED": RunState.SUCCEEDED,
 }
 
@@ -111,18 +113,26 @@ class Prefect:
             f"deployment {self.deployment} is there", tuple(problems), paused if deployment.get("paused") else ()
         )
 
-    def status(self, notice: Notice, io: Transport, clock: Clock) -> RunState:  # noqa: ARG002 - as every target's
+    def status(self, notice: Notice, io: Transport, clock: Clock) -> StartedRun:  # noqa: ARG002 - as every target's
         """How the flow run of this decision stands."""
         deployment = self._deployment(io)
         if isinstance(deployment, Answer):
-            return RunState.UNKNOWN
+            return StartedRun(RunState.UNKNOWN)
         key = key_of(notice, deployment)
         answer = self.api.post(io, "/flow_runs/filter", {"flow_runs": {"idempotency_key": {"any_": [key]}}})
         runs = list_of(answer)
         if answer.status != HTTPStatus.OK or not isinstance(runs, list):
-            return RunState.UNKNOWN
+            return StartedRun(RunState.UNKNOWN)
         ours = [run for run in runs if as_uuid(run.get("deployment_id")) == deployment]
-        return STATES.get(str(ours[0].get("state_type")), RunState.UNKNOWN) if ours else RunState.ABSENT
+        if not ours:
+            return StartedRun(RunState.ABSENT)
+        run = str(ours[0].get("id") or "")
+        return StartedRun(STATES.get(str(ours[0].get("state_type")), RunState.UNKNOWN), run, self._page(run))
+
+    def _page(self, run: str) -> str | None:
+        """The page of a flow run, at a server that shows its own; Prefect Cloud's pages stand elsewhere."""
+        base = self.api.url.removesuffix("/api")
+        return f"{base}/runs/flow-run/{part(run)}" if run and base != self.api.url else None
 
 
 def key_of(notice: Notice, deployment: str) -> str:

@@ -4,13 +4,18 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
+import msgspec
+
 from monitor.alerting.ids import digest
 from monitor.alerting.retraining import MANUAL_REASON, RetrainOutcome
+from monitor.alerting.runs import TRAINED, FollowedRun, OpenRequest
 from monitor.explain.figures import utc
-from monitor.facts import RetrainDecided
-from monitor.stream.events import Nanos
+from monitor.facts import RetrainDecided, RetrainEnded
+from monitor.store.notice import Notice
+from monitor.stream.events import Nanos, SeriesKey
 
 RETRAIN, SUPPRESSED, PENDING = "model.retrain.requested", "model.retrain.suppressed", "model.retrain.pending"
+COMPLETED, FAILED = "model.retrain.completed", "model.retrain.failed"
 MOST_PARTITIONS = 100  # whose offsets are told
 
 
@@ -59,12 +64,13 @@ def asked_item(decided: RetrainDecided, page: str | None) -> Iterator[tuple[str,
     if decided.expires_at is not None:
         yield "expires_at", rfc3339(decided.expires_at)
     if page is not None:
-        model = f"{page}/model?name={quote(wish.key.model, safe='')}&version={quote(wish.key.version, safe='')}"
-        yield (
-            "links",
-            {"model": model}
-            | ({"incident": f"{page}/incident?id={quote(wish.incident, safe='')}"} if wish.incident else {}),
-        )
+        yield "links", links_to(page, wish.key, wish.incident)
+
+
+def links_to(page: str, key: SeriesKey, incident: str) -> dict[str, str]:
+    """The pages of a model, and of the incident that asked, if one did."""
+    model = f"{page}/model?name={quote(key.model, safe='')}&version={quote(key.version, safe='')}"
+    return {"model": model} | ({"incident": f"{page}/incident?id={quote(incident, safe='')}"} if incident else {})
 
 
 def plain_item(decided: RetrainDecided, config_hash: str, version: str) -> dict[str, Any]:
@@ -98,3 +104,67 @@ def summary_of(decided: RetrainDecided) -> str:
     return f"{wish.key}: retraining {'' if not decided.outcome.suppressed else 'not '}requested: {asked}" + (
         f"; {decided.outcome.words}" if decided.outcome is not RetrainOutcome.REQUESTED else ""
     )
+
+
+# --- how a request ended ----------------------------------------------------------------------------------------------
+
+
+def ended_notice(fact: RetrainEnded, config_hash: str, version: str, page: str | None) -> Notice:
+    """What is said of a request that is in flight no longer. It has the subject of the request: it goes out after that."""
+    request = fact.request
+    kind = FAILED if fact.failed else COMPLETED
+    data = ended_item(request, config_hash, version)
+    if page is not None:
+        data["links"] = links_to(page, request.key, request.incident)
+    name = digest([request.id, kind, request.outcome, request.version])
+    subject = f"{request.key}/{request.rule or request.reason}"
+    return Notice(name, kind, subject, request.ended_at or request.at, msgspec.json.encode(data))
+
+
+def ended_item(request: OpenRequest, config_hash: str, version: str) -> dict[str, Any]:
+    """The same keys as those of a request, as far as they make sense, and how it ended. `decision_id` is that of the request."""
+    ended = {
+        "outcome": request.outcome,
+        "at": None if request.ended_at is None else rfc3339(request.ended_at),
+        "new_version": request.version or None,
+        "runs": [run_item(each) for each in request.runs],
+    }
+    return {
+        "decision_id": request.id,
+        "model": request.key.model,
+        "model_version": request.key.version,
+        "reason": request.reason,
+        "kind": None,
+        "incident": request.incident or None,
+        "severity": None,
+        "alert": None,
+        "window": None,
+        "evidence": [],
+        "evidence_total": 0,
+        "config_hash": config_hash,
+        "driftd_version": version,
+        "summary": summary_of_end(request),
+        "data_range": {"from": rfc3339(request.data_from), "to": rfc3339(request.data_to)},
+        "request": {"id": request.id, "at": rfc3339(request.at), "reason": request.reason, "outcome": "requested"},
+        "ended": ended,
+    }
+
+
+def run_item(run: FollowedRun) -> dict[str, Any]:
+    """One run, as its target shows it."""
+    return {
+        "target": run.target,
+        "type": run.type,
+        "state": run.found.state.value,
+        "run": run.found.run or None,
+        "url": run.found.url,
+    }
+
+
+def summary_of_end(request: OpenRequest) -> str:
+    """How a request ended, in a line."""
+    new = f"version {request.version} is there" if request.version else ""
+    if request.outcome == TRAINED:
+        return f"{request.key}: retraining has led to a new version: {new}"
+    runs = ", ".join(f"{each.target} {each.found.state.value}" for each in request.runs if each.found.state.ended)
+    return f"{request.key}: retraining {request.outcome}: {runs}" + (f"; {new}" if new else "")

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 import msgspec
 from pydantic import Field, field_validator
 
+from monitor.alerting.runs import RunState, StartedRun
 from monitor.clock import Clock
 from monitor.store.outbox import Notice
 from monitor.stream.events import DAY, SECOND
-from monitor.targets.base import Access, AlreadyThere, Delivered, Delivery, Refused, RunState, TryLater
+from monitor.targets.base import Access, AlreadyThere, Delivered, Delivery, Refused, TryLater
 from monitor.targets.identity import digest, run_id
 from monitor.targets.rest import Api, RunSettings, http_address, json_of
 from monitor.targets.secrets import Secrets
@@ -55,7 +56,8 @@ MENDED_BY_PEOPLE = frozenset(  # access and names
 )
 STATES = {
     **dict.fromkeys(("Executing", "Stopping"), RunState.IN_FLIGHT),
-    **dict.fromkeys(("Failed", "Stopped"), RunState.FAILED),
+    "Failed": RunState.FAILED,
+    "Stopped": RunState.CANCELLED,
     "Succeeded": RunState.SUCCEEDED,
 }
 
@@ -211,14 +213,16 @@ class SageMaker:
             return Access(problems=(f"pipeline {self.pipeline}: {error_words(self._hiding(), answer)}",))
         return Access(f"pipeline {self.pipeline} is there")
 
-    def status(self, notice: Notice, io: Transport, clock: Clock) -> RunState:
+    def status(self, notice: Notice, io: Transport, clock: Clock) -> StartedRun:
         """How the execution of this decision stands."""
         answer = self._executions(io, clock)
         if answer is None or answer.status != HTTPStatus.OK:
-            return RunState.UNKNOWN
+            return StartedRun(RunState.UNKNOWN)
         ours = self._ours(answer, notice)
         state = str(ours[0].get("PipelineExecutionStatus")) if ours else ""
-        return STATES.get(state, RunState.UNKNOWN) if ours else RunState.ABSENT
+        if not ours:
+            return StartedRun(RunState.ABSENT)
+        return StartedRun(STATES.get(state, RunState.UNKNOWN), str(ours[0].get("PipelineExecutionArn") or ""))
 
 
 def error_name(answer: Answer) -> str:

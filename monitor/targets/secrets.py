@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 SHORTEST_TOKEN = 16  # characters
+SHORTEST_KEY = 32  # of what signs: 32 random hex digits are 128 bits
 
 
 class SecretError(ValueError):
@@ -42,6 +43,14 @@ class Secrets:
         if len(token) < SHORTEST_TOKEN or not token.isascii() or not token.isprintable() or " " in token:
             raise SecretError(f"{place} must be {SHORTEST_TOKEN} or more letters, digits and signs without a space")
         return token.encode()
+
+    def key(self, secret_file: Path | None, secret_env: str | None) -> bytes:
+        """A secret of ours that signs. Raises SecretError."""
+        text, place = self.read(secret_file, secret_env)
+        key = text.strip()
+        if len(key) < SHORTEST_KEY or not key.isascii() or not key.isprintable() or " " in key:
+            raise SecretError(f"{place} must be {SHORTEST_KEY} or more letters, digits and signs without a space")
+        return key.encode()
 
 
 def _text(path: Path, kind: str) -> str:

@@ -6,24 +6,21 @@ from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
-from pydantic import model_validator
 
 from monitor.clock import Clock
 from monitor.store.outbox import Notice
-from monitor.targets.base import Delivered, Delivery, Fault, Refused, TryLater
+from monitor.targets.base import Access, Delivered, Delivery, Fault, Refused, TryLater
 from monitor.targets.message import AS_USUAL, Saying, Wording, cut, read
 from monitor.targets.paging import (
-    PagingSettings,
+    SecretUrlSettings,
+    answers,
     encoded,
-    http_url,
-    one_of,
     post,
-    read_token,
     secrets_in,
     unlike,
     words_of,
 )
-from monitor.targets.secrets import SecretError, Secrets
+from monitor.targets.secrets import Secrets
 from monitor.targets.transport import Answer, Transport, trusted
 from monitor.targets.webhook import judge
 
@@ -36,32 +33,15 @@ GONE = frozenset({HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
 # --- settings ---------------------------------------------------------------------------------------------------------
 
 
-class SlackSettings(PagingSettings):
+class SlackSettings(SecretUrlSettings):
     """The address of the webhook, which is its secret."""
 
     type: Literal["slack"] = "slack"
-    url_file: Path | None = None
-    url_env: str | None = None
-
-    @model_validator(mode="after")
-    def _one_url(self) -> "SlackSettings":
-        one_of(url_file=self.url_file, url_env=self.url_env)
-        return self
 
     def build(self, secrets: Secrets) -> "Slack":
         """The channel. Raises SecretError."""
         ca_file = trusted(None if self.ca_file is None else secrets.base / self.ca_file)
-        url = secret_url(secrets, self.url_file, self.url_env)
-        return Slack(self.name, url, self.wording(), self.seconds, ca_file)
-
-
-def secret_url(secrets: Secrets, file: Path | None, variable: str | None) -> str:
-    """An address that is itself a secret. Raises SecretError, which does not hold it."""
-    url = read_token(secrets, file, variable, "url")
-    try:
-        return http_url(url)
-    except ValueError as error:
-        raise SecretError(f"{'url_file' if file is not None else 'url_env'}: the url {error}") from None
+        return Slack(self.name, self.secret_url(secrets), self.wording(), self.seconds, ca_file)
 
 
 # --- delivery ---------------------------------------------------------------------------------------------------------
@@ -76,6 +56,10 @@ class Slack:
     wording: Wording = AS_USUAL
     timeout: float = 15.0
     ca_file: Path | None = None
+
+    def check(self, io: Transport, clock: Clock) -> Access:  # noqa: ARG002 - as every target's
+        """Whether its host answers."""
+        return answers(io, self.url, self.timeout, self.ca_file)
 
     def deliver(self, notice: Notice, io: Transport, clock: Clock) -> Delivery:
         """Send one message."""
@@ -118,9 +102,10 @@ def message(said: Saying, wording: Wording) -> dict[str, Any]:
         {"type": "section", "text": plain(text or said.state.value, LONGEST_BLOCK)},
         {"type": "context", "elements": [plain(small, LONGEST_BLOCK)]},
     ]
-    if said.url:
-        button = {"type": "button", "text": plain("Open the incident", LONGEST_BLOCK), "url": said.url}
-        blocks.append({"type": "actions", "elements": [button]})
+    opens = [("Open the incident", said.url)] if said.url else []
+    if buttons := [*opens, *said.decisions]:
+        elements = [{"type": "button", "text": plain(words, LONGEST_BLOCK), "url": url} for words, url in buttons]
+        blocks.append({"type": "actions", "elements": elements})
     return {"text": fitted(f"{title}\n{text}", LONGEST_TEXT), "blocks": blocks}
 
 

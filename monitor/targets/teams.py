@@ -5,15 +5,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import model_validator
-
 from monitor.clock import Clock
 from monitor.store.outbox import Notice
-from monitor.targets.base import Delivered, Delivery, Refused
+from monitor.targets.base import Access, Delivered, Delivery, Refused
 from monitor.targets.message import AS_USUAL, Saying, Wording, read
-from monitor.targets.paging import PagingSettings, encoded, one_of, post, secrets_in, unlike, words_of
+from monitor.targets.paging import SecretUrlSettings, answers, encoded, post, secrets_in, unlike, words_of
 from monitor.targets.secrets import Secrets
-from monitor.targets.slack import secret_url
 from monitor.targets.transport import Transport, trusted
 from monitor.targets.webhook import judge
 
@@ -27,23 +24,15 @@ COLOURS = {"critical": "attention", "warning": "warning", "info": "accent"}
 # --- settings ---------------------------------------------------------------------------------------------------------
 
 
-class TeamsSettings(PagingSettings):
+class TeamsSettings(SecretUrlSettings):
     """The address of the workflow, which is its secret."""
 
     type: Literal["teams"] = "teams"
-    url_file: Path | None = None
-    url_env: str | None = None
-
-    @model_validator(mode="after")
-    def _one_url(self) -> "TeamsSettings":
-        one_of(url_file=self.url_file, url_env=self.url_env)
-        return self
 
     def build(self, secrets: Secrets) -> "Teams":
         """The channel. Raises SecretError."""
         ca_file = trusted(None if self.ca_file is None else secrets.base / self.ca_file)
-        url = secret_url(secrets, self.url_file, self.url_env)
-        return Teams(self.name, url, self.wording(), self.seconds, ca_file)
+        return Teams(self.name, self.secret_url(secrets), self.wording(), self.seconds, ca_file)
 
 
 # --- delivery ---------------------------------------------------------------------------------------------------------
@@ -58,6 +47,10 @@ class Teams:
     wording: Wording = AS_USUAL
     timeout: float = 15.0
     ca_file: Path | None = None
+
+    def check(self, io: Transport, clock: Clock) -> Access:  # noqa: ARG002 - as every target's
+        """Whether its host answers."""
+        return answers(io, self.url, self.timeout, self.ca_file)
 
     def deliver(self, notice: Notice, io: Transport, clock: Clock) -> Delivery:
         """Send one card."""
@@ -103,9 +96,9 @@ def card(said: Saying, wording: Wording, most: int) -> dict[str, Any]:
             paragraph(small, size="small", isSubtle=True),
         ],
     }
-    return found | (
-        {"actions": [{"type": "Action.OpenUrl", "title": "Open the incident", "url": said.url}]} if said.url else {}
-    )
+    opens = [("Open the incident", said.url)] if said.url else []
+    actions = [{"type": "Action.OpenUrl", "title": words, "url": url} for words, url in [*opens, *said.decisions]]
+    return found | ({"actions": actions} if actions else {})
 
 
 def paragraphs(lines: Iterable[str]) -> list[dict[str, Any]]:

@@ -11,10 +11,11 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator, model_validator
 
+from monitor.alerting.runs import RunState, StartedRun
 from monitor.clock import Clock
 from monitor.store.outbox import Notice
 from monitor.stream.events import SECOND
-from monitor.targets.base import Access, AlreadyThere, Delivered, Delivery, RunState, TryLater
+from monitor.targets.base import Access, AlreadyThere, Delivered, Delivery, TryLater
 from monitor.targets.identity import run_id
 from monitor.targets.numbers import EXACT, finite
 from monitor.targets.rest import Api, RunSettings, http_address, json_of
@@ -33,7 +34,8 @@ STATES = {
         f"PIPELINE_STATE_{name}": RunState.IN_FLIGHT
         for name in ("QUEUED", "PENDING", "RUNNING", "CANCELLING", "PAUSED")
     },
-    **{f"PIPELINE_STATE_{name}": RunState.FAILED for name in ("FAILED", "CANCELLED")},
+    "PIPELINE_STATE_FAILED": RunState.FAILED,
+    "PIPELINE_STATE_CANCELLED": RunState.CANCELLED,
     "PIPELINE_STATE_SUCCEEDED": RunState.SUCCEEDED,
 }
 _LABEL = re.compile(r"[^a-z0-9_-]")
@@ -199,12 +201,13 @@ class Vertex:
             return Access(problems=(f"{self.path}: {why}",))
         return Access(f"{self.path} can be read")
 
-    def status(self, notice: Notice, io: Transport, clock: Clock) -> RunState:  # noqa: ARG002 - as every target's
+    def status(self, notice: Notice, io: Transport, clock: Clock) -> StartedRun:  # noqa: ARG002 - as every target's
         """How the job of this decision stands."""
         answer = self._let_in(io).get(io, f"{self.path}/{run_id(notice)}")
         if answer.status == HTTPStatus.NOT_FOUND:
-            return RunState.ABSENT
-        return STATES.get(str(json_of(answer).get("state")), RunState.UNKNOWN)
+            return StartedRun(RunState.ABSENT)
+        job = json_of(answer)
+        return StartedRun(STATES.get(str(job.get("state")), RunState.UNKNOWN), str(job.get("name") or run_id(notice)))
 
 
 def label(value: object) -> str:

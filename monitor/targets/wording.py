@@ -10,6 +10,7 @@ from pydantic import AfterValidator
 from monitor.sections import Section
 
 FIELDS = (
+    "approve",
     "event_time",
     "features",
     "incident",
@@ -18,6 +19,7 @@ FIELDS = (
     "name",
     "new",
     "reason",
+    "reject",
     "request",
     "rows",
     "rule",

@@ -36,7 +36,7 @@ class Github(Service):
             case "/dispatches":
                 assert len(call.json["client_payload"]) <= 10
                 title = f"driftd {call.json['client_payload']['id']}"
-                self.started.append({"display_title": title, "status": "queued", "conclusion": None})
+                self.started.append({"id": 7, "display_title": title, "status": "queued", "conclusion": None})
                 return Reply(204, b"")
             case _:
                 return Reply(404, {"message": "Not Found"})

@@ -8,7 +8,9 @@ from typing import Any
 
 import pytest
 
+from monitor.alerting.runs import RunState
 from monitor.clock import SystemClock
+from monitor.store.notice import Notice
 from monitor.targets.base import (
     AlreadyThere,
     Checkable,
@@ -16,7 +18,6 @@ from monitor.targets.base import (
     Fault,
     Followed,
     Refused,
-    RunState,
     Starting,
     TryLater,
 )
@@ -214,7 +215,7 @@ def test_it_says_how_its_run_stands(api: Any, tmp_path: Path) -> None:
     deliver(told)
     after = told.status(decision(), way_out(), clock)
 
-    assert (before, after) == (RunState.ABSENT, RunState.IN_FLIGHT)
+    assert (before.state, after.state) == (RunState.ABSENT, RunState.IN_FLIGHT)
 
 
 @pytest.mark.parametrize(
@@ -242,7 +243,80 @@ def test_who_knows_no_key_is_told_the_same_id_each_time(
     assert receiver.deliveries == 5
 
 
-STARTS_NONE = {"webhook", "argo_events", "alertmanager", "email", "opsgenie", "pagerduty", "slack", "teams"}
+ENDS: dict[str, tuple[str, dict[str, RunState]]] = {  # where each keeps how a run stands, and its words for the ends
+    "airflow": ("state", {"success": RunState.SUCCEEDED, "failed": RunState.FAILED}),
+    "argo_workflows": ("phase", {"Succeeded": RunState.SUCCEEDED, "Failed": RunState.FAILED, "Error": RunState.FAILED}),
+    "dagster": (
+        "status",
+        {"SUCCESS": RunState.SUCCEEDED, "FAILURE": RunState.FAILED, "CANCELED": RunState.CANCELLED},
+    ),
+    "github": (
+        "conclusion",
+        {"success": RunState.SUCCEEDED, "timed_out": RunState.FAILED, "cancelled": RunState.CANCELLED},
+    ),
+    "kubeflow": (
+        "state",
+        {"SUCCEEDED": RunState.SUCCEEDED, "FAILED": RunState.FAILED, "CANCELED": RunState.CANCELLED},
+    ),
+    "prefect": (
+        "state_type",
+        {"COMPLETED": RunState.SUCCEEDED, "CRASHED": RunState.FAILED, "CANCELLED": RunState.CANCELLED},
+    ),
+    "sagemaker": (
+        "PipelineExecutionStatus",
+        {"Succeeded": RunState.SUCCEEDED, "Failed": RunState.FAILED, "Stopped": RunState.CANCELLED},
+    ),
+    "vertex": (
+        "state",
+        {
+            "PIPELINE_STATE_SUCCEEDED": RunState.SUCCEEDED,
+            "PIPELINE_STATE_FAILED": RunState.FAILED,
+            "PIPELINE_STATE_CANCELLED": RunState.CANCELLED,
+        },
+    ),
+}
+
+
+@pytest.mark.parametrize("api", ENDS, indirect=True)
+def test_it_says_how_its_run_ended_by_our_id_alone(api: Any, tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    """What else the decision said is gone by then: the outbox keeps no body of what was delivered."""
+    told = built(api.entry(), tmp_path)
+    deliver(told)
+    known = Notice(decision().id, decision().type, decision().subject, 0, b"{}")
+    run = next(iter(api.runs.values() if isinstance(api.runs, dict) else api.runs))
+    key, words = ENDS[request.node.callspec.params["api"]]
+    for word, state in words.items():
+        (run["status"] if key == "phase" else run)[key] = word
+        if key == "conclusion":
+            run["status"] = "completed"
+        found = told.status(known, way_out(), SystemClock())
+
+        assert found.state is state
+        assert found.run
+        assert found.url is None or found.url.startswith(api.url)
+
+
+@pytest.mark.parametrize("api", ENDS, indirect=True)
+def test_what_it_does_not_say_is_no_end(api: Any, tmp_path: Path) -> None:
+    told = built(api.entry(), tmp_path)
+    deliver(told)
+    api.instead = [Reply(500, {"message": "oops"})] * 2
+    found = told.status(decision(), way_out(), SystemClock())
+
+    assert found.state is RunState.UNKNOWN
+
+
+STARTS_NONE = {
+    "webhook",
+    "argo_events",
+    "alertmanager",
+    "email",
+    "openlineage",
+    "opsgenie",
+    "pagerduty",
+    "slack",
+    "teams",
+}
 
 
 def test_every_type_that_starts_runs_is_tried_here() -> None:

@@ -132,7 +132,7 @@ def test_what_is_approved_through_kills_is_requested_exactly_once(
     assert main(["retrain", "list", "--config", str(daemon.config)]) == 0
     line = capsys.readouterr().out.splitlines()[-1]
     assert line.startswith(f"{waiting['id']}  ")
-    assert line.endswith("m/1 drift: requested, by ana")
+    assert line.endswith("m/1 drift: requested, by ana; in flight")
     assert daemon.stop() == 0
     told: dict[str, dict[str, dict[str, Any]]] = {}
     for delivery in receiver.deliveries():

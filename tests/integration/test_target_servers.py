@@ -3,6 +3,7 @@
 import json
 import secrets
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -10,9 +11,10 @@ from typing import Any
 
 import pytest
 
+from monitor.alerting.runs import RunState, StartedRun
 from monitor.clock import SystemClock
 from monitor.store.outbox import Notice
-from monitor.targets.base import AlreadyThere, Delivered, Delivery, Refused, RunState, TryLater
+from monitor.targets.base import AlreadyThere, Delivered, Delivery, Refused, TryLater
 from tests.apis.kubeflow import Kubeflow
 from tests.apis.service import ENVIRONMENT, Call, Relay, built, decision, deliver, way_out
 from tests.contracts.test_targets import let_in
@@ -51,7 +53,7 @@ def five(told: Any, relay: Relay, notice: Notice, changing: Callable[[Call], boo
 
 
 def status(told: Any, notice: Notice) -> RunState:
-    state: RunState = told.status(notice, way_out(), SystemClock())
+    state: RunState = told.status(notice, way_out(), SystemClock()).state
     return state
 
 
@@ -82,6 +84,17 @@ def test_airflow_starts_it_once(start: Start, notice: Notice, monkeypatch: pytes
     assert runs[0]["conf"]["driftd"]["data_range"]["from"] == "2026-11-23T03:55:00Z"
 
 
+def finished(told: Any, notice: Notice) -> StartedRun:
+    """A run once it has ended; what a server is busy with may take minutes."""
+    deadline = time.monotonic() + 600
+    while not (found := told.status(notice, way_out(), SystemClock())).state.ended:
+        assert time.monotonic() < deadline
+        time.sleep(1)
+    assert found.run in found.url
+    run: StartedRun = found
+    return run
+
+
 def test_dagster_launches_it_once(start: Start, notice: Notice) -> None:
     server = start("dagster")
     servers.dagster(server)
@@ -94,6 +107,7 @@ def test_dagster_launches_it_once(start: Start, notice: Notice) -> None:
         five(told, relay, notice, lambda call: b"launchRun" in call.body)
 
         assert status(told, notice) is not RunState.ABSENT
+        assert finished(told, notice).state is RunState.SUCCEEDED
         assert status(told, decision("ab" * 16)) is RunState.ABSENT
         assert told.check(way_out(), SystemClock()).problems == ()
         assert isinstance(deliver(built(entry), decision("cd" * 16)), Refused)  # 200, and no configuration
@@ -196,6 +210,15 @@ def test_the_models_of_kubeflow_take_what_is_sent(start: Start, notice: Notice) 
     assert json.loads(read.stdout) == post.json
 
 
+def ended(server: servers.Server, told: Any, notice: Notice, word: str) -> RunState:
+    """How a flow run stands that Prefect was told has ended."""
+    found = told.status(notice, way_out(), SystemClock())
+    assert found.url.endswith(f"/runs/flow-run/{found.run}")
+    state = {"state": {"type": word}, "force": True}
+    assert server.ask("POST", f"/api/flow_runs/{found.run}/set_state", state)[0] in {200, 201}
+    return status(told, notice)
+
+
 def test_prefect_creates_it_once_a_deployment(start: Start, notice: Notice) -> None:
     server = start("prefect")
     servers.prefect(server)
@@ -216,6 +239,12 @@ def test_prefect_creates_it_once_a_deployment(start: Start, notice: Notice) -> N
         assert status(told, notice) is RunState.IN_FLIGHT
         assert status(told, decision("ab" * 16)) is RunState.ABSENT
         assert told.check(way_out(), SystemClock()).problems == ()
-    runs = server.ask("POST", "/api/flow_runs/filter", {})[1]
+        runs = server.ask("POST", "/api/flow_runs/filter", {})[1]
+        assert [ended(server, told, notice, word) for word in ("COMPLETED", "FAILED", "CANCELLED", "CRASHED")] == [
+            RunState.SUCCEEDED,
+            RunState.FAILED,
+            RunState.CANCELLED,
+            RunState.FAILED,
+        ]
     assert [run["name"] for run in runs] == [f"d-{notice.id}"] * 2
     assert len({run["deployment_id"] for run in runs}) == 2

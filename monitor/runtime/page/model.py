@@ -15,6 +15,7 @@ from monitor.runtime.page import cards
 from monitor.runtime.page.frame import ago, feature_link, frame, section, step, title
 from monitor.runtime.page.history import features_plots, legend, longest, share_words
 from monitor.runtime.page.index import MOODS, state
+from monitor.runtime.page.requests import requests
 from monitor.runtime.page.served import served
 from monitor.runtime.page.worth import performance
 from monitor.series.scoring import DRIFT, INSUFFICIENT, OK, WARNING
@@ -49,6 +50,7 @@ def model_page(
         if model.incidents
         else None,
         section("How near features came to an alert", [legend(history), near] if history.ends else near, "near"),
+        requests(board, model.key.model),
         performance(board, model.key),
         served(board, model.key),
         section("Rows a window", rows_plot(recent), "rows"),

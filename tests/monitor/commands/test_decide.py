@@ -15,7 +15,7 @@ from monitor.cli import main
 from monitor.commands import decide
 from monitor.commands.decide import checked, user
 from monitor.settings import ConfigError
-from tests.deciding import ALERT, MODEL, TOKEN, Scene, running
+from tests.deciding import ALERT, MODEL, TOKEN, TRAINER, Scene, running
 
 Output = pytest.CaptureFixture[str]
 
@@ -23,7 +23,7 @@ Output = pytest.CaptureFixture[str]
 @pytest.fixture
 def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
     """A daemon, and a configuration in the current directory that says where it is."""
-    with capture_logs(), running(tmp_path) as found:
+    with capture_logs(), running(tmp_path, more={"targets": [TRAINER]}) as found:
         monkeypatch.chdir(tmp_path)
         monkeypatch.delenv("DRIFTD_CONFIG", raising=False)
         monkeypatch.setenv("TOKEN", TOKEN)
@@ -215,7 +215,7 @@ def test_the_address_is_that_of_the_configuration(
 def test_a_request_is_listed_triggered_and_refused_in_a_line(scene: Scene, capsys: Output) -> None:
     assert run("retrain", "list") == 0
     (line,) = capsys.readouterr().out.splitlines()
-    assert line.endswith("  2026-11-23T12:01:00Z  churn/3 drift: requested")
+    assert line.endswith("  2026-11-23T12:01:00Z  churn/3 drift: requested; in flight")
 
     assert run("retrain", "trigger", "churn", "--reason", "new labels", "--by", "ana") == 1
     refused = "driftd: the cooldown since the last request is not over: not requested; --force stands above it\n"

@@ -23,6 +23,7 @@ from monitor.facts import (
     PanesOpen,
     RequestsStand,
     RetrainDecided,
+    RunsStand,
     StateReset,
     WatermarkAdvanced,
     WindowClosed,
@@ -207,6 +208,7 @@ def test_a_restored_pipeline_says_where_things_stand() -> None:
         AlertSeen,
         AlertChanged,
         RequestsStand,
+        RunsStand,
     }
 
 

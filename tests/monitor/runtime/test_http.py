@@ -23,6 +23,7 @@ from monitor.alerting.alerts import AlertState
 from monitor.alerting.episodes import Evidence, FirstOffset
 from monitor.alerting.incidents import Escalation, Standing
 from monitor.alerting.rules import Severity
+from monitor.alerting.runs import FollowedRun, OpenRequest, RunState, StartedRun
 from monitor.facts import (
     DELAY_BOUNDS,
     AlertChanged,
@@ -52,6 +53,7 @@ from monitor.facts import (
     PerformanceJudged,
     ReliabilityTold,
     RequestsServed,
+    RetrainRunEnded,
     SchemaChanged,
     ServiceJudged,
     ServiceLearning,
@@ -130,7 +132,9 @@ LEARNT = CalibrationLearnt(
     changes=("plan changes",),
     reference=REFERENCE,
 )
+MADE = OpenRequest("r1", CHURN, "drift", NOON, NOON + MINUTE, 0, NOON)
 FACTS: list[Fact] = [
+    RetrainRunEnded(MADE, FollowedRun("airflow", "airflow", StartedRun(RunState.SUCCEEDED, "d-1"))),
     WatermarkAdvanced(NOON + MINUTE),
     WINDOW,
     WindowScored(

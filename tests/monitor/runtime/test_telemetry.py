@@ -20,11 +20,13 @@ from monitor.alerting.decisions import Asked, Decision, PastDecision, Refusal, S
 from monitor.alerting.episodes import Evidence, FirstOffset
 from monitor.alerting.retraining import RetrainOutcome
 from monitor.alerting.rules import Severity
+from monitor.alerting.runs import FollowedRun, OpenRequest, RunsReport, RunState, StartedRun
 from monitor.facts import (
     DELAY_BOUNDS,
     AlertChanged,
     AlertEscalated,
     AlertSeen,
+    ApprovalLinkUsed,
     BaselineTrails,
     CalibrationLearning,
     CalibrationLearnt,
@@ -70,7 +72,11 @@ from monitor.facts import (
     RequestsServed,
     RequestsStand,
     RetrainDecided,
+    RetrainEnded,
+    RetrainRunEnded,
+    RetrainRunUnseen,
     RetrainWish,
+    RunsStand,
     SchemaChanged,
     ServiceJudged,
     ServiceLearning,
@@ -131,6 +137,10 @@ JUDGED = PerformanceJudged(
     classes=(ClassCoverage("positive", 4, 3),),
 )
 WISH = RetrainWish("b2", CHURN, "schedule", NOON, 0, NOON)
+MADE = OpenRequest("r1", CHURN, "drift", NOON, NOON + SECOND, 0, NOON).take(
+    RunsReport("r1", (FollowedRun("airflow", "airflow", StartedRun(RunState.FAILED, "d-1", "http://a/runs/d-1")),)),
+    NOON,
+)[0]
 EXAMPLES: dict[type[Fact], Fact] = {
     type(fact): fact
     for fact in (
@@ -142,6 +152,7 @@ EXAMPLES: dict[type[Fact], Fact] = {
         DecisionMade(DECISION),
         DecisionRefused(SILENCED, Refusal.UNKNOWN, "there is no model churn"),
         DecisionEnded(OVER),
+        ApprovalLinkUsed("shown", "r1"),
         DecisionsStand((DECISION,), (OVER,)),
         EventsRejected("t", "too_large", 2),
         FieldsRejected("t", "number_as_text", 2),
@@ -168,6 +179,10 @@ EXAMPLES: dict[type[Fact], Fact] = {
         CHANGED,
         RetrainDecided(CHANGED, RetrainOutcome.COOLDOWN, 0, NOON),
         RequestsStand((RetrainDecided(None, RetrainOutcome.COOLDOWN, 0, NOON, WISH),)),
+        RetrainRunEnded(MADE, MADE.runs[0]),
+        RetrainRunUnseen("r1", "churn", "airflow", "it has no run of this request"),
+        RetrainEnded(MADE),
+        RunsStand((MADE,)),
         WatermarkAdvanced(NOON),
         StateReset(CHURN, "reference changed"),
         PartitionsAssigned(((P0, 5),)),
@@ -251,6 +266,9 @@ def test_every_fact_is_seen_or_heard(scene: Scene, kind: type[Fact]) -> None:
     [
         (CHANGED, "alert.firing", "warning"),
         (EXAMPLES[RetrainDecided], "retrain.decided", "info"),
+        (EXAMPLES[RetrainRunEnded], "retrain.run_ended", "warning"),
+        (EXAMPLES[RetrainRunUnseen], "retrain.run_unseen", "warning"),
+        (EXAMPLES[RetrainEnded], "retrain.ended", "warning"),
         (EXAMPLES[StateReset], "state.reset", "warning"),
         (EXAMPLES[DecisionMade], "decision.made", "info"),
         (EXAMPLES[DecisionRefused], "decision.refused", "warning"),

@@ -27,7 +27,7 @@ from monitor.runtime.http import MOST_UNREAD
 from monitor.runtime.writing import MOST_BYTES, OFF, named
 from monitor.stream.events import SeriesKey
 from monitor.targets.payloads import ESCALATED, FIRING
-from tests.deciding import ALERT, MODEL, SILENCE, TOKEN, Scene, running
+from tests.deciding import ALERT, MODEL, SILENCE, TOKEN, TRAINER, Scene, running
 from tests.fakes import NOON
 
 
@@ -336,8 +336,17 @@ def test_what_is_rejected_says_who_and_why(tmp_path: Path) -> None:
         assert scene.post({**rejection, "request": "x", "reason": "holidays"})[0] == 404
 
 
+def test_a_trigger_that_nobody_would_be_told_of_is_refused_and_is_no_request(tmp_path: Path) -> None:
+    of_another = {**TRAINER, "models": ["other"]}
+    with capture_logs(), running(tmp_path, more={"models": [APPROVAL], "targets": [of_another]}) as scene:
+        why = "no webhook and no target takes model.retrain.requested of churn: nobody would be told"
+        for force in (False, True):
+            assert scene.post({**TRIGGER, "force": force}) == (409, {"error": why})
+        assert [each["outcome"] for each in scene.get("/api/v1/retraining")] == ["pending_approval"]
+
+
 def test_a_trigger_needs_a_reason_a_model_and_the_token(tmp_path: Path) -> None:
-    with capture_logs(), running(tmp_path, more={"models": [APPROVAL]}) as scene:
+    with capture_logs(), running(tmp_path, more={"models": [APPROVAL], "targets": [TRAINER]}) as scene:
         assert scene.post({**TRIGGER, "reason": " "}) == (400, {"error": "a trigger needs a reason"})
         assert scene.post({**TRIGGER, "model": "chrun"}) == (404, {"error": "there is no model chrun; there is churn"})
         assert scene.post(TRIGGER, token="wrong")[0] == 401

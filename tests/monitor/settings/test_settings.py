@@ -182,7 +182,14 @@ def test_what_is_not_said_has_the_default_of_the_contract(config: Path) -> None:
     assert (found["webhooks"], found["state"], found["max_future"]) == ([], "/var/lib/driftd", "10m")
     assert (found["checkpoint_interval"], found["idle_after"]) == ("5s", "30s")
     assert (found["http"], found["log"]) == (
-        {"host": "127.0.0.1", "port": 9464, "token_file": None, "token_env": None, "external_url": None},
+        {
+            "host": "127.0.0.1",
+            "port": 9464,
+            "token_file": None,
+            "token_env": None,
+            "external_url": None,
+            "approval_links": None,
+        },
         {"level": "info", "format": "json"},
     )
 

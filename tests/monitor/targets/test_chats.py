@@ -5,7 +5,10 @@ from typing import Any
 
 import pytest
 
-from monitor.targets.base import Delivered, Fault, Refused, TryLater
+from monitor.clock import SystemClock
+from monitor.targets.base import Checkable, Delivered, Fault, Refused, TryLater
+from monitor.targets.transport import Transport, TransportError
+from tests.apis.service import Call, Reply, Service
 from tests.fakes import Receiver
 from tests.paging import ESCALATED, HOSTILE, OPENED, RESOLVED, answering, bodies, configured, told
 
@@ -185,3 +188,59 @@ def test_texts_are_clean_of_what_controls_a_terminal_or_turns_text(receiver: Rec
     told(chat(receiver, kind), HOSTILE)
 
     assert not any(mark in text for text in texts(bodies(receiver.requests)) for mark in ("\u202e", "\x1b"))
+
+
+# --- checks -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["slack", "teams", "pagerduty"])
+def test_a_check_asks_the_host_and_sends_no_message(receiver: Receiver, kind: str) -> None:
+    """Not even the path, which is a secret."""
+    entry = {"routing_key_env": "K", "url": receiver.url} if kind == "pagerduty" else {"url_env": "U"}
+    target = configured({"name": "x", "type": kind, **entry}, {"K": "0" * 32, "U": receiver.url}).target
+    assert isinstance(target, Checkable)
+    with Transport(SystemClock()) as io:
+        found = target.check(io, SystemClock())
+        receiver.close()
+        with pytest.raises(TransportError, match="ConnectError"):
+            target.check(io, SystemClock())
+
+    assert (found.found, found.problems) == (
+        "127.0.0.1 answers; whether it takes messages is seen at the first alone",
+        (),
+    )
+    assert receiver.requests == []
+
+
+@pytest.mark.parametrize(
+    ("status", "found", "problems"),
+    [
+        (200, "its alerts can be read; whether it takes alerts is seen at the first alone", ()),
+        (403, "it answers; whether it takes alerts is seen at the first alone", ()),
+        (401, "", ('its key is not known: answered 401: {"message": "no ***"}',)),
+    ],
+)
+def test_a_check_of_opsgenie_asks_whether_the_key_is_known(status: int, found: str, problems: tuple[str, ...]) -> None:
+    service = Asked(status)
+    try:
+        entry = {"name": "x", "type": "opsgenie", "url": service.url, "api_key_env": "K"}
+        target = configured(entry, {"K": "canary7f3a"}).target
+        assert isinstance(target, Checkable)
+        with Transport(SystemClock()) as io:
+            access = target.check(io, SystemClock())
+    finally:
+        service.close()
+
+    assert (access.found, access.problems) == (found, problems)
+    assert [(call.method, call.path, call.query) for call in service.calls] == [("GET", "/v2/alerts", {"limit": "1"})]
+
+
+class Asked(Service):
+    """Answers every request with one status, and repeats the key."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__()
+        self._status = status
+
+    def answer(self, call: Call) -> Reply:
+        return Reply(self._status, {"message": f"no {call.headers['authorization'].removeprefix('GenieKey ')}"})

@@ -28,7 +28,7 @@ from tests.monitor.targets.test_payloads import CHANGED
 
 CANARY = "canary7f3a"
 TRAINING = ["airflow", "argo_events", "argo_workflows", "dagster", "github", "kubeflow"]
-TRAINING += ["mlflow", "prefect", "sagemaker", "vertex"]
+TRAINING += ["mlflow", "openlineage", "prefect", "sagemaker", "vertex"]
 PAGING = ["alertmanager", "email", "opsgenie", "pagerduty", "slack", "teams"]
 OURS = sorted([*TRAINING, *PAGING, "webhook"])
 TYPES = ", ".join(sorted([*OURS, "broken", "tickets"]))

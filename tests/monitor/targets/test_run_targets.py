@@ -8,11 +8,12 @@ from typing import Any, TypeVar
 
 import pytest
 
+from monitor.alerting.runs import RunState
 from monitor.clock import SystemClock
 from monitor.store.outbox import AddressedNotice
 from monitor.store.sqlite import StateStore
 from monitor.stream.events import SECOND
-from monitor.targets.base import Access, AlreadyThere, Delivered, Fault, Refused, RunState, Subscriber, TryLater
+from monitor.targets.base import Access, AlreadyThere, Delivered, Fault, Refused, Subscriber, TryLater, can_follow
 from monitor.targets.identity import run_id
 from monitor.targets.notifier import Notifier
 from monitor.targets.registry import read_target
@@ -347,7 +348,8 @@ def test_without_named_runs_github_is_told_each_time(start: Callable[..., Any]) 
     told = built(github.entry(runs_named_by_id=False))
 
     assert [deliver(told), deliver(told)] == [Delivered(204), Delivered(204)]
-    assert told.status(decision(), None, None) is RunState.UNKNOWN
+    assert told.status(decision(), None, None).state is RunState.UNKNOWN
+    assert not can_follow(told)
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,14 @@ from typing import Any
 import pytest
 
 from monitor.alerting.retraining import MANUAL_REASON, SCHEDULE_REASON, RetrainOutcome
+from monitor.clock import SystemClock
 from monitor.facts import RetrainDecided, RetrainWish
 from monitor.targets.base import Delivered
-from monitor.targets.message import State, read
+from monitor.targets.message import AS_USUAL, State, read
 from monitor.targets.paging import secrets_in, words_of
-from monitor.targets.transport import Answer
+from monitor.targets.payloads import PENDING, Sender, notice
+from monitor.targets.retraining import kind_of
+from monitor.targets.transport import Answer, Transport
 from tests.fakes import NOON, Receiver
 from tests.paging import OPENED, answering, bodies, configured, notice_of, told
 
@@ -131,3 +134,51 @@ def test_a_proxy_that_repeats_the_token_is_not_quoted(receiver: Receiver) -> Non
 
     (answer,) = told(configured(entry, {"T": "s3cret-token"}).target, OPENED)
     assert "Bearer *** is not known here" in answer.detail
+
+
+# --- links ------------------------------------------------------------------------------------------------------------
+
+LINKS = {
+    name: f"https://drift.internal/approval?request=r1&action={name}&signature=ab" for name in ("approve", "reject")
+}
+LINKED = Sender("0d3f", "1", "https://drift.internal", lambda request: {**LINKS, "of": request})
+
+
+@pytest.mark.parametrize(
+    "wish",
+    [decided(OF_SCHEDULE, RetrainOutcome.PENDING), decided(OF_ALERT, RetrainOutcome.PENDING)],
+    ids=["plain", "alert"],
+)
+@pytest.mark.parametrize("kind", ["slack", "teams", "pagerduty"])
+def test_a_request_that_waits_carries_links_to_decide(receiver: Receiver, kind: str, wish: RetrainDecided) -> None:
+    entry = {"routing_key_env": "K", "url": receiver.url} if kind == "pagerduty" else {"url_env": "U"}
+    target = configured({"name": "x", "type": kind, "types": ["*"], **entry}, {"K": "0" * 32, "U": receiver.url}).target
+    receiver.answers = [202]
+    with Transport(SystemClock()) as io:
+        target.deliver(notice(wish, PENDING, LINKED), io, SystemClock())
+
+    (sent,) = bodies(receiver.requests)
+    found = [each for each in values(sent) if each in LINKS.values()]
+    assert set(found) == set(LINKS.values())
+
+
+def values(found: Any) -> Iterator[Any]:
+    """All that stands in a body."""
+    inner = found.values() if isinstance(found, dict) else found if isinstance(found, list) else ()
+    yield from (each for one in inner for each in values(one))
+    if isinstance(found, str):
+        yield found
+
+
+@pytest.mark.parametrize("outcome", [RetrainOutcome.REQUESTED, RetrainOutcome.COOLDOWN])
+def test_what_does_not_wait_carries_none(outcome: RetrainOutcome) -> None:
+    said = read(notice(decided(OF_SCHEDULE, outcome), kind_of(outcome), LINKED), "chat")
+
+    assert said.decisions == []
+    assert "to approve" not in AS_USUAL.text_of(said, 4000)
+
+
+def test_plain_text_names_both() -> None:
+    said = read(notice(decided(OF_ALERT, RetrainOutcome.PENDING), PENDING, LINKED), "mail")
+
+    assert AS_USUAL.text_of(said, 4000).endswith(f"to approve: {LINKS['approve']}\nto reject: {LINKS['reject']}")

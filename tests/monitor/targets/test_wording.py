@@ -37,7 +37,7 @@ def test_what_a_field_holds_is_never_filled_itself() -> None:
 @pytest.mark.parametrize(
     ("text", "line"),
     [
-        ("{modell}", r"\{modell\} is no field; there is event_time, features, incident"),
+        ("{modell}", r"\{modell\} is no field; there is approve, event_time, features, incident"),
         ("{model.__class__}", r"\{model.__class__\} is no field"),
         ("{model[0]}", r"\{model\[0\]\} is no field"),
         ("{}", r"\{\} is no field"),
