@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Iterable
 
+from monitor.audit.chain import AuditNote
 from monitor.clock import Clock
 from monitor.facts import CheckpointFailed, CheckpointSaved, Fact
 from monitor.pipeline import Pipeline
@@ -26,12 +27,17 @@ class Checkpointer:
         self._next = clock.elapsed() + interval
         self._records: dict[tuple[str, str], Record] = {}  # changed, not yet saved
         self._notices: list[AddressedNotice] = []
+        self._audited: list[AuditNote] = []
         self.failing: str | None = None
         self.whole = False  # the next checkpoint replaces all records: a restore dropped some
 
     def add(self, notices: Iterable[AddressedNotice]) -> None:
         """Save these with the next checkpoint, which is then made without waiting for the interval."""
         self._notices += notices
+
+    def note(self, notes: Iterable[AuditNote]) -> None:
+        """Write these down with the next checkpoint, in its transaction."""
+        self._audited += notes
 
     @property
     def due(self) -> bool:
@@ -48,7 +54,14 @@ class Checkpointer:
             self._records[record.kind, record.key] = record
         positions = self._source.positions()
         try:
-            self._store.save(self._records.values(), positions, self._notices, self._clock.now(), whole=self.whole)
+            self._store.save(
+                self._records.values(),
+                positions,
+                self._notices,
+                self._clock.now(),
+                whole=self.whole,
+                audited=self._audited,
+            )
         except sqlite3.Error as error:
             self.failing = f"state could not be saved: {error}"
             self._next = self._clock.elapsed() + RETRY_AFTER
@@ -57,6 +70,7 @@ class Checkpointer:
         self.whole = False
         self._records.clear()
         self._notices.clear()
+        self._audited.clear()
         self._source.commit(positions)
         ended = self._clock.elapsed()
         self._next = ended + self._interval

@@ -10,8 +10,10 @@ from monitor.alerting.episodes import RuleState, worst_of_each
 from monitor.alerting.table import ScoreTable
 from monitor.facts import Fact, WindowSpan
 from monitor.series.alerts import SavedRule, Teller, calling
+from monitor.series.incident import traced
 from monitor.series.operators import Operator
 from monitor.series.records import Entry
+from monitor.series.traces import RuleTrace, copied_state
 from monitor.stream.windows import ClosedWindow
 
 RULES = "rules"
@@ -35,9 +37,11 @@ class Rules(Operator[Sketch]):
         facts: list[Fact] = []
         for teller, state in self._alerts:
             active = bool(state.alerts)
-            before, after = state.step(calling(teller, state, parts[teller.rule.detector]), span)
+            called, was = calling(teller, state, parts[teller.rule.detector]), copied_state(state)
+            before, after = state.step(called, span)
             if active or before is not after:
-                facts += teller.told(before, after, state.evidence(), closed)
+                told = teller.told(before, after, state.evidence(), closed)
+                facts += [traced(fact, RuleTrace(teller, was, called, closed)) for fact in told]
                 self._changed = True
         return facts
 

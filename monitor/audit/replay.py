@@ -1,0 +1,120 @@
+"""Decisions made again from what the log holds: the same pure steps, and every float compared as it is."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import msgspec
+import numpy as np
+
+from detectors.charts.charts import FILLED, Sums
+from monitor.alerting.alerts import Span
+from monitor.alerting.episodes import RuleState
+from monitor.alerting.retraining import RetrainHistory, RetrainOutcome
+from monitor.audit.chain import AuditNote
+from monitor.audit.documents import digest_of, trace_of
+from monitor.facts import AlertChanged, AlertEscalated
+from monitor.retraining import says_broken_data
+from monitor.series.incident import told_of
+from monitor.series.traces import IncidentTrace, RetrainTrace, RuleTrace, SumStep
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """How a decision came out. `wrong` None: it agrees; `scores` of it were computed again, too."""
+
+    seq: int
+    kind: str
+    scores: int = 0
+    wrong: str | None = None
+
+
+def is_decision(note: AuditNote) -> bool:
+    """Whether an entry holds what its decision was made from."""
+    return note.body.get("inputs") is not None
+
+
+def replayed(seq: int, note: AuditNote) -> Replayed:
+    """Make the decision of an entry again, and compare."""
+    try:
+        trace = trace_of(note.body["inputs"])
+        wrong, scores = _compared(trace, note), len(trace.sums) if isinstance(trace, IncidentTrace) else 0
+    except (msgspec.MsgspecError, KeyError, TypeError, ValueError, AssertionError) as error:
+        return Replayed(seq, note.kind, wrong=f"cannot be made again: {type(error).__name__}: {error}")
+    return Replayed(seq, note.kind, scores, wrong)
+
+
+def _compared(trace: IncidentTrace | RuleTrace | RetrainTrace, note: AuditNote) -> str | None:
+    """What does not agree; None where all does."""
+    if isinstance(trace, RetrainTrace):
+        return _compared_retraining(trace, note)
+    for step in trace.sums if isinstance(trace, IncidentTrace) else ():
+        if (wrong := _compared_sum(step)) is not None:
+            return wrong
+    facts = made_again(trace)
+    due, kind = note.body.get("result"), AlertEscalated if note.kind == "alert.escalated" else AlertChanged
+    if any(digest_of(fact) == due for fact in facts if isinstance(fact, kind)):
+        return None
+    return "made again it is another decision" if facts else "made again nothing is decided"
+
+
+def made_again(trace: IncidentTrace | RuleTrace) -> list[AlertChanged | AlertEscalated]:
+    """What is told of an alert by its trace."""
+    match trace:
+        case RuleTrace(teller, before, scores, window):
+            state = RuleState(before.rules, before.alerts, before.scores, before.episode)
+            told = teller.told(*state.step(scores, Span(window.start, window.end)), state.evidence(), window)
+            return [fact for fact in told if isinstance(fact, AlertChanged)]
+        case IncidentTrace():
+            return list(_told_again(trace))
+
+
+def _told_again(trace: IncidentTrace) -> Iterator[AlertChanged | AlertEscalated]:
+    results = [each.on(trace.before) for each in trace.called]
+    episodes = results[trace.told]
+    assert episodes is not None, "the step tells nothing"
+    for fact in told_of(trace.teller, trace.before, episodes, trace.window):
+        if isinstance(fact, AlertChanged | AlertEscalated):
+            yield fact
+
+
+def _compared_sum(step: SumStep) -> str | None:
+    """Whether a chart's sum and score come out the same."""
+    after = sum_again(step)
+    if after != step.after:
+        return f"the sum of {step.chart} of {step.feature} is {after!r}, not {step.after!r}"
+    score = step.after / step.threshold
+    return None if score == step.score else f"the score of {step.feature} is {score!r}, not {step.score!r}"
+
+
+def sum_again(step: SumStep) -> float:
+    """The sum of a chart after a subgroup, by the charts' own step."""
+    if step.increment is None:
+        return step.after
+    sums = Sums(np.array([step.threshold]), 1)
+    sums.values[0, 0] = step.before
+    sums.advance(np.array([[step.increment]]))
+    after = float(sums.values[0, 0])
+    return max(after, FILLED * step.threshold) if step.certain and after > 0 else after
+
+
+def _compared_retraining(trace: RetrainTrace, note: AuditNote) -> str | None:
+    history, outcome = decided_again(trace)
+    due = RetrainOutcome(note.body["outcome"])
+    if outcome is not due:
+        return f"made again it is {outcome.value}, not {due.value}"
+    return None if history == trace.after else "made again it leaves another history"
+
+
+def decided_again(trace: RetrainTrace) -> tuple[RetrainHistory, RetrainOutcome]:
+    """What becomes of a wish, by its trace."""
+    match trace.asked:
+        case "alert":
+            broken = says_broken_data(trace.rule, trace.kind, trace.evidence)
+            return trace.before, RetrainOutcome.DATA_QUALITY if broken else RetrainOutcome.REQUESTED
+        case "end":
+            assert trace.outcome is not None
+            return trace.before.without_pending(), trace.outcome
+        case "approve":
+            return trace.before.approve(trace.policy, trace.at, trace.vetoes)
+        case _:
+            return trace.before.decide(trace.policy, trace.at, trace.reason, trace.vetoes, forced=trace.forced)
