@@ -75,6 +75,7 @@ LEFT_OUT: Mapping[type[Fact], str] = {
     facts.LagMeasured: OPERATION,
     facts.PanesOpen: OPERATION,
     facts.CheckpointSaved: OPERATION,
+    facts.AuditHead: "says how far this log is",
     facts.CheckpointFailed: "what cannot be saved cannot be written down",
     facts.DaemonStopped: OPERATION,
 }

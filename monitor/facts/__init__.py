@@ -12,6 +12,7 @@ from monitor.facts.alerts import (
 )
 from monitor.facts.contract import ContractBroken, ContractSample, SchemaChanged
 from monitor.facts.daemon import (
+    AuditHead,
     CheckpointFailed,
     CheckpointSaved,
     DaemonStarted,
@@ -119,6 +120,7 @@ Fact = (
     | LagMeasured
     | PanesOpen
     | CheckpointSaved
+    | AuditHead
     | CheckpointFailed
     | DeliveryTried
     | OutboxDecided
@@ -138,6 +140,7 @@ __all__ = [
     "AlertChanged",
     "AlertEscalated",
     "AlertSeen",
+    "AuditHead",
     "BaselineTrails",
     "CalibrationLearning",
     "CalibrationLearnt",

@@ -5,13 +5,14 @@ from collections.abc import Iterable
 
 from monitor.audit.chain import AuditNote
 from monitor.clock import Clock
-from monitor.facts import CheckpointFailed, CheckpointSaved, Fact
+from monitor.facts import AuditHead, CheckpointFailed, CheckpointSaved, Fact
 from monitor.pipeline import Pipeline
 from monitor.series.records import Record
 from monitor.sources.base import Source
 from monitor.store.outbox import AddressedNotice
 from monitor.store.sqlite import StateStore
 
+HEAD_EVERY = 3600.0  # seconds from one time that the head of the audit log is told to the next
 RETRY_AFTER = 1.0  # seconds, when the state could not be written
 
 
@@ -28,6 +29,8 @@ class Checkpointer:
         self._records: dict[tuple[str, str], Record] = {}  # changed, not yet saved
         self._notices: list[AddressedNotice] = []
         self._audited: list[AuditNote] = []
+        self._head_told: AuditHead | None = None
+        self._head_next = clock.elapsed()
         self.failing: str | None = None
         self.whole = False  # the next checkpoint replaces all records: a restore dropped some
 
@@ -74,4 +77,14 @@ class Checkpointer:
         self._source.commit(positions)
         ended = self._clock.elapsed()
         self._next = ended + self._interval
-        return [self._pipeline.open_panes(), CheckpointSaved(self._clock.now(), ended - began, self._store.size())]
+        saved = CheckpointSaved(self._clock.now(), ended - began, self._store.size())
+        return [self._pipeline.open_panes(), saved, *self._head(ended)]
+
+    def _head(self, now: float) -> list[Fact]:
+        """How far the audit log is written, at the start and once an hour where it has grown."""
+        link = self._store.audit_head
+        head = AuditHead(link.seq, link.hash.hex())
+        if now < self._head_next or head == self._head_told:
+            return []
+        self._head_told, self._head_next = head, now + HEAD_EVERY
+        return [head]

@@ -16,6 +16,7 @@ from monitor.explain.words import escalation, summary
 from monitor.facts import (
     AlertChanged,
     AlertEscalated,
+    AuditHead,
     BaselineTrails,
     CalibrationLearning,
     CalibrationLearnt,
@@ -183,7 +184,7 @@ class Telemetry:
                 self._say_delivery(fact)
             case DecisionMade() | DecisionRefused() | DecisionEnded():
                 self._say_decision(fact)
-            case CheckpointSaved() | CheckpointFailed():
+            case CheckpointSaved() | CheckpointFailed() | AuditHead():
                 self._say_checkpoint(fact)
             case EventsRejected(topic, reason, count):
                 self._complain(logging.WARNING, "events.rejected", topic=topic, reason=reason, count=count)
@@ -261,9 +262,11 @@ class Telemetry:
             changes=list(fact.changes[:MOST_NAMED]),
         )
 
-    def _say_checkpoint(self, fact: CheckpointSaved | CheckpointFailed) -> None:
+    def _say_checkpoint(self, fact: CheckpointSaved | CheckpointFailed | AuditHead) -> None:
         if isinstance(fact, CheckpointFailed):
             self._complain(logging.ERROR, "checkpoint.failed", error=fact.error)
+        elif isinstance(fact, AuditHead):
+            self._log.info("audit.head", seq=fact.seq, hash=fact.hash)
         else:
             self._log.debug("checkpoint.saved", seconds=round(fact.seconds, 4), bytes=fact.size)
 

@@ -2,11 +2,12 @@
 
 import sqlite3
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
+
+import msgspec
 
 from monitor.audit.chain import PRUNED, AuditEntry, AuditLog, AuditNote, Link, canonical
 from monitor.stream.events import Nanos
-
-MOST_READ = 500  # entries at a time
 
 
 def head(db: sqlite3.Connection) -> Link:
@@ -46,6 +47,20 @@ def prune(db: sqlite3.Connection, last: Link, before: Nanos, now: Nanos) -> Link
     db.execute("INSERT INTO audit_anchor VALUES (?, ?)", (gone.seq, gone.hash))
     body = {"through": gone.seq, "hash": gone.hash.hex(), "entries": count, "before": before}
     return append(db, last, [AuditNote(now, PRUNED, body)])
+
+
+def last_of(db: sqlite3.Connection, kind: str) -> AuditNote | None:
+    """What the last entry of a kind says; None where there is none that can be read."""
+    named = canonical(kind).decode()
+    rows = db.execute(
+        "SELECT seq, hash, entry FROM audit WHERE INSTR(entry, CAST(? AS BLOB)) ORDER BY seq DESC", (named,)
+    )
+    for seq, held, entry in rows:
+        with suppress(msgspec.MsgspecError, UnicodeDecodeError):
+            note = AuditEntry(Link(seq, held), entry).note()
+            if note.kind == kind:
+                return note
+    return None
 
 
 def page(db: sqlite3.Connection, after: int, limit: int) -> list[AuditEntry]:

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import RLock
 
-from monitor.audit.chain import AuditEntry, AuditNote, Link
+from monitor.audit.chain import AuditLog, AuditNote, Link
 from monitor.series.records import Record
 from monitor.store import audit, outbox, standing
 from monitor.store.outbox import AddressedNotice, Backlog, Notice, OutboxRow, Undelivered
@@ -186,15 +186,15 @@ class StateStore:
         """The last entry of the audit log that was written down."""
         return self._head
 
-    def audit_anchor(self) -> Link:
-        """What stands before the first entry that is kept."""
+    def last_audited(self, kind: str) -> AuditNote | None:
+        """What the last entry of a kind says; None where there is none."""
         with self._lock:
-            return audit.anchor(self._db)
+            return audit.last_of(self._db, kind)
 
-    def audit_page(self, after: int, limit: int) -> list[AuditEntry]:
-        """So many entries of the audit log at most, those after a number."""
+    def audit_page(self, after: int, limit: int) -> AuditLog:
+        """So many entries of the audit log at most, those after a number, and what stands before the first that is kept."""
         with self._lock:
-            return audit.page(self._db, after, limit)
+            return AuditLog(audit.anchor(self._db), audit.page(self._db, after, limit))
 
     # --- outbox -------------------------------------------------------------------------------------------------
 
