@@ -86,9 +86,9 @@ def bare(trace: Trace) -> Trace:
         case IncidentTrace():
             called = tuple(map(_bare_call, trace.called))
             named = {name for each in trace.called for name in each.scores}
-            return replace(trace, before=_bare_incident(trace.before, named), called=called)
+            return replace(trace, before=_bare_incident(trace.before, named), called=called, said=None)
         case RuleTrace():
-            return replace(trace, before=_needed(trace.before, trace.scores), scores=dict(trace.scores))
+            return replace(trace, before=_needed(trace.before, trace.scores), scores=dict(trace.scores), said=None)
         case RetrainTrace():
             return replace(trace, evidence=tuple(map(_wordless, trace.evidence)))
 

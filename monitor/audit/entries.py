@@ -101,17 +101,15 @@ def bounded(note: AuditNote) -> AuditNote:
 
 def _of_alert(fact: AlertChanged, now: Nanos) -> AuditNote:
     kind = "alert.opened" if fact.opened else "alert.closed" if fact.closed else "alert.changed"
-    return _alert_note(kind, fact, fact, {}, now)
+    return _alert_note(kind, fact, {}, now)
 
 
 def _of_escalation(fact: AlertEscalated, now: Nanos) -> AuditNote:
     more = {"severity_before": fact.severity_before.value, "new": [each.feature for each in fact.new[:MOST_EVIDENCE]]}
-    return _alert_note("alert.escalated", fact, fact.alert, more, now)
+    return _alert_note("alert.escalated", fact.alert, more, now)
 
 
-def _alert_note(
-    kind: str, fact: AlertChanged | AlertEscalated, alert: AlertChanged, more: Mapping[str, Any], now: Nanos
-) -> AuditNote:
+def _alert_note(kind: str, alert: AlertChanged, more: Mapping[str, Any], now: Nanos) -> AuditNote:
     body = {
         "rule": alert.rule,
         "about": alert.kind.value,
@@ -129,7 +127,7 @@ def _alert_note(
         "features": len(alert.evidence),
         "evidence": [_evidence(each) for each in alert.evidence[:MOST_EVIDENCE]],
         **more,
-        **_inputs(alert.trace, fact),
+        **_inputs(alert.trace),
     }
     return _note(now, kind, alert.key, body, alert.window.end, incident=alert.incident)
 
@@ -140,7 +138,7 @@ def _evidence(evidence: Evidence) -> dict[str, Any]:
     return {name: value for name, value in held.items() if name != "counts" and value not in (None, "", [], False)}
 
 
-def _inputs(trace: Any, fact: AlertChanged | AlertEscalated) -> dict[str, Any]:
+def _inputs(trace: Any) -> dict[str, Any]:
     """What a decision was made from, and a hash of what was decided; or why it is not there."""
     if trace is None:
         return {
@@ -148,7 +146,7 @@ def _inputs(trace: Any, fact: AlertChanged | AlertEscalated) -> dict[str, Any]:
             "left_out": "ended without a judgement: its rule or its model is gone, or it was told at a restart",
         }
     try:
-        return {"inputs": trace_document(trace), "result": digest_of(fact)}
+        return {"inputs": trace_document(trace), "result": digest_of(trace.said)}
     except NotFiniteError as error:
         return {"inputs": None, "left_out": str(error)}
 

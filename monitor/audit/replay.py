@@ -38,7 +38,7 @@ def replayed(seq: int, note: AuditNote) -> Replayed:
     try:
         trace = trace_of(note.body["inputs"])
         wrong, scores = _compared(trace, note), len(trace.sums) if isinstance(trace, IncidentTrace) else 0
-    except (msgspec.MsgspecError, KeyError, TypeError, ValueError, AssertionError) as error:
+    except (msgspec.MsgspecError, LookupError, TypeError, ValueError, AssertionError) as error:
         return Replayed(seq, note.kind, wrong=f"cannot be made again: {type(error).__name__}: {error}")
     return Replayed(seq, note.kind, scores, wrong)
 
@@ -82,14 +82,14 @@ def _compared_sum(step: SumStep) -> str | None:
     after = sum_again(step)
     if after != step.after:
         return f"the sum of {step.chart} of {step.feature} is {after!r}, not {step.after!r}"
-    score = step.after / step.threshold
+    score = float(np.float64(after) / np.float64(step.threshold))
     return None if score == step.score else f"the score of {step.feature} is {score!r}, not {step.score!r}"
 
 
 def sum_again(step: SumStep) -> float:
     """The sum of a chart after a subgroup, by the charts' own step."""
     if step.increment is None:
-        return step.after
+        return step.before
     sums = Sums(np.array([step.threshold]), 1)
     sums.values[0, 0] = step.before
     sums.advance(np.array([[step.increment]]))

@@ -19,8 +19,8 @@ from monitor.audit.export import exported, imported
 from monitor.audit.replay import Replayed, is_decision, replayed
 from monitor.commands.decide import AwayError, Listener, Way, ask, cannot, pretty, reach, shaped
 from monitor.commands.exits import Exit
+from monitor.sections import parse_duration
 from monitor.settings import ConfigError, find_config, load_settings
-from monitor.settings.durations import parse_duration
 from monitor.sources.formats.values import Rejected, parse_time
 from monitor.store import audit
 from monitor.store.schema import APPLICATION_ID, SCHEMA_VERSION
@@ -359,10 +359,12 @@ def since_of(text: str) -> Nanos:
     """A time, or how long ago. Raises ConfigError."""
     with suppress(ValueError):
         return time.time_ns() - parse_duration(text)
-    found = parse_time(text)
-    if isinstance(found, Rejected):
-        raise ConfigError(f"--since: {text!r} is neither a time such as 2026-11-29T12:00:00Z nor a span such as 24h")
-    return found
+    try:
+        return parse_time(text)
+    except Rejected:
+        raise ConfigError(
+            f"--since: {text!r} is neither a time such as 2026-11-29T12:00:00Z nor a span such as 24h"
+        ) from None
 
 
 def kept_of(text: str) -> Link:

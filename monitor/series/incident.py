@@ -82,6 +82,7 @@ def told_of(
 
 def traced(fact: AlertSeen | AlertChanged | AlertEscalated, trace: IncidentTrace | RuleTrace | None) -> Fact:
     """The fact with what it was decided from."""
+    trace = None if trace is None else replace(trace, said=fact)
     match fact:
         case AlertChanged():
             return replace(fact, trace=trace)

@@ -55,16 +55,15 @@ class Called:
 
 @dataclass(frozen=True, slots=True)
 class SumStep:
-    """How a chart of evidence came to its score: its sum before, what the subgroup added, at most `most`; over `threshold` it fires.
+    """How a chart came to its score: its sum before, what the subgroup added, its sum after, which is over `threshold` where it fires.
 
-    `increment` None: of a chart of rates, whose sum is taken as it is: `after`. `certain`: one subgroup was enough.
+    `increment` None: the chart stands still, or is one of rates or rows, whose sum is taken as it is. `certain`: one subgroup was enough.
     """
 
     feature: str
     chart: str
     before: float
     increment: float | None
-    most: float
     threshold: float
     certain: bool
     after: float
@@ -73,7 +72,10 @@ class SumStep:
 
 @dataclass(frozen=True, slots=True)
 class IncidentTrace:
-    """An incident as it was, all steps since, and which of them told this. `sums`: of charts, how each score came about."""
+    """An incident as it was, all steps since, and which of them told this. `sums`: of charts, how each score came about.
+
+    `said`: the fact before words were put to it.
+    """
 
     teller: Teller
     apart: Nanos
@@ -82,16 +84,18 @@ class IncidentTrace:
     told: int  # which of the steps
     window: WindowSpan
     sums: tuple[SumStep, ...] = ()
+    said: Any = None
 
 
 @dataclass(frozen=True, slots=True)
 class RuleTrace:
-    """One rule's alerts as they were, and the scores of the window that can change them."""
+    """One rule's alerts as they were, and the scores of the window that can change them. `said`: as of an `IncidentTrace`."""
 
     teller: Teller
     before: RuleState
     scores: Mapping[str, DriftScore]
     window: WindowSpan
+    said: Any = None
 
 
 @dataclass(frozen=True, slots=True)
