@@ -30,7 +30,12 @@ class NotFiniteError(ValueError):
 def trace_document(trace: Trace) -> dict[str, Any]:
     """A trace in plain values. Raises NotFiniteError."""
     name = next(name for name, kind in TRACES.items() if isinstance(trace, kind))
-    return {"of": name, **plain(bare(trace))}
+    if not isinstance(trace, RuleTrace):
+        return {"of": name, **plain(bare(trace))}
+    counts = msgspec.to_builtins(
+        trace.counted, order="sorted"
+    )  # of a reference, whose numbers are finite: there are many
+    return {"of": name, **plain(bare(replace(trace, counted=()))), "counted": counts}
 
 
 def trace_of(document: Mapping[str, Any]) -> Trace:

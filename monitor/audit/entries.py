@@ -92,6 +92,10 @@ def bounded(note: AuditNote) -> AuditNote:
     size = len(canonical(note))
     if size <= MOST_BYTES:
         return note
+    if (note.body.get("inputs") or {}).get("counted"):  # of wide features: the decision at least
+        inputs = {**note.body["inputs"], "counted": []}
+        body = {**note.body, "inputs": inputs, "left_out": f"counts of scores, with which it had {size} bytes"}
+        return bounded(msgspec.structs.replace(note, body=body))
     body = {**note.body, "inputs": None, "left_out": f"inputs of {size} bytes, more than {MOST_BYTES}"}
     return msgspec.structs.replace(note, body=body)
 

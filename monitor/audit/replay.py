@@ -37,7 +37,7 @@ def replayed(seq: int, note: AuditNote) -> Replayed:
     """Make the decision of an entry again, and compare."""
     try:
         trace = trace_of(note.body["inputs"])
-        wrong, scores = _compared(trace, note), len(trace.sums) if isinstance(trace, IncidentTrace) else 0
+        wrong, scores = _compared(trace, note), scores_of(trace)
     except (msgspec.MsgspecError, LookupError, TypeError, ValueError, AssertionError) as error:
         return Replayed(seq, note.kind, wrong=f"cannot be made again: {type(error).__name__}: {error}")
     return Replayed(seq, note.kind, scores, wrong)
@@ -50,6 +50,9 @@ def _compared(trace: IncidentTrace | RuleTrace | RetrainTrace, note: AuditNote) 
     for step in trace.sums if isinstance(trace, IncidentTrace) else ():
         if (wrong := _compared_sum(step)) is not None:
             return wrong
+    for each in trace.counted if isinstance(trace, RuleTrace) else ():
+        if (score := each.again()) != each.value or trace.scores[each.feature].value != score:
+            return f"the score {each.detector} of {each.feature} is {score!r}, not {each.value!r}"
     facts = made_again(trace)
     due, kind = note.body.get("result"), AlertEscalated if note.kind == "alert.escalated" else AlertChanged
     if any(digest_of(fact) == due for fact in facts if isinstance(fact, kind)):
@@ -57,10 +60,21 @@ def _compared(trace: IncidentTrace | RuleTrace | RetrainTrace, note: AuditNote) 
     return "made again it is another decision" if facts else "made again nothing is decided"
 
 
+def scores_of(trace: IncidentTrace | RuleTrace | RetrainTrace) -> int:
+    """How many scores it lets one compute again."""
+    match trace:
+        case IncidentTrace():
+            return len(trace.sums)
+        case RuleTrace():
+            return len(trace.counted)
+        case RetrainTrace():
+            return 0
+
+
 def made_again(trace: IncidentTrace | RuleTrace) -> list[AlertChanged | AlertEscalated]:
     """What is told of an alert by its trace."""
     match trace:
-        case RuleTrace(teller, before, scores, window):
+        case RuleTrace(teller=teller, before=before, scores=scores, window=window):
             state = RuleState(before.rules, before.alerts, before.scores, before.episode)
             told = teller.told(*state.step(scores, Span(window.start, window.end)), state.evidence(), window)
             return [fact for fact in told if isinstance(fact, AlertChanged)]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -182,16 +183,16 @@ class ChartBudget(Operator[Sketch]):
             *(
                 fact
                 for alert, each in zip(self._alerts, episodes, strict=True)
-                for fact in alert.told(each, span, lambda of=alert: self._sums(of.incident.evidence, point, before))
+                for fact in alert.told(each, span, partial(self._sums, alert, point, before))
             ),
         ]
 
-    def _sums(
-        self, evidence: Sequence[Evidence], point: ChartPoint, before: tuple[Floats, Bools]
-    ) -> tuple[SumStep, ...]:
+    def _sums(self, alert: IncidentAlert, point: ChartPoint, before: tuple[Floats, Bools]) -> tuple[SumStep, ...]:
         """How the scores of the features in front came about."""
         places = {name: place for place, name in enumerate(self._reference.names)}
-        shown = [each for each in evidence[:MOST_WORDED] if each.feature in places and each.chart in CHARTS]
+        shown = [
+            each for each in alert.incident.evidence[:MOST_WORDED] if each.feature in places and each.chart in CHARTS
+        ]
         return tuple(sum_step(each, places[each.feature], point, *before) for each in shown)
 
     def _trails(self, states: Sequence[TrailingState], at: Nanos, *, begins: bool = False) -> list[BaselineTrails]:

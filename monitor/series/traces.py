@@ -12,6 +12,7 @@ from monitor.alerting.incidents import ALL_FIRING, Incident
 from monitor.alerting.retraining import RetrainHistory, RetrainOutcome, RetrainPolicy
 from monitor.facts import WindowSpan
 from monitor.series.alerts import Teller
+from monitor.series.counted import CountedScore
 from monitor.stream.events import Nanos
 
 MOST_CALLS = 100  # that are kept between two times at which something is told
@@ -89,12 +90,16 @@ class IncidentTrace:
 
 @dataclass(frozen=True, slots=True)
 class RuleTrace:
-    """One rule's alerts as they were, and the scores of the window that can change them. `said`: as of an `IncidentTrace`."""
+    """One rule's alerts as they were, and the scores of the window that can change them; `counted`: those in front, with their counts.
+
+    `said`: as of an `IncidentTrace`.
+    """
 
     teller: Teller
     before: RuleState
     scores: Mapping[str, DriftScore]
     window: WindowSpan
+    counted: tuple[CountedScore, ...] = ()
     said: Any = None
 
 

@@ -108,3 +108,24 @@ def test_explicit_rules_and_their_requests_are_decided_again_alike() -> None:
 
     assert {"alert.opened", "retrain.requested"} <= {note.kind for note in notes}
     assert disagreeing(notes) == []
+
+
+def test_a_score_is_computed_again_from_its_counts() -> None:
+    pipeline = make_pipeline(rules=[make_rule()])
+    opened = next(note for note in written(play(pipeline, "CB")) if note.kind == "alert.opened")
+    (told,) = opened.body["inputs"]["counted"]
+    *usable, lost = told["counts"][:-2]
+
+    assert replayed(0, opened).scores == 1
+    assert (told["detector"], told["value"], sum(told["counts"])) == ("missing", 1.0, 2)
+    counts = [usable[0] + 1, *usable[1:], lost - 1, *told["counts"][-2:]]  # a value less is missing
+    for wrong in (
+        changed(opened, "inputs", "counted", 0, "counts", to=counts),
+        changed(opened, "inputs", "counted", 0, "value", to=0.5),
+        changed(opened, "inputs", "scores", "age", "value", to=0.75),
+        changed(opened, "inputs", "counted", 0, "detector", to="nothing"),
+    ):
+        assert replayed(0, wrong).wrong is not None
+    assert replayed(0, changed(opened, "inputs", "counted", 0, "counts", to=counts)).wrong == (
+        "the score missing of age is 0.5, not 1.0"
+    )
