@@ -50,9 +50,8 @@ def _compared(trace: IncidentTrace | RuleTrace | RetrainTrace, note: AuditNote) 
     for step in trace.sums if isinstance(trace, IncidentTrace) else ():
         if (wrong := _compared_sum(step)) is not None:
             return wrong
-    for each in trace.counted if isinstance(trace, RuleTrace) else ():
-        if (score := each.again()) != each.value or trace.scores[each.feature].value != score:
-            return f"the score {each.detector} of {each.feature} is {score!r}, not {each.value!r}"
+    if isinstance(trace, RuleTrace) and (wrong := _compared_counts(trace)) is not None:
+        return wrong
     facts = made_again(trace)
     due, kind = note.body.get("result"), AlertEscalated if note.kind == "alert.escalated" else AlertChanged
     if any(digest_of(fact) == due for fact in facts if isinstance(fact, kind)):
@@ -89,6 +88,14 @@ def _told_again(trace: IncidentTrace) -> Iterator[AlertChanged | AlertEscalated]
     for fact in told_of(trace.teller, trace.before, episodes, trace.window):
         if isinstance(fact, AlertChanged | AlertEscalated):
             yield fact
+
+
+def _compared_counts(trace: RuleTrace) -> str | None:
+    """Whether the scores of a rule come out the same from their counts."""
+    for each in trace.counted:
+        if (score := each.again()) != each.value or trace.scores[each.feature].value != score:
+            return f"the score {each.detector} of {each.feature} is {score!r}, not {each.value!r}"
+    return None
 
 
 def _compared_sum(step: SumStep) -> str | None:

@@ -44,11 +44,10 @@ class Rules(Operator[Sketch]):
             called, was = calling(teller, state, parts[teller.rule.detector]), copied_state(state)
             before, after = state.step(called, span)
             if active or before is not after:
-                told: list[Fact] = [*teller.told(before, after, state.evidence(), closed)]
-                if before.state is not after.state:
-                    trace = RuleTrace(teller, was, called, closed, self._counted(teller, called, window.sketch))
-                    told = [traced(fact, trace) for fact in told]
-                facts += told
+                told = teller.told(before, after, state.evidence(), closed)
+                changed = before.state is not after.state
+                counts = self._counted(teller, called, window.sketch) if changed else ()
+                facts += [traced(fact, RuleTrace(teller, was, called, closed, counts)) for fact in told]
                 self._changed = True
         return facts
 
