@@ -19,7 +19,7 @@ from monitor.series.traces import IncidentTrace, RetrainTrace, RuleTrace, SumSte
 
 
 @dataclass(frozen=True, slots=True)
-class Replayed:
+class MadeAgain:
     """How a decision came out. `wrong` None: it agrees; `scores` of it were computed again, too."""
 
     seq: int
@@ -33,14 +33,14 @@ def is_decision(note: AuditNote) -> bool:
     return note.body.get("inputs") is not None
 
 
-def replayed(seq: int, note: AuditNote) -> Replayed:
+def replayed(seq: int, note: AuditNote) -> MadeAgain:
     """Make the decision of an entry again, and compare."""
     try:
         trace = trace_of(note.body["inputs"])
         wrong, scores = _compared(trace, note), scores_of(trace)
     except (msgspec.MsgspecError, LookupError, TypeError, ValueError, AssertionError) as error:
-        return Replayed(seq, note.kind, wrong=f"cannot be made again: {type(error).__name__}: {error}")
-    return Replayed(seq, note.kind, scores, wrong)
+        return MadeAgain(seq, note.kind, wrong=f"cannot be made again: {type(error).__name__}: {error}")
+    return MadeAgain(seq, note.kind, scores, wrong)
 
 
 def _compared(trace: IncidentTrace | RuleTrace | RetrainTrace, note: AuditNote) -> str | None:

@@ -16,7 +16,7 @@ import msgspec
 
 from monitor.audit.chain import AuditEntry, AuditLog, AuditNote, Break, Link, chained
 from monitor.audit.export import exported, imported
-from monitor.audit.replay import Replayed, is_decision, replayed
+from monitor.audit.replay import MadeAgain, is_decision, replayed
 from monitor.commands.decide import AwayError, Listener, Way, ask, cannot, pretty, reach, shaped
 from monitor.commands.exits import Exit
 from monitor.sections import parse_duration
@@ -64,7 +64,7 @@ class From:
 
 
 @dataclass(frozen=True, slots=True)
-class Read:
+class LogRead:
     """A log that was read, where, and what of it could not be."""
 
     log: AuditLog
@@ -171,7 +171,7 @@ def replay(source: From, name: str | None, *, as_json: bool) -> Exit:
 # --- what is said -----------------------------------------------------------------------------------------------------
 
 
-def found_broken(read: Read, kept: Sequence[Link]) -> Break | None:
+def found_broken(read: LogRead, kept: Sequence[Link]) -> Break | None:
     """The first entry that is not as it was written; None where the log is whole."""
     found = [each for each in (chained(read.log, () if read.broken else kept), read.broken) if each is not None]
     return min(found, key=lambda each: each.seq, default=None)
@@ -190,7 +190,7 @@ def decides(note: AuditNote) -> bool:
     return note.kind.partition(".")[0] in {"alert", "retrain"}
 
 
-def say_replayed(made: Sequence[Replayed], without: Sequence[tuple[int, AuditNote]], *, named: bool) -> None:
+def say_replayed(made: Sequence[MadeAgain], without: Sequence[tuple[int, AuditNote]], *, named: bool) -> None:
     """A line for each that was asked for by name, and for each that does not agree."""
     for each in made:
         if named or each.wrong is not None:
@@ -200,7 +200,7 @@ def say_replayed(made: Sequence[Replayed], without: Sequence[tuple[int, AuditNot
         print(f"{seq}  {note.kind}: holds no inputs ({note.body.get('left_out', 'none are kept of it')})")
 
 
-def total(made: Sequence[Replayed], without: int, broken: Break | None) -> str:
+def total(made: Sequence[MadeAgain], without: int, broken: Break | None) -> str:
     """All of it in a line."""
     wrong = [each for each in made if each.wrong is not None]
     scores = sum(each.scores for each in made)
@@ -210,7 +210,7 @@ def total(made: Sequence[Replayed], without: int, broken: Break | None) -> str:
     return f"{len(made)} decisions made again, {scores} scores: {agreed}{besides}; {chain}"
 
 
-def replay_document(made: Sequence[Replayed], without: int, broken: Break | None) -> dict[str, Any]:
+def replay_document(made: Sequence[MadeAgain], without: int, broken: Break | None) -> dict[str, Any]:
     """All of it for programs."""
     return {
         "replayed": len(made),
@@ -253,7 +253,7 @@ def words(body: dict[str, Any]) -> Iterator[str]:
 # --- where it is read -------------------------------------------------------------------------------------------------
 
 
-def obtain(source: From) -> Read:
+def obtain(source: From) -> LogRead:
     """Read the log, and say on stderr where. Raises ConfigError and AwayError."""
     if source.file is not None:
         read = of_file(source.file)
@@ -267,7 +267,7 @@ def obtain(source: From) -> Read:
     return read
 
 
-def of_daemon_or_state(way: Way) -> Read:
+def of_daemon_or_state(way: Way) -> LogRead:
     """The log of the daemon that runs by a configuration or, where none does, of its state."""
     config = find_config(way.config)
     state = config.resolve().parent / load_settings(config).state
@@ -279,7 +279,7 @@ def of_daemon_or_state(way: Way) -> Read:
         return of_state(state)
 
 
-def of_daemon(daemon: Listener) -> Read:
+def of_daemon(daemon: Listener) -> LogRead:
     """The log of a running daemon, page by page. Raises AwayError."""
     log, head = None, 0
     while log is None or log.head.seq < head:
@@ -293,7 +293,7 @@ def of_daemon(daemon: Listener) -> Read:
         if not answer["entries"]:
             break
         log.entries.extend(AuditEntry(link_of(each), each["entry"].encode()) for each in answer["entries"])
-    return Read(log, f"the daemon at {daemon.url}")
+    return LogRead(log, f"the daemon at {daemon.url}")
 
 
 def link_of(told: LinkItem) -> Link:
@@ -303,7 +303,7 @@ def link_of(told: LinkItem) -> Link:
     return Link(told["seq"], b"")
 
 
-def of_file(path: Path) -> Read:
+def of_file(path: Path) -> LogRead:
     """A log that was exported. Raises ConfigError."""
     try:
         with path.open("rb") as lines:
@@ -312,10 +312,10 @@ def of_file(path: Path) -> Read:
         raise ConfigError(f"--file: {path}: {error.strerror}") from None
     except ValueError as error:
         raise ConfigError(f"--file: {path} {error}") from None
-    return Read(log, str(path), broken)
+    return LogRead(log, str(path), broken)
 
 
-def of_state(directory: Path) -> Read:
+def of_state(directory: Path) -> LogRead:
     """The log of a state that no daemon holds; nothing in it is changed. Raises ConfigError and AwayError."""
     path = directory / DATABASE
     if not path.exists():
@@ -323,7 +323,7 @@ def of_state(directory: Path) -> Read:
     try:
         with unheld(directory), closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
             refuse_other(database, path)
-            return Read(audit.whole(database), f"the state in {directory}, which no daemon holds")
+            return LogRead(audit.whole(database), f"the state in {directory}, which no daemon holds")
     except (OSError, sqlite3.Error) as error:
         raise AwayError(f"{path} cannot be read: {error}") from None
 

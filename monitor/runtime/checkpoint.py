@@ -84,7 +84,7 @@ class Checkpointer:
         """How far the audit log is written, at the start and once an hour where it has grown."""
         link = self._store.audit_head
         head = AuditHead(link.seq, link.hash.hex())
-        if now < self._head_next or head == self._head_told:
+        if not link.seq or now < self._head_next or head == self._head_told:
             return []
         self._head_told, self._head_next = head, now + HEAD_EVERY
         return [head]
