@@ -28,6 +28,7 @@ from monitor.facts import (
 from monitor.stream.events import Nanos, SeriesKey
 
 STARTED = "daemon.started"
+LARGE = ("counted", "judged", "sums")  # of inputs, in the order in which they are left out
 MOST_EVIDENCE = 20  # features of an alert that an entry names
 ELSEWHERE: Mapping[type[Fact], str] = {  # written down, but not from the fact
     facts.DeliveryTried: "delivered, present, refused and dead in the transaction that ends the delivery; a later try ends nothing",
@@ -92,10 +93,15 @@ def bounded(note: AuditNote) -> AuditNote:
     size = len(canonical(note))
     if size <= MOST_BYTES:
         return note
-    if (note.body.get("inputs") or {}).get("counted"):  # of wide features: the decision at least
-        inputs = {**note.body["inputs"], "counted": []}
-        body = {**note.body, "inputs": inputs, "left_out": f"counts of scores, with which it had {size} bytes"}
-        return bounded(msgspec.structs.replace(note, body=body))
+    inputs = note.body.get("inputs") or {}
+    for name in LARGE:
+        if inputs.get(name):  # the decision at least, without what its scores are computed from
+            body = {
+                **note.body,
+                "inputs": {**inputs, name: []},
+                "left_out": f"{name} of scores, with which it had {size} bytes",
+            }
+            return bounded(msgspec.structs.replace(note, body=body))
     body = {**note.body, "inputs": None, "left_out": f"inputs of {size} bytes, more than {MOST_BYTES}"}
     return msgspec.structs.replace(note, body=body)
 

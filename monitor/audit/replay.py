@@ -15,7 +15,8 @@ from monitor.audit.documents import digest_of, trace_of
 from monitor.facts import AlertChanged, AlertEscalated
 from monitor.retraining import says_broken_data
 from monitor.series.incident import told_of
-from monitor.series.traces import IncidentTrace, RetrainTrace, RuleTrace, SumStep
+from monitor.series.metric_judge import JudgeTaken
+from monitor.series.traces import IncidentTrace, JudgeStep, RetrainTrace, RuleTrace, SumStep
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +48,10 @@ def _compared(trace: IncidentTrace | RuleTrace | RetrainTrace, note: AuditNote) 
     """What does not agree; None where all does."""
     if isinstance(trace, RetrainTrace):
         return _compared_retraining(trace, note)
-    for step in trace.sums if isinstance(trace, IncidentTrace) else ():
-        if (wrong := _compared_sum(step)) is not None:
-            return wrong
+    if isinstance(trace, IncidentTrace):
+        for wrong in (*map(_compared_sum, trace.sums), *map(_compared_judge, trace.judged)):
+            if wrong is not None:
+                return wrong
     if isinstance(trace, RuleTrace) and (wrong := _compared_counts(trace)) is not None:
         return wrong
     facts = made_again(trace)
@@ -63,7 +65,7 @@ def scores_of(trace: IncidentTrace | RuleTrace | RetrainTrace) -> int:
     """How many scores it lets one compute again."""
     match trace:
         case IncidentTrace():
-            return len(trace.sums)
+            return len(trace.sums) + len(trace.judged)
         case RuleTrace():
             return len(trace.counted)
         case RetrainTrace():
@@ -105,6 +107,16 @@ def _compared_sum(step: SumStep) -> str | None:
         return f"the sum of {step.chart} of {step.feature} is {after!r}, not {step.after!r}"
     score = float(np.float64(after) / np.float64(step.threshold))
     return None if score == step.score else f"the score of {step.feature} is {score!r}, not {step.score!r}"
+
+
+def _compared_judge(step: JudgeStep) -> str | None:
+    """Whether a judge of a metric comes to the same state and score."""
+    taken = JudgeTaken.unpacked(step.taken)
+    if taken.again() != taken.after:
+        return f"the judge {step.by} of {step.metric} comes to another state"
+    if taken.score != step.score or taken.metric.value != step.value:
+        return f"the score of {step.metric} is {taken.score!r}, not {step.score!r}"
+    return None
 
 
 def sum_again(step: SumStep) -> float:

@@ -16,7 +16,7 @@ from monitor.alerting.rules import BUDGET_RULE, AlertRule, Severity
 from monitor.facts import AlertChanged, AlertEscalated, AlertSeen, Fact, WindowSpan
 from monitor.series.alerts import SavedRule, Teller
 from monitor.series.records import Entry
-from monitor.series.traces import IncidentTrace, RecordedIncident, RuleTrace, SumStep
+from monitor.series.traces import IncidentTrace, JudgeStep, RecordedIncident, RuleTrace, SumStep
 from monitor.stream.events import DAY, Nanos
 
 INCIDENT = "incident"
@@ -48,16 +48,23 @@ class IncidentAlert:
         return self.incident.state
 
     def told(
-        self, episodes: tuple[Episode, Episode], window: WindowSpan, sums: Callable[[], tuple[SumStep, ...]] = tuple
+        self,
+        episodes: tuple[Episode, Episode],
+        window: WindowSpan,
+        steps: Callable[[], tuple[SumStep | JudgeStep, ...]] = tuple,
     ) -> list[Fact]:
-        """How it stands after a window or subgroup, given the episode before and after. `sums`: how its scores came about."""
+        """How it stands after a window or subgroup, given the episode before and after. `steps`: how its scores came about."""
         facts = told_of(self.teller, self.incident, episodes, window)
         changed = any(not isinstance(fact, AlertSeen) for fact in facts)
         if not changed:
             self.incident.passed()
             return [*facts]
         trace = self.incident.trace(self.teller, episodes, window)
-        trace = None if trace is None else replace(trace, sums=sums())
+        if trace is not None:
+            found = steps()
+            sums = tuple(each for each in found if isinstance(each, SumStep))
+            judged = tuple(each for each in found if isinstance(each, JudgeStep))
+            trace = replace(trace, sums=sums, judged=judged)
         return [traced(fact, trace) for fact in facts]
 
     def current(self) -> list[AlertSeen]:

@@ -72,8 +72,19 @@ class SumStep:
 
 
 @dataclass(frozen=True, slots=True)
+class JudgeStep:
+    """How a judge of a metric came to its score. `taken`: a `JudgeTaken`, packed."""
+
+    metric: str
+    by: str
+    value: float
+    score: float | None
+    taken: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class IncidentTrace:
-    """An incident as it was, all steps since, and which of them told this. `sums`: of charts, how each score came about.
+    """An incident as it was, all steps since, and which of them told this. `sums`: of charts, how each score came about; `judged`: of metrics.
 
     `said`: the fact before words were put to it.
     """
@@ -85,6 +96,7 @@ class IncidentTrace:
     told: int  # which of the steps
     window: WindowSpan
     sums: tuple[SumStep, ...] = ()
+    judged: tuple[JudgeStep, ...] = ()
     said: Any = None
 
 

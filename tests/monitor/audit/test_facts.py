@@ -52,6 +52,15 @@ def test_an_entry_that_would_be_too_large_lacks_its_inputs_and_says_so() -> None
     assert small.body["left_out"].startswith("inputs of 65")
 
 
+def test_what_scores_are_computed_from_goes_before_the_decision_does() -> None:
+    inputs = {"of": "rule", "scores": {}, "counted": ["x" * MOST_BYTES]}
+
+    small = bounded(AuditNote(NOON, "alert.opened", {"inputs": inputs}))
+
+    assert small.body["inputs"] == {"of": "rule", "scores": {}, "counted": []}
+    assert small.body["left_out"].startswith("counted of scores")
+
+
 def test_an_alert_that_ended_with_its_rule_says_that_nothing_judged_it() -> None:
     (note,) = audited([CHANGED], NOON)
 

@@ -17,6 +17,7 @@ from tests.build import HOUR, make_pipeline, make_rule, of, play
 from tests.charted import reference, seeded
 from tests.fakes import NOON
 from tests.monitor.pipeline.test_drift import charted, missing, shift
+from tests.monitor.series.test_deciding import BAD, GOOD, bets, chart, make_decision, taken, threshold
 
 PLAIN = RetrainPolicy(cooldown=HOUR, max_per_week=3)
 
@@ -129,3 +130,24 @@ def test_a_score_is_computed_again_from_its_counts() -> None:
     assert replayed(0, changed(opened, "inputs", "counted", 0, "counts", to=counts)).wrong == (
         "the score missing of age is 0.5, not 1.0"
     )
+
+
+def test_judges_of_metrics_come_to_the_same_state_and_score() -> None:
+    """A threshold, a chart and an e-detector; then all is well, then worse by far."""
+    decision = make_decision(threshold(), chart(), bets())
+    worst = (600, 400)
+
+    notes = written(taken(decision, [GOOD, BAD, GOOD, BAD, GOOD, GOOD, GOOD, GOOD, *[BAD] * 4, *[worst] * 6]))
+    steps = [step for note in notes for step in note.body["inputs"]["judged"]]
+
+    assert {"alert.opened", "alert.changed", "alert.closed"} <= {note.kind for note in notes}
+    assert {step["by"] for step in steps} == {"threshold", "chart", "e-detector"}
+    assert sum(replayed(0, note).scores for note in notes) == len(steps) > len(notes)
+    assert disagreeing(notes) == []
+    opened = notes[0]
+    score = opened.body["inputs"]["judged"][0]["score"]
+    wrong = replayed(0, changed(opened, "inputs", "judged", 0, "score", to=score * (1 + 2**-50))).wrong
+    assert wrong is not None
+    assert wrong.startswith("the score of accuracy is ")
+    other = notes[1].body["inputs"]["judged"][0]["taken"]
+    assert replayed(0, changed(opened, "inputs", "judged", 0, "taken", to=other)).wrong is not None
