@@ -16,12 +16,15 @@ from prometheus_client import CollectorRegistry, PlatformCollector, ProcessColle
 
 from detectors import sketches
 from detectors.reference.service import ERROR, LATENCY
+from monitor.audit.chain import AuditNote
+from monitor.audit.entries import STARTED, start_note
 from monitor.clock import Clock, SystemClock
 from monitor.configuration import Configuration
 from monitor.explain.explainer import Explainer
 from monitor.facts import DaemonStarted, DaemonStopped, Fact
 from monitor.pipeline import Pipeline
 from monitor.runtime.approval import ApprovalLinks, Approvals
+from monitor.runtime.audit import AuditDesk
 from monitor.runtime.board import Board, ContractBoard, SeriesBoard
 from monitor.runtime.checkpoint import Checkpointer
 from monitor.runtime.http import Server, Surface
@@ -340,7 +343,7 @@ class Daemon:
         with ExitStack() as taken:
             source = source or build_source(settings, clock)
             taken.callback(source.close)
-            store = StateStore(settings.state)
+            store = StateStore(settings.state, settings.audit_keep)
             taken.callback(store.close)
             server = Server(settings.http.host, settings.http.port)
             taken.callback(server.server_close)
@@ -364,20 +367,23 @@ class Daemon:
             },
             patience=patience(configuration),
             outcomes=self.telemetry.outcomes,
+            audited=lambda: self.store.audit_head.seq,
         )
         exposition = Exposition(self.telemetry.look, status, process_metrics())
         deciding = Deciding(configuration.token, self.inbox, self.telemetry.look)
         outbox = OutboxDesk(
             self.store.undelivered,
-            lambda chosen: self.store.retry(chosen, self.clock.now()),
+            lambda chosen, told: self.store.retry(chosen, self.clock.now(), told),
             self.store.drop,
             lambda: self.telemetry.look(lambda board: dict(board.deliveries)),
             self.telemetry.record,
             self._try_now,
             frozenset(notifier.told for notifier in self.notifiers),
+            self.clock.now,
         )
         approvals = None if self.links is None else Approvals(self.links, self.inbox, self.telemetry, status)
-        return Surface(self.telemetry, exposition, self.ready, deciding, outbox, approvals)
+        audit = AuditDesk(lambda: self.store.audit_head, self.store.audit_page)
+        return Surface(self.telemetry, exposition, self.ready, deciding, outbox, audit=audit, approvals=approvals)
 
     def _try_now(self, targets: Collection[str]) -> None:
         for notifier in self.notifiers:
@@ -418,6 +424,7 @@ class Daemon:
                 self.server.url, brokers, VERSION, self._configuration.config_hash, all(COMPILED.values())
             )
             self.telemetry.record([started])
+            self.checkpointer.note([self._started()])
             self.source.open(positions)
             self._opened = True
             self.loop.begin(facts)
@@ -442,6 +449,12 @@ class Daemon:
         self.checkpointer.whole = bool(facts)
         self.telemetry.restore(self.explainer.explain(self.pipeline.current()))
         return facts, positions
+
+    def _started(self) -> AuditNote:
+        """What the audit log is to say of this start: which sections of the configuration have changed since the last one."""
+        configuration, before = self._configuration, self.store.last_audited(STARTED)
+        sections = {**configuration.section_hashes(), **references_of(configuration)}
+        return start_note(VERSION, configuration.config_hash, sections, before, self.clock.now())
 
     def _forget_standing(self) -> None:
         """Forget what stands of targets and series that are gone, once the ends that a restore found are saved: who is told of these is told."""
@@ -487,6 +500,11 @@ def approval_links(configuration: Configuration, clock: Clock) -> ApprovalLinks 
     if http.approval_links is None or http.external_url is None or key is None:
         return None
     return ApprovalLinks(key, http.external_url, http.approval_links.expires, clock.now)
+
+
+def references_of(configuration: Configuration) -> dict[str, str]:
+    """The hash of each series' reference, by a name as of a section."""
+    return {f"reference {spec.key.model}/{spec.key.version}": spec.reference.hash for spec in configuration.specs}
 
 
 def process_metrics() -> CollectorRegistry:

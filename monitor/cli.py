@@ -16,6 +16,7 @@ from monitor.commands.arguments import add_command as _add
 from monitor.commands.arguments import add_config as _config
 from monitor.commands.arguments import add_json as _json
 from monitor.commands.asking import add_asking
+from monitor.commands.auditing import add_audit
 from monitor.commands.exits import Exit
 
 SHELLS = ("bash", "zsh", "fish")
@@ -111,6 +112,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_contract(commands)
     _add_notify(commands)
     add_asking(commands)
+    add_audit(commands)
 
     completion = _add(commands, "completion", "a script by which a shell completes driftd's words", _completion)
     completion.add_argument("shell", choices=SHELLS, help="which shell reads it")

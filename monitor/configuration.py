@@ -87,7 +87,26 @@ class Configuration:
 
         Paths count as they are from where the file lies: the hash is the file's, whichever command computes it.
         """
+        return _short(self._effective())
+
+    def section_hashes(self) -> dict[str, str]:
+        """Short hashes of its sections, by name; of lists one each entry."""
+        found: dict[str, str] = {}
+        for name, section in self._effective().items():
+            if isinstance(section, list):
+                for number, each in enumerate(section):
+                    where = f"{name}.{each.get('name', number)}"
+                    version = f"/{each['version']}" if name == "models" and each.get("version") else ""
+                    found[where + version] = _short(each)
+            else:
+                found[name] = _short(section)
+        return found
+
+    def _effective(self) -> dict[str, Any]:
+        """The effective configuration, secrets apart. A key that came later is there where it is used."""
         effective = masked(self.settings)
+        if effective["audit_keep"] is None:
+            del effective["audit_keep"]
         kafka = effective["kafka"]
         effective["state"] = self._from_base(effective["state"])
         for name in SECRET_FILES.keys() & kafka["properties"].keys():
@@ -107,7 +126,7 @@ class Configuration:
         for key in ("token_file", "token_env", "external_url", "approval_links"):
             if effective["http"][key] is None:
                 del effective["http"][key]
-        return hashlib.sha256(msgspec.json.encode(effective)).hexdigest()[:12]
+        return effective
 
     def _drop_later(self, models: list[dict[str, Any]]) -> None:
         """Drop the keys of models that came later, where they are not used."""
@@ -123,6 +142,10 @@ class Configuration:
 
     def _from_base(self, path: str) -> str:
         return str(Path(path).relative_to(self.base)) if Path(path).is_relative_to(self.base) else path
+
+
+def _short(section: Any) -> str:
+    return hashlib.sha256(msgspec.json.encode(section)).hexdigest()[:12]
 
 
 def _drop_defaults(told: dict[str, Any], section: RetrainingSettings) -> None:

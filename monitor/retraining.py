@@ -11,7 +11,7 @@ import msgspec
 
 from detectors.charts import IncidentKind
 from monitor.alerting.decisions import Approve, Asked, Refusal, RefusedError, Reject, Trigger
-from monitor.alerting.episodes import OPEN
+from monitor.alerting.episodes import OPEN, Evidence
 from monitor.alerting.ids import digest, notice_id
 from monitor.alerting.labelled import LabelledWindows
 from monitor.alerting.retraining import (
@@ -55,6 +55,7 @@ from monitor.facts import (
 )
 from monitor.series.alerts import without_counts
 from monitor.series.records import Record
+from monitor.series.traces import RetrainTrace
 from monitor.stream.events import ANY_VERSION, DAY, Nanos, SeriesKey
 
 STATE, LISTED = "retraining", "requests"  # kinds of rows
@@ -193,17 +194,19 @@ class Retraining:
             window=alert.window,
             reference=alert.reference,
         )
-        broken = (
-            alert.rule in OF_DATA and alert.kind is IncidentKind.DATA_QUALITY
-        )  # your own rules ask as they are told
-        if broken or shows_broken_data(alert.evidence):
-            return self._told(RetrainDecided(alert, RetrainOutcome.DATA_QUALITY, onset, wish.data_to, wish))
+        if says_broken_data(alert.rule, alert.kind, alert.evidence):
+            trace = self._trace("alert", wish)
+            trace = replace(trace, rule=alert.rule, kind=alert.kind, evidence=alert.evidence[:1])
+            return self._told(
+                RetrainDecided(alert, RetrainOutcome.DATA_QUALITY, onset, wish.data_to, wish, trace=trace)
+            )
         return self._wish(WaitingWish(wish, alert))
 
     def _wish(self, asked: WaitingWish) -> RetrainDecided:
         """Decide on a wish, and keep it where it may still be granted."""
         wish, state = asked.wish, self.models[asked.wish.key.model]
         policy, vetoes = self.policies[wish.key.model], self._vetoes(wish)
+        trace = self._trace("decide", wish, vetoes)
         state.history, outcome = state.history.decide(policy, wish.at, wish.reason, vetoes)
         kept = WaitingWish(wish, None if asked.alert is None else without_counts(asked.alert))
         expires = None
@@ -212,16 +215,31 @@ class Retraining:
             self._waiting[wish.key.model] = None
         elif outcome is RetrainOutcome.PENDING:
             state.pending, expires, self._earliest = kept, wish.at + (policy.approval_within or 0), None
-        return self._told(RetrainDecided(asked.alert, outcome, wish.data_from, wish.data_to, wish, expires_at=expires))
+        return self._told(
+            RetrainDecided(asked.alert, outcome, wish.data_from, wish.data_to, wish, expires_at=expires, trace=trace)
+        )
+
+    def _trace(
+        self,
+        asked: str,
+        wish: RetrainWish,
+        vetoes: Collection[RetrainOutcome] = (),
+        *,
+        forced: bool = False,
+    ) -> RetrainTrace:
+        """What a decision on a wish is made from."""
+        model = wish.key.model
+        history, policy = self.models[model].history, self.policies[model]
+        return RetrainTrace.of(asked, history, policy, wish.at, wish.reason, vetoes, forced=forced)
 
     def _told(self, decided: RetrainDecided) -> RetrainDecided:
         """Keep what was decided, for those who ask later; without the alert, whose evidence would be most of it."""
-        self.decided.append(replace(decided, alert=None))
+        self.decided.append(replace(decided, alert=None, trace=None))
         self._listed, self._dirty[decided.key.model] = False, None
         if decided.outcome is RetrainOutcome.REQUESTED and decided.wish is not None:
             wish, state = decided.wish, self.models[decided.key.model]
             state.requests, self._stands = (*state.requests, made_of(wish))[-KEPT_REQUESTS:], False
-        return decided
+        return replace(decided, trace=replace(decided.trace, after=self.models[decided.key.model].history))
 
     def _vetoes(self, wish: RetrainWish) -> set[RetrainOutcome]:
         """What stands against a wish for now, whoever asks: incidents of the very series, for an earlier version may get no data any more."""
@@ -310,9 +328,12 @@ class Retraining:
         state = self.models[model]
         pending = state.pending
         assert pending is not None
-        state.pending, state.history = None, state.history.without_pending()
         wish = replace(pending.wish, at=at)
-        return self._told(RetrainDecided(pending.alert, outcome, wish.data_from, wish.data_to, wish, by=by, why=why))
+        trace = replace(self._trace("end", wish), outcome=outcome)
+        state.pending, state.history = None, state.history.without_pending()
+        return self._told(
+            RetrainDecided(pending.alert, outcome, wish.data_from, wish.data_to, wish, by=by, why=why, trace=trace)
+        )
 
     def _plain(self, model: str, at: Nanos, reason: str, name: str, by: str = "", why: str = "") -> RetrainWish:
         """The wish of a schedule or a person: to train on what came since the last training, or since all began."""
@@ -438,12 +459,15 @@ class Retraining:
                 wish = self._plain(
                     model, event_time, MANUAL_REASON, digest([model, MANUAL_REASON, asked.id]), asked.by, asked.reason
                 )
-                state = self.models[model]
+                state, vetoes = self.models[model], self._vetoes(wish)
+                trace = self._trace("decide", wish, vetoes, forced=force)
                 state.history, outcome = state.history.decide(
-                    self.policies[model], event_time, MANUAL_REASON, self._vetoes(wish), forced=force
+                    self.policies[model], event_time, MANUAL_REASON, vetoes, forced=force
                 )
                 by, why = asked.by, asked.reason
-                return self._told(RetrainDecided(None, outcome, wish.data_from, wish.data_to, wish, by=by, why=why))
+                return self._told(
+                    RetrainDecided(None, outcome, wish.data_from, wish.data_to, wish, by=by, why=why, trace=trace)
+                )
             case _:
                 raise AssertionError(asked.wish)
 
@@ -452,11 +476,15 @@ class Retraining:
         pending = state.pending
         assert pending is not None
         wish = replace(pending.wish, at=max(at, pending.wish.at), data_to=max(at, pending.wish.data_to))
-        state.history, outcome = state.history.approve(self.policies[model], wish.at, self._vetoes(pending.wish))
+        vetoes = self._vetoes(pending.wish)
+        trace = self._trace("approve", wish, vetoes)
+        state.history, outcome = state.history.approve(self.policies[model], wish.at, vetoes)
         if outcome is RetrainOutcome.REQUESTED:
             state.pending = None
         return self._told(
-            RetrainDecided(pending.alert, outcome, wish.data_from, wish.data_to, wish, by=asked.by, why=asked.reason)
+            RetrainDecided(
+                pending.alert, outcome, wish.data_from, wish.data_to, wish, by=asked.by, why=asked.reason, trace=trace
+            )
         )
 
     # --- state --------------------------------------------------------------------------------------------------
@@ -518,6 +546,11 @@ def made_of(wish: RetrainWish) -> OpenRequest:
         rule=wish.rule,
         incident=wish.incident,
     )
+
+
+def says_broken_data(rule: str, kind: IncidentKind, evidence: Sequence[Evidence]) -> bool:
+    """Whether an alert itself says that what it would have one train on is broken; your own rules ask as they are told."""
+    return (rule in OF_DATA and kind is IncidentKind.DATA_QUALITY) or shows_broken_data(evidence)
 
 
 def is_silent(window: WindowSpan | None, before: Nanos, due: Nanos) -> bool:

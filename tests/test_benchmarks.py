@@ -12,6 +12,7 @@ import structlog
 
 from benchmarks import (
     against,
+    audit,
     backtest,
     brokers,
     contenders,
@@ -311,3 +312,18 @@ def test_labels_are_joined_where_their_cost_is_measured(tmp_path: Path) -> None:
 
     assert labels.run(tmp_path, scored, [])["judged"] == 0
     assert labels.run(tmp_path, scored, told)["saved"] > 0
+
+
+@pytest.mark.slow
+def test_decisions_of_the_audit_log_agree_and_a_flipped_bit_is_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 300, where the benchmark has 10 000."""
+    monkeypatch.chdir(tmp_path)
+
+    found = audit.measured(300)
+
+    assert found["decisions"] >= 300
+    assert found["scores"] > 100
+    assert found["agreed"]
+    assert found["found"]

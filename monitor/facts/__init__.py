@@ -12,6 +12,7 @@ from monitor.facts.alerts import (
 )
 from monitor.facts.contract import ContractBroken, ContractSample, SchemaChanged
 from monitor.facts.daemon import (
+    AuditHead,
     CheckpointFailed,
     CheckpointSaved,
     DaemonStarted,
@@ -125,6 +126,7 @@ Fact = (
     | LagMeasured
     | PanesOpen
     | CheckpointSaved
+    | AuditHead
     | CheckpointFailed
     | DeliveryTried
     | OutboxDecided
@@ -145,6 +147,7 @@ __all__ = [
     "AlertEscalated",
     "AlertSeen",
     "ApprovalLinkUsed",
+    "AuditHead",
     "BaselineTrails",
     "CalibrationLearning",
     "CalibrationLearnt",

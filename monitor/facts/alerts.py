@@ -1,6 +1,7 @@
 """Alerts, and what they ask for."""
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from detectors.charts import IncidentKind, LevelStep
 from monitor.alerting.alerts import AlertState
@@ -63,6 +64,7 @@ class AlertChanged:
     onset: Nanos | None = field(default=None, compare=False)
     kind: IncidentKind = IncidentKind.DRIFT
     about: Standing = NOTHING
+    trace: Any = field(default=None, compare=False, repr=False)  # what it was decided from, for the audit log alone
 
     @property
     def incident(self) -> str:
@@ -147,6 +149,7 @@ class RetrainDecided:
     expires_at: Nanos | None = None
     by: str = ""
     why: str = ""
+    trace: Any = field(default=None, compare=False, repr=False)  # what it was decided from, for the audit log alone
 
     @property
     def key(self) -> SeriesKey:

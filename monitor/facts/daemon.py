@@ -23,6 +23,14 @@ class CheckpointSaved:
 
 
 @dataclass(frozen=True, slots=True)
+class AuditHead:
+    """How far the audit log is written: whoever keeps number and hash elsewhere can prove that nothing before was changed."""
+
+    seq: int
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
 class CheckpointFailed:
     """The state could not be saved; nothing was lost yet, reading has stopped."""
 

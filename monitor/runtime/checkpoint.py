@@ -3,14 +3,16 @@
 import sqlite3
 from collections.abc import Iterable
 
+from monitor.audit.chain import AuditNote
 from monitor.clock import Clock
-from monitor.facts import CheckpointFailed, CheckpointSaved, Fact
+from monitor.facts import AuditHead, CheckpointFailed, CheckpointSaved, Fact
 from monitor.pipeline import Pipeline
 from monitor.series.records import Record
 from monitor.sources.base import Source
 from monitor.store.outbox import AddressedNotice
 from monitor.store.sqlite import StateStore
 
+HEAD_EVERY = 3600.0  # seconds from one time that the head of the audit log is told to the next
 RETRY_AFTER = 1.0  # seconds, when the state could not be written
 
 
@@ -26,12 +28,19 @@ class Checkpointer:
         self._next = clock.elapsed() + interval
         self._records: dict[tuple[str, str], Record] = {}  # changed, not yet saved
         self._notices: list[AddressedNotice] = []
+        self._audited: list[AuditNote] = []
+        self._head_told: AuditHead | None = None
+        self._head_next = clock.elapsed()
         self.failing: str | None = None
         self.whole = False  # the next checkpoint replaces all records: a restore dropped some
 
     def add(self, notices: Iterable[AddressedNotice]) -> None:
         """Save these with the next checkpoint, which is then made without waiting for the interval."""
         self._notices += notices
+
+    def note(self, notes: Iterable[AuditNote]) -> None:
+        """Write these down with the next checkpoint, in its transaction."""
+        self._audited += notes
 
     @property
     def due(self) -> bool:
@@ -48,7 +57,14 @@ class Checkpointer:
             self._records[record.kind, record.key] = record
         positions = self._source.positions()
         try:
-            self._store.save(self._records.values(), positions, self._notices, self._clock.now(), whole=self.whole)
+            self._store.save(
+                self._records.values(),
+                positions,
+                self._notices,
+                self._clock.now(),
+                whole=self.whole,
+                audited=self._audited,
+            )
         except sqlite3.Error as error:
             self.failing = f"state could not be saved: {error}"
             self._next = self._clock.elapsed() + RETRY_AFTER
@@ -57,7 +73,18 @@ class Checkpointer:
         self.whole = False
         self._records.clear()
         self._notices.clear()
+        self._audited.clear()
         self._source.commit(positions)
         ended = self._clock.elapsed()
         self._next = ended + self._interval
-        return [self._pipeline.open_panes(), CheckpointSaved(self._clock.now(), ended - began, self._store.size())]
+        saved = CheckpointSaved(self._clock.now(), ended - began, self._store.size())
+        return [self._pipeline.open_panes(), saved, *self._head(ended)]
+
+    def _head(self, now: float) -> list[Fact]:
+        """How far the audit log is written, at the start and once an hour where it has grown."""
+        link = self._store.audit_head
+        head = AuditHead(link.seq, link.hash.hex())
+        if not link.seq or now < self._head_next or head == self._head_told:
+            return []
+        self._head_told, self._head_next = head, now + HEAD_EVERY
+        return [head]

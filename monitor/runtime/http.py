@@ -16,6 +16,7 @@ from monitor.explain.documents import as_json
 from monitor.runtime import routes
 from monitor.runtime.approval import PATH as APPROVAL
 from monitor.runtime.approval import Approvals
+from monitor.runtime.audit import NOTHING_WRITTEN, AuditDesk
 from monitor.runtime.board import Board
 from monitor.runtime.decisions import asked_lately, listed
 from monitor.runtime.metrics import Exposition
@@ -32,7 +33,7 @@ REQUEST_SECONDS = 10.0  # for a whole connection, request and answer
 LONGEST_LIMIT = 9  # digits
 MOST_UNREAD = 1024 * 1024  # bytes of a refused body that are read all the same, so that its sender reads the answer
 DECISIONS, RETRAINING, OUTBOX = "/api/v1/decisions", "/api/v1/retraining", "/api/v1/outbox"
-STATUS = "/api/v1/status"
+STATUS, AUDIT = "/api/v1/status", "/api/v1/audit"
 PROBES = ("/metrics", "/healthz", "/readyz")
 JSON = "application/json"
 MODEL = "/api/v1/models/{model}"
@@ -65,6 +66,7 @@ class Surface:
         deciding: Deciding,
         outbox: OutboxDesk,
         approvals: Approvals | None = None,
+        audit: AuditDesk = NOTHING_WRITTEN,
     ) -> None:
         self._telemetry = telemetry
         self._metrics = metrics
@@ -72,6 +74,7 @@ class Surface:
         self._deciding = deciding
         self._outbox = outbox
         self._approvals = approvals  # None: there are no approval links
+        self._audit = audit
         self.pages = Pages(telemetry, metrics.status)
         self._json: dict[str, Callable[[dict[str, list[str]]], Iterable[dict[str, Any]]]] = {
             "/api/v1/models": lambda _: routes.models(telemetry.look(Board.copy)),
@@ -92,7 +95,7 @@ class Surface:
 
     def _answer(self, path: str, query: str, accept: str) -> tuple[HTTPStatus, str, bytes]:
         asked = parse_qs(query, keep_blank_values=True)
-        if path in self._json or path == STATUS:
+        if path in self._json or path in {STATUS, AUDIT}:
             return self._answer_json(path, asked)
         if path in PATHS:
             status, page = self.pages.answer(path, asked)
@@ -163,12 +166,14 @@ class Surface:
     @property
     def routes(self) -> tuple[str, ...]:
         """Every path that is answered; what stands in braces is a name, as a URL writes it."""
-        return ("/", *PROBES, STATUS, *self._json, MODEL, FEATURE)
+        return ("/", *PROBES, STATUS, *self._json, AUDIT, MODEL, FEATURE)
 
     def _answer_json(self, path: str, query: dict[str, list[str]]) -> tuple[HTTPStatus, str, bytes]:
         if path == STATUS:
             return HTTPStatus.OK, JSON, as_json(standing(*self.pages.models(), self._metrics.status))
         try:
+            if path == AUDIT:
+                return HTTPStatus.OK, JSON, as_json(self._audit.listed(*_page(query)))
             items = self._json[path](query)
         except BadRequest as error:
             return HTTPStatus.BAD_REQUEST, JSON, as_json({"error": str(error)})
@@ -192,14 +197,24 @@ class Surface:
             return HTTPStatus.NOT_FOUND, JSON, as_json({"error": error.args[0]})
 
     def _windows(self, query: dict[str, list[str]]) -> Iterator[dict[str, Any]]:
-        text = query.get("limit", ["100"])[-1]
-        if not (text.isascii() and text.isdigit() and len(text) <= LONGEST_LIMIT and int(text)):
-            raise BadRequest("limit must be a whole number from 1 to 999999999")
-        model, limit = query.get("model", [None])[-1], int(text)
+        model, limit = query.get("model", [None])[-1], _number(query, "limit", "100", least=1)
         return routes.windows(self._telemetry.look(lambda board: board.recent(model, limit)), limit)
 
     def _decisions(self) -> Iterator[dict[str, Any]]:
         return listed(*self._telemetry.look(lambda board: (board.decisions, board.past_decisions)))
+
+
+def _number(query: dict[str, list[str]], name: str, usual: str, *, least: int) -> int:
+    """A whole number of a query. Raises BadRequest."""
+    text = query.get(name, [usual])[-1]
+    if not (text.isascii() and text.isdigit() and len(text) <= LONGEST_LIMIT and int(text) >= least):
+        raise BadRequest(f"{name} must be a whole number from {least} to 999999999")
+    return int(text)
+
+
+def _page(query: dict[str, list[str]]) -> tuple[int, int]:
+    """Which entries of the audit log are asked for: those after a number, so many at most. Raises BadRequest."""
+    return _number(query, "after", "0", least=0), _number(query, "limit", "100", least=1)
 
 
 class Server(ThreadingHTTPServer):

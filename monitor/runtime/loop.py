@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from threading import Event
 
+from monitor.audit.entries import audited
 from monitor.clock import Clock
 from monitor.explain.explainer import Explainer
 from monitor.facts import Fact, PartitionsUnreachable
@@ -14,6 +15,7 @@ from monitor.runtime.inbox import Inbox
 from monitor.runtime.lateness import Lateness
 from monitor.runtime.rows import RowsWatch
 from monitor.runtime.telemetry import Telemetry
+from monitor.series.traces import untraced
 from monitor.sources.base import Poll, Source
 from monitor.sources.decode.topic import TopicDecoder
 from monitor.stream.events import MINUTE, SECOND, EventBatch, JoinBatch, MicroBatch, Nanos, Partition, SchemaBatch
@@ -127,6 +129,8 @@ class Loop:
         return [*taken, *ended, *self._pipeline.expire(now)]
 
     def _tell(self, facts: Sequence[Fact]) -> None:
+        self._checkpointer.note(audited(facts, self._clock.now()))
+        facts = [untraced(fact) for fact in facts]
         told = self._pipeline.told(facts)
         self._checkpointer.add(notices(told, self._subscribers, self._sender))
         self._telemetry.record(facts)

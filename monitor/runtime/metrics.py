@@ -271,6 +271,10 @@ METRICS: dict[str, Spec] = {
     ),
     "driftd_outbox_pending": Spec("gauge", "Notifications not yet delivered", ("webhook",)),
     "driftd_outbox_oldest_seconds": Spec("gauge", "Age of the oldest notification not yet delivered", ("webhook",)),
+    "driftd_audit_entries_total": Spec(
+        "counter",
+        "Entries ever written to the audit log: the number of its last one, which a restart does not set back",
+    ),
     "driftd_events_total": Spec("counter", "Events read, by outcome", ("topic", "outcome")),
     "driftd_events_ahead_total": Spec(
         "counter",
@@ -341,6 +345,7 @@ class DaemonStatus:
     )  # type and address of each target, secrets masked
     patience: Mapping[SeriesKey, Nanos] = field(default_factory=dict)  # how old a last window may be
     outcomes: Callable[[], Mapping[str, Mapping[str, float]]] = dict  # of the last minutes' events, by topic
+    audited: Callable[[], int] = int  # entries of the audit log
 
 
 class Exposition:
@@ -427,6 +432,7 @@ class Exposition:
             oldest.append(((target,), age))
         yield "driftd_outbox_pending", pending
         yield "driftd_outbox_oldest_seconds", oldest
+        yield "driftd_audit_entries_total", [((), self.status.audited())]
         yield "driftd_ready", [((), int(self.status.ready() is None))]
         yield "driftd_foreign_commits", [((), int(self.status.other_committer()))]
         yield "driftd_build_info", [((self.status.version,), 1)]

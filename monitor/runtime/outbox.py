@@ -8,11 +8,15 @@ from typing import Any, Literal
 import msgspec
 from msgspec import Struct
 
+from monitor.audit.entries import delivery_note
 from monitor.facts import DeliveryTried, OutboxDecided
 from monitor.runtime.writing import Answered, NotGrantedError, Text, Who, Why, refuse_unseen
 from monitor.store.outbox import Undelivered
+from monitor.store.sqlite import Told
+from monitor.stream.events import Nanos
 from monitor.targets.payloads import rfc3339
 
+DONE = {"retry": "retried", "drop": "dropped"}  # what the audit log calls it
 MOST_LISTED = 1000  # the oldest first
 OVERTAKEN = "the target knows by now what was said later, or the end of the alert was dropped, or given up and not asked for too"
 
@@ -32,12 +36,13 @@ class OutboxDesk:
     """Answers who asks for what targets have not taken. A change is one transaction, and no delivery waits for it."""
 
     undelivered: Callable[[], list[Undelivered]]
-    retry: Callable[[list[Undelivered]], list[Undelivered]]
-    drop: Callable[[list[Undelivered]], None]
+    retry: Callable[[list[Undelivered], Told], list[Undelivered]]
+    drop: Callable[[list[Undelivered], Told], None]
     last: Callable[[], Mapping[str, DeliveryTried]]
     tell: Callable[[Iterable[OutboxDecided]], None]
     try_now: Callable[[Collection[str]], None]
     targets: frozenset[str]  # that are configured
+    now: Callable[[], Nanos] = int  # wall time
 
     def listed(self) -> Iterator[dict[str, Any]]:
         """`GET /api/v1/outbox`."""
@@ -55,7 +60,7 @@ class OutboxDesk:
             raise NotGrantedError(HTTPStatus.NOT_FOUND, f"{words(asked)}: nothing of it waits or was given up")
         done = self._retried(asked, chosen) if asked.action == "retry" else chosen
         if asked.action == "drop":
-            self.drop(chosen)
+            self.drop(chosen, self._told_of(asked))
         self.tell(OutboxDecided(asked.action, row.target, row.id, asked.by, asked.reason) for row in done)
         if asked.action == "retry":
             self.try_now({row.target for row in done})
@@ -73,9 +78,16 @@ class OutboxDesk:
         if not told:
             gone = ", ".join(dict.fromkeys(row.target for row in chosen))
             raise NotGrantedError(HTTPStatus.CONFLICT, f"{gone}: no longer a target; what waits for it can be dropped")
-        if done := self.retry(told):
+        if done := self.retry(told, self._told_of(asked)):
             return done
         raise NotGrantedError(HTTPStatus.CONFLICT, f"{words(asked)}: overtaken, {OVERTAKEN}")
+
+    def _told_of(self, asked: OutboxBody) -> Told:
+        """What the audit log is to say of what is tried again or dropped."""
+        outcome, more = DONE[asked.action], {"by": asked.by, "reason": asked.reason}
+        return lambda rows: [
+            delivery_note(outcome, row.target, row.id, row.type, row.subject, self.now(), more) for row in rows
+        ]
 
 
 def asked_for(body: bytes) -> OutboxBody:

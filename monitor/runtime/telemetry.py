@@ -18,6 +18,7 @@ from monitor.facts import (
     AlertChanged,
     AlertEscalated,
     ApprovalLinkUsed,
+    AuditHead,
     BaselineTrails,
     CalibrationLearning,
     CalibrationLearnt,
@@ -191,7 +192,7 @@ class Telemetry:
                 self._say_delivery(fact)
             case DecisionMade() | DecisionRefused() | DecisionEnded() | ApprovalLinkUsed():
                 self._say_decision(fact)
-            case CheckpointSaved() | CheckpointFailed():
+            case CheckpointSaved() | CheckpointFailed() | AuditHead():
                 self._say_checkpoint(fact)
             case EventsRejected(topic, reason, count):
                 self._complain(logging.WARNING, "events.rejected", topic=topic, reason=reason, count=count)
@@ -265,9 +266,11 @@ class Telemetry:
             changes=list(fact.changes[:MOST_NAMED]),
         )
 
-    def _say_checkpoint(self, fact: CheckpointSaved | CheckpointFailed) -> None:
+    def _say_checkpoint(self, fact: CheckpointSaved | CheckpointFailed | AuditHead) -> None:
         if isinstance(fact, CheckpointFailed):
             self._complain(logging.ERROR, "checkpoint.failed", error=fact.error)
+        elif isinstance(fact, AuditHead):
+            self._log.info("audit.head", seq=fact.seq, hash=fact.hash)
         else:
             self._log.debug("checkpoint.saved", seconds=round(fact.seconds, 4), bytes=fact.size)
 

@@ -136,8 +136,8 @@ def rule_fingerprint(rule: AlertRule) -> str:
 
 
 def without_counts(alert: AlertChanged) -> AlertChanged:
-    """The alert without the counts that words are made of."""
+    """The alert without the counts that words are made of, nor what it was decided from."""
     evidence, members = (
         tuple(replace(each, counts=b"") for each in found) for found in (alert.evidence, alert.about.members)
     )
-    return replace(alert, evidence=evidence, about=replace(alert.about, members=members))
+    return replace(alert, evidence=evidence, about=replace(alert.about, members=members), trace=None)

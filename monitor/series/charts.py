@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,8 +22,9 @@ from detectors.charts import (
     TrailingState,
     duplicates,
 )
+from detectors.charts.design import GAUSSIAN
 from detectors.charts.matters import Matters, begun, matters
-from detectors.features import some
+from detectors.features import Bools, Floats, some
 from detectors.univariate import volume
 from monitor.alerting.alerts import AlertState, Span
 from monitor.alerting.budget import BY_CHARTS, BY_SELF_CHECK, EVERY_FEATURE
@@ -43,6 +45,7 @@ from monitor.series.evidence import evidence_of_charts, evidence_of_self_check, 
 from monitor.series.incident import INCIDENT, IncidentAlert, incident_entry, restore_incidents
 from monitor.series.operators import NOWHERE, Elsewhere, Operator
 from monitor.series.records import Entry
+from monitor.series.traces import SumStep
 from monitor.stream.events import Nanos, SeriesKey
 from monitor.stream.windows import SealedPane
 
@@ -88,7 +91,9 @@ class ChartBudget(Operator[Sketch]):
 
     def on_pane(self, pane: SealedPane[Sketch]) -> list[Fact]:
         """Take a sealed pane, which may end a subgroup, or two after a gap."""
+        before = self.charts.values, self.charts.firing
         points = self.charts.update(pane.sketch.tally(), pane.start, pane.end)
+        befores = [before, *((point.values, point.firing) for point in points)]
         ended = [point for point in points if point.end <= pane.start]  # cut short by a gap
         followed = [(point, self._follow(point)) for point in ended]
         for name, counts in self._suspects.items():
@@ -96,7 +101,7 @@ class ChartBudget(Operator[Sketch]):
         self._uncharted = pane.sketch if self._uncharted is None else self._uncharted.merge(pane.sketch)
         followed += [(point, self._follow(point)) for point in points[len(ended) :]]
         self._changed = True
-        return [fact for each in followed for fact in self._told(*each)]
+        return [fact for each, was in zip(followed, befores, strict=False) for fact in self._told(*each, was)]
 
     def _follow(self, point: ChartPoint) -> list[Episodes]:
         """Let each incident take one subgroup; the episodes before and after, in the order of the alerts."""
@@ -168,15 +173,27 @@ class ChartBudget(Operator[Sketch]):
             for number, each in enumerate(evidence)
         ]
 
-    def _told(self, point: ChartPoint, episodes: Sequence[Episodes]) -> list[Fact]:
+    def _told(self, point: ChartPoint, episodes: Sequence[Episodes], before: tuple[Floats, Bools]) -> list[Fact]:
         span = WindowSpan(point.start, point.end, point.rows)
         return [
             SubgroupCharted(self._key, point.start, point.end, point.rows, point),
             *self._improved(point),
             *map(self._changed_level, point.changes),
             *self._trails(point.trailing, point.end, begins=not self._begun),
-            *(fact for alert, each in zip(self._alerts, episodes, strict=True) for fact in alert.told(each, span)),
+            *(
+                fact
+                for alert, each in zip(self._alerts, episodes, strict=True)
+                for fact in alert.told(each, span, partial(self._sums, alert, point, before))
+            ),
         ]
+
+    def _sums(self, alert: IncidentAlert, point: ChartPoint, before: tuple[Floats, Bools]) -> tuple[SumStep, ...]:
+        """How the scores of the features in front came about."""
+        places = {name: place for place, name in enumerate(self._reference.names)}
+        shown = [
+            each for each in alert.incident.evidence[:MOST_WORDED] if each.feature in places and each.chart in CHARTS
+        ]
+        return tuple(sum_step(each, places[each.feature], point, *before) for each in shown)
 
     def _trails(self, states: Sequence[TrailingState], at: Nanos, *, begins: bool = False) -> list[BaselineTrails]:
         """Where the features stand that are compared with their recent past."""
@@ -274,6 +291,24 @@ class ChartBudget(Operator[Sketch]):
             if each.counts and each.feature in self._reference.names
         }
         return []
+
+
+def sum_step(evidence: Evidence, place: int, point: ChartPoint, before: Floats, fired: Bools) -> SumStep:
+    """How the score of a chart came about, given all sums and what fired before."""
+    chart = CHARTS.index(evidence.chart)
+    after, increment = float(point.values[place, chart]), float(point.increments[place, chart])
+    stands = chart >= GAUSSIAN or np.isnan(increment)
+    newly = bool(point.certain[place, chart] and not fired[place, chart])
+    return SumStep(
+        feature=evidence.feature,
+        chart=evidence.chart,
+        before=after if chart >= GAUSSIAN else float(before[place, chart]),
+        increment=None if stands else increment,
+        threshold=float(point.thresholds[chart]),
+        certain=newly and not stands,
+        after=after,
+        score=evidence.score,
+    )
 
 
 def chart_scores(charts: Charts, usable: NDArray[np.int64]) -> ScoreColumns:

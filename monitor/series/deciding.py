@@ -31,6 +31,7 @@ from monitor.series.incident import IncidentAlert, SavedIncident
 from monitor.series.judged import measured
 from monitor.series.metric_judge import Judge, MetricJudge, SavedJudge, by_size, since_of
 from monitor.series.records import Entry
+from monitor.series.traces import JudgeStep
 from monitor.series.truth import MEDIAN, MONEY, QUANTILE_LOSS, R2_REFERENCE, Truth, used
 from monitor.stream.events import DAY, Nanos, SeriesKey
 
@@ -198,7 +199,15 @@ class PerformanceDecision:
         evidence = self._evidence(window)
         since, states = self._standing()
         episodes = self.alert.incident.follow(since, evidence, window.span, states)
-        return [*moved, *self.alert.told(episodes, self._window)]
+        return [*moved, *self.alert.told(episodes, self._window, lambda: self._steps(window.span))]
+
+    def _steps(self, at: Span) -> tuple[JudgeStep, ...]:
+        """How the judges that have just taken a window came to their scores."""
+        taken = [judge.taken for judge in self.judges if judge.taken is not None and judge.taken.at == at]
+        return tuple(
+            JudgeStep(each.spec.metric, each.spec.source.value, each.metric.value, each.score, each.packed())
+            for each in taken
+        )
 
     def _moved(self, at: Span) -> list[LevelChanged]:
         """What has left its level; how it was told there says nothing of what comes."""

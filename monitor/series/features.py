@@ -67,7 +67,7 @@ def build(key: SeriesKey, windows: WindowSpec, judging: Judging) -> tuple[Featur
         VolumeScorer(history, reference.rows_per_second, judging.window_length),
         *budgets,
     ]
-    rules = [Rules(_alerts(key, judging))] if judging.rules else []
+    rules = [Rules(_alerts(key, judging), reference, judging.min_rows)] if judging.rules else []
     estimating = [] if judging.estimate is None else [Estimating(key, judging.estimate)]
     stream = (
         LateEvents(key, reference.hash, judging.window_length),

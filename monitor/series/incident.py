@@ -1,7 +1,7 @@
 """The budget's alerts at work: an incident with what is said of it, and how it is saved."""
 
 import zlib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
@@ -13,9 +13,10 @@ from monitor.alerting.alerts import AlertState
 from monitor.alerting.episodes import OPEN, Episode, Evidence, RuleState
 from monitor.alerting.incidents import Escalation, Incident
 from monitor.alerting.rules import BUDGET_RULE, AlertRule, Severity
-from monitor.facts import AlertSeen, Fact, WindowSpan
+from monitor.facts import AlertChanged, AlertEscalated, AlertSeen, Fact, WindowSpan
 from monitor.series.alerts import SavedRule, Teller
 from monitor.series.records import Entry
+from monitor.series.traces import IncidentTrace, JudgeStep, RecordedIncident, RuleTrace, SumStep
 from monitor.stream.events import DAY, Nanos
 
 INCIDENT = "incident"
@@ -33,7 +34,7 @@ class IncidentAlert:
     ) -> None:
         self.teller = teller
         self.features = features
-        self.incident = Incident(RuleState(rules), apart)
+        self.incident = RecordedIncident(RuleState(rules), apart)
 
     @property
     def name(self) -> str:
@@ -46,14 +47,25 @@ class IncidentAlert:
         """The alerts of its features, and the episode."""
         return self.incident.state
 
-    def told(self, episodes: tuple[Episode, Episode], window: WindowSpan) -> list[Fact]:
-        """How it stands after a window or subgroup, given the episode before and after."""
-        incident, about = self.incident, self.incident.standing
-        facts: list[Fact] = [*self.teller.told(*episodes, incident.evidence, window, about)]
-        if incident.news:
-            known = incident.known or self.teller.rule.severity
-            facts.append(self.teller.escalated(episodes[1], incident.evidence, incident.news, window, about, known))
-        return facts
+    def told(
+        self,
+        episodes: tuple[Episode, Episode],
+        window: WindowSpan,
+        steps: Callable[[], tuple[SumStep | JudgeStep, ...]] = tuple,
+    ) -> list[Fact]:
+        """How it stands after a window or subgroup, given the episode before and after. `steps`: how its scores came about."""
+        facts = told_of(self.teller, self.incident, episodes, window)
+        changed = any(not isinstance(fact, AlertSeen) for fact in facts)
+        if not changed:
+            self.incident.passed()
+            return [*facts]
+        trace = self.incident.trace(self.teller, episodes, window)
+        if trace is not None:
+            found = steps()
+            sums = tuple(each for each in found if isinstance(each, SumStep))
+            judged = tuple(each for each in found if isinstance(each, JudgeStep))
+            trace = replace(trace, sums=sums, judged=judged)
+        return [traced(fact, trace) for fact in facts]
 
     def current(self) -> list[AlertSeen]:
         """How it stands, unless it is inactive."""
@@ -61,6 +73,30 @@ class IncidentAlert:
         if episode.state is AlertState.INACTIVE:
             return []
         return [self.teller.seen(episode, self.incident.evidence, self.incident.standing)]
+
+
+def told_of(
+    teller: Teller, incident: Incident, episodes: tuple[Episode, Episode], window: WindowSpan
+) -> list[AlertSeen | AlertChanged | AlertEscalated]:
+    """How an incident stands after a window or subgroup, given the episode before and after."""
+    about = incident.standing
+    facts: list[AlertSeen | AlertChanged | AlertEscalated] = [*teller.told(*episodes, incident.evidence, window, about)]
+    if incident.news:
+        known = incident.known or teller.rule.severity
+        facts.append(teller.escalated(episodes[1], incident.evidence, incident.news, window, about, known))
+    return facts
+
+
+def traced(fact: AlertSeen | AlertChanged | AlertEscalated, trace: IncidentTrace | RuleTrace | None) -> Fact:
+    """The fact with what it was decided from."""
+    trace = None if trace is None else replace(trace, said=fact)
+    match fact:
+        case AlertChanged():
+            return replace(fact, trace=trace)
+        case AlertEscalated(alert=alert):
+            return replace(fact, alert=replace(alert, trace=trace))
+        case _:
+            return fact
 
 
 @dataclass(slots=True)

@@ -1,6 +1,7 @@
 """One judge of a metric: an absolute threshold, a chart against the reference's labelled windows, or an e-detector against their loss."""
 
 import math
+import zlib
 from dataclasses import dataclass, field, replace
 
 import msgspec
@@ -110,6 +111,43 @@ class SavedJudge(msgspec.Struct):
     wrong: Wrong = Wrong()
 
 
+class JudgeTaken(msgspec.Struct, frozen=True, array_like=True):
+    """A window that a judge has taken: what it was before, what it was given, and what it was after."""
+
+    spec: MetricJudge
+    before: SavedJudge
+    metric: Measured
+    loss: LossSum | None
+    at: Span
+    after: SavedJudge
+
+    def packed(self) -> bytes:
+        """It in MessagePack, which has numbers that are not finite, compressed."""
+        return zlib.compress(msgspec.msgpack.encode(self))
+
+    @classmethod
+    def unpacked(cls, packed: bytes) -> "JudgeTaken":
+        """It as it was. Raises ValueError for what is none."""
+        try:
+            return msgspec.msgpack.decode(zlib.decompress(packed), type=cls)
+        except zlib.error as error:
+            raise ValueError(str(error)) from None
+
+    def again(self) -> SavedJudge:
+        """What the judge is after it, taken anew."""
+        judge = Judge(self.spec)
+        judge.restore(self.before)
+        judge.take(self.metric, self.loss, self.at)
+        return judge.saved("")
+
+    @property
+    def score(self) -> float | None:
+        """The evidence over what is asked for, after it; None where there is none at all."""
+        judge = Judge(self.spec)
+        judge.restore(self.after)
+        return judge.score if math.isfinite(judge.score) else None
+
+
 class Judge:
     """One judge at work."""
 
@@ -120,6 +158,7 @@ class Judge:
         self.heard: Nanos | None = None  # end of the last window whose labels said something of it, or may come to
         self.step: LevelStep | None = None  # what became of its level with the last window
         self._chart = BoundDesign.of(spec.arl)
+        self.taken: JudgeTaken | None = None  # the last window
         self._begin_anew()
 
     def _begin_anew(self) -> None:
@@ -206,6 +245,11 @@ class Judge:
 
     def take(self, metric: Measured, loss: LossSum | None, at: Span) -> None:
         """Take one more window."""
+        before = self.saved("")
+        self._take(metric, loss, at)
+        self.taken = JudgeTaken(self.spec, before, metric, loss, at, self.saved(""))
+
+    def _take(self, metric: Measured, loss: LossSum | None, at: Span) -> None:
         self._move(metric, at)
         self.heard = at.end
         open_before = self.alert.state in OPEN

@@ -4,14 +4,17 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from detectors import Sketch
+from detectors import DriftScore, Reference, Sketch
 from monitor.alerting.alerts import AlertState, Span
 from monitor.alerting.episodes import RuleState, worst_of_each
 from monitor.alerting.table import ScoreTable
 from monitor.facts import Fact, WindowSpan
 from monitor.series.alerts import SavedRule, Teller, calling
+from monitor.series.counted import CountedScore, counted
+from monitor.series.incident import traced
 from monitor.series.operators import Operator
 from monitor.series.records import Entry
+from monitor.series.traces import RuleTrace, copied_state
 from monitor.stream.windows import ClosedWindow
 
 RULES = "rules"
@@ -23,7 +26,10 @@ class Rules(Operator[Sketch]):
     name = RULES
     kinds = (RULES,)
 
-    def __init__(self, alerts: Sequence[tuple[Teller, RuleState]]) -> None:
+    def __init__(
+        self, alerts: Sequence[tuple[Teller, RuleState]], reference: Reference | None = None, min_rows: int = 1
+    ) -> None:
+        self._reference, self._min_rows = reference, min_rows
         self.states = {teller.rule.name: state for teller, state in alerts}
         self._alerts = alerts
         self._changed = True  # also a rule that never fired is saved, so that its end is said
@@ -35,11 +41,22 @@ class Rules(Operator[Sketch]):
         facts: list[Fact] = []
         for teller, state in self._alerts:
             active = bool(state.alerts)
-            before, after = state.step(calling(teller, state, parts[teller.rule.detector]), span)
+            called, was = calling(teller, state, parts[teller.rule.detector]), copied_state(state)
+            before, after = state.step(called, span)
             if active or before is not after:
-                facts += teller.told(before, after, state.evidence(), closed)
+                told = teller.told(before, after, state.evidence(), closed)
+                changed = before.state is not after.state
+                counts = self._counted(teller, called, window.sketch) if changed else ()
+                facts += [traced(fact, RuleTrace(teller, was, called, closed, counts)) for fact in told]
                 self._changed = True
         return facts
+
+    def _counted(self, teller: Teller, called: Mapping[str, DriftScore], window: Sketch) -> tuple[CountedScore, ...]:
+        """The scores in front with their counts."""
+        if self._reference is None:
+            return ()
+        front = sorted(called, key=lambda name: (-(called[name].value or 0.0), name))
+        return counted(self._reference, window, teller.rule.detector, called, front, self._min_rows)
 
     def standing(self) -> Mapping[str, AlertState]:
         """The features of which an alert is not inactive."""

@@ -573,6 +573,7 @@ class Settings(BaseSettings):
     webhooks: list[WebhookSettings] = Field(default_factory=list)
     targets: list[Annotated[SerializeAsAny[TargetSettings], BeforeValidator(read_target)]] = Field(default_factory=list)
     state: Path = Path("/var/lib/driftd")
+    audit_keep: PositiveDuration | None = None  # of wall time; None: all entries
     checkpoint_interval: PositiveDuration = parse_duration("5s")
     idle_after: PositiveDuration = parse_duration("30s")
     max_future: Duration = parse_duration("10m")

@@ -5,7 +5,7 @@ import sqlite3
 import msgspec
 
 APPLICATION_ID = 0x64726674  # "drft"
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 STATE = """
 CREATE TABLE record (kind TEXT, key TEXT, payload BLOB NOT NULL, PRIMARY KEY (kind, key)) WITHOUT ROWID;
@@ -35,6 +35,12 @@ CREATE TABLE standing (target TEXT, place TEXT, series TEXT NOT NULL, incident T
                        PRIMARY KEY (target, place)) WITHOUT ROWID;
 """
 
+# What was decided, and by what: added to, never changed; see monitor/audit/chain.py. The anchor is the last entry that was dropped.
+AUDIT = """
+CREATE TABLE audit (seq INTEGER PRIMARY KEY, hash BLOB NOT NULL, entry BLOB NOT NULL);
+CREATE TABLE audit_anchor (seq INTEGER PRIMARY KEY, hash BLOB NOT NULL);
+"""
+
 # Format 1 had one table, a row a webhook, with the body rendered. Each row becomes a notice of its own, for two
 # webhooks could be told the same with different bodies. What was said before stays said: UNIQUE (id, target).
 FROM_1 = """
@@ -45,7 +51,12 @@ INSERT INTO delivery (seq, target, id, subject, notice, created, due, attempts, 
 DROP TABLE outbox;
 """
 
-STEPS = {0: STATE + OUTBOX + STANDING, 1: OUTBOX + FROM_1 + STANDING, 2: STANDING}  # from which format
+STEPS = {  # from which format
+    0: STATE + OUTBOX + STANDING + AUDIT,
+    1: OUTBOX + FROM_1 + STANDING + AUDIT,
+    2: STANDING + AUDIT,
+    3: AUDIT,
+}
 
 
 class RenderedBody(msgspec.Struct):

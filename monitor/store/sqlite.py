@@ -3,17 +3,29 @@
 import fcntl
 import os
 import sqlite3
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import RLock
 
+from monitor.audit.chain import AuditLog, AuditNote, Link
 from monitor.series.records import Record
-from monitor.store import outbox, standing
+from monitor.store import audit, outbox, standing
 from monitor.store.outbox import AddressedNotice, Backlog, Notice, OutboxRow, Undelivered
 from monitor.store.schema import APPLICATION_ID, SCHEMA_VERSION, migrate
 from monitor.store.standing import StandingNotice, Stays
-from monitor.stream.events import Nanos, Partition
+from monitor.stream.events import DAY, Nanos, Partition
+
+PRUNE_EVERY: Nanos = DAY  # wall time from one look at entries that are old enough to the next
+
+
+Told = Callable[[Iterable[Undelivered]], Iterable[AuditNote]]  # what the audit log is to say of what became of these
+
+
+def untold(chosen: Iterable[Undelivered]) -> list[AuditNote]:
+    """Nothing is said of them."""
+    del chosen
+    return []
 
 
 class StateError(Exception):
@@ -21,10 +33,12 @@ class StateError(Exception):
 
 
 class StateStore:
-    """The state directory of one daemon."""
+    """The state directory of one daemon. `audit_keep`: so long entries of the audit log are kept; None: all of them."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, audit_keep: Nanos | None = None) -> None:
         self.directory = directory
+        self._audit_keep = audit_keep
+        self._pruned_at: Nanos | None = None
         self.path = directory / "driftd.sqlite3"
         self._lock = RLock()
         try:
@@ -35,6 +49,7 @@ class StateStore:
         try:
             self._db = self._open()
             self._backlog = outbox.count_backlog(self._db)
+            self._head = audit.head(self._db)
         except BaseException:
             os.close(self._claim)
             raise
@@ -91,12 +106,14 @@ class StateStore:
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         with self._lock:
+            head = self._head
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield self._db
                 self._db.execute("COMMIT")
                 self._backlog = outbox.count_backlog(self._db)
             except BaseException:
+                self._head = head
                 with suppress(sqlite3.Error):
                     self._db.execute("ROLLBACK")
                 raise
@@ -111,6 +128,7 @@ class StateStore:
         now: Nanos,
         *,
         whole: bool = False,
+        audited: Iterable[AuditNote] = (),
     ) -> None:
         """One checkpoint: all of it or nothing. A target that was told an id before is not told it again.
 
@@ -128,6 +146,8 @@ class StateStore:
                 [(partition.topic, partition.index, offset) for partition, offset in positions.items()],
             )
             outbox.insert(db, notices, now)
+            self._append(audited)
+            self._prune(now)
 
     def records(self) -> list[Record]:
         """All saved records."""
@@ -148,6 +168,34 @@ class StateStore:
                 total += path.stat().st_size
         return total
 
+    # --- audit log ----------------------------------------------------------------------------------------------
+
+    def _append(self, notes: Iterable[AuditNote]) -> None:
+        """Write these down, within a transaction."""
+        self._head = audit.append(self._db, self._head, notes)
+
+    def _prune(self, now: Nanos) -> None:
+        """Drop, once a day, what is older than it is to be kept; within a transaction."""
+        if self._audit_keep is None or (self._pruned_at is not None and abs(now - self._pruned_at) < PRUNE_EVERY):
+            return
+        self._pruned_at = now
+        self._head = audit.prune(self._db, self._head, now - self._audit_keep, now)
+
+    @property
+    def audit_head(self) -> Link:
+        """The last entry of the audit log that was written down."""
+        return self._head
+
+    def last_audited(self, kind: str) -> AuditNote | None:
+        """What the last entry of a kind says; None where there is none."""
+        with self._lock:
+            return audit.last_of(self._db, kind)
+
+    def audit_page(self, after: int, limit: int) -> AuditLog:
+        """So many entries of the audit log at most, those after a number, and what stands before the first that is kept."""
+        with self._lock:
+            return AuditLog(audit.anchor(self._db), audit.page(self._db, after, limit))
+
     # --- outbox -------------------------------------------------------------------------------------------------
 
     def next_due(self, target: str, now: Nanos) -> OutboxRow | None:
@@ -155,15 +203,17 @@ class StateStore:
         with self._lock:
             return outbox.next_due(self._db, target, now)
 
-    def delivered(self, row: OutboxRow) -> None:
-        """Acknowledge a delivery: a small transaction of its own."""
+    def delivered(self, row: OutboxRow, told: AuditNote | None = None) -> None:
+        """Acknowledge a delivery: a small transaction of its own. `told`: what the audit log is to say of it."""
         with self._transaction() as db:
             outbox.end(db, row, "delivered")
+            self._append([] if told is None else [told])
 
-    def dead(self, row: OutboxRow) -> None:
+    def dead(self, row: OutboxRow, told: AuditNote | None = None) -> None:
         """Give a delivery up. The notice is kept."""
         with self._transaction() as db:
             outbox.end(db, row, "dead")
+            self._append([] if told is None else [told])
 
     def postpone(self, row: OutboxRow, due: Nanos) -> None:
         """Try a delivery again at `due`."""
@@ -180,7 +230,7 @@ class StateStore:
         with self._lock:
             return outbox.deliveries(self._db, notice)
 
-    def retry(self, chosen: Iterable[Undelivered], now: Nanos) -> list[Undelivered]:
+    def retry(self, chosen: Iterable[Undelivered], now: Nanos, told: Told = untold) -> list[Undelivered]:
         """Try these now; those that were, and not what something said later of the same alert has overtaken."""
         with self._transaction() as db:
             chosen = list(chosen)
@@ -188,15 +238,17 @@ class StateStore:
             fit = [each for each in chosen if not outbox.is_overtaken(db, each.target, each.id, again)]
             for each in fit:
                 outbox.retry(db, each.target, each.id, now)
+            self._append(told(fit))
         return fit
 
-    def drop(self, chosen: Collection[Undelivered]) -> None:
+    def drop(self, chosen: Collection[Undelivered], told: Told = untold) -> None:
         """Deliver these never, nor say again what only they would have opened."""
         with self._transaction() as db:
             for each in chosen:
                 outbox.drop(db, each.target, each.id)
             for each in chosen:
                 standing.forget_dropped(db, each.target, each.id)
+            self._append(told(chosen))
 
     def standing(self, target: str, now: Nanos) -> list[StandingNotice]:
         """What a target was told last of what is open, and of what has just ended."""

@@ -7,6 +7,8 @@ import sqlite3
 from collections.abc import Callable
 from threading import Event, Thread
 
+from monitor.audit.chain import AuditNote
+from monitor.audit.entries import delivery_note
 from monitor.clock import Clock
 from monitor.facts import DeliveryTried
 from monitor.store.outbox import Notice, OutboxRow
@@ -19,6 +21,7 @@ LONGEST_DELAY = 600.0  # seconds between attempts
 GIVE_UP_AFTER: Nanos = 3 * DAY
 FEWEST_ATTEMPTS = 20  # whatever the age: about an hour and a half, for a daemon that was down itself
 SIGNATURE, MASKED = re.compile(r"(signature=)[^\s&\"'<>]+", re.IGNORECASE), r"\1********"
+MOST_DETAIL = 500  # characters of an answer that the audit log keeps
 LOOK_EVERY = 1.0  # seconds, when nothing wakes us
 
 
@@ -155,17 +158,24 @@ class Notifier(Thread):
         match delivery:
             case Delivered() | AlreadyThere():
                 self._not_before = 0.0
-                self._store.delivered(row)
-                return "delivered" if isinstance(delivery, Delivered) else "present"
+                outcome = "delivered" if isinstance(delivery, Delivered) else "present"
+                self._store.delivered(row, self._audited(row, delivery, outcome))
+                return outcome
             case Refused():
-                self._store.dead(row)
+                self._store.dead(row, self._audited(row, delivery, "refused"))
                 return "refused"
             case TryLater() if self._is_overdue(row):
-                self._store.dead(row)
+                self._store.dead(row, self._audited(row, delivery, "dead"))
                 return "dead"
             case TryLater(delay=delay, fault=fault):
                 self._postpone(row, delay_after(row.attempts, self._jitter) if delay is None else delay, fault)
                 return "retried"
+
+    def _audited(self, row: OutboxRow, delivery: Delivery, outcome: str) -> AuditNote:
+        """What the audit log is to say of a delivery that has ended."""
+        notice, now = row.notice, self._clock.now()
+        more = {"attempts": row.attempts + 1, "status": delivery.status, "detail": delivery.detail[:MOST_DETAIL]}
+        return delivery_note(outcome, self._target.name, notice.id, notice.type, notice.subject, now, more)
 
     def _is_overdue(self, row: OutboxRow) -> bool:
         return self._clock.now() - row.created >= GIVE_UP_AFTER and row.attempts >= FEWEST_ATTEMPTS

@@ -1,7 +1,7 @@
 """Save, then commit: in this order, and nothing lost when saving fails."""
 
 import sqlite3
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +9,8 @@ import pytest
 
 from detectors import Reference
 from monitor.alerting.retraining import RetrainPolicy
-from monitor.facts import CheckpointFailed, CheckpointSaved
+from monitor.audit.chain import AuditNote
+from monitor.facts import AuditHead, CheckpointFailed, CheckpointSaved
 from monitor.pipeline import Pipeline
 from monitor.runtime.checkpoint import RETRY_AFTER, Checkpointer
 from monitor.series.judging import Judging
@@ -47,11 +48,12 @@ class Disk(StateStore):
         now: Nanos,
         *,
         whole: bool = False,
+        audited: Iterable[AuditNote] = (),
     ) -> None:
         if self.full:
             raise sqlite3.OperationalError("database or disk is full")
         self.saves += 1
-        super().save(records, positions, notices, now, whole=whole)
+        super().save(records, positions, notices, now, whole=whole, audited=audited)
 
 
 class Scene:
@@ -172,9 +174,9 @@ def test_what_did_not_change_is_not_written_again(scene: Scene, monkeypatch: pyt
     written: list[int] = []
     save = scene.store.save
 
-    def counted(records: Collection[Record], *rest: Any, whole: bool) -> None:
+    def counted(records: Collection[Record], *rest: Any, **more: Any) -> None:
         written.append(len(records))
-        save(records, *rest, whole=whole)
+        save(records, *rest, **more)
 
     monkeypatch.setattr(scene.store, "save", counted)
     scene.read(NOON)
@@ -184,3 +186,36 @@ def test_what_did_not_change_is_not_written_again(scene: Scene, monkeypatch: pyt
 
     assert written[0] > 0
     assert written[1] == 0
+
+
+def test_what_is_to_be_audited_waits_for_the_save_that_holds_what_it_is_about(tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+    scene.checkpointer.note([AuditNote(1, "state.reset"), AuditNote(2, "state.reset")])
+    scene.store.full = True
+    scene.checkpointer.save()
+    assert scene.store.audit_head.seq == 0
+
+    scene.store.full = False
+    facts = scene.checkpointer.save()
+    scene.checkpointer.save()
+
+    assert scene.store.audit_head.seq == 2
+    assert [(fact.seq, fact.hash) for fact in facts if isinstance(fact, AuditHead)] == [
+        (2, scene.store.audit_head.hash.hex())
+    ]
+
+
+def test_the_head_of_the_audit_log_is_told_once_an_hour_where_it_has_grown(tmp_path: Path) -> None:
+    scene = Scene(tmp_path)
+
+    def heads(*notes: AuditNote) -> list[int]:
+        scene.checkpointer.note(notes)
+        return [fact.seq for fact in scene.checkpointer.save() if isinstance(fact, AuditHead)]
+
+    assert heads() == []  # nothing is written yet
+    assert heads(AuditNote(1, "state.reset")) == [1]
+    assert heads(AuditNote(2, "state.reset")) == []
+    scene.clock.advance(3600)
+    assert heads() == [2]
+    scene.clock.advance(3600)
+    assert heads() == []

@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from structlog.testing import capture_logs
 from detectors import Reference
 from monitor.alerting.retraining import RetrainPolicy
 from monitor.alerting.rules import AlertRule, Severity
+from monitor.audit.chain import AuditNote
 from monitor.explain.explainer import Explainer
 from monitor.facts import AlertSeen, FewRows, PartitionsUnreachable
 from monitor.pipeline import Pipeline
@@ -58,11 +59,12 @@ class Disk(StateStore):
         now: Nanos,
         *,
         whole: bool = False,
+        audited: Iterable[AuditNote] = (),
     ) -> None:
         if self.full_for:
             self.full_for -= 1
             raise sqlite3.OperationalError("database or disk is full")
-        super().save(records, positions, notices, now, whole=whole)
+        super().save(records, positions, notices, now, whole=whole, audited=audited)
 
 
 class Scene:

@@ -27,6 +27,7 @@ from monitor.facts import (
     AlertEscalated,
     AlertSeen,
     ApprovalLinkUsed,
+    AuditHead,
     BaselineTrails,
     CalibrationLearning,
     CalibrationLearnt,
@@ -146,6 +147,7 @@ EXAMPLES: dict[type[Fact], Fact] = {
     for fact in (
         AlertEscalated(CHANGED, CHANGED.evidence, Severity.WARNING),
         LevelChanged(CHURN, NOON, "age", LevelStep.SETTLED),
+        AuditHead(17, "5d" * 32),
         BaselineTrails(CHURN, NOON, "age", 28, 14, 0.2, 0.0, paused=False, begins=True),
         EventsCounted("t", "ok", 3),
         PerformanceEstimated(CHURN, 0, NOON, "binary", 100, 0.25, (MetricTold("accuracy", 0.9, 0.8, 0.95, 100),)),

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from monitor.audit.chain import AuditNote, Link
 from monitor.series.records import Record
 from monitor.store import schema
 from monitor.store.outbox import AddressedNotice, Backlog, Notice
@@ -132,7 +133,7 @@ def test_a_migration_that_fails_leaves_the_old_state(tmp_path: Path, monkeypatch
     with monkeypatch.context() as broken:
         broken.setitem(schema.STEPS, 1, "DELETE FROM record; SELECT nonsense;")
         with pytest.raises(
-            StateError, match="cannot be brought to format 3: no such column: nonsense; it is as it was"
+            StateError, match="cannot be brought to format 4: no such column: nonsense; it is as it was"
         ):
             StateStore(tmp_path)
 
@@ -156,13 +157,29 @@ def test_data_is_cut_out_of_a_body_byte_for_byte(body: bytes | None, data: bytes
 
 
 def test_what_waits_in_a_state_of_format_2_waits_on(tmp_path: Path) -> None:
-    """Format 3 adds a table to it, and nothing else."""
+    """Formats 3 and 4 add tables to it, and nothing else."""
     before = StateStore(tmp_path)
     before.save([], {}, [said_again("a", "trainer", "pager")], NOON)
-    before._db.executescript("DROP TABLE standing; PRAGMA user_version=2;")
+    before._db.executescript("DROP TABLE standing; DROP TABLE audit; DROP TABLE audit_anchor; PRAGMA user_version=2;")
     before.close()
 
     after = StateStore(tmp_path)
     assert [notice.id for notice in drained(after, "trainer")] == ["a"]
     assert [row.target for row in after.undelivered()] == ["pager"]
+    after.close()
+
+
+def test_a_state_of_format_3_gets_an_empty_audit_log_and_all_else_stays(tmp_path: Path) -> None:
+    before = StateStore(tmp_path)
+    before.save([Record("series", "churn/3", b"1")], {Partition("p", 0): 7}, [said_again("a", "trainer")], NOON)
+    before._db.executescript("DROP TABLE audit; DROP TABLE audit_anchor; PRAGMA user_version=3;")
+    before.close()
+
+    after = StateStore(tmp_path)
+    assert after.records() == [Record("series", "churn/3", b"1")]
+    assert after.positions() == {Partition("p", 0): 7}
+    assert [notice.id for notice in drained(after, "trainer")] == ["a"]
+    assert after.audit_head == Link()
+    after.save([], {}, [], NOON, audited=[AuditNote(NOON, "state.reset")])
+    assert after.audit_head.seq == 1
     after.close()

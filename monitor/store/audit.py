@@ -1,0 +1,80 @@
+"""The audit log in the state: rows are added, never changed; the oldest go once they are old enough. The store holds lock and transaction."""
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+
+import msgspec
+
+from monitor.audit.chain import PRUNED, AuditEntry, AuditLog, AuditNote, Link, canonical
+from monitor.stream.events import Nanos
+
+
+def head(db: sqlite3.Connection) -> Link:
+    """The last link; where nothing is written, what stands before the first."""
+    row = db.execute("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1").fetchone()
+    return anchor(db) if row is None else Link(*row)
+
+
+def anchor(db: sqlite3.Connection) -> Link:
+    """What stands before the first entry: the last of those that were dropped."""
+    row = db.execute("SELECT seq, hash FROM audit_anchor ORDER BY seq DESC LIMIT 1").fetchone()
+    return Link() if row is None else Link(*row)
+
+
+def append(db: sqlite3.Connection, last: Link, notes: Iterable[AuditNote]) -> Link:
+    """Add entries behind the last one; the new last link."""
+    rows = []
+    for note in notes:
+        entry = canonical(note)
+        last = last.next(entry)
+        rows.append((last.seq, last.hash, entry))
+    db.executemany("INSERT INTO audit VALUES (?, ?, ?)", rows)
+    return last
+
+
+def prune(db: sqlite3.Connection, last: Link, before: Nanos, now: Nanos) -> Link:
+    """Drop the entries in front that were written before a time, and say so in one more; never the last one."""
+    gone: Link | None = None
+    for each in entries(db):
+        if each.link.seq == last.seq or each.note().at >= before:
+            break
+        gone = each.link
+    if gone is None:
+        return last
+    count = db.execute("DELETE FROM audit WHERE seq <= ?", (gone.seq,)).rowcount
+    db.execute("DELETE FROM audit_anchor")
+    db.execute("INSERT INTO audit_anchor VALUES (?, ?)", (gone.seq, gone.hash))
+    body = {"through": gone.seq, "hash": gone.hash.hex(), "entries": count, "before": before}
+    return append(db, last, [AuditNote(now, PRUNED, body)])
+
+
+def last_of(db: sqlite3.Connection, kind: str) -> AuditNote | None:
+    """What the last entry of a kind says; None where there is none that can be read."""
+    named = canonical(kind).decode()
+    rows = db.execute(
+        "SELECT seq, hash, entry FROM audit WHERE INSTR(entry, CAST(? AS BLOB)) ORDER BY seq DESC", (named,)
+    )
+    for seq, held, entry in rows:
+        with suppress(msgspec.MsgspecError, UnicodeDecodeError):
+            note = AuditEntry(Link(seq, held), entry).note()
+            if note.kind == kind:
+                return note
+    return None
+
+
+def page(db: sqlite3.Connection, after: int, limit: int) -> list[AuditEntry]:
+    """So many entries at most, those after a number."""
+    rows = db.execute("SELECT seq, hash, entry FROM audit WHERE seq > ? ORDER BY seq LIMIT ?", (after, limit))
+    return [AuditEntry(Link(seq, held), entry) for seq, held, entry in rows]
+
+
+def entries(db: sqlite3.Connection) -> Iterator[AuditEntry]:
+    """All of it, the oldest first."""
+    for seq, held, entry in db.execute("SELECT seq, hash, entry FROM audit ORDER BY seq"):
+        yield AuditEntry(Link(seq, held), entry)
+
+
+def whole(db: sqlite3.Connection) -> AuditLog:
+    """All of it with what stands before."""
+    return AuditLog(anchor(db), list(entries(db)))

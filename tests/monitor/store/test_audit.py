@@ -1,0 +1,150 @@
+"""The audit log in the state: one chain over all writers, with what it is about or not at all, and the oldest dropped in good order."""
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from monitor.audit.chain import AuditLog, AuditNote, Link, chained
+from monitor.series.records import Record
+from monitor.store.outbox import AddressedNotice, Notice
+from monitor.store.sqlite import StateStore
+from monitor.stream.events import DAY
+from tests.fakes import NOON
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[StateStore]:
+    found = StateStore(tmp_path)
+    yield found
+    found.close()
+
+
+def a_note(number: int = 0, at: int = NOON) -> AuditNote:
+    return AuditNote(at, "alert.opened", {"number": number, "score": 0.1 + 0.2}, model="churn")
+
+
+def log_of(store: StateStore) -> AuditLog:
+    return store.audit_page(0, 10_000)
+
+
+def numbers(store: StateStore) -> list[int]:
+    return [each.link.seq for each in log_of(store).entries]
+
+
+def test_the_chain_goes_on_after_a_restart(tmp_path: Path) -> None:
+    for number in range(3):
+        store = StateStore(tmp_path)
+        store.save([], {}, [], NOON, audited=[a_note(number), a_note(number)])
+        head = store.audit_head
+        store.close()
+
+    store = StateStore(tmp_path)
+    assert store.audit_head == head == log_of(store).head
+    assert numbers(store) == [1, 2, 3, 4, 5, 6]
+    assert chained(log_of(store)) is None
+    store.close()
+
+
+def test_a_transaction_that_fails_writes_nothing_and_the_next_takes_its_numbers(store: StateStore) -> None:
+    store.save([], {}, [], NOON, audited=[a_note()])
+    wrong = AddressedNotice(Notice("a", "t", "s", NOON, b"{}"), (None,))  # type: ignore[arg-type]
+    with pytest.raises(sqlite3.IntegrityError):
+        store.save([Record("series", "k", b"1")], {}, [wrong], NOON, audited=[a_note(7)])
+    assert numbers(store) == [1]
+    assert store.records() == []
+
+    store.save([], {}, [], NOON, audited=[a_note(8)])
+    assert numbers(store) == [1, 2]
+    assert chained(log_of(store)) is None
+
+
+def test_threads_that_deliver_and_the_loop_that_saves_make_one_chain(store: StateStore) -> None:
+    notices = [AddressedNotice(Notice(f"n{at}", "t", f"s{at}", NOON, b"{}"), ("pager", "board")) for at in range(20)]
+    store.save([], {}, notices, NOON)
+
+    def deliver(target: str) -> None:
+        while (row := store.next_due(target, NOON)) is not None:
+            store.delivered(row, AuditNote(NOON, "delivery.delivered", decision=row.notice.id, target=target))
+
+    threads = [Thread(target=deliver, args=[target]) for target in ("pager", "board")]
+    for thread in threads:
+        thread.start()
+    for number in range(20):
+        store.save([], {}, [], NOON, audited=[a_note(number)])
+    for thread in threads:
+        thread.join(60)
+
+    assert numbers(store) == list(range(1, 61))
+    assert chained(log_of(store)) is None
+
+
+def test_old_entries_are_dropped_once_a_day_and_the_chain_begins_at_their_last(tmp_path: Path) -> None:
+    store = StateStore(tmp_path, audit_keep=7 * DAY)
+    for day in range(10):
+        store.save([], {}, [], NOON + day * DAY, audited=[a_note(day, NOON + day * DAY)])
+        store.save([], {}, [], NOON + day * DAY + 1)  # nothing more on that day
+    log = log_of(store)
+
+    kinds = [each.note().kind for each in log.entries]
+    assert kinds.count("alert.opened") == 8  # of the days 2 to 9: those of a week, and its first moment
+    assert log.anchor.seq == 2
+    assert kinds.count("audit.pruned") == 2
+    last = next(each.note() for each in reversed(log.entries) if each.note().kind == "audit.pruned")
+    assert (last.body["through"], last.body["hash"], last.body["entries"]) == (2, log.anchor.hash.hex(), 1)
+    assert chained(log) is None
+    store.close()
+
+    again = StateStore(tmp_path, audit_keep=7 * DAY)
+    assert again.audit_head == log.head
+    assert chained(log_of(again)) is None
+    again.close()
+
+
+def test_another_anchor_than_was_written_down_is_found(tmp_path: Path) -> None:
+    store = StateStore(tmp_path, audit_keep=DAY)
+    store.save([], {}, [], NOON, audited=[a_note(1)])
+    store.save([], {}, [], NOON + 2 * DAY, audited=[a_note(2, NOON + 2 * DAY)])
+    log = log_of(store)
+    assert (log.anchor.seq, chained(log)) == (1, None)
+
+    forged = AuditLog(Link(1, bytes(32)), log.entries)
+    found = chained(forged)
+    assert found is not None
+    assert found.seq == 2
+    store.close()
+
+
+def test_an_entry_left_out_added_or_moved_is_found(store: StateStore) -> None:
+    store.save([], {}, [], NOON, audited=[a_note(number) for number in range(5)])
+    anchor, entries = Link(), log_of(store).entries
+
+    for wrong, seq in (
+        (entries[1:], 1),
+        ([*entries[:2], *entries[3:]], 3),
+        ([entries[1], entries[0], *entries[2:]], 1),
+        ([*entries, entries[-1]], 6),
+    ):
+        found = chained(AuditLog(anchor, wrong))
+        assert found is not None
+        assert found.seq == seq
+
+
+def test_each_bit_of_entry_and_hash_counts(store: StateStore) -> None:
+    store.save([], {}, [], NOON, audited=[a_note(number) for number in range(3)])
+    entries = log_of(store).entries
+    middle = entries[1]
+    for at in range(len(middle.entry) * 8):
+        held = bytearray(middle.entry)
+        held[at // 8] ^= 1 << at % 8
+        found = chained(AuditLog(Link(), [entries[0], type(middle)(middle.link, bytes(held)), entries[2]]))
+        assert found is not None
+        assert found.seq == 2
+    for at in range(256):
+        held = bytearray(middle.link.hash)
+        held[at // 8] ^= 1 << at % 8
+        found = chained(AuditLog(Link(), [entries[0], type(middle)(Link(2, bytes(held)), middle.entry), entries[2]]))
+        assert found is not None
+        assert found.seq == 2
