@@ -290,7 +290,13 @@ class Daemon:
         self.source = source
         self.store = store
         self.server = server
-        self.pipeline = Pipeline(configuration.specs, settings.idle_after, settings.max_future, label_topics(settings))
+        self.pipeline = Pipeline(
+            configuration.specs,
+            settings.idle_after,
+            settings.max_future,
+            label_topics(settings),
+            reports=configuration.reports,
+        )
         references = {spec.key: spec.reference for spec in configuration.specs}
         self.explainer = Explainer(references, self.pipeline.watermark.behind)
         self.stopping = Event()
@@ -504,6 +510,8 @@ def build_board(configuration: Configuration) -> Board:
         if spec.contract is not None:
             topics = [topic.name for topic in configuration.settings.event_topics]
             board.expect_contract(spec.key, contract_board(configuration, spec, spec.contract), topics)
+    for model in () if configuration.reports is None else configuration.reports.models:
+        board.counters["driftd_reports_total"][(model,)] += 0
     board.expect(
         topics=[topic.name for topic in configuration.settings.topics],
         targets=[(target.name, target.type) for target in configuration.targets],

@@ -44,6 +44,20 @@ from monitor.facts.performance import (
     PerformanceJudged,
     ReliabilityTold,
 )
+from monitor.facts.reports import (
+    BudgetTold,
+    DayTold,
+    IncidentTold,
+    LabelsTold,
+    MetricSeen,
+    ModelTallied,
+    OpenedTold,
+    Report,
+    ReportMade,
+    RequestTold,
+    VersionTold,
+    WorthTold,
+)
 from monitor.facts.requests import RequestsServed, WindowRequests
 from monitor.facts.service import ServiceJudged, ServiceLearning, ServiceLearnt, UsualLatency
 from monitor.facts.sources import (
@@ -131,6 +145,8 @@ Fact = (
     | RequestsServed
     | ContractBroken
     | SchemaChanged
+    | ModelTallied
+    | ReportMade
 )
 
 __all__ = [
@@ -139,6 +155,7 @@ __all__ = [
     "AlertEscalated",
     "AlertSeen",
     "BaselineTrails",
+    "BudgetTold",
     "CalibrationLearning",
     "CalibrationLearnt",
     "CalibrationStands",
@@ -151,6 +168,7 @@ __all__ = [
     "CoverageTest",
     "DaemonStarted",
     "DaemonStopped",
+    "DayTold",
     "DecisionEnded",
     "DecisionMade",
     "DecisionRefused",
@@ -165,15 +183,20 @@ __all__ = [
     "FewRows",
     "FieldsRejected",
     "ForeignCommit",
+    "IncidentTold",
     "JoinCounted",
     "LabelDelays",
+    "LabelsTold",
     "LagMeasured",
     "LateShare",
     "LevelChanged",
+    "MetricSeen",
     "MetricTold",
+    "ModelTallied",
     "OffsetSpan",
     "OffsetsExpired",
     "OffsetsLost",
+    "OpenedTold",
     "OutboxDecided",
     "PanesOpen",
     "PartitionsAssigned",
@@ -186,6 +209,9 @@ __all__ = [
     "RateImproved",
     "RecordsSkipped",
     "ReliabilityTold",
+    "Report",
+    "ReportMade",
+    "RequestTold",
     "RequestsServed",
     "RequestsStand",
     "RetrainDecided",
@@ -201,10 +227,12 @@ __all__ = [
     "TopicsMissing",
     "TrackPoint",
     "UsualLatency",
+    "VersionTold",
     "WatermarkAdvanced",
     "WindowClosed",
     "WindowIds",
     "WindowRequests",
     "WindowScored",
     "WindowSpan",
+    "WorthTold",
 ]

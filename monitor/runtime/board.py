@@ -43,6 +43,7 @@ from monitor.facts import (
     LagMeasured,
     LateShare,
     LevelChanged,
+    ModelTallied,
     OffsetsExpired,
     OffsetsLost,
     PanesOpen,
@@ -51,6 +52,7 @@ from monitor.facts import (
     PerformanceEstimated,
     PerformanceJudged,
     RecordsSkipped,
+    ReportMade,
     RequestsServed,
     RequestsStand,
     RetrainDecided,
@@ -264,6 +266,7 @@ class Board:
     decisions: tuple[Decision, ...] = ()  # in force
     past_decisions: tuple[PastDecision, ...] = ()  # the last that are over
     retrains: tuple[RetrainDecided, ...] = ()  # the last wishes for retraining that were decided, the oldest first
+    tallies: Mapping[str, ModelTallied] = field(default_factory=dict)  # by model
     turned_at: Nanos | None = None
     answered_at: Nanos | None = None
 
@@ -467,6 +470,10 @@ class Board:
                 self.panes = {**self.panes, **dict(panes)}
             case CheckpointFailed():
                 self.counters["driftd_checkpoint_failures_total"][()] += 1
+            case ModelTallied(model=model):
+                self.tallies = {**self.tallies, model: fact}
+            case ReportMade():
+                self.counters["driftd_reports_total"][(fact.model,)] += 1
             case DeliveryTried(target=target, type=kind, outcome=outcome):
                 self._count_delivery(target, kind, outcome, 1)
                 self.deliveries = {**self.deliveries, target: fact}

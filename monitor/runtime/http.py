@@ -20,6 +20,7 @@ from monitor.runtime.metrics import Exposition
 from monitor.runtime.outbox import OutboxDesk
 from monitor.runtime.page.frame import POLICY
 from monitor.runtime.page.pages import PATHS, Pages
+from monitor.runtime.reported import WEEK, reported
 from monitor.runtime.standing import standing
 from monitor.runtime.telemetry import Telemetry
 from monitor.runtime.writing import MOST_BYTES, Answered, Deciding, NotGrantedError
@@ -29,7 +30,7 @@ REQUEST_SECONDS = 10.0  # for a whole connection, request and answer
 LONGEST_LIMIT = 9  # digits
 MOST_UNREAD = 1024 * 1024  # bytes of a refused body that are read all the same, so that its sender reads the answer
 DECISIONS, RETRAINING, OUTBOX = "/api/v1/decisions", "/api/v1/retraining", "/api/v1/outbox"
-STATUS = "/api/v1/status"
+STATUS, REPORT = "/api/v1/status", "/api/v1/report"
 PROBES = ("/metrics", "/healthz", "/readyz")
 JSON = "application/json"
 MODEL = "/api/v1/models/{model}"
@@ -80,7 +81,7 @@ class Surface:
         """The answer to GET `target`."""
         path, _, query = target.partition("?")
         asked = parse_qs(query, keep_blank_values=True)
-        if path in self._json or path == STATUS:
+        if path in self._json or path in {STATUS, REPORT}:
             return self._answer_json(path, asked)
         if path in PATHS:
             status, page = self.pages.answer(path, asked)
@@ -140,9 +141,20 @@ class Surface:
     @property
     def routes(self) -> tuple[str, ...]:
         """Every path that is answered; what stands in braces is a name, as a URL writes it."""
-        return ("/", *PROBES, STATUS, *self._json, MODEL, FEATURE)
+        return ("/", *PROBES, STATUS, REPORT, *self._json, MODEL, FEATURE)
+
+    def _answer_report(self, query: dict[str, list[str]]) -> tuple[HTTPStatus, str, bytes]:
+        model, last = (query.get(key, [otherwise])[-1] for key, otherwise in (("model", ""), ("last", WEEK)))
+        try:
+            report = self._telemetry.look(lambda board: reported(board, model, last))
+        except (KeyError, ValueError) as error:
+            status = HTTPStatus.NOT_FOUND if isinstance(error, KeyError) else HTTPStatus.BAD_REQUEST
+            return status, JSON, as_json({"error": error.args[0]})
+        return HTTPStatus.OK, JSON, as_json(report)
 
     def _answer_json(self, path: str, query: dict[str, list[str]]) -> tuple[HTTPStatus, str, bytes]:
+        if path == REPORT:
+            return self._answer_report(query)
         if path == STATUS:
             return HTTPStatus.OK, JSON, as_json(standing(*self.pages.models(), self._metrics.status))
         try:

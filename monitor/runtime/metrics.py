@@ -256,6 +256,7 @@ METRICS: dict[str, Spec] = {
     "driftd_retrain_requests_total": Spec(
         "counter", "Wishes for retraining, by what became of it", ("model", "reason", "outcome")
     ),
+    "driftd_reports_total": Spec("counter", "Reports for people that were made", ("model",)),
     "driftd_decisions_total": Spec("counter", "Decisions that people made, by kind", ("model", "decision")),
     "driftd_silenced": Spec("gauge", "1: nobody is told of the model for now", ("model",)),
     "driftd_webhook_deliveries_total": Spec("counter", "Delivery attempts by how they ended", ("webhook", "outcome")),

@@ -12,6 +12,7 @@ from detectors.charts import LevelStep
 from detectors.durations import show_duration
 from monitor.alerting.alerts import AlertState
 from monitor.explain.fewrows import few_rows
+from monitor.explain.report import in_short
 from monitor.explain.words import escalation, summary
 from monitor.facts import (
     AlertChanged,
@@ -42,6 +43,7 @@ from monitor.facts import (
     LabelDelays,
     LateShare,
     LevelChanged,
+    ModelTallied,
     OffsetsExpired,
     OffsetsLost,
     OutboxDecided,
@@ -51,6 +53,7 @@ from monitor.facts import (
     PerformanceJudged,
     RateImproved,
     RecordsSkipped,
+    ReportMade,
     RequestsServed,
     RequestsStand,
     RetrainDecided,
@@ -93,6 +96,7 @@ UNSPOKEN = frozenset(
         PerformanceEstimated,
         RequestsServed,
         ServiceJudged,
+        ModelTallied,
     }
 )
 ABSENT = frozenset(
@@ -179,7 +183,7 @@ class Telemetry:
                 self._say_learning(fact)
             case ServiceLearning() | ServiceLearnt():
                 self._say_service(fact)
-            case DeliveryTried() | OutboxDecided():
+            case DeliveryTried() | OutboxDecided() | ReportMade():
                 self._say_delivery(fact)
             case DecisionMade() | DecisionRefused() | DecisionEnded():
                 self._say_decision(fact)
@@ -284,7 +288,11 @@ class Telemetry:
             changes=list(fact.changes[:MOST_NAMED]),
         )
 
-    def _say_delivery(self, fact: DeliveryTried | OutboxDecided) -> None:
+    def _say_delivery(self, fact: DeliveryTried | OutboxDecided | ReportMade) -> None:
+        if isinstance(fact, ReportMade):
+            about = {"model": fact.model, "id": fact.id, "due": rfc3339(fact.due)}
+            self._log.info("report.made", **about, summary=in_short(fact.report))
+            return
         if isinstance(fact, OutboxDecided):
             told = {"target": fact.target, "id": fact.notice, "by": fact.by, "reason": fact.why}
             self._log.info("outbox.dropped" if fact.action == "drop" else "outbox.retried", **told)

@@ -33,6 +33,7 @@ from monitor.sections import (
     show_duration,
     show_size,
 )
+from monitor.settings.reports import ReportsSettings
 from monitor.settings.retraining import RetrainingSettings, with_general
 from monitor.settings.thresholds import MetricThresholdSettings
 from monitor.sources.formats.registry import format_of
@@ -564,6 +565,7 @@ class Settings(BaseSettings):
     retraining: RetrainingSettings = RetrainingSettings()
     webhooks: list[WebhookSettings] = Field(default_factory=list)
     targets: list[Annotated[SerializeAsAny[TargetSettings], BeforeValidator(read_target)]] = Field(default_factory=list)
+    reports: ReportsSettings | None = None
     state: Path = Path("/var/lib/driftd")
     checkpoint_interval: PositiveDuration = parse_duration("5s")
     idle_after: PositiveDuration = parse_duration("30s")

@@ -116,7 +116,7 @@ def message(said: Saying, wording: Wording) -> dict[str, Any]:
         {"type": "context", "elements": [plain(small, LONGEST_BLOCK)]},
     ]
     if said.url:
-        button = {"type": "button", "text": plain("Open the incident", LONGEST_BLOCK), "url": said.url}
+        button = {"type": "button", "text": plain(said.state.opens, LONGEST_BLOCK), "url": said.url}
         blocks.append({"type": "actions", "elements": [button]})
     return {"text": fitted(f"{title}\n{text}", LONGEST_TEXT), "blocks": blocks}
 

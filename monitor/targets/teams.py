@@ -102,7 +102,7 @@ def card(said: Saying, wording: Wording, most: int) -> dict[str, Any]:
         ],
     }
     return found | (
-        {"actions": [{"type": "Action.OpenUrl", "title": "Open the incident", "url": said.url}]} if said.url else {}
+        {"actions": [{"type": "Action.OpenUrl", "title": said.state.opens, "url": said.url}]} if said.url else {}
     )
 
 
