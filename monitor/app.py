@@ -304,7 +304,7 @@ class Daemon:
         self.checkpointer = Checkpointer(store, self.pipeline, source, clock, settings.checkpoint_interval / SECOND)
         self.notifiers = [
             Notifier(target, store, clock, lambda fact: self.telemetry.record([fact]))
-            for target in configuration.targets
+            for target in configuration.subscribers
         ]
         self.inbox = Inbox()
         self.loop = Loop(
@@ -315,7 +315,7 @@ class Daemon:
             self.telemetry,
             clock,
             explainer=self.explainer,
-            subscribers=configuration.targets,
+            subscribers=configuration.subscribers,
             sender=Sender(configuration.config_hash, VERSION, settings.http.external_url),
             inbox=self.inbox,
             wake=self._wake,
@@ -351,7 +351,7 @@ class Daemon:
             ready=self.ready,
             other_committer=lambda: self.source.other_committer,
             backlog=self.store.backlog,
-            targets=tuple(target.name for target in configuration.targets),
+            targets=tuple(target.name for target in configuration.subscribers),
             started=self.clock.now(),
             compiled=COMPILED,
             addresses={
@@ -439,7 +439,7 @@ class Daemon:
         if self.checkpointer.failing is None:
             with suppress(sqlite3.Error):  # at the next start, then
                 self.store.forget_standing_of_others(
-                    still_heard(self._configuration.targets, (spec.key for spec in self._configuration.specs))
+                    still_heard(self._configuration.subscribers, (spec.key for spec in self._configuration.specs))
                 )
 
     def stop(self) -> None:
@@ -514,7 +514,7 @@ def build_board(configuration: Configuration) -> Board:
         board.counters["driftd_reports_total"][(model,)] += 0
     board.expect(
         topics=[topic.name for topic in configuration.settings.topics],
-        targets=[(target.name, target.type) for target in configuration.targets],
+        targets=[(target.name, target.type) for target in configuration.subscribers],
         rules=[(spec.key, rule.name) for spec in configuration.specs for rule in spec.rules],
     )
     return board

@@ -80,6 +80,12 @@ class Configuration:
     token: bytes | None = field(default=None, repr=False)  # by which people decide; without one nobody does
     base: Path = Path()  # of paths
     reports: ReportPlan | None = None
+    folder: Subscriber | None = None  # that reports are written to
+
+    @property
+    def subscribers(self) -> tuple[Subscriber, ...]:
+        """All who are told: the targets, and the folder of reports."""
+        return self.targets if self.folder is None else (*self.targets, self.folder)
 
     @property
     def config_hash(self) -> str:
@@ -187,7 +193,7 @@ def load(
             problems.append(str(error))
     try:
         reports = report_plan(settings)
-        targets = with_reports(settings, targets, base)
+        targets = with_reports(settings, targets)
     except ConfigError as error:
         problems.append(str(error))
     token = None
@@ -198,7 +204,8 @@ def load(
     if problems:
         begun = "" if file is None else f"{file}: "
         raise ConfigError("\n".join(f"{begun}{problem}" for problem in problems))
-    return Configuration(settings, tuple(specs), tuple(targets), token, base.absolute(), reports)
+    folder = report_folder(settings, base)
+    return Configuration(settings, tuple(specs), tuple(targets), token, base.absolute(), reports, folder)
 
 
 def report_plan(settings: Settings) -> ReportPlan | None:
@@ -224,16 +231,20 @@ def report_plan(settings: Settings) -> ReportPlan | None:
     return ReportPlan(told.schedule, models)
 
 
-def with_reports(settings: Settings, targets: Sequence[Subscriber], base: Path) -> list[Subscriber]:
-    """The targets, those marked that get reports, and the folder of reports as one more."""
+def with_reports(settings: Settings, targets: Sequence[Subscriber]) -> list[Subscriber]:
+    """The targets, those marked that get reports."""
     told = settings.reports
     if told is None:
         return list(targets)
-    marked = [replace(each, reports=each.name in told.targets) for each in targets]
-    if told.folder is None:
-        return marked
-    folder = ReportFolder((base / told.folder).absolute(), told.keep)
-    return [*marked, Subscriber(folder, FOLDER_TYPE, frozenset(), reports=True)]
+    return [replace(each, reports=each.name in told.targets) for each in targets]
+
+
+def report_folder(settings: Settings, base: Path) -> Subscriber | None:
+    """The folder of reports; None where there is none."""
+    told = settings.reports
+    if told is None or told.folder is None:
+        return None
+    return Subscriber(ReportFolder((base / told.folder).absolute(), told.keep), FOLDER_TYPE, frozenset(), reports=True)
 
 
 def load_reference(path: Path, key: str) -> Reference:

@@ -2,7 +2,7 @@
 
 from http import HTTPStatus
 from pathlib import Path
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import msgspec
 
@@ -14,21 +14,21 @@ from monitor.html.report import report_page
 from monitor.settings import ConfigError
 from monitor.targets.reports import write_whole
 
-ROUTE = "/api/v1/report"
+ROUTE = "/api/v1/models/{}/report"
 
 
 def report(way: Way, model: str, last: str, output: Path | None, *, as_json: bool) -> Exit:
     """Print a report, or write it as a page. Raises ConfigError."""
-    daemon = reach(way, writes=False)
+    daemon, route = reach(way, writes=False), ROUTE.format(quote(model, safe=""))
     try:
-        answer = ask(daemon, "GET", None, f"{ROUTE}?{urlencode({'model': model, 'last': last})}")
+        answer = ask(daemon, "GET", None, f"{route}?{urlencode({'last': last})}")
         if answer.status != HTTPStatus.OK:
             return refused(answer)
         found = msgspec.convert(answer.body, Report, strict=False)
     except AwayError as error:
         return cannot(str(error))
     except msgspec.ValidationError as error:
-        return cannot(f"{daemon.url}{ROUTE} answers no report: {error}")
+        return cannot(f"{daemon.url}{route} answers no report: {error}")
     if output is not None:
         try:
             write_whole(output.absolute(), report_page(found).encode("utf-8", "backslashreplace"))

@@ -54,7 +54,7 @@ def in_short(report: Report) -> str:
         f"{counted(report.outcomes.get('requested', 0), 'retraining')} requested",
     ]
     parts += [f"{share(report.labels.coverage)} of labels in"] if report.labels else []
-    parts += [f"budget {'held' if report.budget.held else 'exceeded'}"] if report.budget else []
+    parts += ["budget held" if report.budget.held else "more than false alarms explain"] if report.budget else []
     parts += [f"{counted(report.hours_without, 'hour')} without data"] if report.hours_without else []
     return ", ".join(parts)
 

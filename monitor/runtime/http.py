@@ -30,12 +30,14 @@ REQUEST_SECONDS = 10.0  # for a whole connection, request and answer
 LONGEST_LIMIT = 9  # digits
 MOST_UNREAD = 1024 * 1024  # bytes of a refused body that are read all the same, so that its sender reads the answer
 DECISIONS, RETRAINING, OUTBOX = "/api/v1/decisions", "/api/v1/retraining", "/api/v1/outbox"
-STATUS, REPORT = "/api/v1/status", "/api/v1/report"
+STATUS = "/api/v1/status"
 PROBES = ("/metrics", "/healthz", "/readyz")
 JSON = "application/json"
 MODEL = "/api/v1/models/{model}"
 FEATURE = "/api/v1/models/{model}/features/{feature}"
+REPORT = "/api/v1/models/{model}/report"
 MODEL_PATH = re.compile(re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", MODEL))
+REPORT_PATH = re.compile(re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", REPORT))
 FEATURE_PATH = re.compile(re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", FEATURE))
 TEXT = "text/plain; charset=utf-8"
 HTML = "text/html; charset=utf-8"
@@ -81,7 +83,7 @@ class Surface:
         """The answer to GET `target`."""
         path, _, query = target.partition("?")
         asked = parse_qs(query, keep_blank_values=True)
-        if path in self._json or path in {STATUS, REPORT}:
+        if path in self._json or path == STATUS:
             return self._answer_json(path, asked)
         if path in PATHS:
             status, page = self.pages.answer(path, asked)
@@ -141,20 +143,9 @@ class Surface:
     @property
     def routes(self) -> tuple[str, ...]:
         """Every path that is answered; what stands in braces is a name, as a URL writes it."""
-        return ("/", *PROBES, STATUS, REPORT, *self._json, MODEL, FEATURE)
-
-    def _answer_report(self, query: dict[str, list[str]]) -> tuple[HTTPStatus, str, bytes]:
-        model, last = (query.get(key, [otherwise])[-1] for key, otherwise in (("model", ""), ("last", WEEK)))
-        try:
-            report = self._telemetry.look(lambda board: reported(board, model, last))
-        except (KeyError, ValueError) as error:
-            status = HTTPStatus.NOT_FOUND if isinstance(error, KeyError) else HTTPStatus.BAD_REQUEST
-            return status, JSON, as_json({"error": error.args[0]})
-        return HTTPStatus.OK, JSON, as_json(report)
+        return ("/", *PROBES, STATUS, *self._json, MODEL, FEATURE, REPORT)
 
     def _answer_json(self, path: str, query: dict[str, list[str]]) -> tuple[HTTPStatus, str, bytes]:
-        if path == REPORT:
-            return self._answer_report(query)
         if path == STATUS:
             return HTTPStatus.OK, JSON, as_json(standing(*self.pages.models(), self._metrics.status))
         try:
@@ -164,21 +155,26 @@ class Surface:
         # item by item: one call for all would keep every other thread out until it is done
         return HTTPStatus.OK, JSON, b"[%b]" % b",".join([as_json(item) for item in items])
 
-    def _named(self, path: str, query: dict[str, list[str]]) -> Callable[[Board], list[dict[str, Any]]] | None:
+    def _named(self, path: str, query: dict[str, list[str]]) -> Callable[[Board], Any] | None:
         """What a path asks of a model, or of a feature, that it names; None where it names none."""
         if one := FEATURE_PATH.fullmatch(path):
             model, name, version = unquote(one["model"]), unquote(one["feature"]), query.get("version", [None])[-1]
             return lambda board: routes.feature(board, model, name, version)
+        if one := REPORT_PATH.fullmatch(path):
+            of, last = unquote(one["model"]), query.get("last", [WEEK])[-1]
+            return lambda board: reported(board, of, last)
         if one := MODEL_PATH.fullmatch(path):
             asked = unquote(one["model"])
             return lambda board: routes.one_model(board, asked)
         return None
 
-    def _answer_one(self, ask: Callable[[Board], list[dict[str, Any]]]) -> tuple[HTTPStatus, str, bytes]:
+    def _answer_one(self, ask: Callable[[Board], Any]) -> tuple[HTTPStatus, str, bytes]:
         try:
             return HTTPStatus.OK, JSON, as_json(ask(self._telemetry.look(Board.copy)))
         except KeyError as error:
             return HTTPStatus.NOT_FOUND, JSON, as_json({"error": error.args[0]})
+        except ValueError as error:
+            return HTTPStatus.BAD_REQUEST, JSON, as_json({"error": str(error)})
 
     def _windows(self, query: dict[str, list[str]]) -> Iterator[dict[str, Any]]:
         text = query.get("limit", ["100"])[-1]

@@ -1,4 +1,4 @@
-"""`GET /api/v1/report`: a model's report of its last days, made when it is asked for."""
+"""`GET /api/v1/models/{model}/report`: a model's report of its last days, made when it is asked for."""
 
 from detectors.durations import nanoseconds
 from monitor.facts import ModelTallied, Report
