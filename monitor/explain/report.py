@@ -126,7 +126,7 @@ def budget_words(budget: BudgetTold | None) -> Iterator[str]:
         yield f"More than false alarms explain: {told}. Either something changed, or the budget is not held: look at each, and accept what is no drift."
     if budget.expected_warnings:
         yield (
-            f"{counted(budget.warnings, 'warning')} of charts, told to nobody, where at most about {budget.expected_warnings:.1f} "
+            f"{counted(budget.warnings, 'warning')} of charts, told to nobody, where at most about {budget.expected_warnings:.2g} "
             "come by chance: the calibration checks itself by these."
         )
 
