@@ -14,7 +14,7 @@ from monitor.facts import (
     VersionTold,
     WorthTold,
 )
-from monitor.reporting.making import Span, report_of
+from monitor.reporting.making import ReportSpan, report_of
 from monitor.reporting.tally import moment
 from monitor.stream.events import DAY, HOUR, Nanos
 from tests.build import MIDNIGHT
@@ -58,7 +58,7 @@ def a_week(model: str = "churn", **changes: Any) -> ModelTallied:
 
 def a_report(model: str = "churn", **changes: Any) -> Report:
     """The report of that week."""
-    return report_of(a_week(model, **changes), Span(BEGIN, END), END)
+    return report_of(a_week(model, **changes), ReportSpan(BEGIN, END), END)
 
 
 def a_report_made(model: str = "churn", **changes: Any) -> ReportMade:

@@ -20,7 +20,7 @@ UTC_NAME = "UTC"
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class ReportSpan:
     """Of what a report is: [start, end), event time, in a zone; None: UTC."""
 
     start: Nanos
@@ -33,7 +33,7 @@ class Span:
         return ZoneInfo(self.timezone or UTC_NAME)
 
 
-def report_of(known: ModelTallied, span: Span, read: Nanos | None) -> Report:
+def report_of(known: ModelTallied, span: ReportSpan, read: Nanos | None) -> Report:
     """A model's report; `read` is how far event time has come."""
     hours = {at: counts for at, counts in known.hours.items() if span.start <= at < span.end}
     total: Counter[str] = Counter()
@@ -83,7 +83,7 @@ def report_of(known: ModelTallied, span: Span, read: Nanos | None) -> Report:
 SETS = (tally.OPENED, tally.RETRAIN, tally.DECISION)
 
 
-def incidents_of(known: ModelTallied, span: Span) -> list[IncidentTold]:
+def incidents_of(known: ModelTallied, span: ReportSpan) -> list[IncidentTold]:
     """Those that were open at any time of the span, as they stood at its end: open ones first, then the newest."""
     start, end = moment(span.start), moment(span.end)
     found = [
@@ -92,7 +92,7 @@ def incidents_of(known: ModelTallied, span: Span) -> list[IncidentTold]:
     return sorted(found, key=lambda each: (each.ended_at is not None, -each.opened_at.timestamp(), each.incident))
 
 
-def gaps_of(known: ModelTallied, span: Span, read: Nanos | None) -> list[bool]:
+def gaps_of(known: ModelTallied, span: ReportSpan, read: Nanos | None) -> list[bool]:
     """Of each hour that should have been judged, whether it was not: from the model's first on, as far as events were read."""
     began = min(known.hours, default=span.end)
     first, last = max(span.start, began), min(span.end, began if read is None else read // HOUR * HOUR)
@@ -112,7 +112,7 @@ def longest_run(flags: list[bool]) -> int:
     return longest
 
 
-def days_of(hours: Mapping[Nanos, Mapping[str, float]], span: Span) -> tuple[DayTold, ...]:
+def days_of(hours: Mapping[Nanos, Mapping[str, float]], span: ReportSpan) -> tuple[DayTold, ...]:
     """What each day of the zone held."""
     found: dict[object, list[int]] = {}
     for at in range(span.start, span.end, HOUR):
@@ -132,7 +132,7 @@ def opened_of(counts: Mapping[str, int]) -> tuple[OpenedTold, ...]:
 
 
 def budget_of(
-    total: Mapping[str, float], opened: Mapping[str, int], span: Span, per_month: float | None
+    total: Mapping[str, float], opened: Mapping[str, int], span: ReportSpan, per_month: float | None
 ) -> BudgetTold | None:
     """What the budget lets expect, and what opened; None where there is none."""
     if per_month is None:
@@ -163,5 +163,5 @@ def last_of(known: ModelTallied, lasts: Nanos, read: Nanos | None) -> Report:
     """The report of the last span, so long, until where events were read."""
     newest = max(known.hours, default=0) + HOUR
     end = newest if read is None else -(-read // HOUR) * HOUR
-    span = Span(end - -(-min(lasts, tally.KEPT) // HOUR) * HOUR, end, known.timezone)
+    span = ReportSpan(end - -(-min(lasts, tally.KEPT) // HOUR) * HOUR, end, known.timezone)
     return replace(report_of(known, span, read), whole=True)

@@ -16,7 +16,7 @@ import msgspec
 from monitor.alerting.ids import digest
 from monitor.alerting.schedule import LATEST, Schedule
 from monitor.facts import Fact, ReportMade
-from monitor.reporting.making import UTC_NAME, Span, report_of
+from monitor.reporting.making import UTC_NAME, ReportSpan, report_of
 from monitor.reporting.tallies import Tallies
 from monitor.reporting.tally import KEPT, moment, nanos
 from monitor.series.records import Record
@@ -68,7 +68,7 @@ def refuse_often(schedule: Schedule) -> None:
 
 
 @dataclass(slots=True)
-class Course:
+class ReportCourse:
     """How far the reports of a model are: when the last was due, wall time, and to where it told, event time."""
 
     due: Nanos
@@ -81,7 +81,7 @@ class Reports:
     def __init__(self, tallies: Tallies, plan: ReportPlan | None) -> None:
         self._tallies = tallies
         self._plan = plan
-        self._courses: dict[str, Course] = {}
+        self._courses: dict[str, ReportCourse] = {}
         self._look_at: Nanos | None = None  # wall time before which nothing is due
         self._looked_at: Nanos = 0
         self._changed = False
@@ -101,7 +101,7 @@ class Reports:
         course = self._courses.get(model)
         if course is None or course.due > now + DAY:  # new, or the clock was wrong when the last was made
             told = None if course is None else course.told
-            self._courses[model] = course = Course(now, told)
+            self._courses[model] = course = ReportCourse(now, told)
             self._changed = True
         due = plan.due(course.due, now)
         if due is None:
@@ -112,10 +112,10 @@ class Reports:
             return
         start = end - FIRST if course.told is None else max(course.told, end - LONGEST)
         reached = end if whole else start if read is None else min(max(start, read // HOUR * HOUR), end)
-        self._courses[model] = Course(due, reached)
+        self._courses[model] = ReportCourse(due, reached)
         self._changed = True
         if start < end:
-            report = report_of(self._tallies.tallied(model), Span(start, end, plan.schedule.timezone), read)
+            report = report_of(self._tallies.tallied(model), ReportSpan(start, end, plan.schedule.timezone), read)
             yield ReportMade(digest(["report", model, due]), due, report)
 
     # --- state --------------------------------------------------------------------------------------------------
@@ -132,4 +132,4 @@ class Reports:
     def restore(self, record: Record) -> None:
         """Take it up."""
         assert record.payload is not None
-        self._courses = msgspec.json.decode(record.payload, type=dict[str, Course])
+        self._courses = msgspec.json.decode(record.payload, type=dict[str, ReportCourse])

@@ -12,7 +12,7 @@ from monitor.alerting.rules import Severity
 from monitor.alerting.schedule import Schedule
 from monitor.facts import Fact, ReportMade
 from monitor.pipeline import Pipeline
-from monitor.reporting.making import Span, report_of
+from monitor.reporting.making import ReportSpan, report_of
 from monitor.reporting.reports import ReportPlan, refuse_often
 from monitor.reporting.tally import MOST_INCIDENTS, MOST_REQUESTS, moment, nanos
 from monitor.store.sqlite import StateStore
@@ -193,7 +193,7 @@ def test_an_incident_that_fired_and_ended_is_in_the_report_with_its_windows() ->
     pipeline = reporting()
     pipeline.told(play(pipeline, "CCBBBCCCCC"))
 
-    report = report_of(pipeline.tallies.tallied("churn"), Span(MIDNIGHT, MIDNIGHT + HOUR), MIDNIGHT + HOUR)
+    report = report_of(pipeline.tallies.tallied("churn"), ReportSpan(MIDNIGHT, MIDNIGHT + HOUR), MIDNIGHT + HOUR)
 
     (told,) = report.incidents
     assert (told.rule, told.ended, told.silenced) == ("age-missing", "resolved", False)
@@ -232,7 +232,8 @@ def test_windows_that_overlap_are_counted_once() -> None:
 def test_a_report_counts_what_lies_in_its_span_and_no_more() -> None:
     whole = a_report()
     halves = [
-        report_of(a_week(), Span(start, end), END) for start, end in ((BEGIN, BEGIN + 3 * DAY), (BEGIN + 3 * DAY, END))
+        report_of(a_week(), ReportSpan(start, end), END)
+        for start, end in ((BEGIN, BEGIN + 3 * DAY), (BEGIN + 3 * DAY, END))
     ]
 
     assert whole.rows == sum(each.rows for each in halves) == 165 * 1200
@@ -248,7 +249,7 @@ def test_a_report_counts_what_lies_in_its_span_and_no_more() -> None:
 
 
 def test_a_budget_is_held_where_chance_alone_explains_what_opened() -> None:
-    quiet = report_of(a_week(per_month=30.0), Span(BEGIN, END), END).budget
+    quiet = report_of(a_week(per_month=30.0), ReportSpan(BEGIN, END), END).budget
     loud = a_report().budget
 
     assert quiet is not None
@@ -265,7 +266,7 @@ def test_a_day_in_berlin_is_a_day_of_berlin() -> None:
     start, end = (nanos(datetime(2026, 10, day, tzinfo=zone).astimezone(UTC)) for day in (25, 26))
     known = a_week()
     hour = {start + n * HOUR: {"seen": 1.0, "rows": 1.0} for n in range(-5, 30)}
-    told = report_of(known.__class__("churn", hour), Span(start, end, "Europe/Berlin"), end)
+    told = report_of(known.__class__("churn", hour), ReportSpan(start, end, "Europe/Berlin"), end)
 
     assert [(str(each.day), each.rows) for each in told.days] == [("2026-10-25", 25)]
 
@@ -287,6 +288,6 @@ def test_what_is_kept_is_bounded_however_much_happens() -> None:
 def test_hours_without_a_window_are_a_gap_and_those_before_the_first_are_none() -> None:
     known = a_week(incidents=(incident("i", BEGIN),)).__class__("churn", hours(range(60)))
 
-    told = report_of(known, Span(BEGIN, END), BEGIN + 100 * HOUR)
+    told = report_of(known, ReportSpan(BEGIN, END), BEGIN + 100 * HOUR)
 
     assert (told.hours, told.hours_without) == (40, 0)
