@@ -510,6 +510,7 @@ def build_board(configuration: Configuration) -> Board:
         if spec.contract is not None:
             topics = [topic.name for topic in configuration.settings.event_topics]
             board.expect_contract(spec.key, contract_board(configuration, spec, spec.contract), topics)
+    board.champions = {model.name: model.series_version for model in configuration.settings.models if model.champion}
     for model in () if configuration.reports is None else configuration.reports.models:
         board.counters["driftd_reports_total"][(model,)] += 0
     board.expect(

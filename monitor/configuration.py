@@ -64,6 +64,7 @@ LATER_KEYS = (
     "performance",
     "contract",
     "retraining",
+    "champion",
 )
 
 LATER_TARGET_KEYS = ("models", "kinds", "severities")  # the same of webhooks and other targets

@@ -266,6 +266,8 @@ class Board:
     decisions: tuple[Decision, ...] = ()  # in force
     past_decisions: tuple[PastDecision, ...] = ()  # the last that are over
     retrains: tuple[RetrainDecided, ...] = ()  # the last wishes for retraining that were decided, the oldest first
+    champions: Mapping[str, str] = field(default_factory=dict)  # version by model, where the configuration names one
+    rows_seen: Counter[SeriesKey] = field(default_factory=Counter)  # of the windows that are kept, and since the start
     tallies: Mapping[str, ModelTallied] = field(default_factory=dict)  # by model
     turned_at: Nanos | None = None
     answered_at: Nanos | None = None
@@ -336,6 +338,7 @@ class Board:
             holiday=dict(self.holiday),
             widened=dict(self.widened),
             resolved=self.resolved.copy(),
+            rows_seen=self.rows_seen.copy(),
             counters=defaultdict(Counter, {name: counter.copy() for name, counter in self.counters.items()}),
             checkpoint_durations=Durations(durations.counts.copy(), durations.total),
         )
@@ -538,6 +541,7 @@ class Board:
         windows = self.windows[key]
         if not windows or windows[-1].end < window.end:
             brief = WindowClosed(key, window.start, window.end, window.rows, ())
+            self.rows_seen[key] += window.rows
             windows.append(brief)  # of five hundred windows that would be most of the memory
 
     def _alert(

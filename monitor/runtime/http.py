@@ -23,6 +23,7 @@ from monitor.runtime.page.pages import PATHS, Pages
 from monitor.runtime.reported import WEEK, reported
 from monitor.runtime.standing import standing
 from monitor.runtime.telemetry import Telemetry
+from monitor.runtime.versions import side_by_side
 from monitor.runtime.writing import MOST_BYTES, Answered, Deciding, NotGrantedError
 
 MOST_CONNECTIONS = 32  # at once; more wait in the backlog
@@ -36,8 +37,10 @@ JSON = "application/json"
 MODEL = "/api/v1/models/{model}"
 FEATURE = "/api/v1/models/{model}/features/{feature}"
 REPORT = "/api/v1/models/{model}/report"
+VERSIONS = "/api/v1/models/{model}/versions"
 MODEL_PATH = re.compile(re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", MODEL))
 REPORT_PATH = re.compile(re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", REPORT))
+VERSIONS_PATH = re.compile(re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", VERSIONS))
 FEATURE_PATH = re.compile(re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", FEATURE))
 TEXT = "text/plain; charset=utf-8"
 HTML = "text/html; charset=utf-8"
@@ -143,7 +146,7 @@ class Surface:
     @property
     def routes(self) -> tuple[str, ...]:
         """Every path that is answered; what stands in braces is a name, as a URL writes it."""
-        return ("/", *PROBES, STATUS, *self._json, MODEL, FEATURE, REPORT)
+        return ("/", *PROBES, STATUS, *self._json, MODEL, FEATURE, REPORT, VERSIONS)
 
     def _answer_json(self, path: str, query: dict[str, list[str]]) -> tuple[HTTPStatus, str, bytes]:
         if path == STATUS:
@@ -163,6 +166,9 @@ class Surface:
         if one := REPORT_PATH.fullmatch(path):
             of, last = unquote(one["model"]), query.get("last", [WEEK])[-1]
             return lambda board: reported(board, of, last)
+        if one := VERSIONS_PATH.fullmatch(path):
+            named = unquote(one["model"])
+            return lambda board: side_by_side(board, named)
         if one := MODEL_PATH.fullmatch(path):
             asked = unquote(one["model"])
             return lambda board: routes.one_model(board, asked)

@@ -425,6 +425,7 @@ class ModelSettings(ModelDefaults):
 
     name: Name
     reference: Path
+    champion: bool = False  # other versions are compared with this one
 
     @property
     def series_version(self) -> str:
@@ -643,6 +644,14 @@ class Settings(BaseSettings):
                 if topic.kind != "labels" and topic.fields.group != group:
                     fields = _grouped_by(topic, group, key)
                     self.topics[place] = topic.model_copy(update={"fields": fields})
+        return self
+
+    @model_validator(mode="after")
+    def _one_champion(self) -> "Settings":
+        champions = [model.name for model in self.models if model.champion]
+        for name in champions:
+            if champions.count(name) > 1:
+                raise ValueError(f"models: {name}: only one version can be the champion")
         return self
 
     @model_validator(mode="after")

@@ -16,13 +16,14 @@ from monitor.runtime.page.frame import frame, has_page, step
 from monitor.runtime.page.incident import incident_page
 from monitor.runtime.page.index import first_page
 from monitor.runtime.page.model import ROWS_SHOWN, model_page
+from monitor.runtime.page.versions import versions_page
 from monitor.runtime.reported import WEEK, reported
 from monitor.runtime.telemetry import Telemetry
 from monitor.stream.events import SeriesKey
 
 Query = Mapping[str, list[str]]
 Answer = tuple[HTTPStatus, bytes]
-PATHS = ("/", "/model", "/feature", "/incident", "/report")
+PATHS = ("/", "/model", "/feature", "/incident", "/report", "/versions")
 
 
 class AbsentError(Exception):
@@ -46,6 +47,7 @@ class Pages:
             "/feature": self._feature,
             "/incident": self._incident,
             "/report": self._report,
+            "/versions": self._versions,
         }
         try:
             return HTTPStatus.OK, answers[path](query)
@@ -86,6 +88,13 @@ class Pages:
         board = self.telemetry.look(Board.copy)
         alert = found(board, asked(query, "id"))
         return incident_page(board, self.status, alert, self._track(alert.key))
+
+    def _versions(self, query: Query) -> bytes:
+        model = asked(query, "model")
+        try:
+            return versions_page(self.telemetry.look(Board.copy), self.status, model)
+        except KeyError as error:
+            raise AbsentError(str(error.args[0])) from None
 
     def _report(self, query: Query) -> bytes:
         model = asked(query, "model")

@@ -295,7 +295,7 @@ def test_readiness_says_why_not(scene: Scene) -> None:
 
 @pytest.mark.parametrize("target", ["/nothing", "/api/v1/", "/metrics/", "//[", "/%00", "*", "/api/v1/models/x/y"])
 def test_what_there_is_not_is_answered_with_what_there_is(scene: Scene, target: str) -> None:
-    known = "/, /metrics, /healthz, /readyz, /api/v1/status, /api/v1/models, /api/v1/alerts, /api/v1/incidents, /api/v1/windows, /api/v1/decisions, /api/v1/retraining, /api/v1/outbox, /api/v1/models/{model}, /api/v1/models/{model}/features/{feature}, /api/v1/models/{model}/report"
+    known = "/, /metrics, /healthz, /readyz, /api/v1/status, /api/v1/models, /api/v1/alerts, /api/v1/incidents, /api/v1/windows, /api/v1/decisions, /api/v1/retraining, /api/v1/outbox, /api/v1/models/{model}, /api/v1/models/{model}/features/{feature}, /api/v1/models/{model}/report, /api/v1/models/{model}/versions"
 
     assert scene.ask(target)[::2] == (404, f"nothing here; there is {known}\n")
     assert scene.ask(target, accept="text/html,*/*;q=0.8")[:2] == (404, "text/html; charset=utf-8")
