@@ -31,7 +31,7 @@ def report_body(report: Report, link: str | None = None) -> Markup:
         tag("section", tag("h2", "Rows and incidents a day"), days_plot(report.days)) if len(report.days) > 1 else None,
     ]
     inside += [_section(part) for part in parts_of(report)]
-    inside += [tag("p", tag("a", "The model's page", href=link))] if link else []
+    inside += [tag("p", tag("a", "How it stands now", href=link))] if link else []
     return Markup("".join(each for each in inside if isinstance(each, Markup)))
 
 
@@ -70,7 +70,7 @@ def report_mail(report: Report, link: str | None = None) -> str:
         tag("h1", name(headline(report)), style="font-size: 20px; margin: 0 0 4px"),
         tag("p", f"{in_short(report)}. Times are {report.timezone}, of events.", style=QUIET),
         [_mail_part(part) for part in parts_of(report)],
-        tag("p", tag("a", "The model's page", href=link)) if link else None,
+        tag("p", tag("a", "How it stands now", href=link)) if link else None,
     ]
     head = tag("head", tag("meta", charset="utf-8"), tag("title", headline(report)))
     return f"<!doctype html>\n{tag('html', head, tag('body', inside, style=FONT), lang='en')}\n"

@@ -9,7 +9,7 @@ from detectors.distribution.apart import Apart, apart
 from detectors.features import Feature, Ints
 from detectors.performance.versions import VersionDifference, WindowWorth, difference
 from monitor.alerting.metrics import BOTH_WAYS, LOSSES
-from monitor.explain.performance import figure, spelled
+from monitor.explain.performance import digits_of, figure, spelled
 from monitor.facts import PerformanceJudged
 from monitor.runtime.board import Board, SeriesBoard
 from monitor.sources.formats.fields import PREDICTION
@@ -18,6 +18,9 @@ from monitor.stream.events import Nanos, SeriesKey
 LEAST_APART = 0.05  # a distance below says nothing that matters, however sure it is
 SURE = 0.01  # the chance of a difference somewhere among all features, of one source
 NAMED = 3  # features in a sentence
+NOT_COMPARED = frozenset(
+    {"calibration_error"}
+)  # is larger the fewer rows a window has: of a split its smaller part looks worse
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +145,7 @@ def metrics_apart(board: Board, champion: SeriesKey, challenger: SeriesKey) -> t
     """Each metric over the windows that were judged by labels for both; disjoint ones alone."""
     one, two = (by_end(board.worth.get(key, ())) for key in (champion, challenger))
     ends = disjoint(sorted(one.keys() & two.keys()), one)
-    names = [each.name for each in one[ends[-1]].metrics] if ends else []
+    names = [each.name for each in one[ends[-1]].metrics if each.name not in NOT_COMPARED] if ends else []
     pairs = {name: paired(name, [one[end] for end in ends], [two[end] for end in ends]) for name in names}
     known = {name: windows for name, windows in pairs.items() if windows}
     found = []
@@ -218,8 +221,9 @@ def metric_sentences(compared: Comparison) -> Iterator[str]:
     one, two = compared.champion.version, compared.challenger.version
     for each in compared.metrics:
         lower, upper = sorted(abs(limit) for limit in each.apart.interval)
+        digits = digits_of(upper, upper - lower)
         if each.better is not None:
-            yield f"{each.better} is better in {spelled(each.metric)} by {figure(lower)} to {figure(upper)}"
+            yield f"{each.better} is better in {spelled(each.metric)} by {figure(lower, digits)} to {figure(upper, digits)}"
     same = [spelled(each.metric) for each in compared.metrics if not each.apart.beyond_chance]
     if same:
         yield f"no difference of {one} and {two} can be told in {', '.join(same)}"

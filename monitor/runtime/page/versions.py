@@ -1,13 +1,14 @@
 """Versions of a model side by side: whether they see the same traffic, which drifts, which performs, with intervals."""
 
 from monitor.explain.performance import digits_of, figure, spelled
-from monitor.html.figures import NONE, count, number, plural, share
+from monitor.html.figures import NONE, count, number, plural
 from monitor.html.markup import Inside, Markup, name, table, tag
 from monitor.runtime.beside import Comparison, MetricApart, champion_of, comparisons, versions_of
 from monitor.runtime.board import Board
 from monitor.runtime.metrics import DaemonStatus
 from monitor.runtime.page.distribution import distribution
 from monitor.runtime.page.frame import feature_link, frame, model_link, section, step, title
+from monitor.runtime.page.history import share_words
 from monitor.runtime.versions import version_item
 from monitor.series.scoring import DRIFT
 from monitor.sources.formats.fields import PREDICTION
@@ -28,7 +29,7 @@ def versions_page(board: Board, status: DaemonStatus, model: str) -> bytes:
     ]
     if len(keys) == 1:
         body.append(tag("p", "There is one version: nothing to compare.", class_="quiet"))
-    body += [compared_section(board, each, number) for number, each in enumerate(comparisons(board, model))]
+    body += [compared_section(each, number) for number, each in enumerate(comparisons(board, model))]
     body.append(section("Predictions of the last window", predictions(board, keys), "predictions"))
     return frame(f"{model}: versions", "none", status, body, step(name(model)))
 
@@ -47,7 +48,7 @@ def versions_table(board: Board, keys: list[SeriesKey], champion: SeriesKey) -> 
                 "champion" if key == champion else "challenger",
                 count(board.rows_seen[key]),
                 [[feature_link(key, each), " "] for each in drifting[:SHOWN]] or "none",
-                f"{near[0]['feature']} {share(near[0]['of_threshold'])}" if near else NONE,
+                f"{near[0]['feature']} {share_words(near[0]['of_threshold'])}" if near else NONE,
                 series.reference[:12],
             ]
         )
@@ -55,17 +56,15 @@ def versions_table(board: Board, keys: list[SeriesKey], champion: SeriesKey) -> 
     return table("Each version in its last window, held against its own reference", heads, rows)
 
 
-def compared_section(board: Board, compared: Comparison, place: int) -> Markup:
+def compared_section(compared: Comparison, place: int) -> Markup:
     """Return a challenger beside the champion."""
-    del board
-    one, two = title(compared.champion), title(compared.challenger)
     lines = [tag("li", words) for words in compared.verdict]
     inside: list[Inside] = [tag("ul", lines, class_="hints"), metrics_table(compared), inputs_table(compared)]
     if not compared.same_time:
         inside.insert(1, tag("p", "Their last windows are of different times.", class_="caution"))
     return section(
         f"{compared.champion.version} beside {compared.challenger.version}",
-        [tag("p", one, " and ", two), inside],
+        inside,
         f"beside-{place}",
     )
 
@@ -74,7 +73,7 @@ def metrics_table(compared: Comparison) -> Markup | None:
     """Return what both are worth, and how far apart that is."""
     if not compared.metrics:
         return None
-    rows = [metric_row(each, compared) for each in compared.metrics]
+    rows = [metric_row(each) for each in compared.metrics]
     first = compared.metrics[0].apart
     how = "by how much windows differ" if first.paired else "as of independent rows"
     caption = (
@@ -84,7 +83,7 @@ def metrics_table(compared: Comparison) -> Markup | None:
     return table(caption, heads, rows)
 
 
-def metric_row(each: MetricApart, compared: Comparison) -> list[Inside]:
+def metric_row(each: MetricApart) -> list[Inside]:
     """One metric."""
     told = each.apart
     digits = digits_of(told.first, told.first_interval[1] - told.first_interval[0])
@@ -93,7 +92,6 @@ def metric_row(each: MetricApart, compared: Comparison) -> list[Inside]:
         return f"{figure(value, digits)} ({figure(interval[0], digits)} to {figure(interval[1], digits)})"
 
     better = each.better or ("cannot be told" if not told.beyond_chance else "they differ")
-    del compared
     return [
         spelled(each.metric),
         cell(told.first, told.first_interval),
