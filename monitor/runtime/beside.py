@@ -42,7 +42,7 @@ class MetricApart:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class VersionsCompared:
     """A challenger beside the champion: by their last windows, and by the windows of both that were judged by labels."""
 
     champion: SeriesKey
@@ -74,7 +74,7 @@ def champion_of(board: Board, keys: Sequence[SeriesKey]) -> SeriesKey:
     return next((key for key in keys if key.version == named), max(keys, key=lambda key: board.rows_seen[key]))
 
 
-def comparisons(board: Board, model: str) -> list[Comparison]:
+def comparisons(board: Board, model: str) -> list[VersionsCompared]:
     """Each other version beside the champion; none where the model has one version."""
     keys = versions_of(board, model)
     if len(keys) < 2:  # noqa: PLR2004 - nothing to compare
@@ -92,12 +92,12 @@ def judged_beside(board: Board, model: str) -> Iterator[tuple[SeriesKey, tuple[M
             yield key, metrics_apart(board, champion, key)
 
 
-def compared(board: Board, champion: SeriesKey, challenger: SeriesKey) -> Comparison:
+def compared(board: Board, champion: SeriesKey, challenger: SeriesKey) -> VersionsCompared:
     """Two versions."""
     one, two = board.series[champion], board.series[challenger]
     features = features_apart(one, two)
     times = {None if each.window is None else each.window.end for each in (one, two)}
-    return Comparison(
+    return VersionsCompared(
         champion,
         challenger,
         tuple(each for each in features if each.feature != PREDICTION),
@@ -195,7 +195,7 @@ def better_of(name: str, told: VersionDifference, champion: str, challenger: str
 # --- in words ---------------------------------------------------------------------------------------------------------
 
 
-def sentences(compared: Comparison) -> Iterator[str]:
+def sentences(compared: VersionsCompared) -> Iterator[str]:
     """What a comparison comes to: first whether it is fair."""
     one, two = compared.champion.version, compared.challenger.version
     if not compared.inputs:
@@ -216,7 +216,7 @@ def sentences(compared: Comparison) -> Iterator[str]:
     yield from metric_sentences(compared)
 
 
-def metric_sentences(compared: Comparison) -> Iterator[str]:
+def metric_sentences(compared: VersionsCompared) -> Iterator[str]:
     """Which version is better in what."""
     one, two = compared.champion.version, compared.challenger.version
     for each in compared.metrics:

@@ -1,6 +1,6 @@
 """`GET /api/v1/models/{model}/versions`: the versions of a model side by side, as JSON."""
 
-from monitor.runtime.beside import Comparison, FeatureApart, MetricApart, champion_of, comparisons, versions_of
+from monitor.runtime.beside import FeatureApart, MetricApart, VersionsCompared, champion_of, comparisons, versions_of
 from monitor.runtime.board import Board
 from monitor.runtime.glance import nearness_by_feature
 from monitor.series.scoring import DRIFT
@@ -36,7 +36,7 @@ def version_item(board: Board, key: SeriesKey) -> dict[str, object]:
     }
 
 
-def comparison_item(compared: Comparison) -> dict[str, object]:
+def comparison_item(compared: VersionsCompared) -> dict[str, object]:
     """One comparison."""
     return {
         "challenger": compared.challenger.version,

@@ -3,7 +3,7 @@
 from monitor.explain.performance import digits_of, figure, spelled
 from monitor.html.figures import NONE, count, number, plural
 from monitor.html.markup import Inside, Markup, name, table, tag
-from monitor.runtime.beside import Comparison, MetricApart, champion_of, comparisons, versions_of
+from monitor.runtime.beside import MetricApart, VersionsCompared, champion_of, comparisons, versions_of
 from monitor.runtime.board import Board
 from monitor.runtime.metrics import DaemonStatus
 from monitor.runtime.page.distribution import distribution
@@ -56,7 +56,7 @@ def versions_table(board: Board, keys: list[SeriesKey], champion: SeriesKey) -> 
     return table("Each version in its last window, held against its own reference", heads, rows)
 
 
-def compared_section(compared: Comparison, place: int) -> Markup:
+def compared_section(compared: VersionsCompared, place: int) -> Markup:
     """Return a challenger beside the champion."""
     lines = [tag("li", words) for words in compared.verdict]
     inside: list[Inside] = [tag("ul", lines, class_="hints"), metrics_table(compared), inputs_table(compared)]
@@ -69,7 +69,7 @@ def compared_section(compared: Comparison, place: int) -> Markup:
     )
 
 
-def metrics_table(compared: Comparison) -> Markup | None:
+def metrics_table(compared: VersionsCompared) -> Markup | None:
     """Return what both are worth, and how far apart that is."""
     if not compared.metrics:
         return None
@@ -101,7 +101,7 @@ def metric_row(each: MetricApart) -> list[Inside]:
     ]
 
 
-def inputs_table(compared: Comparison) -> Markup | None:
+def inputs_table(compared: VersionsCompared) -> Markup | None:
     """Return how far the features of both are apart."""
     every = [*([compared.predictions] if compared.predictions else []), *compared.inputs]
     if not every:
