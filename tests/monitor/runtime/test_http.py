@@ -706,7 +706,7 @@ def test_metrics_are_those_documented_and_no_others(scene: Scene, style: str) ->
     scene.telemetry.record([*FACTS, FROZEN])
     series = scene.board.series[CHURN]
     scene.board.series[CHURN] = replace(series, rules={**series.rules, "frozen": "warning"})
-    other = replace(CHURN, version="4")  # a challenger, with labels too
+    other = SeriesKey("churn", "4")  # a challenger, with labels too
     scene.board.series[other] = series
     scene.telemetry.record([replace(each, key=other) for each in FACTS if isinstance(each, PerformanceJudged)])
 
