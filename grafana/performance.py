@@ -123,6 +123,20 @@ def _estimated(model: str, of_metric: str) -> list[Any]:
             Query(or_none(f"max by (model) (driftd_estimate_outside_ratio{model})", "model"), "unlike"),
             width=12,
         ),
+        timeseries(
+            "This version less the champion",
+            "A metric of the chosen version less that of the champion, over the windows of both that were judged by labels, dashed the ends of "
+            "its interval. All of it on one side of 0: one of them is better beyond chance. Whether both see the same traffic is on the page "
+            "/versions of driftd. none: there is one version, this is the champion, or no window of both has labels.",
+            Short,
+            Query(
+                or_none(f"max by (metric, bound) (driftd_version_difference{of_metric})", "metric"),
+                "{{metric}} {{bound}}",
+            ),
+            width=24,
+            dashed=".* (lower|upper)$",
+            minimum=None,
+        ),
     ]
 
 

@@ -295,7 +295,13 @@ class Daemon:
         self.source = source
         self.store = store
         self.server = server
-        self.pipeline = Pipeline(configuration.specs, settings.idle_after, settings.max_future, label_topics(settings))
+        self.pipeline = Pipeline(
+            configuration.specs,
+            settings.idle_after,
+            settings.max_future,
+            label_topics(settings),
+            reports=configuration.reports,
+        )
         self.pipeline.retraining.heard = models_heard(configuration)
         references = {spec.key: spec.reference for spec in configuration.specs}
         self.explainer = Explainer(references, self.pipeline.watermark.behind)
@@ -304,7 +310,7 @@ class Daemon:
         self.checkpointer = Checkpointer(store, self.pipeline, source, clock, settings.checkpoint_interval / SECOND)
         self.notifiers = [
             Notifier(target, store, clock, lambda fact: self.telemetry.record([fact]))
-            for target in configuration.targets
+            for target in configuration.subscribers
         ]
         self.inbox = Inbox()
         self.links = approval_links(configuration, clock)
@@ -317,7 +323,7 @@ class Daemon:
             self.telemetry,
             clock,
             explainer=self.explainer,
-            subscribers=configuration.targets,
+            subscribers=configuration.subscribers,
             sender=Sender(
                 configuration.config_hash,
                 VERSION,
@@ -358,7 +364,7 @@ class Daemon:
             ready=self.ready,
             other_committer=lambda: self.source.other_committer,
             backlog=self.store.backlog,
-            targets=tuple(target.name for target in configuration.targets),
+            targets=tuple(target.name for target in configuration.subscribers),
             started=self.clock.now(),
             compiled=COMPILED,
             addresses={
@@ -461,7 +467,7 @@ class Daemon:
         if self.checkpointer.failing is None:
             with suppress(sqlite3.Error):  # at the next start, then
                 self.store.forget_standing_of_others(
-                    still_heard(self._configuration.targets, (spec.key for spec in self._configuration.specs))
+                    still_heard(self._configuration.subscribers, (spec.key for spec in self._configuration.specs))
                 )
 
     def stop(self) -> None:
@@ -554,9 +560,12 @@ def build_board(configuration: Configuration) -> Board:
         if spec.contract is not None:
             topics = [topic.name for topic in configuration.settings.event_topics]
             board.expect_contract(spec.key, contract_board(configuration, spec, spec.contract), topics)
+    board.champions = {model.name: model.series_version for model in configuration.settings.models if model.champion}
+    for model in () if configuration.reports is None else configuration.reports.models:
+        board.counters["driftd_reports_total"][(model,)] += 0
     board.expect(
         topics=[topic.name for topic in configuration.settings.topics],
-        targets=[(target.name, target.type) for target in configuration.targets],
+        targets=[(target.name, target.type) for target in configuration.subscribers],
         rules=[(spec.key, rule.name) for spec in configuration.specs for rule in spec.rules],
     )
     board.expect_runs([each.name for each in configuration.targets if each.wants(RETRAIN) and can_follow(each.target)])

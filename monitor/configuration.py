@@ -3,7 +3,7 @@
 import hashlib
 import os
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from detectors.reference.service import ERROR, LATENCY
 from monitor.alerting.retraining import RetrainCosts, RetrainPolicy
 from monitor.alerting.rules import AlertRule, Severity, Thresholds
 from monitor.alerting.schedule import Schedule
+from monitor.reporting.reports import ReportPlan
 from monitor.series.contract import ContractSpec
 from monitor.series.estimating import EstimateSpec, estimate_spec, expectation
 from monitor.series.judging import FeatureChoice, Judging
@@ -47,6 +48,7 @@ from monitor.stream.events import DAY, SeriesKey
 from monitor.stream.join import JoinSpec
 from monitor.stream.windows import WindowSpec
 from monitor.targets.base import Subscriber, TargetSettings, subscribed
+from monitor.targets.reports import FOLDER, FOLDER_TYPE, KINDS, ReportFolder
 from monitor.targets.secrets import SecretError, Secrets
 
 FEWEST_CLASSES = 2
@@ -62,6 +64,7 @@ LATER_KEYS = (
     "performance",
     "contract",
     "retraining",
+    "champion",
 )
 
 LATER_TARGET_KEYS = ("models", "kinds", "severities")  # the same of webhooks and other targets
@@ -80,6 +83,13 @@ class Configuration:
     approval_key: bytes | None = field(
         default=None, repr=False
     )  # that signs approval links; without one there are none
+    reports: ReportPlan | None = None
+    folder: Subscriber | None = None  # that reports are written to
+
+    @property
+    def subscribers(self) -> tuple[Subscriber, ...]:
+        """All who are told: the targets, and the folder of reports."""
+        return self.targets if self.folder is None else (*self.targets, self.folder)
 
     @property
     def config_hash(self) -> str:
@@ -119,6 +129,7 @@ class Configuration:
             _drop_unrouted(target)
         if not effective["targets"]:
             del effective["targets"]
+        self._drop_reports(effective)
         self._drop_later(effective["models"])
         _drop_defaults(effective["retraining"], self.settings.retraining)
         for topic in effective["topics"]:
@@ -127,6 +138,13 @@ class Configuration:
             if effective["http"][key] is None:
                 del effective["http"][key]
         return effective
+
+    def _drop_reports(self, effective: dict[str, Any]) -> None:
+        """Drop the section reports where there is none; its folder counts as it is from where the file lies."""
+        if effective["reports"] is None:
+            del effective["reports"]
+        elif effective["reports"]["folder"] is not None:
+            effective["reports"]["folder"] = self._from_base(effective["reports"]["folder"])
 
     def _drop_later(self, models: list[dict[str, Any]]) -> None:
         """Drop the keys of models that came later, where they are not used."""
@@ -182,7 +200,9 @@ def load(
     Raises ConfigError, a line for each problem; each begins with the configuration's `file`, where that is given.
     """
     problems: list[str] = []
-    specs, targets = [], []
+    specs: list[SeriesSpec] = []
+    targets: list[Subscriber] = []
+    reports: ReportPlan | None = None
     shared: dict[Path, Reference] = {}
     for number, model in enumerate(settings.models):
         try:
@@ -198,6 +218,11 @@ def load(
             targets.append(load_target(key, target, secrets))
         except ConfigError as error:
             problems.append(str(error))
+    try:
+        reports = report_plan(settings)
+        targets = with_reports(settings, targets)
+    except ConfigError as error:
+        problems.append(str(error))
     token = approval_key = None
     try:
         token = load_token(settings, secrets) if needs_secrets else None
@@ -207,7 +232,47 @@ def load(
     if problems:
         begun = "" if file is None else f"{file}: "
         raise ConfigError("\n".join(f"{begun}{problem}" for problem in problems))
-    return Configuration(settings, tuple(specs), tuple(targets), token, base.absolute(), approval_key)
+    folder = report_folder(settings, base)
+    return Configuration(settings, tuple(specs), tuple(targets), token, base.absolute(), approval_key, reports, folder)
+
+
+def report_plan(settings: Settings) -> ReportPlan | None:
+    """When reports are made, and of which models; None where nobody asks for any. Raises ConfigError."""
+    told = settings.reports
+    if told is None:
+        return None
+    try:
+        models = told.chosen([model.name for model in settings.models])
+    except ValueError as error:
+        raise ConfigError(f"reports.{error}") from None
+    types = {target.name: target.type for _, target in settings.told}
+    for name in told.targets:
+        if name not in types:
+            there_is = ", ".join(types) or "none"
+            raise ConfigError(f"reports.targets: {name!r} is no target or webhook; there is {there_is}")
+        if types[name] not in KINDS:
+            raise ConfigError(
+                f"reports.targets: {name} is of type {types[name]}, which takes no reports; {', '.join(KINDS)} do"
+            )
+    if FOLDER in types:
+        raise ConfigError(f"targets: {FOLDER!r} is the name of the folder of reports; call yours something else")
+    return ReportPlan(told.schedule, models)
+
+
+def with_reports(settings: Settings, targets: Sequence[Subscriber]) -> list[Subscriber]:
+    """The targets, those marked that get reports."""
+    told = settings.reports
+    if told is None:
+        return list(targets)
+    return [replace(each, reports=each.name in told.targets) for each in targets]
+
+
+def report_folder(settings: Settings, base: Path) -> Subscriber | None:
+    """The folder of reports; None where there is none."""
+    told = settings.reports
+    if told is None or told.folder is None:
+        return None
+    return Subscriber(ReportFolder((base / told.folder).absolute(), told.keep), FOLDER_TYPE, frozenset(), reports=True)
 
 
 def load_reference(path: Path, key: str) -> Reference:

@@ -32,6 +32,9 @@ from monitor.facts import (
     StateReset,
     WatermarkAdvanced,
 )
+from monitor.reporting.reports import STATE as REPORTS
+from monitor.reporting.reports import ReportPlan, Reports
+from monitor.reporting.tallies import HOURS, LISTS, Tallies
 from monitor.retraining import KEPT, LISTED, Retraining
 from monitor.retraining import STATE as RETRAINING
 from monitor.series.alerts import without_counts
@@ -52,6 +55,7 @@ from monitor.stream.windows import WindowSpec
 KEPT_RESOLVED = 100  # alerts, over all series
 BEGINNING: Nanos = -(2**63)
 OFFSETS = "offsets"  # kind of the rows of which records hold which event times
+OWNED = frozenset({OFFSETS, RETRAINING, LISTED, HOURS, LISTS, REPORTS})  # kinds of rows of those that no series owns
 SHARED = ("watermark", "labels", "resolved", "decisions")  # kinds of records that belong to no series
 
 
@@ -65,6 +69,7 @@ class Pipeline:
         max_future: Nanos = 0,
         label_topics: frozenset[str] = frozenset(),
         rehearsals: Sequence[Retraining] = (),
+        reports: ReportPlan | None = None,
     ) -> None:
         self.series = {spec.key: Series(spec) for spec in specs}
         self.views = {(key, name): view for key, series in self.series.items() for name, view in series.views.items()}
@@ -83,6 +88,9 @@ class Pipeline:
         self.offsets = OffsetIndex()
         self.resolved: deque[AlertChanged] = deque(maxlen=KEPT_RESOLVED)
         self.decided = Decided({key: features_of(series.spec) for key, series in self.series.items()}, self.retraining)
+        timezone = None if reports is None else reports.schedule.timezone
+        self.tallies = Tallies([each.spec for each in self.series.values()], timezone)
+        self.reports = Reports(self.tallies, reports)
         self._dirty: set[str] = set()
         self._came_at: Nanos | None = None  # processing time: the last events, or that we began
         self._read_at: Nanos | None = None  # processing time: the last turn
@@ -339,7 +347,13 @@ class Pipeline:
 
     def told(self, facts: Sequence[Fact]) -> Sequence[Fact]:
         """What people may be told of these facts: silences hold some back, and those that ended let go."""
-        return self.decided.told(facts)
+        told = self.decided.told(facts)
+        self.tallies.note(facts, told)
+        return told
+
+    def report(self, now: Nanos) -> list[Fact]:
+        """What there is of each model that has changed, for those who ask, and the reports for people that are due."""
+        return [*self.tallies.stands(), *self.reports.advance(now, self.watermark.value)]
 
     # --- what series share ------------------------------------------------------------------------------------
 
@@ -400,6 +414,7 @@ class Pipeline:
         facts += self.decided.current()
         facts += [RequestsStand(tuple(self.retraining.decided))] if self.retraining.decided else []
         facts += [self.retraining.runs_stand()] if self.retraining.decided else []
+        facts += self.tallies.current()
         return facts
 
     def open_panes(self) -> PanesOpen:
@@ -411,6 +426,7 @@ class Pipeline:
     def snapshot(self) -> list[Record]:
         """All state as records."""
         records = [self._shared_record(kind) for kind in SHARED if kind != "labels" or self._label_topics]
+        records += [*self.tallies.snapshot(), *self.reports.snapshot()]
         records += [*self.retraining.snapshot(), *(Record(OFFSETS, *row) for row in self.offsets.rows())]
         for view in self.views.values():
             records += view.snapshot()
@@ -424,6 +440,7 @@ class Pipeline:
             self._dirty.add("decisions")
         records = [self._shared_record(kind) for kind in sorted(self._dirty)]
         self._dirty.clear()
+        records += [*self.tallies.changes(), *self.reports.changes()]
         records += [*self.retraining.changes(), *(Record(OFFSETS, *row) for row in self.offsets.changes())]
         for view in self._changed:
             records += view.changes()
@@ -454,10 +471,8 @@ class Pipeline:
                 continue
             if record.kind in SHARED:
                 facts += self._restore_shared(record.kind, record.payload, now)
-            elif record.kind in {RETRAINING, LISTED}:
-                self.retraining.restore(record)
-            elif record.kind == OFFSETS:
-                self.offsets.restore([(record.key, record.payload)])
+            elif record.kind in OWNED:
+                self._restore_owned(record)
             else:
                 owner, entry = owned(record)
                 rows.setdefault(owner, []).append(entry)
@@ -471,6 +486,19 @@ class Pipeline:
             self._sleep(view)
         self._pending_panes |= dict.fromkeys(self.series)
         return facts
+
+    def _restore_owned(self, record: Record) -> None:
+        """Take up a row of what no series owns."""
+        assert record.payload is not None
+        match record.kind:
+            case "offsets":
+                self.offsets.restore([(record.key, record.payload)])
+            case "reports":
+                self.reports.restore(record)
+            case "tally" | "tallied":
+                self.tallies.restore(record)
+            case _:
+                self.retraining.restore(record)
 
     def _restore_shared(self, kind: str, payload: bytes, now: Nanos) -> list[Fact]:
         match kind:

@@ -3,6 +3,11 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+LOSSES = frozenset(
+    {"log_loss", "brier", "calibration_error", "bias", "mae", "rmse", "mape", "smape", "quantile_loss", "cost_per_1000"}
+)  # metrics of which less is better; of others more is
+BOTH_WAYS = frozenset({"bias"})  # wrong on both sides
+
 
 class JudgedBy(StrEnum):
     """By what a metric is judged."""

@@ -9,7 +9,7 @@ from monitor.commands.exits import Exit
 
 
 def add_asking(commands: Commands) -> None:
-    """Add accept, ack, silence, retrain, outbox and status."""
+    """Add accept, ack, silence, retrain, outbox, status and report."""
     _add_decisions(commands)
     _add_retrain(commands)
     _add_outbox(commands)
@@ -19,6 +19,14 @@ def add_asking(commands: Commands) -> None:
     _url(status)
     add_config(status)
     add_json(status)
+
+    report = add_command(commands, "report", "what became of a model in its last days, for people", _report)
+    report.add_argument("model", metavar="MODEL")
+    report.add_argument("--last", metavar="7d", default="7d", help="of so long, event time (7d)")
+    report.add_argument("--output", type=Path, metavar="FILE.html", help="write it as a page (print it as text)")
+    _url(report)
+    add_config(report)
+    add_json(report)
 
 
 def _add_decisions(commands: Commands) -> None:
@@ -220,3 +228,11 @@ def _status(options: argparse.Namespace) -> Exit:
     from monitor.commands.status import status
 
     return status(Way(options.config, options.url, None), options.model, as_json=options.json)
+
+
+def _report(options: argparse.Namespace) -> Exit:
+    from monitor.commands.decide import Way
+    from monitor.commands.report import report
+
+    way = Way(options.config, options.url, None)
+    return report(way, options.model, options.last, options.output, as_json=options.json)

@@ -111,6 +111,9 @@ def local_problems(settings: Settings) -> Iterator[str]:
         yield f"state: {settings.state} cannot be used: {place} is no directory"
     elif (why := unwritable(place)) is not None:
         yield f"state: {settings.state} cannot be used: {place} is not writable: {why}"
+    folder = None if settings.reports is None else settings.reports.folder
+    if folder is not None and (why := no_folder(folder)) is not None:
+        yield f"reports.folder: {folder} cannot be used: {why}"
     host, port = settings.http.host, settings.http.port
     try:
         with socket(AF_INET6 if ":" in host else AF_INET) as probe:
@@ -119,6 +122,15 @@ def local_problems(settings: Settings) -> Iterator[str]:
             probe.listen()  # with the address reused, two may bind and one may listen
     except OSError as error:
         yield f"http: {host}:{port} cannot be bound: {error.strerror or error}; is driftd running already?"
+
+
+def no_folder(folder: Path) -> str | None:
+    """Why no file can be written in a folder, which is made where it is not there; None where one can."""
+    place = next(path for path in (folder, *folder.parents) if path.exists())
+    if not place.is_dir():
+        return f"{place} is no directory"
+    why = unwritable(place)
+    return None if why is None else f"{place} is not writable: {why}"
 
 
 def unwritable(directory: Path) -> str | None:

@@ -60,7 +60,10 @@ def warm_up(configuration: Configuration) -> Thread:
 
 def with_absolute_state(settings: Settings, base: Path) -> Settings:
     """Paths are relative to the configuration file, the state's too."""
-    return settings.model_copy(update={"state": base / settings.state})
+    absolute: dict[str, object] = {"state": base / settings.state}
+    if settings.reports is not None and settings.reports.folder is not None:
+        absolute["reports"] = settings.reports.model_copy(update={"folder": base / settings.reports.folder})
+    return settings.model_copy(update=absolute)
 
 
 def cannot(why: str) -> Exit:

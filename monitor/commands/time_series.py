@@ -34,7 +34,7 @@ def time_series(configuration: Configuration) -> int:
         ready=lambda: None,
         other_committer=lambda: False,
         backlog=dict,
-        targets=tuple(target.name for target in configuration.targets),
+        targets=tuple(target.name for target in configuration.subscribers),
         started=clock.now(),
         compiled=COMPILED,
     )

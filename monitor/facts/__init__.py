@@ -45,6 +45,20 @@ from monitor.facts.performance import (
     PerformanceJudged,
     ReliabilityTold,
 )
+from monitor.facts.reports import (
+    BudgetTold,
+    DayTold,
+    IncidentTold,
+    LabelsTold,
+    MetricSeen,
+    ModelTallied,
+    OpenedTold,
+    Report,
+    ReportMade,
+    RequestTold,
+    VersionTold,
+    WorthTold,
+)
 from monitor.facts.requests import RequestsServed, WindowRequests
 from monitor.facts.runs import RetrainEnded, RetrainRunEnded, RetrainRunUnseen, RunsStand
 from monitor.facts.service import ServiceJudged, ServiceLearning, ServiceLearnt, UsualLatency
@@ -139,6 +153,8 @@ Fact = (
     | RequestsServed
     | ContractBroken
     | SchemaChanged
+    | ModelTallied
+    | ReportMade
 )
 
 __all__ = [
@@ -149,6 +165,7 @@ __all__ = [
     "ApprovalLinkUsed",
     "AuditHead",
     "BaselineTrails",
+    "BudgetTold",
     "CalibrationLearning",
     "CalibrationLearnt",
     "CalibrationStands",
@@ -161,6 +178,7 @@ __all__ = [
     "CoverageTest",
     "DaemonStarted",
     "DaemonStopped",
+    "DayTold",
     "DecisionEnded",
     "DecisionMade",
     "DecisionRefused",
@@ -175,15 +193,20 @@ __all__ = [
     "FewRows",
     "FieldsRejected",
     "ForeignCommit",
+    "IncidentTold",
     "JoinCounted",
     "LabelDelays",
+    "LabelsTold",
     "LagMeasured",
     "LateShare",
     "LevelChanged",
+    "MetricSeen",
     "MetricTold",
+    "ModelTallied",
     "OffsetSpan",
     "OffsetsExpired",
     "OffsetsLost",
+    "OpenedTold",
     "OutboxDecided",
     "PanesOpen",
     "PartitionsAssigned",
@@ -196,6 +219,9 @@ __all__ = [
     "RateImproved",
     "RecordsSkipped",
     "ReliabilityTold",
+    "Report",
+    "ReportMade",
+    "RequestTold",
     "RequestsServed",
     "RequestsStand",
     "RetrainDecided",
@@ -215,10 +241,12 @@ __all__ = [
     "TopicsMissing",
     "TrackPoint",
     "UsualLatency",
+    "VersionTold",
     "WatermarkAdvanced",
     "WindowClosed",
     "WindowIds",
     "WindowRequests",
     "WindowScored",
     "WindowSpan",
+    "WorthTold",
 ]

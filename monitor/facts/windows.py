@@ -37,6 +37,11 @@ class Qualities(Sequence[FeatureQuality]):
         self._unseen = window.unseen
         self._shifts = baseline.mean_shift(window)  # of the numbers, which come first
 
+    @property
+    def missing_values(self) -> int:
+        """How many values of all features are missing."""
+        return int(self._missing.sum())
+
     def __len__(self) -> int:
         return len(self._names)
 

@@ -45,6 +45,7 @@ from monitor.facts import (
     LagMeasured,
     LateShare,
     LevelChanged,
+    ModelTallied,
     OffsetsExpired,
     OffsetsLost,
     PanesOpen,
@@ -53,6 +54,7 @@ from monitor.facts import (
     PerformanceEstimated,
     PerformanceJudged,
     RecordsSkipped,
+    ReportMade,
     RequestsServed,
     RequestsStand,
     RetrainDecided,
@@ -270,6 +272,9 @@ class Board:
     past_decisions: tuple[PastDecision, ...] = ()  # the last that are over
     requests_made: tuple[OpenRequest, ...] = ()  # the last of each model, the oldest first
     retrains: tuple[RetrainDecided, ...] = ()  # the last wishes for retraining that were decided, the oldest first
+    champions: Mapping[str, str] = field(default_factory=dict)  # version by model, where the configuration names one
+    rows_seen: Counter[SeriesKey] = field(default_factory=Counter)  # of the windows that are kept, and since the start
+    tallies: Mapping[str, ModelTallied] = field(default_factory=dict)  # by model
     turned_at: Nanos | None = None
     answered_at: Nanos | None = None
 
@@ -341,6 +346,7 @@ class Board:
             holiday=dict(self.holiday),
             widened=dict(self.widened),
             resolved=self.resolved.copy(),
+            rows_seen=self.rows_seen.copy(),
             counters=defaultdict(Counter, {name: counter.copy() for name, counter in self.counters.items()}),
             checkpoint_durations=Durations(durations.counts.copy(), durations.total),
         )
@@ -485,6 +491,10 @@ class Board:
                 self.panes = {**self.panes, **dict(panes)}
             case CheckpointFailed():
                 self.counters["driftd_checkpoint_failures_total"][()] += 1
+            case ModelTallied(model=model):
+                self.tallies = {**self.tallies, model: fact}
+            case ReportMade():
+                self.counters["driftd_reports_total"][(fact.model,)] += 1
             case DeliveryTried(target=target, type=kind, outcome=outcome):
                 self._count_delivery(target, kind, outcome, 1)
                 self.deliveries = {**self.deliveries, target: fact}
@@ -549,6 +559,7 @@ class Board:
         windows = self.windows[key]
         if not windows or windows[-1].end < window.end:
             brief = WindowClosed(key, window.start, window.end, window.rows, ())
+            self.rows_seen[key] += window.rows
             windows.append(brief)  # of five hundred windows that would be most of the memory
 
     def _alert(self, fact: AlertSeen | AlertChanged | AlertEscalated | LevelChanged) -> None:

@@ -24,8 +24,10 @@ from monitor.runtime.outbox import OutboxDesk
 from monitor.runtime.page.approval import FORM_POLICY
 from monitor.runtime.page.frame import POLICY
 from monitor.runtime.page.pages import PATHS, Pages
+from monitor.runtime.reported import WEEK, reported
 from monitor.runtime.standing import standing
 from monitor.runtime.telemetry import Telemetry
+from monitor.runtime.versions import side_by_side
 from monitor.runtime.writing import MOST_BYTES, Answered, Deciding, NotGrantedError
 
 MOST_CONNECTIONS = 32  # at once; more wait in the backlog
@@ -38,7 +40,11 @@ PROBES = ("/metrics", "/healthz", "/readyz")
 JSON = "application/json"
 MODEL = "/api/v1/models/{model}"
 FEATURE = "/api/v1/models/{model}/features/{feature}"
+REPORT = "/api/v1/models/{model}/report"
+VERSIONS = "/api/v1/models/{model}/versions"
 MODEL_PATH = re.compile(re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", MODEL))
+REPORT_PATH = re.compile(re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", REPORT))
+VERSIONS_PATH = re.compile(re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", VERSIONS))
 FEATURE_PATH = re.compile(re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", FEATURE))
 TEXT = "text/plain; charset=utf-8"
 HTML = "text/html; charset=utf-8"
@@ -166,7 +172,7 @@ class Surface:
     @property
     def routes(self) -> tuple[str, ...]:
         """Every path that is answered; what stands in braces is a name, as a URL writes it."""
-        return ("/", *PROBES, STATUS, *self._json, AUDIT, MODEL, FEATURE)
+        return ("/", *PROBES, STATUS, *self._json, AUDIT, MODEL, FEATURE, REPORT, VERSIONS)
 
     def _answer_json(self, path: str, query: dict[str, list[str]]) -> tuple[HTTPStatus, str, bytes]:
         if path == STATUS:
@@ -180,21 +186,29 @@ class Surface:
         # item by item: one call for all would keep every other thread out until it is done
         return HTTPStatus.OK, JSON, b"[%b]" % b",".join([as_json(item) for item in items])
 
-    def _named(self, path: str, query: dict[str, list[str]]) -> Callable[[Board], list[dict[str, Any]]] | None:
+    def _named(self, path: str, query: dict[str, list[str]]) -> Callable[[Board], Any] | None:
         """What a path asks of a model, or of a feature, that it names; None where it names none."""
         if one := FEATURE_PATH.fullmatch(path):
             model, name, version = unquote(one["model"]), unquote(one["feature"]), query.get("version", [None])[-1]
             return lambda board: routes.feature(board, model, name, version)
+        if one := REPORT_PATH.fullmatch(path):
+            of, last = unquote(one["model"]), query.get("last", [WEEK])[-1]
+            return lambda board: reported(board, of, last)
+        if one := VERSIONS_PATH.fullmatch(path):
+            named = unquote(one["model"])
+            return lambda board: side_by_side(board, named)
         if one := MODEL_PATH.fullmatch(path):
             asked = unquote(one["model"])
             return lambda board: routes.one_model(board, asked)
         return None
 
-    def _answer_one(self, ask: Callable[[Board], list[dict[str, Any]]]) -> tuple[HTTPStatus, str, bytes]:
+    def _answer_one(self, ask: Callable[[Board], Any]) -> tuple[HTTPStatus, str, bytes]:
         try:
             return HTTPStatus.OK, JSON, as_json(ask(self._telemetry.look(Board.copy)))
         except KeyError as error:
             return HTTPStatus.NOT_FOUND, JSON, as_json({"error": error.args[0]})
+        except ValueError as error:
+            return HTTPStatus.BAD_REQUEST, JSON, as_json({"error": str(error)})
 
     def _windows(self, query: dict[str, list[str]]) -> Iterator[dict[str, Any]]:
         model, limit = query.get("model", [None])[-1], _number(query, "limit", "100", least=1)

@@ -21,6 +21,7 @@ from monitor.sources.decode.topic import TopicDecoder
 from monitor.stream.events import MINUTE, SECOND, EventBatch, JoinBatch, MicroBatch, Nanos, Partition, SchemaBatch
 from monitor.targets.base import Subscriber
 from monitor.targets.payloads import Sender, notices
+from monitor.targets.reports import report_notices
 
 CLOCK_JUMP: Nanos = SECOND  # more than that between wall clock and monotonic clock from one turn to the next
 REST: Nanos = 10 * SECOND  # processing time from one look at who gets nothing to the next
@@ -105,6 +106,7 @@ class Loop:
         facts += self._lateness.see(facts, self._pipeline.watermark.behind(), now)
         self._source.hold(self._pipeline.ahead())
         self._tell(facts)
+        self._report(now)
 
     def _silence(self, poll: Poll, now: Nanos) -> list[Fact]:
         """Let every series have whose leaders are silent: when that changes, and while some are each minute, for some wait to be told."""
@@ -134,6 +136,13 @@ class Loop:
         told = self._pipeline.told(facts)
         self._checkpointer.add(notices(told, self._subscribers, self._sender))
         self._telemetry.record(facts)
+
+    def _report(self, now: Nanos) -> None:
+        """Let people have the reports that are due: what has happened until now is in them."""
+        made = self._pipeline.report(now)
+        if made:
+            self._checkpointer.add(report_notices(made, self._subscribers, self._sender))
+            self._telemetry.record(made)
 
     def _clock_jumped(self, now: Nanos) -> bool:
         """Whether the wall clock was set, or the machine slept: then nobody knows how long a partition was silent."""

@@ -19,6 +19,7 @@ from monitor.alerting.rules import BUDGET_RULE, CONTRACT_RULE, FROZEN_RULE, PERF
 from monitor.alerting.table import DetectorScores
 from monitor.facts import DELAY_BOUNDS, AlertSeen, PerformanceEstimated, PerformanceJudged
 from monitor.runtime import requests
+from monitor.runtime.beside import judged_beside
 from monitor.runtime.board import DURATION_BUCKETS, INSUFFICIENT_CAUSES, Board, Durations, SeriesBoard
 from monitor.runtime.exposition import CLASSIC, OPENMETRICS, MetricKind, Sample, head, label, labelled, lines
 from monitor.store.outbox import Backlog
@@ -122,6 +123,12 @@ METRICS: dict[str, Spec] = {
         "gauge",
         "What was realised in that window less what was estimated of the same labelled predictions; where lower and upper are on one "
         "side of 0, labels follow predictions no longer as in the reference",
+        (*SERIES, "metric", "bound"),
+    ),
+    "driftd_version_difference": Spec(
+        "gauge",
+        "A metric of this version less that of the champion, over the windows of both that were judged by labels; where lower and upper "
+        "are on one side of 0, one of them is better beyond chance. Absent: there is one version, or no such window",
         (*SERIES, "metric", "bound"),
     ),
     "driftd_reliability_ratio": Spec(
@@ -262,6 +269,7 @@ METRICS: dict[str, Spec] = {
     "driftd_retrain_in_flight": Spec(
         "gauge", "1: a request has led to no new version yet, and its runs have not ended", ("model",)
     ),
+    "driftd_reports_total": Spec("counter", "Reports for people that were made", ("model",)),
     "driftd_decisions_total": Spec("counter", "Decisions that people made, by kind", ("model", "decision")),
     "driftd_approval_links_total": Spec("counter", "Uses of approval links, by how they ended", ("outcome",)),
     "driftd_silenced": Spec("gauge", "1: nobody is told of the model for now", ("model",)),
@@ -541,6 +549,14 @@ def _of_performance(board: Board) -> Iterator[Family]:
     yield "driftd_performance", [_text("driftd_performance", metrics)]
     apart = [((*_labels(key), *labels), value) for key, last in judged.items() for labels, value in _apart(last)]
     yield "driftd_performance_difference", [_text("driftd_performance_difference", apart)]
+    beside = [
+        ((*_labels(key), metric.metric, bound), value)
+        for model in dict.fromkeys(key.model for key in board.worth)
+        for key, told in judged_beside(board, model)
+        for metric in told
+        for bound, value in zip(("point", "lower", "upper"), (metric.apart.value, *metric.apart.interval), strict=True)
+    ]
+    yield "driftd_version_difference", [_text("driftd_version_difference", beside)]
     bins = [((*_labels(key), *labels), value) for key, last in judged.items() for labels, value in _reliability(last)]
     yield "driftd_reliability_ratio", [_text("driftd_reliability_ratio", bins)]
     outside = [(_labels(key), last.outside) for key, last in board.estimated.items() if last is not None and last.rows]

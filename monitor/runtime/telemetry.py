@@ -13,6 +13,7 @@ from detectors.durations import show_duration
 from monitor.alerting.alerts import AlertState
 from monitor.alerting.runs import RunState
 from monitor.explain.fewrows import few_rows
+from monitor.explain.report import in_short
 from monitor.explain.words import escalation, summary
 from monitor.facts import (
     AlertChanged,
@@ -45,6 +46,7 @@ from monitor.facts import (
     LabelDelays,
     LateShare,
     LevelChanged,
+    ModelTallied,
     OffsetsExpired,
     OffsetsLost,
     OutboxDecided,
@@ -54,6 +56,7 @@ from monitor.facts import (
     PerformanceJudged,
     RateImproved,
     RecordsSkipped,
+    ReportMade,
     RequestsServed,
     RequestsStand,
     RetrainDecided,
@@ -101,6 +104,7 @@ UNSPOKEN = frozenset(
         PerformanceEstimated,
         RequestsServed,
         ServiceJudged,
+        ModelTallied,
     }
 )
 ABSENT = frozenset(
@@ -188,7 +192,7 @@ class Telemetry:
                 self._say_series(fact)
             case CalibrationLearning() | CalibrationLearnt() | BaselineTrails() | PerformanceJudged():
                 self._say_learning(fact)
-            case DeliveryTried() | OutboxDecided():
+            case DeliveryTried() | OutboxDecided() | ReportMade():
                 self._say_delivery(fact)
             case DecisionMade() | DecisionRefused() | DecisionEnded() | ApprovalLinkUsed():
                 self._say_decision(fact)
@@ -313,7 +317,11 @@ class Telemetry:
         told = {"target": fact.run.target, "outcome": run.state.value, "run": run.run}
         self._log.log(level, "retrain.run_ended", **about, **told, **where)
 
-    def _say_delivery(self, fact: DeliveryTried | OutboxDecided) -> None:
+    def _say_delivery(self, fact: DeliveryTried | OutboxDecided | ReportMade) -> None:
+        if isinstance(fact, ReportMade):
+            about = {"model": fact.model, "id": fact.id, "due": rfc3339(fact.due)}
+            self._log.info("report.made", **about, summary=in_short(fact.report))
+            return
         if isinstance(fact, OutboxDecided):
             told = {"target": fact.target, "id": fact.notice, "by": fact.by, "reason": fact.why}
             self._log.info("outbox.dropped" if fact.action == "drop" else "outbox.retried", **told)

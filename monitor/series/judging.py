@@ -56,6 +56,11 @@ class Judging:
         return None if rate is None else rate * self.window_length / SECOND
 
     @property
+    def budget(self) -> float | None:
+        """False alarms a month of the model, all of its versions; None where there is no budget."""
+        return None if self.plan is None else self.model_budget or self.plan.per_month
+
+    @property
     def adwin_delta(self) -> float:
         """How sure ADWIN has to be of a change: with a budget, so that unchanged data is cut as often as it has pages."""
         if self.plan is None:

@@ -11,7 +11,7 @@ from detectors.charts.metric_difference import DifferenceReference, difference_r
 from detectors.charts.metric_reference import MetricReference, measured_windows, metric_references, usual_loss
 from detectors.performance import RegressionCounts, Unavailable
 from detectors.reference.labelled import ReferencePerformance
-from monitor.alerting.metrics import JudgedBy
+from monitor.alerting.metrics import BOTH_WAYS, LOSSES, JudgedBy
 from monitor.alerting.rules import Severity
 from monitor.series.deciding import DecisionSpec
 from monitor.series.estimating import EstimateSpec, other_labels
@@ -22,10 +22,6 @@ from monitor.settings.loading import ConfigError
 from monitor.settings.schema import ModelSettings, PerformanceSettings
 from monitor.settings.thresholds import MetricThresholdSettings
 
-LOSSES = frozenset(
-    {"log_loss", "brier", "calibration_error", "bias", "mae", "rmse", "mape", "smape", "quantile_loss", MONEY}
-)
-BOTH_WAYS = frozenset({"bias"})  # wrong on both sides
 WITHIN = {
     "mcc": (-1.0, 1.0),
     "r2": (float("-inf"), 1.0),

@@ -34,6 +34,7 @@ from monitor.sections import (
     show_size,
 )
 from monitor.settings.approval import ApprovalLinksSettings
+from monitor.settings.reports import ReportsSettings
 from monitor.settings.retraining import RetrainingSettings, with_general
 from monitor.settings.thresholds import MetricThresholdSettings
 from monitor.sources.formats.registry import format_of
@@ -425,6 +426,7 @@ class ModelSettings(ModelDefaults):
 
     name: Name
     reference: Path
+    champion: bool = False  # other versions are compared with this one
 
     @property
     def series_version(self) -> str:
@@ -572,6 +574,7 @@ class Settings(BaseSettings):
     retraining: RetrainingSettings = RetrainingSettings()
     webhooks: list[WebhookSettings] = Field(default_factory=list)
     targets: list[Annotated[SerializeAsAny[TargetSettings], BeforeValidator(read_target)]] = Field(default_factory=list)
+    reports: ReportsSettings | None = None
     state: Path = Path("/var/lib/driftd")
     audit_keep: PositiveDuration | None = None  # of wall time; None: all entries
     checkpoint_interval: PositiveDuration = parse_duration("5s")
@@ -650,6 +653,14 @@ class Settings(BaseSettings):
                 if topic.kind != "labels" and topic.fields.group != group:
                     fields = _grouped_by(topic, group, key)
                     self.topics[place] = topic.model_copy(update={"fields": fields})
+        return self
+
+    @model_validator(mode="after")
+    def _one_champion(self) -> "Settings":
+        champions = [model.name for model in self.models if model.champion]
+        for name in champions:
+            if champions.count(name) > 1:
+                raise ValueError(f"models: {name}: only one version can be the champion")
         return self
 
     @model_validator(mode="after")

@@ -215,6 +215,7 @@ class Subscriber:
     types: frozenset[str]
     routing: Routing = EVERYTHING
     again_every: float | None = None
+    reports: bool = False  # it gets the reports for people
 
     @property
     def name(self) -> str:

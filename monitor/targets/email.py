@@ -18,17 +18,21 @@ from pydantic import AfterValidator, Field, model_validator
 
 from monitor.clock import Clock
 from monitor.explain.figures import utc
+from monitor.explain.report import headline, plain_text
+from monitor.html.report import report_mail
 from monitor.store.outbox import Notice
 from monitor.targets import address
 from monitor.targets.base import Delivered, Delivery, Fault, Refused, TryLater
-from monitor.targets.message import AS_USUAL, TITLE, Saying, Wording, read
+from monitor.targets.message import AS_USUAL, TITLE, Saying, State, Wording, clean, cut, read
 from monitor.targets.paging import MOST_WORDS, PagingSettings, decided_at, one_of
+from monitor.targets.reports import read_report
 from monitor.targets.secrets import SecretError, Secrets
 from monitor.targets.transport import Transport, TransportError, tls_context, tls_failure, trusted
 from monitor.targets.wording import Template
 
 SUBJECT = Template("[driftd] {model} {version}: {kind}")  # the same for all of an incident: some readers thread by it
 LONGEST_SUBJECT, LONGEST_TITLE, LONGEST_TEXT = 200, 300, 20_000  # characters
+LONGEST_REPORT = 60_000  # same
 PORTS = {"starttls": 587, "tls": 465, "none": 25}
 NOT_AVAILABLE = 421
 FOR_GOOD = 500  # codes from here on
@@ -193,9 +197,22 @@ class Email:
             mail["In-Reply-To"], mail["References"] = thread, thread
         mail["Auto-Submitted"] = "auto-generated"
         mail["Importance"] = IMPORTANT.get(said.severity, "normal")
+        if said.state is State.REPORTED:
+            return with_report(mail, notice)
         first = Wording(title=TITLE).title_of(said, LONGEST_TITLE)
         mail.set_content(f"{first}\n\n{self.wording.text_of(said, LONGEST_TEXT)}\n", cte="quoted-printable")
         return mail
+
+
+def with_report(mail: EmailMessage, notice: Notice) -> EmailMessage:
+    """The mail with a report: as HTML that loads nothing, and the same as plain text for readers without."""
+    told = read_report(notice)
+    del mail["Subject"]
+    mail["Subject"] = cut(f"[driftd] report {clean(headline(told.report))}", LONGEST_SUBJECT)
+    link = f"\n{told.url}\n" if told.url else ""
+    mail.set_content(cut(clean(plain_text(told.report)), LONGEST_REPORT) + link, cte="quoted-printable")
+    mail.add_alternative(report_mail(told.report, told.url), subtype="html", cte="quoted-printable")
+    return mail
 
 
 def log_in(smtp: smtplib.SMTP, login: MailLogin | None) -> None:

@@ -15,6 +15,7 @@ from monitor.targets.payloads import (
     FAILED,
     FIRING,
     PENDING,
+    REPORT,
     RESOLVED,
     RETRAIN,
     SETTLED,
@@ -46,6 +47,7 @@ WITHOUT_ALERT = Template(  # what a schedule or a person wants
     "to approve: {approve}\n"
     "to reject: {reject}"
 )
+REPORTED = Template("{summary}\n{url}")  # a report for people
 WITHOUT_KIND = "retraining"  # the kind of what no incident is behind
 
 
@@ -61,11 +63,17 @@ class State(Enum):
     SUPPRESSED = "retraining not requested"
     COMPLETED = "retraining completed"
     FAILED = "retraining failed"
+    REPORTED = "report"
 
     @property
     def is_of_retraining(self) -> bool:
         """Whether it is about a wish for retraining, which opens and ends no incident."""
         return self in {State.RETRAINING, State.PENDING, State.SUPPRESSED, State.COMPLETED, State.FAILED}
+
+    @property
+    def opens(self) -> str:
+        """What a link to it says."""
+        return "Open the report" if self is State.REPORTED else "Open the incident"
 
     @property
     def ends(self) -> bool:
@@ -83,6 +91,7 @@ STATES = {
     SUPPRESSED: State.SUPPRESSED,
     COMPLETED: State.COMPLETED,
     FAILED: State.FAILED,
+    REPORT: State.REPORTED,
 }
 OF_RETRAINING = frozenset(kind for kind, state in STATES.items() if state.is_of_retraining)
 
@@ -131,10 +140,14 @@ class Wording:
 
     def title_of(self, said: Saying, most: int) -> str:
         """One line of at most so many characters."""
+        if said.state is State.REPORTED:  # templates word alerts
+            return cut(" ".join(TITLE.fill(said.fields).split()), most)
         return cut(" ".join(self.title.fill(said.fields).split()), most)
 
     def text_of(self, said: Saying, most: int) -> str:
         """A text of at most so many characters."""
+        if said.state is State.REPORTED:
+            return cut(REPORTED.fill(said.fields), most)
         plain = self.text == TEXT and not said.fields["rule"]
         return cut((WITHOUT_ALERT if plain else self.text).fill(said.fields), most)
 
@@ -154,7 +167,7 @@ def read(notice: Notice, target: str) -> Saying:
         "event_time": rfc3339(notice.event_time),
         "features": lines(data.get("evidence", ()), data.get("evidence_total", 0)),
         "incident": data.get("incident") or request.get("id") or notice.id,
-        "kind": data.get("kind") or WITHOUT_KIND,
+        "kind": data.get("kind") or ("report" if state is State.REPORTED else WITHOUT_KIND),
         "model": data.get("model", ""),
         "name": target,
         "new": lines(data.get("new", ()), len(data.get("new", ()))),

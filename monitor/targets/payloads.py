@@ -40,6 +40,7 @@ FIRING = "model.alert.firing"
 RESOLVED = "model.alert.resolved"
 ESCALATED = "model.alert.escalated"
 SETTLED = "model.alert.settled"
+REPORT = "model.report"
 NOBODY = ""  # of the types: an end that is written down and not said
 MOST_EVIDENCE = 50  # features
 MOST_OFFSETS = 8  # partitions of a feature, the earliest

@@ -102,7 +102,7 @@ def message(said: Saying, wording: Wording) -> dict[str, Any]:
         {"type": "section", "text": plain(text or said.state.value, LONGEST_BLOCK)},
         {"type": "context", "elements": [plain(small, LONGEST_BLOCK)]},
     ]
-    opens = [("Open the incident", said.url)] if said.url else []
+    opens = [(said.state.opens, said.url)] if said.url else []
     if buttons := [*opens, *said.decisions]:
         elements = [{"type": "button", "text": plain(words, LONGEST_BLOCK), "url": url} for words, url in buttons]
         blocks.append({"type": "actions", "elements": elements})

@@ -96,7 +96,7 @@ def card(said: Saying, wording: Wording, most: int) -> dict[str, Any]:
             paragraph(small, size="small", isSubtle=True),
         ],
     }
-    opens = [("Open the incident", said.url)] if said.url else []
+    opens = [(said.state.opens, said.url)] if said.url else []
     actions = [{"type": "Action.OpenUrl", "title": words, "url": url} for words, url in [*opens, *said.decisions]]
     return found | ({"actions": actions} if actions else {})
 

@@ -51,6 +51,11 @@ class Traffic(Thread):
                     more = {"label": int(rng.integers(0, 2)), "id": str(rng.integers(2**60))}
                     more |= {"took": float(rng.gamma(4, 10)), "failed": bool(rng.random() < 0.1)}
                     producer.produce(TOPIC, event(model, float(value), str(rng.choice(["a", "b"])), **more))
+            for version in ("1", "2"):
+                for value in rng.normal(0, 1, 20):
+                    more = {"label": int(rng.random() < 0.5), "id": str(rng.integers(2**60)), "version": version}
+                    more |= {"prediction": float(rng.beta(5, 5))}  # what stands still is judged by nobody
+                    producer.produce(TOPIC, event("offer", float(value), str(rng.choice(["a", "b"])), **more))
             producer.produce(TOPIC, b"{not json")
             producer.produce(TOPIC, event("churn", "1.5", "a"))
             producer.produce(TOPIC, event("nobody's", 1.0, "a"))
@@ -62,7 +67,7 @@ def event(model: str, value: Any, plan: str, **more: Any) -> bytes:
     features = {"x": value, "plan": plan}
     stamp = time.time_ns() // 1_000_000
     about = {"id": str(stamp), "ts": stamp, "model": model, "version": "1"} | more
-    return msgspec.json.encode(about | {"features": features, "prediction": 0.5})
+    return msgspec.json.encode({"prediction": 0.5} | about | {"features": features})
 
 
 def settings(home: Path, bootstrap: str) -> dict[str, Any]:
@@ -80,7 +85,13 @@ def settings(home: Path, bootstrap: str) -> dict[str, Any]:
         "kafka": {"bootstrap_servers": bootstrap, "start_from": "earliest"},
         "topics": [{"name": TOPIC, "fields": {"label": "label", "latency": "took", "error": "failed"}}],
         "defaults": {"window": "1s", "lateness": "200ms", "min_rows": 50, "reference": "m.json", "version": "1"},
-        "models": [{"name": "churn", "labels": {"wait": "2s"}}, {"name": "fraud", "reference": "cold.json"}],
+        "models": [
+            {"name": "churn", "labels": {"wait": "2s"}},
+            {"name": "fraud", "reference": "cold.json"},
+            {"name": "offer", "labels": {"wait": "2s"}, "champion": True},
+            {"name": "offer", "labels": {"wait": "2s"}, "version": "2"},
+        ],
+        "reports": {"folder": "reports"},
         "alerting": {"rules": [{**rule, "severity": "critical"}]},
         "webhooks": [{"name": "trainer", "url": "http://127.0.0.1:9/", "types": ["*"], "secret_file": "secret"}],
         "checkpoint_interval": "500ms",
@@ -102,6 +113,7 @@ def test_every_dashboard_and_rule_query_returns_data_and_the_metrics_are_clean(
     server.wait_for("count_over_time(driftd_alert_state[1m]) > 8", seconds=60)
     server.wait_for("driftd_incident_open > 0", seconds=60)
     server.wait_for("driftd_performance", seconds=60)
+    server.wait_for('driftd_version_difference{model="offer", version="2", bound="lower"}', seconds=60)
     server.wait_for("driftd_request_latency_usual_seconds", seconds=60)
     server.wait_for('ALERTS{alertname="DriftdDriftFiring", alertstate="firing", severity="critical"}', seconds=60)
 

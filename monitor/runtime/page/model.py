@@ -1,6 +1,7 @@
 """A model's page: what is open, how near each feature came over time, and all features as the last window shows them."""
 
 from collections.abc import Sequence
+from urllib.parse import urlencode
 
 from monitor.facts import WindowClosed
 from monitor.html import plots
@@ -19,7 +20,7 @@ from monitor.runtime.page.requests import requests
 from monitor.runtime.page.served import served
 from monitor.runtime.page.worth import performance
 from monitor.series.scoring import DRIFT, INSUFFICIENT, OK, WARNING
-from monitor.stream.events import Nanos
+from monitor.stream.events import Nanos, SeriesKey
 
 PLOTS = 12  # features that are drawn; the table has all
 ROWS_SHOWN = 120  # windows
@@ -42,6 +43,7 @@ def model_page(
         tag("h1", title(model.key)),
         tag("p", state(model), class_="lead"),
         about(board, series, now),
+        others(board, model.key),
         section(
             "Open incidents",
             tag("div", [cards.card(board, each, now) for each in model.incidents], class_="cards"),
@@ -57,6 +59,14 @@ def model_page(
         section("Features", features_table(board, model), "features"),
     ]
     return frame(str(model.key), mood, status, body, step(title(model.key)))
+
+
+def others(board: Board, key: SeriesKey) -> Markup | None:
+    """Return the way to the other versions, where there are any, and to the report of the model."""
+    ways: list[Inside] = [tag("a", "Report of the last week", href=f"report?{urlencode({'model': key.model})}")]
+    if sum(each.model == key.model for each in board.series) > 1:
+        ways = [tag("a", "All versions side by side", href=f"versions?{urlencode({'model': key.model})}"), " · ", *ways]
+    return tag("p", ways)
 
 
 def about(board: Board, series: SeriesBoard, now: Nanos) -> Markup:

@@ -13,13 +13,13 @@ from monitor.html.markup import Inside, name, tag
 from monitor.runtime.board import Board, SeriesTrack
 from monitor.runtime.glance import Glances, ModelGlance
 from monitor.runtime.metrics import DaemonStatus
-from monitor.runtime.page.frame import frame, has_page
+from monitor.runtime.page.frame import frame, has_page, step
 from monitor.runtime.telemetry import Telemetry
 from monitor.stream.events import SeriesKey
 
 Query = Mapping[str, list[str]]
 Answer = tuple[HTTPStatus, bytes]
-PATHS = ("/", "/model", "/feature", "/incident")
+PATHS = ("/", "/model", "/feature", "/incident", "/report", "/versions")
 
 
 class AbsentError(Exception):
@@ -42,6 +42,8 @@ class Pages:
             "/model": self._model,
             "/feature": self._feature,
             "/incident": self._incident,
+            "/report": self._report,
+            "/versions": self._versions,
         }
         try:
             return HTTPStatus.OK, answers[path](query)
@@ -90,6 +92,26 @@ class Pages:
         board = self.telemetry.look(Board.copy)
         alert = found(board, asked(query, "id"))
         return incident_page(board, self.status, alert, self._track(alert.key))
+
+    def _versions(self, query: Query) -> bytes:
+        from monitor.runtime.page.versions import versions_page
+
+        model = asked(query, "model")
+        try:
+            return versions_page(self.telemetry.look(Board.copy), self.status, model)
+        except KeyError as error:
+            raise AbsentError(str(error.args[0])) from None
+
+    def _report(self, query: Query) -> bytes:
+        from monitor.html.report import report_body
+        from monitor.runtime.reported import WEEK, reported
+
+        model = asked(query, "model")
+        try:
+            report = self.telemetry.look(lambda board: reported(board, model, query.get("last", [WEEK])[-1]))
+        except (KeyError, ValueError) as error:
+            raise AbsentError(str(error.args[0])) from None
+        return frame(f"Report of {model}", "none", self.status, report_body(report), step(name(model)))
 
     def _series(self, key: SeriesKey) -> tuple[Board, ModelGlance, SeriesTrack]:
         with self._one_at_a_time:

@@ -79,6 +79,7 @@ from monitor.stream.events import SECOND, Partition, SeriesKey
 from tests.build import DAY, REFERENCE, score_table
 from tests.charted import plain_point
 from tests.fakes import NOON, ManualClock, nothing_waits
+from tests.reported import a_report_made
 
 MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
@@ -136,6 +137,7 @@ MADE = OpenRequest("r1", CHURN, "drift", NOON, NOON + MINUTE, 0, NOON)
 FACTS: list[Fact] = [
     RetrainRunEnded(MADE, FollowedRun("airflow", "airflow", StartedRun(RunState.SUCCEEDED, "d-1"))),
     WatermarkAdvanced(NOON + MINUTE),
+    a_report_made(),
     WINDOW,
     WindowScored(
         CHURN,
@@ -297,7 +299,7 @@ def test_readiness_says_why_not(scene: Scene) -> None:
 
 @pytest.mark.parametrize("target", ["/nothing", "/api/v1/", "/metrics/", "//[", "/%00", "*", "/api/v1/models/x/y"])
 def test_what_there_is_not_is_answered_with_what_there_is(scene: Scene, target: str) -> None:
-    known = "/, /metrics, /healthz, /readyz, /api/v1/status, /api/v1/models, /api/v1/alerts, /api/v1/incidents, /api/v1/windows, /api/v1/decisions, /api/v1/retraining, /api/v1/outbox, /api/v1/audit, /api/v1/models/{model}, /api/v1/models/{model}/features/{feature}"
+    known = "/, /metrics, /healthz, /readyz, /api/v1/status, /api/v1/models, /api/v1/alerts, /api/v1/incidents, /api/v1/windows, /api/v1/decisions, /api/v1/retraining, /api/v1/outbox, /api/v1/audit, /api/v1/models/{model}, /api/v1/models/{model}/features/{feature}, /api/v1/models/{model}/report, /api/v1/models/{model}/versions"
 
     assert scene.ask(target)[::2] == (404, f"nothing here; there is {known}\n")
     assert scene.ask(target, accept="text/html,*/*;q=0.8")[:2] == (404, "text/html; charset=utf-8")
@@ -708,6 +710,9 @@ def test_metrics_are_those_documented_and_no_others(scene: Scene, style: str) ->
     scene.telemetry.record([*FACTS, FROZEN])
     series = scene.board.series[CHURN]
     scene.board.series[CHURN] = replace(series, rules={**series.rules, "frozen": "warning"})
+    other = SeriesKey("churn", "4")  # a challenger, with labels too
+    scene.board.series[other] = series
+    scene.telemetry.record([replace(each, key=other) for each in FACTS if isinstance(each, PerformanceJudged)])
 
     found = families(scene, style)
 

@@ -59,6 +59,7 @@ from monitor.facts import (
     LateShare,
     LevelChanged,
     MetricTold,
+    ModelTallied,
     OffsetsExpired,
     OffsetsLost,
     OutboxDecided,
@@ -70,6 +71,7 @@ from monitor.facts import (
     PerformanceJudged,
     RateImproved,
     RecordsSkipped,
+    ReportMade,
     RequestsServed,
     RequestsStand,
     RetrainDecided,
@@ -106,6 +108,7 @@ from monitor.targets.webhook import Webhook, decode_secret
 from tests.build import DAY, REFERENCE, score_table
 from tests.charted import plain_point
 from tests.fakes import NOON, ManualClock, Receiver
+from tests.reported import a_report_made
 
 CHURN = SeriesKey("churn", "3")
 P0 = Partition("t", 0)
@@ -152,6 +155,8 @@ EXAMPLES: dict[type[Fact], Fact] = {
         EventsCounted("t", "ok", 3),
         PerformanceEstimated(CHURN, 0, NOON, "binary", 100, 0.25, (MetricTold("accuracy", 0.9, 0.8, 0.95, 100),)),
         DecisionMade(DECISION),
+        ModelTallied("churn", {}),
+        a_report_made(),
         DecisionRefused(SILENCED, Refusal.UNKNOWN, "there is no model churn"),
         DecisionEnded(OVER),
         ApprovalLinkUsed("shown", "r1"),
@@ -273,6 +278,7 @@ def test_every_fact_is_seen_or_heard(scene: Scene, kind: type[Fact]) -> None:
         (EXAMPLES[RetrainEnded], "retrain.ended", "warning"),
         (EXAMPLES[StateReset], "state.reset", "warning"),
         (EXAMPLES[DecisionMade], "decision.made", "info"),
+        (EXAMPLES[ReportMade], "report.made", "info"),
         (EXAMPLES[DecisionRefused], "decision.refused", "warning"),
         (EXAMPLES[DecisionEnded], "decision.ended", "info"),
         (EXAMPLES[AlertEscalated], "alert.escalated", "warning"),
@@ -334,6 +340,7 @@ def test_an_alert_is_logged_with_the_page_of_its_incident(capsys: pytest.Capture
         EXAMPLES[SubgroupCharted],
         EXAMPLES[CalibrationStands],
         EXAMPLES[DecisionsStand],
+        EXAMPLES[ModelTallied],
         DecisionMade(DECISION, repeated=True),
     ],
     ids=lambda fact: type(fact).__name__,

@@ -908,3 +908,14 @@ def test_a_group_of_all_models_is_refused_by_its_key(
     found = grouped(None, None, fields=fields) | {"defaults": {"group": group}}
 
     assert refusal(config, found).startswith(said)
+
+
+def test_one_version_of_a_model_can_be_the_champion(config: Path) -> None:
+    model = MINIMAL["models"][0] | {"champion": True}
+    other = {"name": "fraud", "reference": "f.json", "champion": True}
+
+    told = load(config, {**MINIMAL, "models": [model, other]})
+    said = refusal(config, {**MINIMAL, "models": [model, model | {"version": "4"}]})
+
+    assert [each.champion for each in told.models] == [True, True]
+    assert "churn: only one version can be the champion" in said
