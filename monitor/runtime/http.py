@@ -18,6 +18,7 @@ from monitor.runtime.approval import PATH as APPROVAL
 from monitor.runtime.approval import Approvals
 from monitor.runtime.audit import NOTHING_WRITTEN, AuditDesk
 from monitor.runtime.board import Board
+from monitor.runtime.compared import side_by_side
 from monitor.runtime.decisions import asked_lately, listed
 from monitor.runtime.metrics import Exposition
 from monitor.runtime.outbox import OutboxDesk
@@ -27,7 +28,6 @@ from monitor.runtime.page.pages import PATHS, Pages
 from monitor.runtime.reported import WEEK, reported
 from monitor.runtime.standing import standing
 from monitor.runtime.telemetry import Telemetry
-from monitor.runtime.versions import side_by_side
 from monitor.runtime.writing import MOST_BYTES, Answered, Deciding, NotGrantedError
 
 MOST_CONNECTIONS = 32  # at once; more wait in the backlog

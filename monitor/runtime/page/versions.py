@@ -5,11 +5,11 @@ from monitor.html.figures import NONE, count, number, plural
 from monitor.html.markup import Inside, Markup, name, table, tag
 from monitor.runtime.beside import MetricApart, VersionsCompared, champion_of, comparisons, versions_of
 from monitor.runtime.board import Board
+from monitor.runtime.compared import version_item
 from monitor.runtime.metrics import DaemonStatus
 from monitor.runtime.page.distribution import distribution
 from monitor.runtime.page.frame import feature_link, frame, model_link, section, step, title
 from monitor.runtime.page.history import share_words
-from monitor.runtime.versions import version_item
 from monitor.series.scoring import DRIFT
 from monitor.sources.formats.fields import PREDICTION
 from monitor.stream.events import SeriesKey
