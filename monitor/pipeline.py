@@ -14,9 +14,10 @@ from typing import Any
 import msgspec
 
 from monitor.alerting.alerts import Span
-from monitor.alerting.decisions import Accept, Approve, Asked, Decision, Refusal, Reject, Trigger, Wish
+from monitor.alerting.decisions import Accept, Announce, Approve, Asked, Decision, Refusal, Reject, Trigger, Wish
 from monitor.alerting.episodes import OPEN
 from monitor.alerting.retraining import RetrainOutcome, RetrainPolicy
+from monitor.alerting.versions import Announcement, ListedVersions, OfferedReference, VersionSource
 from monitor.decided import Decided, features_of
 from monitor.facts import (
     AlertChanged,
@@ -47,6 +48,8 @@ from monitor.stream.events import FEATURES, MINUTE, EventBatch, MicroBatch, Nano
 from monitor.stream.offsets import OffsetIndex
 from monitor.stream.watermark import NOWHERE, Watermark, restore_watermark, saved_watermark
 from monitor.stream.windows import WindowSpec
+from monitor.versions import KINDS as OF_VERSIONS
+from monitor.versions import Versions, announced
 
 KEPT_RESOLVED = 100  # alerts, over all series
 BEGINNING: Nanos = -(2**63)
@@ -64,6 +67,7 @@ class Pipeline:
         max_future: Nanos = 0,
         label_topics: frozenset[str] = frozenset(),
         rehearsals: Sequence[Retraining] = (),
+        versions: Versions | None = None,
     ) -> None:
         self.series = {spec.key: Series(spec) for spec in specs}
         self.views = {(key, name): view for key, series in self.series.items() for name, view in series.views.items()}
@@ -79,6 +83,7 @@ class Pipeline:
         self.folder = Folder({place: view.spec.windows.slide for place, view in self.views.items()})
         self.retraining = retraining_of([series.spec for series in self.series.values()])
         self._rehearsals = rehearsals
+        self.versions = Versions() if versions is None else versions
         self.offsets = OffsetIndex()
         self.resolved: deque[AlertChanged] = deque(maxlen=KEPT_RESOLVED)
         self.decided = Decided({key: features_of(series.spec) for key, series in self.series.items()}, self.retraining)
@@ -101,11 +106,11 @@ class Pipeline:
         facts: list[Fact] = []
         self._count_silence(arrived, now)
         for batch in arrived.batches:
-            self._see(batch)
+            facts += self._see(batch, now)
             for delta in self.folder.fold(batch):
                 facts += self.merge(delta)
         for seen in arrived.versions:
-            self._see_version(*seen)
+            facts += self._see_version(Announcement(seen[0], seen[1], VersionSource.EVENTS, seen[2]), now)
         for key, told in arrived.schemas:
             view = self.views[key, FEATURES]
             facts += view.note_schema(told)
@@ -118,15 +123,39 @@ class Pipeline:
         self._show(self.watermark, "watermark", arrived, now)
         return facts
 
-    def _see(self, batch: EventBatch) -> None:
+    def _see(self, batch: EventBatch, now: Nanos) -> list[Fact]:
         """Keep which records hold which event times, and which versions there are."""
         self.offsets.take(batch)
-        if len(batch) and self.views[batch.key, batch.view].windows.origin is None:
-            self._see_version(batch.key.model, batch.key.version, int(batch.event_times.min()))
+        if not len(batch) or self.views[batch.key, batch.view].windows.origin is not None:
+            return []
+        first = int(batch.event_times.min())
+        return self._see_version(Announcement(batch.key.model, batch.key.version, VersionSource.EVENTS, first), now)
 
-    def _see_version(self, model: str, version: str, at: Nanos) -> None:
-        for each in (self.retraining, *self._rehearsals):
-            each.see_version(model, version, at)
+    def _see_version(self, told: Announcement, now: Nanos) -> list[Fact]:
+        """There is a version, by whoever says so: what is in flight ends, and it may get a series of its own."""
+        by_others = told.source is not VersionSource.EVENTS
+        new = [
+            each.see_version(told.model, told.version, told.at, told.trained_at, told=by_others)
+            for each in (self.retraining, *self._rehearsals)
+        ]
+        return self.versions.see(told, now, new=new[0] or told.source is VersionSource.REQUEST)
+
+    def _announced(self, wish: Announce, now: Nanos) -> list[Fact]:
+        """A version that somebody has told of."""
+        at = now if self.watermark.value is None else self.watermark.value
+        source = VersionSource.REQUEST
+        told = Announcement(wish.model, wish.version, source, at, wish.trained_at, wish.reference)
+        return self._see_version(told, now)
+
+    def hear(self, told: OfferedReference | ListedVersions, now: Nanos) -> list[Fact]:
+        """Take what was found of new versions outside: a reference, or what a registry lists. An input like events."""
+        if isinstance(told, OfferedReference):
+            return self.versions.take(told)
+        if told.model not in self.retraining.models:
+            return []
+        at = now if self.watermark.value is None else self.watermark.value
+        new = announced(self.versions.hear_registry(told), told.model, at)
+        return [fact for each in new for fact in self._see_version(each, now)]
 
     def _count_silence(self, arrived: MicroBatch, now: Nanos) -> None:
         """Events end the time in which nothing comes; time in which nobody read is no part of it."""
@@ -276,6 +305,8 @@ class Pipeline:
             case DecisionMade(decision=decision, repeated=repeated):
                 facts[0] = DecisionMade(decision, repeated, self._not_accepted(asked.wish))
                 facts += [] if repeated else self._accept(decision)
+                if not repeated and isinstance(asked.wish, Announce):
+                    return [*facts, *self._announced(asked.wish, now)]
                 if not repeated and isinstance(asked.wish, Approve | Reject | Trigger):
                     return self._decide_retraining(asked, facts)
         return facts
@@ -322,8 +353,8 @@ class Pipeline:
         return {alert.incident: alert for alert in seen if isinstance(alert, AlertSeen) and alert.state in OPEN}
 
     def expire(self, now: Nanos) -> list[Fact]:
-        """End the decisions whose time is over."""
-        return self.decided.expire(self.watermark.value, now)
+        """End the decisions whose time is over, and the waiting for references."""
+        return [*self.decided.expire(self.watermark.value, now), *self.versions.expire(now)]
 
     def told(self, facts: Sequence[Fact]) -> Sequence[Fact]:
         """What people may be told of these facts: silences hold some back, and those that ended let go."""
@@ -336,6 +367,7 @@ class Pipeline:
         facts = list(facts)
         for each in (self.retraining, *self._rehearsals):
             each.note(facts)
+        facts += self.versions.note(facts)
         followed = [each for fact in facts for each in (fact, *self._follow(fact))]
         return [*followed, *self._ask_again(None)]
 
@@ -386,6 +418,7 @@ class Pipeline:
             facts += each.current()
         facts += self.resolved
         facts += self.decided.current()
+        facts += self.versions.current()
         facts += [RequestsStand(tuple(self.retraining.decided))] if self.retraining.decided else []
         return facts
 
@@ -398,7 +431,11 @@ class Pipeline:
     def snapshot(self) -> list[Record]:
         """All state as records."""
         records = [self._shared_record(kind) for kind in SHARED if kind != "labels" or self._label_topics]
-        records += [*self.retraining.snapshot(), *(Record(OFFSETS, *row) for row in self.offsets.rows())]
+        records += [
+            *self.versions.snapshot(),
+            *self.retraining.snapshot(),
+            *(Record(OFFSETS, *row) for row in self.offsets.rows()),
+        ]
         for view in self.views.values():
             records += view.snapshot()
         for each in self.performance.values():
@@ -411,7 +448,11 @@ class Pipeline:
             self._dirty.add("decisions")
         records = [self._shared_record(kind) for kind in sorted(self._dirty)]
         self._dirty.clear()
-        records += [*self.retraining.changes(), *(Record(OFFSETS, *row) for row in self.offsets.changes())]
+        records += [
+            *self.versions.changes(),
+            *self.retraining.changes(),
+            *(Record(OFFSETS, *row) for row in self.offsets.changes()),
+        ]
         for view in self._changed:
             records += view.changes()
             self._pending_panes[view.key] = None
@@ -439,7 +480,9 @@ class Pipeline:
         for record in records:
             if record.payload is None:
                 continue
-            if record.kind in SHARED:
+            if record.kind in OF_VERSIONS:
+                self.versions.restore(record)
+            elif record.kind in SHARED:
                 facts += self._restore_shared(record.kind, record.payload, now)
             elif record.kind in {RETRAINING, LISTED}:
                 self.retraining.restore(record)

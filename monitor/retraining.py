@@ -320,17 +320,24 @@ class Retraining:
             why=why,
         )
 
-    def see_version(self, model: str, version: str, at: Nanos) -> None:
-        """Events of a version come. A new one ends what is in flight; the first that is ever seen is not new."""
+    def see_version(
+        self, model: str, version: str, at: Nanos, trained_at: Nanos | None = None, *, told: bool = False
+    ) -> bool:
+        """There is a version; whether it is new. A new one ends what is in flight, unless that was asked for after it was trained.
+
+        The first that events are of is not new, but for one that somebody has told of.
+        """
         state = self.models.get(model)
         if state is None or version in state.versions or version == ANY_VERSION:
-            return
-        if state.versions:
-            state.history = state.history.seen_trained(at)
+            return False
+        new = told or bool(state.versions)
+        if new:
+            state.history = state.history.seen_trained(at, trained_at)
         state.versions[version] = at
         while len(state.versions) > KEPT_VERSIONS:
             del state.versions[next(iter(state.versions))]
         self._dirty[model] = None
+        return new
 
     # --- people -------------------------------------------------------------------------------------------------
 

@@ -59,6 +59,14 @@ from monitor.facts.sources import (
     SourceTroubled,
     TopicsMissing,
 )
+from monitor.facts.versions import (
+    FirstRowsCounted,
+    ReferenceAbsent,
+    RegistryAnswered,
+    VersionChanged,
+    VersionSeen,
+    VersionsStand,
+)
 from monitor.facts.windows import (
     BaselineTrails,
     CalibrationStands,
@@ -131,6 +139,12 @@ Fact = (
     | RequestsServed
     | ContractBroken
     | SchemaChanged
+    | VersionSeen
+    | VersionChanged
+    | VersionsStand
+    | ReferenceAbsent
+    | FirstRowsCounted
+    | RegistryAnswered
 )
 
 __all__ = [
@@ -164,6 +178,7 @@ __all__ = [
     "FeaturesTracked",
     "FewRows",
     "FieldsRejected",
+    "FirstRowsCounted",
     "ForeignCommit",
     "JoinCounted",
     "LabelDelays",
@@ -185,6 +200,8 @@ __all__ = [
     "Qualities",
     "RateImproved",
     "RecordsSkipped",
+    "ReferenceAbsent",
+    "RegistryAnswered",
     "ReliabilityTold",
     "RequestsServed",
     "RequestsStand",
@@ -201,6 +218,9 @@ __all__ = [
     "TopicsMissing",
     "TrackPoint",
     "UsualLatency",
+    "VersionChanged",
+    "VersionSeen",
+    "VersionsStand",
     "WatermarkAdvanced",
     "WindowClosed",
     "WindowIds",

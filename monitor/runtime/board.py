@@ -17,6 +17,7 @@ from monitor.alerting.decisions import DECISION_KINDS, Decision, PastDecision, i
 from monitor.alerting.retraining import PERFORMANCE_REASON, REASON, RetrainOutcome
 from monitor.alerting.rules import BUDGET_RULE, PERFORMANCE_RULE
 from monitor.alerting.table import ScoreTable
+from monitor.alerting.versions import KnownVersion, VersionSource
 from monitor.facts import (
     AlertChanged,
     AlertEscalated,
@@ -51,6 +52,8 @@ from monitor.facts import (
     PerformanceEstimated,
     PerformanceJudged,
     RecordsSkipped,
+    ReferenceAbsent,
+    RegistryAnswered,
     RequestsServed,
     RequestsStand,
     RetrainDecided,
@@ -63,6 +66,9 @@ from monitor.facts import (
     SubgroupCharted,
     TopicsMissing,
     TrackPoint,
+    VersionChanged,
+    VersionSeen,
+    VersionsStand,
     WatermarkAdvanced,
     WindowClosed,
     WindowScored,
@@ -70,6 +76,7 @@ from monitor.facts import (
 from monitor.pipeline import KEPT_RESOLVED
 from monitor.retraining import KEPT as KEPT_RETRAINS
 from monitor.runtime.requests import RequestCounts, ServiceBoard
+from monitor.runtime.versions import changed
 from monitor.series.history import KEPT_WINDOWS
 from monitor.series.scoring import DRIFT, INSUFFICIENT
 from monitor.series.tracks import HOURS, KEPT_POINTS, WINDOWS
@@ -264,6 +271,7 @@ class Board:
     decisions: tuple[Decision, ...] = ()  # in force
     past_decisions: tuple[PastDecision, ...] = ()  # the last that are over
     retrains: tuple[RetrainDecided, ...] = ()  # the last wishes for retraining that were decided, the oldest first
+    versions: Mapping[tuple[str, str], KnownVersion] = field(default_factory=dict)  # that were told of
     turned_at: Nanos | None = None
     answered_at: Nanos | None = None
 
@@ -304,6 +312,8 @@ class Board:
     def _expect_decisions(self) -> None:
         for key, decision in product(self.series, DECISION_KINDS):
             self.counters["driftd_decisions_total"][key.model, decision] += 0
+        for key, source in product(self.series, VersionSource):
+            self.counters["driftd_model_versions_total"][key.model, source.value] += 0
 
     def _expect_warnings(self, key: SeriesKey) -> None:
         series = self.series[key]
@@ -470,8 +480,25 @@ class Board:
             case DeliveryTried(target=target, type=kind, outcome=outcome):
                 self._count_delivery(target, kind, outcome, 1)
                 self.deliveries = {**self.deliveries, target: fact}
+            case VersionSeen() | VersionChanged() | VersionsStand() | ReferenceAbsent() | RegistryAnswered():
+                self._note_version(fact)
             case _:
                 self._note_source(fact)
+
+    def _note_version(
+        self, fact: VersionSeen | VersionChanged | VersionsStand | ReferenceAbsent | RegistryAnswered
+    ) -> None:
+        match fact:
+            case VersionsStand(known):
+                self.versions = changed(self.versions, known)
+            case RegistryAnswered(model, why):
+                self.counters["driftd_registry_polls_total"][model, "failed" if why else "answered"] += 1
+            case _:
+                self.versions = changed(self.versions, [fact.known])
+        if isinstance(fact, VersionSeen):
+            self.counters["driftd_model_versions_total"][fact.known.model, fact.known.source.value] += 1
+        if isinstance(fact, ReferenceAbsent):
+            self.counters["driftd_version_reference_failures_total"][(fact.known.model,)] += 1
 
     def _note_source(self, fact: Fact) -> None:
         match fact:

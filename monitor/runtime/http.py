@@ -22,6 +22,7 @@ from monitor.runtime.page.frame import POLICY
 from monitor.runtime.page.pages import PATHS, Pages
 from monitor.runtime.standing import standing
 from monitor.runtime.telemetry import Telemetry
+from monitor.runtime.versions import listed_versions
 from monitor.runtime.writing import MOST_BYTES, Answered, Deciding, NotGrantedError
 
 MOST_CONNECTIONS = 32  # at once; more wait in the backlog
@@ -29,6 +30,7 @@ REQUEST_SECONDS = 10.0  # for a whole connection, request and answer
 LONGEST_LIMIT = 9  # digits
 MOST_UNREAD = 1024 * 1024  # bytes of a refused body that are read all the same, so that its sender reads the answer
 DECISIONS, RETRAINING, OUTBOX = "/api/v1/decisions", "/api/v1/retraining", "/api/v1/outbox"
+VERSIONS = "/api/v1/versions"
 STATUS = "/api/v1/status"
 PROBES = ("/metrics", "/healthz", "/readyz")
 JSON = "application/json"
@@ -74,6 +76,7 @@ class Surface:
             DECISIONS: lambda _: self._decisions(),
             RETRAINING: lambda _: asked_lately(telemetry.look(lambda board: board.retrains)),
             OUTBOX: lambda _: outbox.listed(),
+            VERSIONS: lambda _: listed_versions(telemetry.look(lambda board: board.versions)),
         }
 
     def answer(self, target: str, accept: str) -> tuple[HTTPStatus, str, bytes]:
@@ -122,8 +125,8 @@ class Surface:
         return status, JSON, as_json(answer)
 
     def _taken(self, path: str, authorization: str, body: bytes) -> Answered:
-        if path == DECISIONS:
-            return self._deciding.answer(authorization, body)
+        if path in {DECISIONS, VERSIONS}:
+            return self._deciding.answer(authorization, body, version=path == VERSIONS)
         self._deciding.admit(authorization)
         try:
             return self._outbox.answer(body)
@@ -135,7 +138,7 @@ class Surface:
     @property
     def taken(self) -> tuple[str, ...]:
         """Every path that takes a POST."""
-        return (DECISIONS, OUTBOX)
+        return (DECISIONS, OUTBOX, VERSIONS)
 
     @property
     def routes(self) -> tuple[str, ...]:

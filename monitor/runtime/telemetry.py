@@ -37,6 +37,7 @@ from monitor.facts import (
     FeaturesTracked,
     FewRows,
     FieldsRejected,
+    FirstRowsCounted,
     ForeignCommit,
     JoinCounted,
     LabelDelays,
@@ -51,6 +52,8 @@ from monitor.facts import (
     PerformanceJudged,
     RateImproved,
     RecordsSkipped,
+    ReferenceAbsent,
+    RegistryAnswered,
     RequestsServed,
     RequestsStand,
     RetrainDecided,
@@ -62,6 +65,9 @@ from monitor.facts import (
     StateReset,
     SubgroupCharted,
     TopicsMissing,
+    VersionChanged,
+    VersionSeen,
+    VersionsStand,
     WatermarkAdvanced,
     WindowClosed,
     WindowScored,
@@ -70,6 +76,7 @@ from monitor.runtime.board import WEBHOOK_OUTCOMES, Board
 from monitor.runtime.decisions import shown
 from monitor.runtime.metrics import METRICS
 from monitor.runtime.outcomes import RecentOutcomes
+from monitor.runtime.versions import version_words
 from monitor.stream.events import DAY, SECOND, Nanos
 from monitor.targets.payloads import incident_url, rfc3339
 
@@ -88,6 +95,7 @@ UNSPOKEN = frozenset(
         CalibrationStands,
         DecisionsStand,
         RequestsStand,
+        VersionsStand,
         JoinCounted,
         LabelDelays,
         PerformanceEstimated,
@@ -189,6 +197,13 @@ class Telemetry:
                 self._complain(logging.WARNING, "events.rejected", topic=topic, reason=reason, count=count)
             case FieldsRejected(topic, reason, count) if reason not in ABSENT:
                 self._complain(logging.WARNING, "fields.rejected", topic=topic, reason=reason, count=count)
+            case _:
+                self._say_other(fact)
+
+    def _say_other(self, fact: Fact) -> None:
+        match fact:
+            case VersionSeen() | VersionChanged() | ReferenceAbsent() | RegistryAnswered() | FirstRowsCounted():
+                self._say_version(fact)
             case _:
                 self._say_source(fact)
 
@@ -324,6 +339,24 @@ class Telemetry:
                 log.info("decision.ended", id=past.decision.id, model=past.decision.model, why=past.why)
             case _:  # said before
                 pass
+
+    def _say_version(
+        self, fact: VersionSeen | VersionChanged | ReferenceAbsent | RegistryAnswered | FirstRowsCounted
+    ) -> None:
+        match fact:
+            case FirstRowsCounted(key, at, rows):
+                about = {"model": key.model, "version": key.version, "at": rfc3339(at)}
+                self._log.debug("version.first_rows", **about, rows=rows)
+            case VersionSeen(known):
+                self._log.info("version.seen", **version_words(known))
+            case VersionChanged(known):
+                self._log.info(f"version.{known.standing.value}", **version_words(known))
+            case ReferenceAbsent(known):
+                about = {"model": known.model, "version": known.version, "why": known.why}
+                self._complain(logging.WARNING, "version.reference_absent", **about)
+            case RegistryAnswered(model, why):
+                if why:
+                    self._complain(logging.WARNING, "registry.absent", model=model, why=why)
 
     def _say_alert(self, fact: AlertChanged | AlertEscalated) -> None:
         if isinstance(fact, AlertEscalated):

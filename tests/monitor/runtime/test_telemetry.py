@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import product
 from threading import Thread
 from typing import Any, get_args
@@ -20,6 +21,7 @@ from monitor.alerting.decisions import Asked, Decision, PastDecision, Refusal, S
 from monitor.alerting.episodes import Evidence, FirstOffset
 from monitor.alerting.retraining import RetrainOutcome
 from monitor.alerting.rules import Severity
+from monitor.alerting.versions import KnownVersion, VersionSource, VersionState
 from monitor.facts import (
     DELAY_BOUNDS,
     AlertChanged,
@@ -49,6 +51,7 @@ from monitor.facts import (
     FeaturesTracked,
     FewRows,
     FieldsRejected,
+    FirstRowsCounted,
     ForeignCommit,
     JoinCounted,
     LabelDelays,
@@ -67,6 +70,8 @@ from monitor.facts import (
     PerformanceJudged,
     RateImproved,
     RecordsSkipped,
+    ReferenceAbsent,
+    RegistryAnswered,
     RequestsServed,
     RequestsStand,
     RetrainDecided,
@@ -82,6 +87,9 @@ from monitor.facts import (
     TopicsMissing,
     TrackPoint,
     UsualLatency,
+    VersionChanged,
+    VersionSeen,
+    VersionsStand,
     WatermarkAdvanced,
     WindowClosed,
     WindowScored,
@@ -131,6 +139,7 @@ JUDGED = PerformanceJudged(
     classes=(ClassCoverage("positive", 4, 3),),
 )
 WISH = RetrainWish("b2", CHURN, "schedule", NOON, 0, NOON)
+VERSION = KnownVersion("churn", "4", VersionSource.REQUEST, NOON, NOON, VersionState.WAITING)
 EXAMPLES: dict[type[Fact], Fact] = {
     type(fact): fact
     for fact in (
@@ -201,6 +210,12 @@ EXAMPLES: dict[type[Fact], Fact] = {
         ServiceLearnt(
             CHURN, NOON, "learnt_day", "abc", "def", 334, 14 * DAY, (), blank_service(["__latency__", "__error__"])
         ),
+        VersionSeen(VERSION),
+        VersionChanged(replace(VERSION, standing=VersionState.GIVEN, reference="abc")),
+        VersionsStand((replace(VERSION, version="5"),)),
+        ReferenceAbsent(replace(VERSION, why="refs/churn-4.json does not exist")),
+        FirstRowsCounted(CHURN, NOON, 10_000, b""),
+        RegistryAnswered("churn", "answered 503"),
         ServiceJudged(CHURN, 0, NOON, 5, 5, (UsualLatency(0.95, 0.2, 0.1),), 0.2, 0.01, ("latency",)),
     )
 }
