@@ -20,14 +20,16 @@ from monitor.clock import Clock, SystemClock
 from monitor.configuration import Configuration
 from monitor.explain.explainer import Explainer
 from monitor.facts import DaemonStarted, DaemonStopped, Fact
+from monitor.following import finder, followed_keys, following, policies_of
 from monitor.pipeline import Pipeline
 from monitor.runtime.board import Board, ContractBoard, SeriesBoard
 from monitor.runtime.checkpoint import Checkpointer
 from monitor.runtime.http import Server, Surface
 from monitor.runtime.inbox import Inbox
-from monitor.runtime.loop import Loop
+from monitor.runtime.loop import Loop, Parts
 from monitor.runtime.metrics import DaemonStatus, Exposition
 from monitor.runtime.outbox import OutboxDesk
+from monitor.runtime.references import ReferenceReader
 from monitor.runtime.requests import RequestCounts
 from monitor.runtime.telemetry import Telemetry
 from monitor.runtime.writing import Deciding
@@ -54,6 +56,8 @@ from monitor.stream.events import SECOND, Nanos, Partition, SeriesKey
 from monitor.targets.base import still_heard
 from monitor.targets.notifier import Notifier
 from monitor.targets.payloads import Sender
+from monitor.versions import KINDS as OF_VERSIONS
+from monitor.versions import Versions
 
 VERSION = version("driftd")
 COMPILED = {"decoding": scanning.COMPILED, **sketches.COMPILED}  # where not, Python does it, several times slower
@@ -94,7 +98,8 @@ def build_decoder(configuration: Configuration, topic: TopicSettings) -> TopicDe
     joined = {each.key: PredictionColumns(each, truths[each.key]) for each in series if each.key in truths}
     refuse_without_id(topic, fields, [each for each in series if each.key in truths])
     future, tolerance = configuration.settings.max_future, tolerance_of(configuration)
-    return topic_decoder(topic, series, fields, future, tolerance, joined, contracts_of(configuration.specs))
+    new = policies_of(configuration.settings).keys(), followed_keys(configuration)
+    return topic_decoder(topic, series, fields, future, tolerance, joined, contracts_of(configuration.specs), *new)
 
 
 def contracts_of(specs: Sequence[SeriesSpec]) -> dict[SeriesKey, ContractSpec]:
@@ -212,6 +217,8 @@ def topic_decoder(
     tolerance: Nanos,
     joined: Mapping[SeriesKey, PredictionColumns] = MappingProxyType({}),
     contracts: Mapping[SeriesKey, ContractSpec] = MappingProxyType({}),
+    renewed: Collection[str] = (),
+    followed: Collection[SeriesKey] = (),
 ) -> TopicDecoder:
     """A decoder of these series. Raises ConfigError."""
     try:
@@ -224,6 +231,8 @@ def topic_decoder(
             tolerance=tolerance,
             joined=joined,
             contracts=contracts,
+            renewed=renewed,
+            followed=followed,
         )
     except UnknownFormatError as error:
         raise ConfigError(f"topics.{topic.name}.format: {error}") from None
@@ -279,6 +288,35 @@ def explain_client(error: Exception) -> str:
     return text.split(" = ", maxsplit=1)[0].split('value "', maxsplit=1)[0].strip()
 
 
+def with_versions(
+    configuration: Configuration, store: StateStore
+) -> tuple[Configuration, Mapping[tuple[str, str], str]]:
+    """The configuration with the new versions that the state follows, and why the reference of one cannot be used. Raises StateError."""
+    versions = build_versions(configuration)
+    try:
+        for record in store.records_of(OF_VERSIONS):
+            versions.restore(record)
+    except (sqlite3.Error, msgspec.MsgspecError, ValueError) as error:
+        raise StateError(f"state: {store.path} cannot be read: {error}; move it away to begin anew") from None
+    followed = following(configuration, versions.follows())
+    return followed.configuration, followed.refused
+
+
+def build_versions(configuration: Configuration) -> Versions:
+    """What is to become of new versions; those that have an entry of their own are none."""
+    own = [spec.key for spec in configuration.specs[: len(configuration.references)]]
+    return Versions(policies_of(configuration.settings), own)
+
+
+def build_pipeline(configuration: Configuration) -> tuple[Pipeline, Explainer]:
+    """The pipeline of a daemon, and who words its alerts."""
+    settings, versions = configuration.settings, build_versions(configuration)
+    topics = label_topics(settings)
+    pipeline = Pipeline(configuration.specs, settings.idle_after, settings.max_future, topics, versions=versions)
+    references = {spec.key: spec.reference for spec in configuration.specs}
+    return pipeline, Explainer(references, pipeline.watermark.behind)
+
+
 class Daemon:
     """One running driftd. The source, the locked state and the bound port are given to it; the other parts it makes."""
 
@@ -290,11 +328,13 @@ class Daemon:
         self.source = source
         self.store = store
         self.server = server
-        self.pipeline = Pipeline(configuration.specs, settings.idle_after, settings.max_future, label_topics(settings))
-        references = {spec.key: spec.reference for spec in configuration.specs}
-        self.explainer = Explainer(references, self.pipeline.watermark.behind)
+        self._base = configuration  # without the new versions that are followed
+        configuration, self._refused = with_versions(configuration, store)
+        self._configuration = configuration
+        self.pipeline, self.explainer = build_pipeline(configuration)
         self.stopping = Event()
         self.telemetry = Telemetry(build_board(configuration), clock.now, settings.http.external_url)
+        self.outside = ReferenceReader(finder(self._base), clock.elapsed)
         self.checkpointer = Checkpointer(store, self.pipeline, source, clock, settings.checkpoint_interval / SECOND)
         self.notifiers = [
             Notifier(target, store, clock, lambda fact: self.telemetry.record([fact]))
@@ -310,14 +350,16 @@ class Daemon:
             clock,
             explainer=self.explainer,
             subscribers=configuration.targets,
-            sender=Sender(configuration.config_hash, VERSION, settings.http.external_url),
+            sender=Sender(self._base.config_hash, VERSION, settings.http.external_url),
             inbox=self.inbox,
             wake=self._wake,
+            outside=self.outside,
+            renew=self._renewed,
         )
+        self._patience = patience(configuration)
         self.surface = self._surface(configuration)
         self._opened = False  # positions were found: a stop no longer ends the start at once
         self._begun = False  # where reading begins is saved: a crash from now on loses nothing
-        self._configuration = configuration
 
     @classmethod
     def start(cls, configuration: Configuration, *, clock: Clock | None = None, source: Source | None = None) -> Self:
@@ -352,7 +394,7 @@ class Daemon:
                 target.name: (target.type, " ".join(map(mask_url, target.urls())))
                 for _, target in configuration.settings.told
             },
-            patience=patience(configuration),
+            patience=self._patience,
             outcomes=self.telemetry.outcomes,
         )
         exposition = Exposition(self.telemetry.look, status, process_metrics())
@@ -396,12 +438,12 @@ class Daemon:
         self.server.serve(self.surface)
         try:
             facts, positions = self._restore()
+            self.telemetry.restore(self.explainer.explain(self.pipeline.current()))
             for notifier in self.notifiers:
                 notifier.start()
+            self.outside.start()
             brokers = self._configuration.settings.kafka.bootstrap_servers
-            started = DaemonStarted(
-                self.server.url, brokers, VERSION, self._configuration.config_hash, all(COMPILED.values())
-            )
+            started = DaemonStarted(self.server.url, brokers, VERSION, self._base.config_hash, all(COMPILED.values()))
             self.telemetry.record([started])
             self.source.open(positions)
             self._opened = True
@@ -424,9 +466,21 @@ class Daemon:
             raise StateError(
                 f"state: {self.store.path} cannot be read: {error}; move it away to begin anew, positions and alerts included"
             ) from None
+        facts += [each for place, why in self._refused.items() for each in self.pipeline.versions.refuse(place, why)]
         self.checkpointer.whole = bool(facts)
-        self.telemetry.restore(self.explainer.explain(self.pipeline.current()))
         return facts, positions
+
+    def _renewed(self) -> Parts:
+        """All that depends on which series there are, anew: for the versions that are followed now, from what was just saved."""
+        self._configuration, self._refused = with_versions(self._base, self.store)
+        before = self.pipeline
+        self.pipeline, self.explainer = build_pipeline(self._configuration)
+        self._patience.clear()
+        self._patience |= patience(self._configuration)
+        facts, _ = self._restore()
+        self.pipeline.go_on_from(before)
+        self.telemetry.renew(build_board(self._configuration), self.explainer.explain(self.pipeline.current()))
+        return Parts(build_decoders(self._configuration), self.pipeline, self.explainer, facts)
 
     def _forget_standing(self) -> None:
         """Forget what stands of targets and series that are gone, once the ends that a restore found are saved: who is told of these is told."""
@@ -446,6 +500,7 @@ class Daemon:
     def close(self) -> None:
         """Deliver what can be delivered at once, and release everything, in bounded time."""
         self.inbox.close()
+        self.outside.stop()
         for notifier in self.notifiers:
             notifier.stop()
         deadline = self.clock.elapsed() + DRAIN

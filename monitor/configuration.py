@@ -62,6 +62,7 @@ LATER_KEYS = (
     "performance",
     "contract",
     "retraining",
+    "new_versions",
 )
 
 LATER_TARGET_KEYS = ("models", "kinds", "severities")  # the same of webhooks and other targets
@@ -77,6 +78,7 @@ class Configuration:
     targets: tuple[Subscriber, ...]
     token: bytes | None = field(default=None, repr=False)  # by which people decide; without one nobody does
     base: Path = Path()  # of paths
+    references: tuple[Reference, ...] = field(default=(), repr=False)  # of the models, whole
 
     @property
     def config_hash(self) -> str:
@@ -158,12 +160,14 @@ def load(
     problems: list[str] = []
     specs, targets = [], []
     shared: dict[Path, Reference] = {}
+    wholes: list[Reference] = []
     for number, model in enumerate(settings.models):
         try:
             path = base / model.reference
             if path not in shared:
                 shared[path] = load_reference(path, f"models[{number}]")
             specs.append(series_spec(settings, model, shared[path], base))
+            wholes.append(shared[path])
         except ConfigError as error:
             problems.append(str(error))
     secrets = Secrets(base, environment)
@@ -180,7 +184,7 @@ def load(
     if problems:
         begun = "" if file is None else f"{file}: "
         raise ConfigError("\n".join(f"{begun}{problem}" for problem in problems))
-    return Configuration(settings, tuple(specs), tuple(targets), token, base.absolute())
+    return Configuration(settings, tuple(specs), tuple(targets), token, base.absolute(), tuple(wholes))
 
 
 def load_reference(path: Path, key: str) -> Reference:

@@ -41,6 +41,7 @@ from monitor.series.performance import PERFORMANCE, Performance
 from monitor.series.performance import STATE as JOINED
 from monitor.series.records import Entry, Owner, Record, owned
 from monitor.series.removed import ends_of_removed_rules, resets_of_removed_rules
+from monitor.series.renewal import hear_others, take_over
 from monitor.series.series import Series, SeriesSpec
 from monitor.series.view import STATE, View
 from monitor.stream.delta import Folder, PaneDelta
@@ -98,6 +99,7 @@ class Pipeline:
         self._agenda: list[tuple[Nanos, int, View[Any]]] = []  # a heap: when the watermark next matters to a view
         for view in self.views.values():
             self._sleep(view)
+        hear_others(self.series)
 
     # --- events in, facts out ---------------------------------------------------------------------------------
 
@@ -492,6 +494,7 @@ class Pipeline:
                 owner, entry = owned(record)
                 rows.setdefault(owner, []).append(entry)
         facts += [fact for owner, entries in rows.items() for fact in self._restore_view(owner, todays(entries))]
+        facts += take_over(self.series, rows, self.watermark.value)
         for view in self.views.values():
             if self.watermark.value is not None and view.windows.sealed_until is None:
                 view.windows.seal_until(self.watermark.value)  # a new view, or one that starts anew
@@ -501,6 +504,12 @@ class Pipeline:
             self._sleep(view)
         self._pending_panes |= dict.fromkeys(self.series)
         return facts
+
+    def go_on_from(self, before: "Pipeline") -> None:
+        """Go on while the source does, after a restore: what was not saved, of partitions that are still assigned."""
+        self.watermark.go_on_from(before.watermark)
+        self._labels.go_on_from(before._labels)  # noqa: SLF001 - of the same class
+        self._came_at, self._read_at = before._came_at, before._read_at  # noqa: SLF001 - same
 
     def _restore_shared(self, kind: str, payload: bytes, now: Nanos) -> list[Fact]:
         match kind:

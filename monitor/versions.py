@@ -120,6 +120,13 @@ class Versions:
         self.moved = True
         return [VersionChanged(known)]
 
+    def refuse(self, place: Place, why: str) -> list[Fact]:
+        """The reference of a version cannot be used after all: it waits for another."""
+        known = replace(self.known[place], standing=VersionState.WAITING, reference="", why=why)
+        self._put(known)
+        self._forget_content(place)
+        return [ReferenceAbsent(known)]
+
     def note(self, facts: Iterable[Fact]) -> list[Fact]:
         """Take the first rows of a version, where these were counted."""
         told: list[Fact] = []

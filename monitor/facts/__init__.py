@@ -60,6 +60,7 @@ from monitor.facts.sources import (
     TopicsMissing,
 )
 from monitor.facts.versions import (
+    ChartsTakenOver,
     FirstRowsCounted,
     ReferenceAbsent,
     RegistryAnswered,
@@ -144,6 +145,7 @@ Fact = (
     | VersionsStand
     | ReferenceAbsent
     | FirstRowsCounted
+    | ChartsTakenOver
     | RegistryAnswered
 )
 
@@ -156,6 +158,7 @@ __all__ = [
     "CalibrationLearning",
     "CalibrationLearnt",
     "CalibrationStands",
+    "ChartsTakenOver",
     "CheckpointFailed",
     "CheckpointSaved",
     "ClassCoverage",

@@ -45,6 +45,16 @@ class FirstRowsCounted:
 
 
 @dataclass(frozen=True, slots=True)
+class ChartsTakenOver:
+    """The charts of a new version go on where those of `before` stood, of these features; the others began anew."""
+
+    key: SeriesKey
+    at: Nanos
+    before: str
+    features: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class RegistryAnswered:
     """A registry was asked for the versions of a model; `why` in one line where it could not say."""
 

@@ -98,6 +98,10 @@ LABELS_JOINED = (
 )
 VIOLATIONS = "driftd_contract_violations_total"
 SAMPLES = 3  # of a rule
+GOES_ON = (
+    *("deliveries", "lags", "unreachable", "late", "partitions_held", "topics_missing", "checkpoint_at"),
+    *("checkpoint_durations", "state_bytes", "retrains", "turned_at", "answered_at"),
+)  # of the process, whatever series there are
 EVENT_OUTCOMES = ("ok", "late", "rejected", "unmonitored", "tombstone")
 
 
@@ -325,6 +329,20 @@ class Board:
             self.counters["driftd_chart_warnings_total"][of] += 0
             self.expected_warnings[of], self.suspect[of], self.holiday[of] = 0.0, False, False
             self.widened[of] = 1.0
+
+    def go_on_from(self, before: "Board") -> None:
+        """Take what the process has counted and seen, where series have changed while it runs."""
+        for name, counter in before.counters.items():
+            self.counters[name].update(
+                {labels: value - self.counters[name][labels] for labels, value in counter.items()}
+            )
+        for name in GOES_ON:
+            setattr(self, name, getattr(before, name))
+        self.expected_warnings |= before.expected_warnings
+        self.requests, self.delays = {**self.requests, **before.requests}, {**self.delays, **before.delays}
+        for key in self.series:
+            if key in before.windows:
+                self.windows[key] = before.windows[key]
 
     def copy(self) -> "Board":
         """This moment's board, whatever comes next. References alone are taken: it costs little at any size.

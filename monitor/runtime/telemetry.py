@@ -20,6 +20,7 @@ from monitor.facts import (
     CalibrationLearning,
     CalibrationLearnt,
     CalibrationStands,
+    ChartsTakenOver,
     CheckpointFailed,
     CheckpointSaved,
     ContractBroken,
@@ -147,6 +148,13 @@ class Telemetry:
         with self._lock:
             return read(self._board)
 
+    def renew(self, board: Board, facts: Iterable[Fact]) -> None:
+        """Show other series from now on, as these say where they stand; what the process has counted goes on."""
+        with self._lock:
+            board.go_on_from(self._board)
+            _stand(board, facts)
+            self._board = board
+
     def outcomes(self) -> Mapping[str, Mapping[str, float]]:
         """What became of the last minutes' events, by topic."""
         with self._lock:
@@ -155,11 +163,7 @@ class Telemetry:
     def restore(self, facts: Iterable[Fact]) -> None:
         """Take the facts that say where things stood when the state was saved; nothing is counted or logged again."""
         with self._lock:
-            for fact in facts:
-                if isinstance(fact, AlertChanged):
-                    self._board.remember_resolved(fact)
-                else:
-                    self._board.apply(fact)
+            _stand(self._board, facts)
 
     def turned(self) -> None:
         """The loop has come round: it is not stuck. Only the loop may say so."""
@@ -202,6 +206,10 @@ class Telemetry:
 
     def _say_other(self, fact: Fact) -> None:
         match fact:
+            case ChartsTakenOver(key, at, before, features):
+                about = {"model": key.model, "version": key.version, "at": rfc3339(at)}
+                names = list(features[:MOST_NAMED])
+                self._log.info("version.charts_kept", **about, before=before, features=names, kept=len(features))
             case VersionSeen() | VersionChanged() | ReferenceAbsent() | RegistryAnswered() | FirstRowsCounted():
                 self._say_version(fact)
             case _:
@@ -443,6 +451,15 @@ class Telemetry:
             self._said.clear()
         self._said[kind] = now
         self._log.log(level, event, **what)
+
+
+def _stand(board: Board, facts: Iterable[Fact]) -> None:
+    """Let a board show where things stood; nothing is counted."""
+    for fact in facts:
+        if isinstance(fact, AlertChanged):
+            board.remember_resolved(fact)
+        else:
+            board.apply(fact)
 
 
 def _event(fact: AlertChanged | AlertEscalated) -> str:

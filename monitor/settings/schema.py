@@ -35,6 +35,7 @@ from monitor.sections import (
 )
 from monitor.settings.retraining import RetrainingSettings, with_general
 from monitor.settings.thresholds import MetricThresholdSettings
+from monitor.settings.versions import NewVersionsSettings
 from monitor.sources.formats.registry import format_of
 from monitor.targets.base import TargetSettings
 from monitor.targets.registry import read_target
@@ -405,6 +406,7 @@ class ModelDefaults(Section):
     performance: PerformanceSettings | None = None
     contract: Annotated[ContractSettings, BeforeValidator(_contract)] | None = None
     retraining: RetrainingSettings | None = None
+    new_versions: NewVersionsSettings | None = None
 
     @field_validator("timezone")
     @classmethod
@@ -651,6 +653,15 @@ class Settings(BaseSettings):
             policy = self.retraining_of(model)
             if policies.setdefault(model.name, policy) != policy:
                 raise ValueError(f"models: {model.name}: retraining must be the same for every version of a model")
+        return self
+
+    @model_validator(mode="after")
+    def _renewed(self) -> "Settings":
+        """What becomes of new versions is of a model as a whole."""
+        policies = dict[str, NewVersionsSettings | None]()
+        for model in self.models:
+            if policies.setdefault(model.name, model.new_versions) != model.new_versions:
+                raise ValueError(f"models: {model.name}: new_versions must be the same for every version of a model")
         return self
 
     def retraining_of(self, model: ModelSettings) -> RetrainingSettings:
