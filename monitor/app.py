@@ -20,7 +20,7 @@ from monitor.clock import Clock, SystemClock
 from monitor.configuration import Configuration
 from monitor.explain.explainer import Explainer
 from monitor.facts import DaemonStarted, DaemonStopped, Fact
-from monitor.following import finder, followed_keys, following, policies_of
+from monitor.following import aliases_of, asker, finder, followed_keys, following, policies_of
 from monitor.pipeline import Pipeline
 from monitor.runtime.board import Board, ContractBoard, SeriesBoard
 from monitor.runtime.checkpoint import Checkpointer
@@ -29,10 +29,11 @@ from monitor.runtime.inbox import Inbox
 from monitor.runtime.loop import Loop, Parts
 from monitor.runtime.metrics import DaemonStatus, Exposition
 from monitor.runtime.outbox import OutboxDesk
-from monitor.runtime.references import ReferenceReader
+from monitor.runtime.references import Outdoors, ReferenceReader
+from monitor.runtime.registry import RegistryPoller
 from monitor.runtime.requests import RequestCounts
 from monitor.runtime.telemetry import Telemetry
-from monitor.runtime.writing import Deciding
+from monitor.runtime.writing import Deciding, RegistryHook
 from monitor.series.contract import ContractSpec, of_rows
 from monitor.series.series import SeriesSpec
 from monitor.series.truth import Truth
@@ -317,6 +318,15 @@ def build_pipeline(configuration: Configuration) -> tuple[Pipeline, Explainer]:
     return pipeline, Explainer(references, pipeline.watermark.behind)
 
 
+def build_outside(configuration: Configuration, clock: Clock) -> Outdoors:
+    """Who looks for references, and asks the registry where there is one."""
+    reader, section = ReferenceReader(finder(configuration, clock), clock.elapsed), configuration.settings.registry
+    if section is None or configuration.registry is None:
+        return Outdoors(reader)
+    ask, models = asker(configuration, clock), aliases_of(configuration.settings)
+    return Outdoors(reader, RegistryPoller(ask, models, section.poll / SECOND))
+
+
 class Daemon:
     """One running driftd. The source, the locked state and the bound port are given to it; the other parts it makes."""
 
@@ -334,7 +344,7 @@ class Daemon:
         self.pipeline, self.explainer = build_pipeline(configuration)
         self.stopping = Event()
         self.telemetry = Telemetry(build_board(configuration), clock.now, settings.http.external_url)
-        self.outside = ReferenceReader(finder(self._base), clock.elapsed)
+        self.outside = build_outside(self._base, clock)
         self.checkpointer = Checkpointer(store, self.pipeline, source, clock, settings.checkpoint_interval / SECOND)
         self.notifiers = [
             Notifier(target, store, clock, lambda fact: self.telemetry.record([fact]))
@@ -408,7 +418,8 @@ class Daemon:
             self._try_now,
             frozenset(notifier.told for notifier in self.notifiers),
         )
-        return Surface(self.telemetry, exposition, self.ready, deciding, outbox)
+        hook = RegistryHook(configuration.webhook_secret, self.clock.now, self.outside.look_now)
+        return Surface(self.telemetry, exposition, self.ready, deciding, outbox, hook)
 
     def _try_now(self, targets: Collection[str]) -> None:
         for notifier in self.notifiers:

@@ -15,11 +15,13 @@ from detectors.calibration.clocks import named
 from detectors.calibration.holidays import HolidaysError, is_country, read_holidays
 from detectors.charts import CHARTS, Budget, BudgetError, BudgetSpec, ChartDesign, Comparison, Floors
 from detectors.contract import ContractError, contract_from
+from detectors.reference import file as serial
 from detectors.reference.live_service import blank_service
 from detectors.reference.service import ERROR, LATENCY
 from monitor.alerting.retraining import RetrainCosts, RetrainPolicy
 from monitor.alerting.rules import AlertRule, Severity, Thresholds
 from monitor.alerting.schedule import Schedule
+from monitor.clock import SystemClock
 from monitor.series.contract import ContractSpec
 from monitor.series.estimating import EstimateSpec, estimate_spec, expectation
 from monitor.series.judging import FeatureChoice, Judging
@@ -47,7 +49,9 @@ from monitor.stream.events import DAY, SeriesKey
 from monitor.stream.join import JoinSpec
 from monitor.stream.windows import WindowSpec
 from monitor.targets.base import Subscriber, TargetSettings, subscribed
+from monitor.targets.model_registry import ModelRegistry, ModelUri, RegistryError
 from monitor.targets.secrets import SecretError, Secrets
+from monitor.targets.transport import Transport
 
 FEWEST_CLASSES = 2
 # Keys of a model that came after the hash: they count in it where they are not left at their defaults.
@@ -79,6 +83,8 @@ class Configuration:
     token: bytes | None = field(default=None, repr=False)  # by which people decide; without one nobody does
     base: Path = Path()  # of paths
     references: tuple[Reference, ...] = field(default=(), repr=False)  # of the models, whole
+    registry: ModelRegistry | None = None
+    webhook_secret: bytes | None = field(default=None, repr=False)  # of the registry
 
     @property
     def config_hash(self) -> str:
@@ -99,6 +105,8 @@ class Configuration:
             _drop_unrouted(target)
         if not effective["targets"]:
             del effective["targets"]
+        if effective["registry"] is None:
+            del effective["registry"]
         self._drop_later(effective["models"])
         _drop_defaults(effective["retraining"], self.settings.retraining)
         for topic in effective["topics"]:
@@ -161,30 +169,51 @@ def load(
     specs, targets = [], []
     shared: dict[Path, Reference] = {}
     wholes: list[Reference] = []
+    secrets = Secrets(base, environment)
     for number, model in enumerate(settings.models):
         try:
             path = base / model.reference
             if path not in shared:
-                shared[path] = load_reference(path, f"models[{number}]")
+                shared[path] = referred(settings, model, secrets, f"models[{number}]")
             specs.append(series_spec(settings, model, shared[path], base))
             wholes.append(shared[path])
         except ConfigError as error:
             problems.append(str(error))
-    secrets = Secrets(base, environment)
     for key, target in settings.told if needs_secrets else ():
         try:
             targets.append(load_target(key, target, secrets))
         except ConfigError as error:
             problems.append(str(error))
-    token = None
+    token, registry, webhook_secret = None, None, None
     try:
         token = load_token(settings, secrets) if needs_secrets else None
+    except ConfigError as error:
+        problems.append(str(error))
+    try:
+        registry, webhook_secret = load_registry(settings, secrets) if needs_secrets else (None, None)
     except ConfigError as error:
         problems.append(str(error))
     if problems:
         begun = "" if file is None else f"{file}: "
         raise ConfigError("\n".join(f"{begun}{problem}" for problem in problems))
-    return Configuration(settings, tuple(specs), tuple(targets), token, base.absolute(), tuple(wholes))
+    own = base.absolute(), tuple(wholes), registry, webhook_secret
+    return Configuration(settings, tuple(specs), tuple(targets), token, *own)
+
+
+def referred(settings: Settings, model: ModelSettings, secrets: Secrets, key: str) -> Reference:
+    """The reference of a model, of a file or of the registry. Raises ConfigError."""
+    text = str(model.reference)
+    if not text.startswith("models:/"):
+        return load_reference(secrets.base / model.reference, key)
+    try:
+        uri = ModelUri.parse(text)
+        registry, _ = load_registry(settings, secrets)
+        if registry is None:
+            raise ConfigError(f"{key}.reference: {text} needs a section registry")
+        with Transport(SystemClock()) as io:
+            return Reference.from_dict(serial.parse(registry.reference(uri, io)))
+    except (RegistryError, ReferenceFormatError, ValueError) as error:
+        raise ConfigError(f"{key}.reference: {text}: {error}") from None
 
 
 def load_reference(path: Path, key: str) -> Reference:
@@ -205,6 +234,16 @@ def load_token(settings: Settings, secrets: Secrets) -> bytes | None:
         return secrets.token(settings.http.token_file, settings.http.token_env)
     except SecretError as error:
         raise ConfigError(f"http.{error}") from None
+
+
+def load_registry(settings: Settings, secrets: Secrets) -> tuple[ModelRegistry | None, bytes | None]:
+    """The registry, and the secret of its webhooks. Raises ConfigError, which holds no secret."""
+    if settings.registry is None:
+        return None, None
+    try:
+        return settings.registry.build(secrets), settings.registry.webhook_secret(secrets)
+    except ValueError as error:
+        raise ConfigError(f"registry.{error}") from None
 
 
 def load_target(key: str, settings: TargetSettings, secrets: Secrets) -> Subscriber:

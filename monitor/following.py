@@ -16,13 +16,16 @@ from detectors.encoding import PREDICTION
 from detectors.reference import file as serial
 from detectors.reference.relearnt import relearnt, widened
 from detectors.univariate import volume
-from monitor.alerting.versions import KnownVersion, OfferedReference, VersionPolicy, VersionState
+from monitor.alerting.versions import KnownVersion, ListedVersions, OfferedReference, VersionPolicy, VersionState
+from monitor.clock import Clock
 from monitor.configuration import Configuration, series_spec
 from monitor.series.series import Predecessor, SeriesSpec
 from monitor.series.truth import MULTICLASS, R2_REFERENCE, Truth
 from monitor.settings import ConfigError, Settings
 from monitor.settings.schema import ModelSettings, PerformanceSettings
 from monitor.stream.events import SeriesKey
+from monitor.targets.model_registry import ModelUri, RegistryError
+from monitor.targets.transport import Transport
 from monitor.versions import Follow
 
 PLAIN = frozenset(ascii_letters + digits + "._-+")  # of a version that may be part of a path
@@ -187,12 +190,13 @@ def followed_keys(configuration: Configuration) -> frozenset[SeriesKey]:
 # --- looking for references -------------------------------------------------------------------------------------------
 
 
-def finder(configuration: Configuration) -> Callable[[KnownVersion], OfferedReference]:
+def finder(configuration: Configuration, clock: Clock) -> Callable[[KnownVersion], OfferedReference]:
     """Who looks for the reference of a version where it is to be, and whether it can be used. It raises nothing."""
 
     def find(known: KnownVersion) -> OfferedReference:
         try:
-            content = read_reference(configuration, known)
+            uri = uri_of(configuration, known)
+            content = read_reference(configuration, known) if uri is None else fetched(configuration, uri, clock)
             return _offered(known, content, refuse_reference(configuration, known, content))
         except ConfigError as error:
             return OfferedReference(known.model, known.version, known.place, why=str(error).replace("\n", "; "))
@@ -202,6 +206,49 @@ def finder(configuration: Configuration) -> Callable[[KnownVersion], OfferedRefe
 
 def _offered(known: KnownVersion, content: bytes, digest: str) -> OfferedReference:
     return OfferedReference(known.model, known.version, known.place, content, digest)
+
+
+def uri_of(configuration: Configuration, known: KnownVersion) -> ModelUri | None:
+    """Where in the registry a version's reference is; None where it is a file. Raises ConfigError."""
+    section = bases_of(configuration)[known.model].model.new_versions
+    if known.place.startswith("models:/"):
+        try:
+            return ModelUri.parse(known.place)
+        except ValueError as error:
+            raise ConfigError(str(error)) from None
+    of_registry = section is not None and section.reference == "registry" and not known.place
+    return ModelUri(known.model, known.version) if of_registry else None
+
+
+def fetched(configuration: Configuration, uri: ModelUri, clock: Clock) -> bytes:
+    """The content of a reference in the registry. Raises ConfigError."""
+    if configuration.registry is None:
+        raise ConfigError("there is no section registry that says where models:/ are")
+    try:
+        with Transport(clock) as io:
+            return configuration.registry.reference(uri, io)
+    except (RegistryError, KeyError, TypeError, ValueError) as error:
+        raise ConfigError(f"registry: {error}") from None
+
+
+def asker(configuration: Configuration, clock: Clock) -> Callable[[str, str | None], ListedVersions]:
+    """Who asks the registry for the versions of a model. It raises nothing."""
+    registry = configuration.registry
+    assert registry is not None
+
+    def ask(model: str, alias: str | None) -> ListedVersions:
+        try:
+            with Transport(clock) as io:
+                return registry.listed(model, alias, io)
+        except (RegistryError, KeyError, TypeError, ValueError) as error:
+            return ListedVersions(model, why=str(error))
+
+    return ask
+
+
+def aliases_of(settings: Settings) -> dict[str, str | None]:
+    """The models that the registry is asked for, each with the alias that counts."""
+    return {model.name: None if model.new_versions is None else model.new_versions.alias for model in settings.models}
 
 
 def read_reference(configuration: Configuration, known: KnownVersion) -> bytes:

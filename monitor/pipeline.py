@@ -27,6 +27,7 @@ from monitor.facts import (
     Fact,
     OffsetSpan,
     PanesOpen,
+    RegistryAnswered,
     RequestsStand,
     RetrainDecided,
     StateReset,
@@ -153,11 +154,13 @@ class Pipeline:
         """Take what was found of new versions outside: a reference, or what a registry lists. An input like events."""
         if isinstance(told, OfferedReference):
             return self.versions.take(told)
-        if told.model not in self.retraining.models:
-            return []
+        facts: list[Fact] = [RegistryAnswered(told.model, told.why)]
+        if told.model not in self.retraining.models or told.why:
+            return facts
         at = now if self.watermark.value is None else self.watermark.value
-        new = announced(self.versions.hear_registry(told), told.model, at)
-        return [fact for each in new for fact in self._see_version(each, now)]
+        for each in announced(self.versions.hear_registry(told), told.model, at):
+            facts += self._see_version(each, now)
+        return facts
 
     def _count_silence(self, arrived: MicroBatch, now: Nanos) -> None:
         """Events end the time in which nothing comes; time in which nobody read is no part of it."""

@@ -107,7 +107,8 @@ class OfferedReference:
 
 @dataclass(frozen=True, slots=True)
 class ListedVersions:
-    """What a registry says of a model: its versions, each with when it was made (wall time), the oldest first."""
+    """What a registry says of a model: its versions, each with when it was made (wall time), the oldest first; or why it says nothing."""
 
     model: str
-    versions: tuple[tuple[str, Nanos | None], ...]
+    versions: tuple[tuple[str, Nanos | None], ...] = ()
+    why: str = ""

@@ -3,12 +3,13 @@
 import re
 import sqlite3
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socket import AF_INET, AF_INET6, SHUT_RDWR, socket
 from threading import BoundedSemaphore, Thread, Timer
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
@@ -23,14 +24,14 @@ from monitor.runtime.page.pages import PATHS, Pages
 from monitor.runtime.standing import standing
 from monitor.runtime.telemetry import Telemetry
 from monitor.runtime.versions import listed_versions
-from monitor.runtime.writing import MOST_BYTES, Answered, Deciding, NotGrantedError
+from monitor.runtime.writing import MOST_BYTES, Answered, Deciding, NotGrantedError, RegistryHook
 
 MOST_CONNECTIONS = 32  # at once; more wait in the backlog
 REQUEST_SECONDS = 10.0  # for a whole connection, request and answer
 LONGEST_LIMIT = 9  # digits
 MOST_UNREAD = 1024 * 1024  # bytes of a refused body that are read all the same, so that its sender reads the answer
 DECISIONS, RETRAINING, OUTBOX = "/api/v1/decisions", "/api/v1/retraining", "/api/v1/outbox"
-VERSIONS = "/api/v1/versions"
+VERSIONS, HOOK = "/api/v1/versions", "/api/v1/registry/webhook"
 STATUS = "/api/v1/status"
 PROBES = ("/metrics", "/healthz", "/readyz")
 JSON = "application/json"
@@ -40,6 +41,7 @@ MODEL_PATH = re.compile(re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", MODEL))
 FEATURE_PATH = re.compile(re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", FEATURE))
 TEXT = "text/plain; charset=utf-8"
 HTML = "text/html; charset=utf-8"
+NO_HOOK = RegistryHook()
 GUARDS = {
     "content-security-policy": POLICY,
     "x-content-type-options": "nosniff",
@@ -61,7 +63,9 @@ class Surface:
         ready: Callable[[], str | None],
         deciding: Deciding,
         outbox: OutboxDesk,
+        hook: RegistryHook = NO_HOOK,
     ) -> None:
+        self._hook = hook
         self._telemetry = telemetry
         self._metrics = metrics
         self._ready = ready
@@ -112,14 +116,17 @@ class Surface:
             return HTTPStatus.OK, TEXT, b"ready\n"
         return HTTPStatus.SERVICE_UNAVAILABLE, TEXT, f"{reason}\n".encode()
 
-    def take(self, target: str, authorization: str, body: bytes) -> tuple[HTTPStatus, str, bytes]:
-        """The answer to POST `target`."""
+    def take(
+        self, target: str, authorization: str, body: bytes, headers: Mapping[str, str] = MappingProxyType({})
+    ) -> tuple[HTTPStatus, str, bytes]:
+        """The answer to POST `target`. Names of headers are in lower case."""
         path = target.partition("?")[0]
         try:
             if path not in self.taken:
                 status = HTTPStatus.METHOD_NOT_ALLOWED if path in self.routes else HTTPStatus.NOT_FOUND
                 raise NotGrantedError(status, f"nothing is taken here but at {', '.join(self.taken)}")
-            status, answer = self._taken(path, authorization, body)
+            hooked = path == HOOK
+            status, answer = self._hook.answer(headers, body) if hooked else self._taken(path, authorization, body)
         except NotGrantedError as error:
             return refusal(error)
         return status, JSON, as_json(answer)
@@ -138,7 +145,7 @@ class Surface:
     @property
     def taken(self) -> tuple[str, ...]:
         """Every path that takes a POST."""
-        return (DECISIONS, OUTBOX, VERSIONS)
+        return (DECISIONS, OUTBOX, VERSIONS, HOOK)
 
     @property
     def routes(self) -> tuple[str, ...]:
@@ -264,7 +271,8 @@ class Connection(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         """Take what is sent, and answer."""
         authorization = self.headers.get("authorization", "")
-        self._send(lambda: self.server.surface.take(self.path, authorization, self._body()), with_body=True)
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        self._send(lambda: self.server.surface.take(self.path, authorization, self._body(), headers), with_body=True)
 
     def _body(self) -> bytes:
         """What is sent. Raises NotGrantedError where it is too much or of no given length."""

@@ -5,10 +5,45 @@ from queue import Empty, SimpleQueue
 from threading import Event, Lock, Thread
 
 from monitor.alerting.versions import KnownVersion, ListedVersions, OfferedReference
+from monitor.runtime.registry import RegistryPoller
 
 FIRST, LAST = 1.0, 60.0  # seconds from one look to the next: doubled each time
 Told = OfferedReference | ListedVersions
 Find = Callable[[KnownVersion], OfferedReference]
+
+
+class Outdoors:
+    """Both threads as one: who looks for references, and who asks a registry, where there is one."""
+
+    def __init__(self, reader: "ReferenceReader", poller: RegistryPoller | None = None) -> None:
+        self._reader = reader
+        self._poller = poller
+
+    def want(self, wanted: Iterable[KnownVersion]) -> None:
+        """Look for these references from now on, and for no others."""
+        self._reader.want(wanted)
+
+    def take(self) -> list[Told]:
+        """What was found and said since the last call."""
+        return [*([] if self._poller is None else self._poller.take()), *self._reader.take()]
+
+    def look_now(self) -> None:
+        """Look and ask at once: somebody says that there is news."""
+        if self._poller is not None:
+            self._poller.poll_now()
+        self._reader.look_now()
+
+    def start(self) -> None:
+        """Begin."""
+        self._reader.start()
+        if self._poller is not None:
+            self._poller.start()
+
+    def stop(self) -> None:
+        """End soon; nobody waits for either."""
+        self._reader.stop()
+        if self._poller is not None:
+            self._poller.stop()
 
 
 class ReferenceReader(Thread):

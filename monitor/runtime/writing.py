@@ -2,7 +2,7 @@
 
 import hmac
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from http import HTTPStatus
@@ -35,6 +35,7 @@ from monitor.runtime.board import Board
 from monitor.runtime.decisions import shown
 from monitor.runtime.inbox import Inbox, NotSavedError
 from monitor.stream.events import ANY_VERSION, SECOND, Nanos
+from monitor.targets.model_registry import is_signed
 from monitor.targets.payloads import ESCALATED, FIRING
 
 MOST_BYTES = 64 * 1024  # of a body
@@ -270,6 +271,27 @@ class Deciding:
         brought = authorization[len(SCHEME) :].strip() if authorization.lower().startswith(SCHEME) else ""
         if not hmac.compare_digest(brought.encode("utf-8", "surrogateescape"), self.token):
             raise NotGrantedError(HTTPStatus.UNAUTHORIZED, "the token is missing or wrong: Authorization: Bearer …")
+
+
+HINTED = {"answer": "the registry is asked"}
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryHook:
+    """Takes a registry's webhooks: each is a hint that there is news, whatever it says, and the registry is asked at once."""
+
+    secret: bytes | None = field(default=None, repr=False)
+    now: Callable[[], Nanos] = lambda: 0
+    look_now: Callable[[], None] = lambda: None
+
+    def answer(self, headers: Mapping[str, str], body: bytes) -> Answered:
+        """Take a webhook that is signed by the secret. Raises NotGrantedError. Names of headers are in lower case."""
+        if self.secret is None:
+            raise NotGrantedError(HTTPStatus.FORBIDDEN, "webhooks are off: registry names no webhook_secret")
+        if not is_signed(self.secret, headers, body, self.now()):
+            raise NotGrantedError(HTTPStatus.UNAUTHORIZED, "the signature is missing, wrong or old")
+        self.look_now()
+        return HTTPStatus.OK, HINTED
 
 
 def named(board: Board, told: str) -> str:

@@ -33,6 +33,7 @@ from monitor.sections import (
     show_duration,
     show_size,
 )
+from monitor.settings.registry import RegistrySettings
 from monitor.settings.retraining import RetrainingSettings, with_general
 from monitor.settings.thresholds import MetricThresholdSettings
 from monitor.settings.versions import NewVersionsSettings
@@ -564,6 +565,7 @@ class Settings(BaseSettings):
     models: list[ModelSettings] = Field(min_length=1)
     alerting: AlertingSettings = AlertingSettings()
     retraining: RetrainingSettings = RetrainingSettings()
+    registry: RegistrySettings | None = None
     webhooks: list[WebhookSettings] = Field(default_factory=list)
     targets: list[Annotated[SerializeAsAny[TargetSettings], BeforeValidator(read_target)]] = Field(default_factory=list)
     state: Path = Path("/var/lib/driftd")
@@ -662,6 +664,8 @@ class Settings(BaseSettings):
         for model in self.models:
             if policies.setdefault(model.name, model.new_versions) != model.new_versions:
                 raise ValueError(f"models: {model.name}: new_versions must be the same for every version of a model")
+            if model.new_versions is not None and model.new_versions.reference == "registry" and self.registry is None:
+                raise ValueError(f"models: {model.name}: new_versions.reference: registry needs a section registry")
         return self
 
     def retraining_of(self, model: ModelSettings) -> RetrainingSettings:

@@ -340,7 +340,9 @@ def test_nothing_can_be_changed(scene: Scene, method: str) -> None:
 
 @pytest.mark.parametrize(("target", "status"), [("/api/v1/models", 405), ("/metrics", 405), ("/nothing", 404)])
 def test_only_decisions_the_outbox_and_new_versions_are_taken(scene: Scene, target: str, status: int) -> None:
-    said = {"error": "nothing is taken here but at /api/v1/decisions, /api/v1/outbox, /api/v1/versions"}
+    said = {
+        "error": "nothing is taken here but at /api/v1/decisions, /api/v1/outbox, /api/v1/versions, /api/v1/registry/webhook"
+    }
 
     assert scene.ask(target, method="POST") == (status, "application/json", json.dumps(said, separators=(",", ":")))
 
