@@ -82,7 +82,9 @@ def events(version: str, first: float, windows: int, seed: int, **changes: Any) 
 
 
 class RenewedScene:
-    """A daemon over a directory, which may be started again."""
+    """A daemon over a directory, which may be started again. `pace`: seconds of its clock from one look to the next."""
+
+    pace = 0.2
 
     def __init__(self, home: Path, new_versions: Mapping[str, Any], **more: Any) -> None:
         self.home = home
@@ -120,7 +122,7 @@ class RenewedScene:
         while not what():
             assert self.thread.is_alive(), "the daemon has ended"
             assert time.monotonic() < deadline
-            self.clock.advance(0.2)
+            self.clock.advance(self.pace)
             time.sleep(0.02)
 
     def feed(self, lines: list[bytes]) -> None:
