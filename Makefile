@@ -64,7 +64,7 @@ exactly-once: setup  ## ten drawn days of one incident at every target: eight ki
 
 targets: setup  ## decisions delivered to real Airflow, Dagster, MLflow and Prefect servers, and to moto: installs them (2 GB), some minutes
 	@PYTHONPATH=. $(BIN)/python -m tests.parts.servers .parts/servers
-	@TARGET_SERVERS=$(CURDIR)/.parts/servers $(BIN)/python -m pytest -p no:randomly --timeout=1800 tests/integration/test_target_servers.py
+	@TARGET_SERVERS=$(CURDIR)/.parts/servers $(BIN)/python -m pytest -p no:randomly --timeout=1800 tests/integration/test_target_servers.py tests/integration/test_mlflow_loop.py
 
 sanitize: setup  ## the compiled parts' tests under GCC's sanitisers, a few minutes
 	@.ci/sanitize

@@ -22,6 +22,7 @@ from monitor.clock import Clock, SystemClock
 from monitor.configuration import Configuration
 from monitor.explain.explainer import Explainer
 from monitor.facts import DaemonStarted, DaemonStopped, Fact
+from monitor.following import aliases_of, asker, finder, followed_keys, following, policies_of
 from monitor.pipeline import Pipeline
 from monitor.runtime.approval import ApprovalLinks, Approvals
 from monitor.runtime.audit import AuditDesk
@@ -29,13 +30,15 @@ from monitor.runtime.board import Board, ContractBoard, SeriesBoard
 from monitor.runtime.checkpoint import Checkpointer
 from monitor.runtime.http import Server, Surface
 from monitor.runtime.inbox import Inbox
-from monitor.runtime.loop import Loop
+from monitor.runtime.loop import Loop, Parts
 from monitor.runtime.metrics import DaemonStatus, Exposition
 from monitor.runtime.outbox import OutboxDesk
+from monitor.runtime.references import Outdoors, ReferenceReader
+from monitor.runtime.registry import RegistryPoller
 from monitor.runtime.requests import RequestCounts
 from monitor.runtime.runs import RunWatch
 from monitor.runtime.telemetry import Telemetry
-from monitor.runtime.writing import Deciding
+from monitor.runtime.writing import Deciding, RegistryHook
 from monitor.series.contract import ContractSpec, of_rows
 from monitor.series.series import SeriesSpec
 from monitor.series.truth import Truth
@@ -59,6 +62,8 @@ from monitor.stream.events import SECOND, Nanos, Partition, SeriesKey
 from monitor.targets.base import can_follow, still_heard
 from monitor.targets.notifier import Notifier
 from monitor.targets.payloads import RETRAIN, Sender
+from monitor.versions import KINDS as OF_VERSIONS
+from monitor.versions import Versions
 
 VERSION = version("driftd")
 COMPILED = {"decoding": scanning.COMPILED, **sketches.COMPILED}  # where not, Python does it, several times slower
@@ -99,7 +104,8 @@ def build_decoder(configuration: Configuration, topic: TopicSettings) -> TopicDe
     joined = {each.key: PredictionColumns(each, truths[each.key]) for each in series if each.key in truths}
     refuse_without_id(topic, fields, [each for each in series if each.key in truths])
     future, tolerance = configuration.settings.max_future, tolerance_of(configuration)
-    return topic_decoder(topic, series, fields, future, tolerance, joined, contracts_of(configuration.specs))
+    new = policies_of(configuration.settings).keys(), followed_keys(configuration)
+    return topic_decoder(topic, series, fields, future, tolerance, joined, contracts_of(configuration.specs), *new)
 
 
 def contracts_of(specs: Sequence[SeriesSpec]) -> dict[SeriesKey, ContractSpec]:
@@ -217,6 +223,8 @@ def topic_decoder(
     tolerance: Nanos,
     joined: Mapping[SeriesKey, PredictionColumns] = MappingProxyType({}),
     contracts: Mapping[SeriesKey, ContractSpec] = MappingProxyType({}),
+    renewed: Collection[str] = (),
+    followed: Collection[SeriesKey] = (),
 ) -> TopicDecoder:
     """A decoder of these series. Raises ConfigError."""
     try:
@@ -229,6 +237,8 @@ def topic_decoder(
             tolerance=tolerance,
             joined=joined,
             contracts=contracts,
+            renewed=renewed,
+            followed=followed,
         )
     except UnknownFormatError as error:
         raise ConfigError(f"topics.{topic.name}.format: {error}") from None
@@ -284,6 +294,51 @@ def explain_client(error: Exception) -> str:
     return text.split(" = ", maxsplit=1)[0].split('value "', maxsplit=1)[0].strip()
 
 
+def with_versions(
+    configuration: Configuration, store: StateStore
+) -> tuple[Configuration, Mapping[tuple[str, str], str]]:
+    """The configuration with the new versions that the state follows, and why the reference of one cannot be used. Raises StateError."""
+    versions = build_versions(configuration)
+    try:
+        for record in store.records_of(OF_VERSIONS):
+            versions.restore(record)
+    except (sqlite3.Error, msgspec.MsgspecError, ValueError) as error:
+        raise StateError(f"state: {store.path} cannot be read: {error}; move it away to begin anew") from None
+    followed = following(configuration, versions.follows())
+    return followed.configuration, followed.refused
+
+
+def build_versions(configuration: Configuration) -> Versions:
+    """What is to become of new versions; those that have an entry of their own are none."""
+    own = [spec.key for spec in configuration.specs[: len(configuration.references)]]
+    return Versions(policies_of(configuration.settings), own)
+
+
+def build_pipeline(configuration: Configuration) -> tuple[Pipeline, Explainer]:
+    """The pipeline of a daemon, and who words its alerts."""
+    settings, versions = configuration.settings, build_versions(configuration)
+    pipeline = Pipeline(
+        configuration.specs,
+        settings.idle_after,
+        settings.max_future,
+        label_topics(settings),
+        reports=configuration.reports,
+        versions=versions,
+    )
+    pipeline.retraining.heard = models_heard(configuration)
+    references = {spec.key: spec.reference for spec in configuration.specs}
+    return pipeline, Explainer(references, pipeline.watermark.behind)
+
+
+def build_outside(configuration: Configuration, clock: Clock) -> Outdoors:
+    """Who looks for references, and asks the registry where there is one."""
+    reader, section = ReferenceReader(finder(configuration, clock), clock.elapsed), configuration.settings.registry
+    if section is None or configuration.registry is None:
+        return Outdoors(reader)
+    ask, models = asker(configuration, clock), aliases_of(configuration.settings)
+    return Outdoors(reader, RegistryPoller(ask, models, section.poll / SECOND))
+
+
 class Daemon:
     """One running driftd. The source, the locked state and the bound port are given to it; the other parts it makes."""
 
@@ -295,18 +350,13 @@ class Daemon:
         self.source = source
         self.store = store
         self.server = server
-        self.pipeline = Pipeline(
-            configuration.specs,
-            settings.idle_after,
-            settings.max_future,
-            label_topics(settings),
-            reports=configuration.reports,
-        )
-        self.pipeline.retraining.heard = models_heard(configuration)
-        references = {spec.key: spec.reference for spec in configuration.specs}
-        self.explainer = Explainer(references, self.pipeline.watermark.behind)
+        self._base = configuration  # without the new versions that are followed
+        configuration, self._refused = with_versions(configuration, store)
+        self._configuration = configuration
+        self.pipeline, self.explainer = build_pipeline(configuration)
         self.stopping = Event()
         self.telemetry = Telemetry(build_board(configuration), clock.now, settings.http.external_url)
+        self.outside = build_outside(self._base, clock)
         self.checkpointer = Checkpointer(store, self.pipeline, source, clock, settings.checkpoint_interval / SECOND)
         self.notifiers = [
             Notifier(target, store, clock, lambda fact: self.telemetry.record([fact]))
@@ -325,18 +375,20 @@ class Daemon:
             explainer=self.explainer,
             subscribers=configuration.subscribers,
             sender=Sender(
-                configuration.config_hash,
+                self._base.config_hash,
                 VERSION,
                 settings.http.external_url,
                 None if self.links is None else self.links.of,
             ),
             inbox=self.inbox,
             wake=self._wake,
+            outside=self.outside,
+            renew=self._renewed,
         )
+        self._patience = patience(configuration)
         self.surface = self._surface(configuration)
         self._opened = False  # positions were found: a stop no longer ends the start at once
         self._begun = False  # where reading begins is saved: a crash from now on loses nothing
-        self._configuration = configuration
 
     @classmethod
     def start(cls, configuration: Configuration, *, clock: Clock | None = None, source: Source | None = None) -> Self:
@@ -371,7 +423,7 @@ class Daemon:
                 target.name: (target.type, " ".join(map(mask_url, target.urls())))
                 for _, target in configuration.settings.told
             },
-            patience=patience(configuration),
+            patience=self._patience,
             outcomes=self.telemetry.outcomes,
             audited=lambda: self.store.audit_head.seq,
         )
@@ -389,7 +441,10 @@ class Daemon:
         )
         approvals = None if self.links is None else Approvals(self.links, self.inbox, self.telemetry, status)
         audit = AuditDesk(lambda: self.store.audit_head, self.store.audit_page)
-        return Surface(self.telemetry, exposition, self.ready, deciding, outbox, audit=audit, approvals=approvals)
+        hook = RegistryHook(configuration.webhook_secret, self.clock.now, self.outside.look_now)
+        return Surface(
+            self.telemetry, exposition, self.ready, deciding, outbox, audit=audit, approvals=approvals, hook=hook
+        )
 
     def _try_now(self, targets: Collection[str]) -> None:
         for notifier in self.notifiers:
@@ -423,12 +478,12 @@ class Daemon:
         self.server.serve(self.surface)
         try:
             facts, positions = self._restore()
+            self.telemetry.restore(self.explainer.explain(self.pipeline.current()))
             for notifier in self.notifiers:
                 notifier.start()
+            self.outside.start()
             brokers = self._configuration.settings.kafka.bootstrap_servers
-            started = DaemonStarted(
-                self.server.url, brokers, VERSION, self._configuration.config_hash, all(COMPILED.values())
-            )
+            started = DaemonStarted(self.server.url, brokers, VERSION, self._base.config_hash, all(COMPILED.values()))
             self.telemetry.record([started])
             self.checkpointer.note([self._started()])
             self.source.open(positions)
@@ -452,15 +507,27 @@ class Daemon:
             raise StateError(
                 f"state: {self.store.path} cannot be read: {error}; move it away to begin anew, positions and alerts included"
             ) from None
+        facts += [each for place, why in self._refused.items() for each in self.pipeline.versions.refuse(place, why)]
         self.checkpointer.whole = bool(facts)
-        self.telemetry.restore(self.explainer.explain(self.pipeline.current()))
         return facts, positions
 
     def _started(self) -> AuditNote:
         """What the audit log is to say of this start: which sections of the configuration have changed since the last one."""
-        configuration, before = self._configuration, self.store.last_audited(STARTED)
+        configuration, before = self._base, self.store.last_audited(STARTED)
         sections = {**configuration.section_hashes(), **references_of(configuration)}
         return start_note(VERSION, configuration.config_hash, sections, before, self.clock.now())
+
+    def _renewed(self) -> Parts:
+        """All that depends on which series there are, anew: for the versions that are followed now, from what was just saved."""
+        self._configuration, self._refused = with_versions(self._base, self.store)
+        before = self.pipeline
+        self.pipeline, self.explainer = build_pipeline(self._configuration)
+        self._patience.clear()
+        self._patience |= patience(self._configuration)
+        facts, _ = self._restore()
+        self.pipeline.go_on_from(before)
+        self.telemetry.renew(build_board(self._configuration), self.explainer.explain(self.pipeline.current()))
+        return Parts(build_decoders(self._configuration), self.pipeline, self.explainer, facts)
 
     def _forget_standing(self) -> None:
         """Forget what stands of targets and series that are gone, once the ends that a restore found are saved: who is told of these is told."""
@@ -480,6 +547,7 @@ class Daemon:
     def close(self) -> None:
         """Deliver what can be delivered at once, and release everything, in bounded time."""
         self.inbox.close()
+        self.outside.stop()
         for notifier in self.notifiers:
             notifier.stop()
         deadline = self.clock.elapsed() + DRAIN

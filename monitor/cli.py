@@ -248,6 +248,11 @@ def _add_reference(commands: "argparse._SubParsersAction[_Parser]") -> None:
     arguments.add_dialect(fit)
     _json(fit)
 
+    push = _add(actions, "push", "put a reference beside a version of a model in the registry", _push)
+    push.add_argument("file", type=Path, metavar="REF.json")
+    push.add_argument("uri", metavar="URI", help="models:/NAME/VERSION or models:/NAME@ALIAS")
+    _config(push)
+
     show = _add(actions, "show", "a profile as a table", _show)
     show.add_argument("file", type=Path, metavar="REF.json")
     _json(show)
@@ -435,6 +440,12 @@ def _show(options: argparse.Namespace) -> Exit:
     from monitor.commands.show import show
 
     return show(options.file, as_json=options.json)
+
+
+def _push(options: argparse.Namespace) -> Exit:
+    from monitor.commands.push import push
+
+    return push(_config_of(options), options.file, options.uri)
 
 
 def _infer_contract(options: argparse.Namespace) -> Exit:

@@ -15,11 +15,13 @@ from detectors.calibration.clocks import named
 from detectors.calibration.holidays import HolidaysError, is_country, read_holidays
 from detectors.charts import CHARTS, Budget, BudgetError, BudgetSpec, ChartDesign, Comparison, Floors
 from detectors.contract import ContractError, contract_from
+from detectors.reference import file as serial
 from detectors.reference.live_service import blank_service
 from detectors.reference.service import ERROR, LATENCY
 from monitor.alerting.retraining import RetrainCosts, RetrainPolicy
 from monitor.alerting.rules import AlertRule, Severity, Thresholds
 from monitor.alerting.schedule import Schedule
+from monitor.clock import SystemClock
 from monitor.reporting.reports import ReportPlan
 from monitor.series.contract import ContractSpec
 from monitor.series.estimating import EstimateSpec, estimate_spec, expectation
@@ -48,8 +50,10 @@ from monitor.stream.events import DAY, SeriesKey
 from monitor.stream.join import JoinSpec
 from monitor.stream.windows import WindowSpec
 from monitor.targets.base import Subscriber, TargetSettings, subscribed
+from monitor.targets.model_registry import ModelRegistry, ModelUri, RegistryError
 from monitor.targets.reports import FOLDER, FOLDER_TYPE, KINDS, ReportFolder
 from monitor.targets.secrets import SecretError, Secrets
+from monitor.targets.transport import Transport
 
 FEWEST_CLASSES = 2
 # Keys of a model that came after the hash: they count in it where they are not left at their defaults.
@@ -65,6 +69,7 @@ LATER_KEYS = (
     "contract",
     "retraining",
     "champion",
+    "new_versions",
 )
 
 LATER_TARGET_KEYS = ("models", "kinds", "severities")  # the same of webhooks and other targets
@@ -85,6 +90,9 @@ class Configuration:
     )  # that signs approval links; without one there are none
     reports: ReportPlan | None = None
     folder: Subscriber | None = None  # that reports are written to
+    references: tuple[Reference, ...] = field(default=(), repr=False)  # of the models, whole
+    registry: ModelRegistry | None = None
+    webhook_secret: bytes | None = field(default=None, repr=False)  # of the registry
 
     @property
     def subscribers(self) -> tuple[Subscriber, ...]:
@@ -115,8 +123,6 @@ class Configuration:
     def _effective(self) -> dict[str, Any]:
         """The effective configuration, secrets apart. A key that came later is there where it is used."""
         effective = masked(self.settings)
-        if effective["audit_keep"] is None:
-            del effective["audit_keep"]
         kafka = effective["kafka"]
         effective["state"] = self._from_base(effective["state"])
         for name in SECRET_FILES.keys() & kafka["properties"].keys():
@@ -127,9 +133,10 @@ class Configuration:
                 del section["ca_file"]
         for target in (*effective["webhooks"], *effective["targets"]):
             _drop_unrouted(target)
-        if not effective["targets"]:
-            del effective["targets"]
         self._drop_reports(effective)
+        for name in ("audit_keep", "registry", "targets"):
+            if not effective[name]:
+                del effective[name]
         self._drop_later(effective["models"])
         _drop_defaults(effective["retraining"], self.settings.retraining)
         for topic in effective["topics"]:
@@ -204,15 +211,17 @@ def load(
     targets: list[Subscriber] = []
     reports: ReportPlan | None = None
     shared: dict[Path, Reference] = {}
+    wholes: list[Reference] = []
+    secrets = Secrets(base, environment)
     for number, model in enumerate(settings.models):
         try:
             path = base / model.reference
             if path not in shared:
-                shared[path] = load_reference(path, f"models[{number}]")
+                shared[path] = referred(settings, model, secrets, f"models[{number}]")
             specs.append(series_spec(settings, model, shared[path], base))
+            wholes.append(shared[path])
         except ConfigError as error:
             problems.append(str(error))
-    secrets = Secrets(base, environment)
     for key, target in settings.told if needs_secrets else ():
         try:
             targets.append(load_target(key, target, secrets))
@@ -223,17 +232,32 @@ def load(
         targets = with_reports(settings, targets)
     except ConfigError as error:
         problems.append(str(error))
-    token = approval_key = None
+    token = approval_key = registry = webhook_secret = None
     try:
         token = load_token(settings, secrets) if needs_secrets else None
         approval_key = load_approval_key(settings, secrets) if needs_secrets else None
     except ConfigError as error:
         problems.append(str(error))
+    try:
+        registry, webhook_secret = load_registry(settings, secrets) if needs_secrets else (None, None)
+    except ConfigError as error:
+        problems.append(str(error))
     if problems:
         begun = "" if file is None else f"{file}: "
         raise ConfigError("\n".join(f"{begun}{problem}" for problem in problems))
-    folder = report_folder(settings, base)
-    return Configuration(settings, tuple(specs), tuple(targets), token, base.absolute(), approval_key, reports, folder)
+    return Configuration(
+        settings,
+        tuple(specs),
+        tuple(targets),
+        token,
+        base.absolute(),
+        approval_key=approval_key,
+        reports=reports,
+        folder=report_folder(settings, base),
+        references=tuple(wholes),
+        registry=registry,
+        webhook_secret=webhook_secret,
+    )
 
 
 def report_plan(settings: Settings) -> ReportPlan | None:
@@ -275,6 +299,22 @@ def report_folder(settings: Settings, base: Path) -> Subscriber | None:
     return Subscriber(ReportFolder((base / told.folder).absolute(), told.keep), FOLDER_TYPE, frozenset(), reports=True)
 
 
+def referred(settings: Settings, model: ModelSettings, secrets: Secrets, key: str) -> Reference:
+    """The reference of a model, of a file or of the registry. Raises ConfigError."""
+    text = str(model.reference)
+    if not text.startswith("models:/"):
+        return load_reference(secrets.base / model.reference, key)
+    try:
+        uri = ModelUri.parse(text)
+        registry, _ = load_registry(settings, secrets)
+        if registry is None:
+            raise ConfigError(f"{key}.reference: {text} needs a section registry")
+        with Transport(SystemClock()) as io:
+            return Reference.from_dict(serial.parse(registry.reference(uri, io)))
+    except (RegistryError, ReferenceFormatError, ValueError) as error:
+        raise ConfigError(f"{key}.reference: {text}: {error}") from None
+
+
 def load_reference(path: Path, key: str) -> Reference:
     """A reference file. Raises ConfigError."""
     try:
@@ -302,6 +342,16 @@ def load_approval_key(settings: Settings, secrets: Secrets) -> bytes | None:
         return None if links is None else secrets.key(links.secret_file, links.secret_env)
     except SecretError as error:
         raise ConfigError(f"http.approval_links.{error}") from None
+
+
+def load_registry(settings: Settings, secrets: Secrets) -> tuple[ModelRegistry | None, bytes | None]:
+    """The registry, and the secret of its webhooks. Raises ConfigError, which holds no secret."""
+    if settings.registry is None:
+        return None, None
+    try:
+        return settings.registry.build(secrets), settings.registry.webhook_secret(secrets)
+    except ValueError as error:
+        raise ConfigError(f"registry.{error}") from None
 
 
 def load_target(key: str, settings: TargetSettings, secrets: Secrets) -> Subscriber:

@@ -12,6 +12,7 @@ from monitor.alerting.decisions import (
     MOST_IN_FORCE,
     Accept,
     Ack,
+    Announce,
     Approve,
     Asked,
     Decision,
@@ -103,6 +104,9 @@ class Decided:
                 return self._acknowledged(incident, incidents)
             case End(decision=name):
                 return self._endable(name)
+            case Announce(model=model):
+                self._check(Scope(model))
+                return model
             case Approve() | Reject() | Trigger():
                 return self._retraining.model_of(asked, event_time)
 

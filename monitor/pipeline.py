@@ -14,10 +14,11 @@ from typing import Any
 import msgspec
 
 from monitor.alerting.alerts import Span
-from monitor.alerting.decisions import Accept, Approve, Asked, Decision, Refusal, Reject, Trigger, Wish
+from monitor.alerting.decisions import Accept, Announce, Approve, Asked, Decision, Refusal, Reject, Trigger, Wish
 from monitor.alerting.episodes import OPEN
 from monitor.alerting.retraining import RetrainOutcome, RetrainPolicy
 from monitor.alerting.runs import RunsReport
+from monitor.alerting.versions import Announcement, ListedVersions, OfferedReference, VersionSource
 from monitor.decided import Decided, features_of
 from monitor.facts import (
     AlertChanged,
@@ -27,6 +28,7 @@ from monitor.facts import (
     Fact,
     OffsetSpan,
     PanesOpen,
+    RegistryAnswered,
     RequestsStand,
     RetrainDecided,
     StateReset,
@@ -44,6 +46,7 @@ from monitor.series.performance import PERFORMANCE, Performance
 from monitor.series.performance import STATE as JOINED
 from monitor.series.records import Entry, Owner, Record, owned
 from monitor.series.removed import ends_of_removed_rules, resets_of_removed_rules
+from monitor.series.renewal import hear_others, take_over
 from monitor.series.series import Series, SeriesSpec
 from monitor.series.view import STATE, View
 from monitor.stream.delta import Folder, PaneDelta
@@ -51,6 +54,8 @@ from monitor.stream.events import FEATURES, MINUTE, EventBatch, MicroBatch, Nano
 from monitor.stream.offsets import OffsetIndex
 from monitor.stream.watermark import NOWHERE, Watermark, restore_watermark, saved_watermark
 from monitor.stream.windows import WindowSpec
+from monitor.versions import KINDS as OF_VERSIONS
+from monitor.versions import Versions, announced
 
 KEPT_RESOLVED = 100  # alerts, over all series
 BEGINNING: Nanos = -(2**63)
@@ -70,6 +75,7 @@ class Pipeline:
         label_topics: frozenset[str] = frozenset(),
         rehearsals: Sequence[Retraining] = (),
         reports: ReportPlan | None = None,
+        versions: Versions | None = None,
     ) -> None:
         self.series = {spec.key: Series(spec) for spec in specs}
         self.views = {(key, name): view for key, series in self.series.items() for name, view in series.views.items()}
@@ -85,6 +91,7 @@ class Pipeline:
         self.folder = Folder({place: view.spec.windows.slide for place, view in self.views.items()})
         self.retraining = retraining_of([series.spec for series in self.series.values()])
         self._rehearsals = rehearsals
+        self.versions = Versions() if versions is None else versions
         self.offsets = OffsetIndex()
         self.resolved: deque[AlertChanged] = deque(maxlen=KEPT_RESOLVED)
         self.decided = Decided({key: features_of(series.spec) for key, series in self.series.items()}, self.retraining)
@@ -102,6 +109,7 @@ class Pipeline:
         self._agenda: list[tuple[Nanos, int, View[Any]]] = []  # a heap: when the watermark next matters to a view
         for view in self.views.values():
             self._sleep(view)
+        hear_others(self.series)
 
     # --- events in, facts out ---------------------------------------------------------------------------------
 
@@ -110,11 +118,11 @@ class Pipeline:
         facts: list[Fact] = []
         self._count_silence(arrived, now)
         for batch in arrived.batches:
-            facts += self._see(batch)
+            facts += self._see(batch, now)
             for delta in self.folder.fold(batch):
                 facts += self.merge(delta)
         for seen in arrived.versions:
-            facts += self._see_version(*seen)
+            facts += self._see_version(Announcement(seen[0], seen[1], VersionSource.EVENTS, seen[2]), now)
         for key, told in arrived.schemas:
             view = self.views[key, FEATURES]
             facts += view.note_schema(told)
@@ -127,17 +135,41 @@ class Pipeline:
         self._show(self.watermark, "watermark", arrived, now)
         return facts
 
-    def _see(self, batch: EventBatch) -> list[Fact]:
+    def _see(self, batch: EventBatch, now: Nanos) -> list[Fact]:
         """Keep which records hold which event times, and which versions there are."""
         self.offsets.take(batch)
-        if len(batch) and self.views[batch.key, batch.view].windows.origin is None:
-            return self._see_version(batch.key.model, batch.key.version, int(batch.event_times.min()))
-        return []
+        if not len(batch) or self.views[batch.key, batch.view].windows.origin is not None:
+            return []
+        first = int(batch.event_times.min())
+        return self._see_version(Announcement(batch.key.model, batch.key.version, VersionSource.EVENTS, first), now)
 
-    def _see_version(self, model: str, version: str, at: Nanos) -> list[Fact]:
-        for each in self._rehearsals:
-            each.see_version(model, version, at)
-        return self.retraining.see_version(model, version, at)
+    def _see_version(self, told: Announcement, now: Nanos) -> list[Fact]:
+        """There is a version, by whoever says so: what is in flight ends, and it may get a series of its own."""
+        by_others = told.source is not VersionSource.EVENTS
+        (new, ended), *_ = [
+            each.see_version(told.model, told.version, told.at, told.trained_at, told=by_others)
+            for each in (self.retraining, *self._rehearsals)
+        ]
+        return [*ended, *self.versions.see(told, now, new=new or told.source is VersionSource.REQUEST)]
+
+    def _announced(self, wish: Announce, now: Nanos) -> list[Fact]:
+        """A version that somebody has told of."""
+        at = now if self.watermark.value is None else self.watermark.value
+        source = VersionSource.REQUEST
+        told = Announcement(wish.model, wish.version, source, at, wish.trained_at, wish.reference)
+        return self._see_version(told, now)
+
+    def hear(self, told: OfferedReference | ListedVersions, now: Nanos) -> list[Fact]:
+        """Take what was found of new versions outside: a reference, or what a registry lists. An input like events."""
+        if isinstance(told, OfferedReference):
+            return self.versions.take(told)
+        facts: list[Fact] = [RegistryAnswered(told.model, told.why)]
+        if told.model not in self.retraining.models or told.why:
+            return facts
+        at = now if self.watermark.value is None else self.watermark.value
+        for each in announced(self.versions.hear_registry(told), told.model, at):
+            facts += self._see_version(each, now)
+        return facts
 
     def _count_silence(self, arrived: MicroBatch, now: Nanos) -> None:
         """Events end the time in which nothing comes; time in which nobody read is no part of it."""
@@ -287,6 +319,8 @@ class Pipeline:
             case DecisionMade(decision=decision, repeated=repeated):
                 facts[0] = DecisionMade(decision, repeated, self._not_accepted(asked.wish))
                 facts += [] if repeated else self._accept(decision)
+                if not repeated and isinstance(asked.wish, Announce):
+                    return [*facts, *self._announced(asked.wish, now)]
                 if not repeated and isinstance(asked.wish, Approve | Reject | Trigger):
                     return self._decide_retraining(asked, facts)
         return facts
@@ -342,8 +376,8 @@ class Pipeline:
         return {alert.incident: alert for alert in seen if isinstance(alert, AlertSeen) and alert.state in OPEN}
 
     def expire(self, now: Nanos) -> list[Fact]:
-        """End the decisions whose time is over."""
-        return self.decided.expire(self.watermark.value, now)
+        """End the decisions whose time is over, and the waiting for references."""
+        return [*self.decided.expire(self.watermark.value, now), *self.versions.expire(now)]
 
     def told(self, facts: Sequence[Fact]) -> Sequence[Fact]:
         """What people may be told of these facts: silences hold some back, and those that ended let go."""
@@ -362,6 +396,7 @@ class Pipeline:
         facts = list(facts)
         for each in (self.retraining, *self._rehearsals):
             each.note(facts)
+        facts += self.versions.note(facts)
         followed = [each for fact in facts for each in (fact, *self._follow(fact))]
         return [*followed, *self._ask_again(None)]
 
@@ -412,6 +447,7 @@ class Pipeline:
             facts += each.current()
         facts += self.resolved
         facts += self.decided.current()
+        facts += self.versions.current()
         facts += [RequestsStand(tuple(self.retraining.decided))] if self.retraining.decided else []
         facts += [self.retraining.runs_stand()] if self.retraining.decided else []
         facts += self.tallies.current()
@@ -427,7 +463,11 @@ class Pipeline:
         """All state as records."""
         records = [self._shared_record(kind) for kind in SHARED if kind != "labels" or self._label_topics]
         records += [*self.tallies.snapshot(), *self.reports.snapshot()]
-        records += [*self.retraining.snapshot(), *(Record(OFFSETS, *row) for row in self.offsets.rows())]
+        records += [
+            *self.versions.snapshot(),
+            *self.retraining.snapshot(),
+            *(Record(OFFSETS, *row) for row in self.offsets.rows()),
+        ]
         for view in self.views.values():
             records += view.snapshot()
         for each in self.performance.values():
@@ -441,7 +481,11 @@ class Pipeline:
         records = [self._shared_record(kind) for kind in sorted(self._dirty)]
         self._dirty.clear()
         records += [*self.tallies.changes(), *self.reports.changes()]
-        records += [*self.retraining.changes(), *(Record(OFFSETS, *row) for row in self.offsets.changes())]
+        records += [
+            *self.versions.changes(),
+            *self.retraining.changes(),
+            *(Record(OFFSETS, *row) for row in self.offsets.changes()),
+        ]
         for view in self._changed:
             records += view.changes()
             self._pending_panes[view.key] = None
@@ -469,7 +513,9 @@ class Pipeline:
         for record in records:
             if record.payload is None:
                 continue
-            if record.kind in SHARED:
+            if record.kind in OF_VERSIONS:
+                self.versions.restore(record)
+            elif record.kind in SHARED:
                 facts += self._restore_shared(record.kind, record.payload, now)
             elif record.kind in OWNED:
                 self._restore_owned(record)
@@ -477,6 +523,7 @@ class Pipeline:
                 owner, entry = owned(record)
                 rows.setdefault(owner, []).append(entry)
         facts += [fact for owner, entries in rows.items() for fact in self._restore_view(owner, todays(entries))]
+        facts += take_over(self.series, rows, self.watermark.value)
         for view in self.views.values():
             if self.watermark.value is not None and view.windows.sealed_until is None:
                 view.windows.seal_until(self.watermark.value)  # a new view, or one that starts anew
@@ -499,6 +546,12 @@ class Pipeline:
                 self.tallies.restore(record)
             case _:
                 self.retraining.restore(record)
+
+    def go_on_from(self, before: "Pipeline") -> None:
+        """Go on while the source does, after a restore: what was not saved, of partitions that are still assigned."""
+        self.watermark.go_on_from(before.watermark)
+        self._labels.go_on_from(before._labels)  # noqa: SLF001 - of the same class
+        self._came_at, self._read_at = before._came_at, before._read_at  # noqa: SLF001 - same
 
     def _restore_shared(self, kind: str, payload: bytes, now: Nanos) -> list[Fact]:
         match kind:

@@ -354,20 +354,25 @@ class Retraining:
             why=why,
         )
 
-    def see_version(self, model: str, version: str, at: Nanos) -> list[Fact]:
-        """Events of a version come. A new one ends what is in flight; the first that is ever seen is not new."""
+    def see_version(
+        self, model: str, version: str, at: Nanos, trained_at: Nanos | None = None, *, told: bool = False
+    ) -> tuple[bool, list[Fact]]:
+        """There is a version; whether it is new, and what it ends: what is in flight, unless that was asked for after it was trained.
+
+        The first that events are of is not new, but for one that somebody has told of.
+        """
         state = self.models.get(model)
         if state is None or version in state.versions or version == ANY_VERSION:
-            return []
-        ended: list[Fact] = []
-        if state.versions:
-            state.history = state.history.seen_trained(at)
-            ended = self._trained(state, version, at)
+            return False, []
+        new, ended = told or bool(state.versions), list[Fact]()
+        if new:
+            state.history = state.history.seen_trained(at, trained_at)
+            ended = self._trained(state, version, at, at if trained_at is None else min(trained_at, at))
         state.versions[version] = at
         while len(state.versions) > KEPT_VERSIONS:
             del state.versions[next(iter(state.versions))]
         self._dirty[model] = None
-        return ended
+        return new, ended
 
     # --- runs ---------------------------------------------------------------------------------------------------
 
@@ -389,10 +394,10 @@ class Retraining:
             return [*facts, RetrainEnded(after)]
         return []
 
-    def _trained(self, state: ModelState, version: str, at: Nanos) -> list[Fact]:
-        """The last request has led to a version, unless another has come since, or it waits no more."""
+    def _trained(self, state: ModelState, version: str, at: Nanos, trained_at: Nanos) -> list[Fact]:
+        """The last request has led to a version, unless another has come since, it waits no more, or the version is older than it."""
         last = state.requests[-1] if state.requests else None
-        if last is None or last.version or not last.at <= at < self._until(last):
+        if last is None or last.version or not last.at <= trained_at or at >= self._until(last):
             return []
         after = last.trained(version, at)
         self._change(state, last, after)

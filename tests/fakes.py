@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Event, Thread
 from typing import Any
 
+from monitor.alerting.versions import KnownVersion, OfferedReference
 from monitor.clock import Clock
 from monitor.runtime.outbox import OutboxDesk
 from monitor.sources.base import Poll, SourceError, TopicRecords
@@ -23,6 +24,16 @@ NOON: Nanos = 1_795_435_200 * SECOND  # 2026-11-23T12:00:00Z
 def nothing_waits() -> OutboxDesk:
     """An outbox in which every notice is delivered."""
     return OutboxDesk(list, lambda *_: [], lambda *_: None, dict, lambda _: None, lambda _: None, frozenset())
+
+
+class NobodyOutside:
+    """Where references are looked for there is nothing, and no registry."""
+
+    def want(self, wanted: Sequence[KnownVersion]) -> None:
+        """Look for none."""
+
+    def take(self) -> Sequence[OfferedReference]:
+        return ()
 
 
 class ManualClock:

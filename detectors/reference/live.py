@@ -63,7 +63,7 @@ def recounted(training: Reference, live: Sketch) -> Reference:
     """Return the training set with live counts in place of its own, still without calibration."""
     offsets = training.layout.offsets
     features = [
-        _recounted(feature, live.counts[first:last].copy())
+        recounted_feature(feature, live.counts[first:last].copy())
         for feature, first, last in zip(
             training.features.values(), offsets[:-1].tolist(), offsets[1:].tolist(), strict=True
         )
@@ -72,7 +72,8 @@ def recounted(training: Reference, live: Sketch) -> Reference:
     return replace(training, **parts)
 
 
-def _recounted(feature: FeatureBaseline, counts: Ints) -> FeatureBaseline:
+def recounted_feature(feature: FeatureBaseline, counts: Ints) -> FeatureBaseline:
+    """Return a feature with other counts on its bins or categories."""
     if isinstance(feature, CategoricalBaseline):
         return CategoricalBaseline(feature.name, feature.categories, counts)
     mean, std = _moments(feature, counts[: feature.usable].astype(np.float64))

@@ -75,9 +75,18 @@ class Trigger(msgspec.Struct, frozen=True, tag="trigger", tag_field="kind"):
     force: bool = False
 
 
+class Announce(msgspec.Struct, frozen=True, tag="version", tag_field="kind"):
+    """There is a new version of a model: trained when (wall time), and where its reference is; empty: as configured."""
+
+    model: str
+    version: str
+    trained_at: Nanos | None = None
+    reference: str = ""
+
+
 OfRetraining = Approve | Reject | Trigger
-Wish = Accept | Silence | Ack | End | OfRetraining
-DECISION_KINDS = ("accept", "silence", "ack", "end", "approve", "reject", "trigger")
+Wish = Accept | Silence | Ack | End | OfRetraining | Announce
+DECISION_KINDS = ("accept", "silence", "ack", "end", "approve", "reject", "trigger", "version")
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +178,7 @@ class Decisions:
             case End(decision=name):
                 self.past.append(PastDecision(decision, decision.made_at, "done"))
                 return self.end([name], decision.made_at, f"ended by {decision.asked.by}")
-            case Approve() | Reject() | Trigger():  # nothing of it lasts
+            case Approve() | Reject() | Trigger() | Announce():  # nothing of it lasts
                 self.past.append(PastDecision(decision, decision.made_at, "done"))
                 return []
             case Accept(scope=scope):

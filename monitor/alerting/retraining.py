@@ -174,9 +174,13 @@ class RetrainHistory:
         """Nothing waits for approval any more."""
         return replace(self, pending=None)
 
-    def seen_trained(self, at: Nanos) -> "RetrainHistory":
-        """A new version is there: nothing is in flight any more."""
-        return replace(self, in_flight=None, trained=at)
+    def seen_trained(self, at: Nanos, trained_at: Nanos | None = None) -> "RetrainHistory":
+        """A new version is there: nothing is in flight any more, unless it was trained before that was asked for."""
+        if trained_at is None:
+            return replace(self, in_flight=None, trained=at)
+        trained = min(trained_at, at)
+        waits = self.in_flight is not None and trained < self.in_flight
+        return replace(self, in_flight=self.in_flight if waits else None, trained=max(trained, self.trained or trained))
 
     def seen_ended(self, requested: Nanos, *, failed: bool) -> "RetrainHistory":
         """All runs of the request made at `requested` have ended: it is in flight no longer. Cooldown and weekly maximum go on."""

@@ -168,6 +168,19 @@ class DecisionItem(TypedDict):
     notes: NotRequired[list[str]]
 
 
+class VersionItem(TypedDict):
+    """One of `GET /api/v1/versions`."""
+
+    model: str
+    version: str
+    source: str
+    judged: str
+    seen_at: str
+    reference: str | None
+    learnt_rows: int | None
+    why: str | None
+
+
 class RequestItem(TypedDict):
     """One of `GET /api/v1/retraining`."""
 

@@ -9,9 +9,10 @@ from monitor.commands.exits import Exit
 
 
 def add_asking(commands: Commands) -> None:
-    """Add accept, ack, silence, retrain, outbox, status and report."""
+    """Add accept, ack, silence, retrain, version, outbox, status and report."""
     _add_decisions(commands)
     _add_retrain(commands)
+    _add_version(commands)
     _add_outbox(commands)
 
     status = add_command(commands, "status", "how the running daemon, its models and its targets stand", _status)
@@ -95,6 +96,25 @@ def _add_retrain(commands: Commands) -> None:
     trigger.add_argument("--force", action="store_true", help="whatever the model's policy holds against it")
     _by_whom(trigger)
     _way(trigger)
+
+
+def _add_version(commands: Commands) -> None:
+    version = commands.add_parser("version", help="new versions of models: tell the daemon of one, list them")
+    actions = version.add_subparsers(title="actions", required=True, metavar="ACTION")
+
+    new = add_command(actions, "new", "there is a new version of a model: what is in flight has ended", _new_version)
+    new.add_argument("model", metavar="MODEL")
+    new.add_argument("version", metavar="VERSION")
+    new.add_argument("--reference", metavar="FILE|URI", help="where its reference is, for the daemon (as configured)")
+    new.add_argument("--trained-at", metavar="TIME", help="when it was trained, as in 2026-11-23T12:00:00Z (now)")
+    _by_whom(new)
+    _way(new)
+
+    shown = add_command(actions, "list", "the versions that were told of, the newest first", _list_versions)
+    shown.add_argument("model", nargs="?", metavar="MODEL", help="only of this one (all)")
+    _url(shown)
+    add_config(shown)
+    add_json(shown)
 
 
 def _add_outbox(commands: Commands) -> None:
@@ -194,6 +214,18 @@ def _retrain(options: argparse.Namespace, body: dict[str, object]) -> Exit:
 
     way = Way(options.config, options.url, options.token_file)
     return decide(way, {**body, "reason": options.reason}, by=options.by, as_json=options.json)
+
+
+def _new_version(options: argparse.Namespace) -> Exit:
+    about = {"model": options.model, "version": options.version, "reference": options.reference}
+    return _retrain(options, {"decision": "version", **about, "trained_at": options.trained_at})
+
+
+def _list_versions(options: argparse.Namespace) -> Exit:
+    from monitor.commands.decide import Way
+    from monitor.commands.versions import show
+
+    return show(Way(options.config, options.url, None), options.model, as_json=options.json)
 
 
 def _list_outbox(options: argparse.Namespace) -> Exit:

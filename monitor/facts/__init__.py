@@ -75,6 +75,15 @@ from monitor.facts.sources import (
     SourceTroubled,
     TopicsMissing,
 )
+from monitor.facts.versions import (
+    ChartsTakenOver,
+    FirstRowsCounted,
+    ReferenceAbsent,
+    RegistryAnswered,
+    VersionChanged,
+    VersionSeen,
+    VersionsStand,
+)
 from monitor.facts.windows import (
     BaselineTrails,
     CalibrationStands,
@@ -155,6 +164,13 @@ Fact = (
     | SchemaChanged
     | ModelTallied
     | ReportMade
+    | VersionSeen
+    | VersionChanged
+    | VersionsStand
+    | ReferenceAbsent
+    | FirstRowsCounted
+    | ChartsTakenOver
+    | RegistryAnswered
 )
 
 __all__ = [
@@ -169,6 +185,7 @@ __all__ = [
     "CalibrationLearning",
     "CalibrationLearnt",
     "CalibrationStands",
+    "ChartsTakenOver",
     "CheckpointFailed",
     "CheckpointSaved",
     "ClassCoverage",
@@ -192,6 +209,7 @@ __all__ = [
     "FeaturesTracked",
     "FewRows",
     "FieldsRejected",
+    "FirstRowsCounted",
     "ForeignCommit",
     "IncidentTold",
     "JoinCounted",
@@ -218,6 +236,8 @@ __all__ = [
     "Qualities",
     "RateImproved",
     "RecordsSkipped",
+    "ReferenceAbsent",
+    "RegistryAnswered",
     "ReliabilityTold",
     "Report",
     "ReportMade",
@@ -241,7 +261,10 @@ __all__ = [
     "TopicsMissing",
     "TrackPoint",
     "UsualLatency",
+    "VersionChanged",
+    "VersionSeen",
     "VersionTold",
+    "VersionsStand",
     "WatermarkAdvanced",
     "WindowClosed",
     "WindowIds",

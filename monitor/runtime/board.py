@@ -18,6 +18,7 @@ from monitor.alerting.retraining import PERFORMANCE_REASON, REASON, RetrainOutco
 from monitor.alerting.rules import BUDGET_RULE, PERFORMANCE_RULE
 from monitor.alerting.runs import ENDS, OpenRequest
 from monitor.alerting.table import ScoreTable
+from monitor.alerting.versions import KnownVersion, VersionSource
 from monitor.facts import (
     AlertChanged,
     AlertEscalated,
@@ -54,6 +55,8 @@ from monitor.facts import (
     PerformanceEstimated,
     PerformanceJudged,
     RecordsSkipped,
+    ReferenceAbsent,
+    RegistryAnswered,
     ReportMade,
     RequestsServed,
     RequestsStand,
@@ -69,6 +72,9 @@ from monitor.facts import (
     SubgroupCharted,
     TopicsMissing,
     TrackPoint,
+    VersionChanged,
+    VersionSeen,
+    VersionsStand,
     WatermarkAdvanced,
     WindowClosed,
     WindowScored,
@@ -76,6 +82,7 @@ from monitor.facts import (
 from monitor.pipeline import KEPT_RESOLVED
 from monitor.retraining import KEPT as KEPT_RETRAINS
 from monitor.runtime.requests import RequestCounts, ServiceBoard
+from monitor.runtime.versions import changed
 from monitor.series.history import KEPT_WINDOWS
 from monitor.series.scoring import DRIFT, INSUFFICIENT
 from monitor.series.tracks import HOURS, KEPT_POINTS, WINDOWS
@@ -98,6 +105,10 @@ LABELS_JOINED = (
 )
 VIOLATIONS = "driftd_contract_violations_total"
 SAMPLES = 3  # of a rule
+GOES_ON = (
+    *("deliveries", "lags", "unreachable", "late", "partitions_held", "topics_missing", "checkpoint_at"),
+    *("checkpoint_durations", "state_bytes", "retrains", "turned_at", "answered_at"),
+)  # of the process, whatever series there are
 EVENT_OUTCOMES = ("ok", "late", "rejected", "unmonitored", "tombstone")
 
 
@@ -275,6 +286,7 @@ class Board:
     champions: Mapping[str, str] = field(default_factory=dict)  # version by model, where the configuration names one
     rows_seen: Counter[SeriesKey] = field(default_factory=Counter)  # of the windows that are kept, and since the start
     tallies: Mapping[str, ModelTallied] = field(default_factory=dict)  # by model
+    versions: Mapping[tuple[str, str], KnownVersion] = field(default_factory=dict)  # that were told of
     turned_at: Nanos | None = None
     answered_at: Nanos | None = None
 
@@ -317,6 +329,8 @@ class Board:
     def _expect_decisions(self) -> None:
         for key, decision in product(self.series, DECISION_KINDS):
             self.counters["driftd_decisions_total"][key.model, decision] += 0
+        for key, source in product(self.series, VersionSource):
+            self.counters["driftd_model_versions_total"][key.model, source.value] += 0
 
     def _expect_warnings(self, key: SeriesKey) -> None:
         series = self.series[key]
@@ -328,6 +342,20 @@ class Board:
             self.counters["driftd_chart_warnings_total"][of] += 0
             self.expected_warnings[of], self.suspect[of], self.holiday[of] = 0.0, False, False
             self.widened[of] = 1.0
+
+    def go_on_from(self, before: "Board") -> None:
+        """Take what the process has counted and seen, where series have changed while it runs."""
+        for name, counter in before.counters.items():
+            self.counters[name].update(
+                {labels: value - self.counters[name][labels] for labels, value in counter.items()}
+            )
+        for name in GOES_ON:
+            setattr(self, name, getattr(before, name))
+        self.expected_warnings |= before.expected_warnings
+        self.requests, self.delays = {**self.requests, **before.requests}, {**self.delays, **before.delays}
+        for key in self.series:
+            if key in before.windows:
+                self.windows[key] = before.windows[key]
 
     def copy(self) -> "Board":
         """This moment's board, whatever comes next. References alone are taken: it costs little at any size.
@@ -498,8 +526,25 @@ class Board:
             case DeliveryTried(target=target, type=kind, outcome=outcome):
                 self._count_delivery(target, kind, outcome, 1)
                 self.deliveries = {**self.deliveries, target: fact}
+            case VersionSeen() | VersionChanged() | VersionsStand() | ReferenceAbsent() | RegistryAnswered():
+                self._note_version(fact)
             case _:
                 self._note_source(fact)
+
+    def _note_version(
+        self, fact: VersionSeen | VersionChanged | VersionsStand | ReferenceAbsent | RegistryAnswered
+    ) -> None:
+        match fact:
+            case VersionsStand(known):
+                self.versions = changed(self.versions, known)
+            case RegistryAnswered(model, why):
+                self.counters["driftd_registry_polls_total"][model, "failed" if why else "answered"] += 1
+            case _:
+                self.versions = changed(self.versions, [fact.known])
+        if isinstance(fact, VersionSeen):
+            self.counters["driftd_model_versions_total"][fact.known.model, fact.known.source.value] += 1
+        if isinstance(fact, ReferenceAbsent):
+            self.counters["driftd_version_reference_failures_total"][(fact.known.model,)] += 1
 
     def _note_source(self, fact: Fact) -> None:
         match fact:

@@ -34,6 +34,10 @@ class Checkpointer:
         self.failing: str | None = None
         self.whole = False  # the next checkpoint replaces all records: a restore dropped some
 
+    def renew(self, pipeline: Pipeline, *, whole: bool) -> None:
+        """Save another pipeline from now on, which goes on from what was saved."""
+        self._pipeline, self.whole = pipeline, whole
+
     def add(self, notices: Iterable[AddressedNotice]) -> None:
         """Save these with the next checkpoint, which is then made without waiting for the interval."""
         self._notices += notices

@@ -6,6 +6,7 @@ from typing import Any
 from monitor.alerting.decisions import (
     Accept,
     Ack,
+    Announce,
     Approve,
     Decision,
     End,
@@ -69,6 +70,9 @@ def about(wish: Wish) -> dict[str, Any]:
             return {"request": name}
         case Trigger(force=force):
             return {"force": force}
+        case Announce(version=version, trained_at=trained_at, reference=place):
+            trained = None if trained_at is None else rfc3339(trained_at)
+            return {"version": version, "trained_at": trained, "reference": place or None}
 
 
 def decided(board: Board, alert: AlertSeen | AlertChanged) -> dict[str, Any]:

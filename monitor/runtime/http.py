@@ -3,12 +3,13 @@
 import re
 import sqlite3
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socket import AF_INET, AF_INET6, SHUT_RDWR, socket
 from threading import BoundedSemaphore, Thread, Timer
+from types import MappingProxyType
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
@@ -28,7 +29,8 @@ from monitor.runtime.page.pages import PATHS, Pages
 from monitor.runtime.reported import WEEK, reported
 from monitor.runtime.standing import standing
 from monitor.runtime.telemetry import Telemetry
-from monitor.runtime.writing import MOST_BYTES, Answered, Deciding, NotGrantedError
+from monitor.runtime.versions import listed_versions
+from monitor.runtime.writing import MOST_BYTES, Answered, Deciding, NotGrantedError, RegistryHook
 
 MOST_CONNECTIONS = 32  # at once; more wait in the backlog
 REQUEST_SECONDS = 10.0  # for a whole connection, request and answer
@@ -36,19 +38,21 @@ LONGEST_LIMIT = 9  # digits
 MOST_UNREAD = 1024 * 1024  # bytes of a refused body that are read all the same, so that its sender reads the answer
 DECISIONS, RETRAINING, OUTBOX = "/api/v1/decisions", "/api/v1/retraining", "/api/v1/outbox"
 STATUS, AUDIT = "/api/v1/status", "/api/v1/audit"
+VERSIONS, HOOK = "/api/v1/versions", "/api/v1/registry/webhook"
 PROBES = ("/metrics", "/healthz", "/readyz")
 JSON = "application/json"
 MODEL = "/api/v1/models/{model}"
 FEATURE = "/api/v1/models/{model}/features/{feature}"
 REPORT = "/api/v1/models/{model}/report"
-VERSIONS = "/api/v1/models/{model}/versions"
+COMPARED = "/api/v1/models/{model}/versions"
 MODEL_PATH = re.compile(re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", MODEL))
 REPORT_PATH = re.compile(re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", REPORT))
-VERSIONS_PATH = re.compile(re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", VERSIONS))
+COMPARED_PATH = re.compile(re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", COMPARED))
 FEATURE_PATH = re.compile(re.sub(r"{(\w+)}", r"(?P<\1>[^/]+)", FEATURE))
 TEXT = "text/plain; charset=utf-8"
 HTML = "text/html; charset=utf-8"
 FORM = "text/html;charset=utf-8"  # of a page with a form, which has another policy
+NO_HOOK = RegistryHook()
 GUARDS = {
     "content-security-policy": POLICY,
     "x-content-type-options": "nosniff",
@@ -73,7 +77,9 @@ class Surface:
         outbox: OutboxDesk,
         approvals: Approvals | None = None,
         audit: AuditDesk = NOTHING_WRITTEN,
+        hook: RegistryHook = NO_HOOK,
     ) -> None:
+        self._hook = hook
         self._telemetry = telemetry
         self._metrics = metrics
         self._ready = ready
@@ -90,6 +96,7 @@ class Surface:
             DECISIONS: lambda _: self._decisions(),
             RETRAINING: lambda _: asked_lately(telemetry.look(Board.copy)),
             OUTBOX: lambda _: outbox.listed(),
+            VERSIONS: lambda _: listed_versions(telemetry.look(lambda board: board.versions)),
         }
 
     def answer(self, target: str, accept: str) -> tuple[HTTPStatus, str, bytes]:
@@ -130,8 +137,10 @@ class Surface:
             return HTTPStatus.OK, TEXT, b"ready\n"
         return HTTPStatus.SERVICE_UNAVAILABLE, TEXT, f"{reason}\n".encode()
 
-    def take(self, target: str, authorization: str, body: bytes) -> tuple[HTTPStatus, str, bytes]:
-        """The answer to POST `target`."""
+    def take(
+        self, target: str, authorization: str, body: bytes, headers: Mapping[str, str] = MappingProxyType({})
+    ) -> tuple[HTTPStatus, str, bytes]:
+        """The answer to POST `target`. Names of headers are in lower case."""
         path = target.partition("?")[0]
         if path == APPROVAL and self._approvals is not None:
             return self._approval(lambda approvals: approvals.decide(body))
@@ -139,7 +148,8 @@ class Surface:
             if path not in self.taken:
                 status = HTTPStatus.METHOD_NOT_ALLOWED if path in self.routes else HTTPStatus.NOT_FOUND
                 raise NotGrantedError(status, f"nothing is taken here but at {', '.join(self.taken)}")
-            status, answer = self._taken(path, authorization, body)
+            hooked = path == HOOK
+            status, answer = self._hook.answer(headers, body) if hooked else self._taken(path, authorization, body)
         except NotGrantedError as error:
             return refusal(error)
         return status, JSON, as_json(answer)
@@ -154,8 +164,8 @@ class Surface:
         return status, FORM, page
 
     def _taken(self, path: str, authorization: str, body: bytes) -> Answered:
-        if path == DECISIONS:
-            return self._deciding.answer(authorization, body)
+        if path in {DECISIONS, VERSIONS}:
+            return self._deciding.answer(authorization, body, version=path == VERSIONS)
         self._deciding.admit(authorization)
         try:
             return self._outbox.answer(body)
@@ -167,12 +177,12 @@ class Surface:
     @property
     def taken(self) -> tuple[str, ...]:
         """Every path that takes a POST."""
-        return (DECISIONS, OUTBOX)
+        return (DECISIONS, OUTBOX, VERSIONS, HOOK)
 
     @property
     def routes(self) -> tuple[str, ...]:
         """Every path that is answered; what stands in braces is a name, as a URL writes it."""
-        return ("/", *PROBES, STATUS, *self._json, AUDIT, MODEL, FEATURE, REPORT, VERSIONS)
+        return ("/", *PROBES, STATUS, *self._json, AUDIT, MODEL, FEATURE, REPORT, COMPARED)
 
     def _answer_json(self, path: str, query: dict[str, list[str]]) -> tuple[HTTPStatus, str, bytes]:
         if path == STATUS:
@@ -194,7 +204,7 @@ class Surface:
         if one := REPORT_PATH.fullmatch(path):
             of, last = unquote(one["model"]), query.get("last", [WEEK])[-1]
             return lambda board: reported(board, of, last)
-        if one := VERSIONS_PATH.fullmatch(path):
+        if one := COMPARED_PATH.fullmatch(path):
             named = unquote(one["model"])
             return lambda board: side_by_side(board, named)
         if one := MODEL_PATH.fullmatch(path):
@@ -313,7 +323,8 @@ class Connection(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         """Take what is sent, and answer."""
         authorization = self.headers.get("authorization", "")
-        self._send(lambda: self.server.surface.take(self.path, authorization, self._body()), with_body=True)
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        self._send(lambda: self.server.surface.take(self.path, authorization, self._body(), headers), with_body=True)
 
     def _body(self) -> bytes:
         """What is sent. Raises NotGrantedError where it is too much or of no given length."""

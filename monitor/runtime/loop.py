@@ -2,9 +2,11 @@
 
 import gc
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from threading import Event
+from typing import Protocol
 
+from monitor.alerting.versions import KnownVersion, ListedVersions, OfferedReference
 from monitor.audit.entries import audited
 from monitor.clock import Clock
 from monitor.explain.explainer import Explainer
@@ -35,6 +37,26 @@ def calm_collector() -> None:
     gc.set_threshold(COLLECT_AFTER, 20, 100)
 
 
+class Outside(Protocol):
+    """Who looks for references and asks registries, in threads of its own."""
+
+    def want(self, wanted: Sequence[KnownVersion]) -> None:
+        """Look for the references of these."""
+
+    def take(self) -> Sequence[OfferedReference | ListedVersions]:
+        """What was found since the last call."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What depends on which series there are; `facts`: what their restored state says."""
+
+    decoders: Mapping[str, TopicDecoder]
+    pipeline: Pipeline
+    explainer: Explainer
+    facts: Sequence[Fact]
+
+
 class Loop:
     """Reads, judges and saves until it is stopped. The pipeline holds all state; the telemetry writes metrics and logs."""
 
@@ -52,6 +74,8 @@ class Loop:
         sender: Sender,
         inbox: Inbox,
         wake: Callable[[], None],
+        outside: "Outside",
+        renew: Callable[[], "Parts"],
     ) -> None:
         self._source = source
         self._decoders = decoders
@@ -64,6 +88,8 @@ class Loop:
         self._sender = sender
         self._inbox = inbox
         self._wake = wake
+        self._outside = outside
+        self._renew = renew
         self._lateness = Lateness()
         self._rows = RowsWatch(series.spec for series in pipeline.series.values())
         self._silent: dict[Partition, Nanos] = {}  # since when
@@ -85,9 +111,23 @@ class Loop:
                 self.turn(POLL)
             else:  # what cannot be saved is not read
                 stopping.wait(RETRY_AFTER)
-            if self._checkpointer.due or (self._inbox.unsaved and self._checkpointer.failing is None):
+            if self._checkpointer.due or (self._hasty and self._checkpointer.failing is None):
                 self.save()
+            if self._pipeline.versions.moved and self._checkpointer.failing is None:
+                self._go_on_with(self._renew())
         self.save()
+
+    @property
+    def _hasty(self) -> bool:
+        """Whether somebody waits for the next checkpoint."""
+        return self._inbox.unsaved or self._pipeline.versions.moved
+
+    def _go_on_with(self, parts: "Parts") -> None:
+        """Other series from now on, which go on from what was just saved: as after a restart, but for the time it takes."""
+        self._decoders, self._pipeline, self._explainer = parts.decoders, parts.pipeline, parts.explainer
+        self._checkpointer.renew(parts.pipeline, whole=bool(parts.facts))
+        self._rows = RowsWatch(series.spec for series in parts.pipeline.series.values())
+        self.begin(parts.facts)
 
     def turn(self, timeout: float) -> None:
         """One poll, and all that follows from it."""
@@ -128,7 +168,8 @@ class Loop:
         """Take what people ask for, between polls; end what they decided for so long."""
         taken = self._inbox.take(lambda asked: self._pipeline.decide(asked, now))
         ended = [fact for report in self._inbox.reports() for fact in self._pipeline.take_runs(report)]
-        return [*taken, *ended, *self._pipeline.expire(now)]
+        heard = [fact for told in self._outside.take() for fact in self._pipeline.hear(told, now)]
+        return [*taken, *ended, *heard, *self._pipeline.expire(now)]
 
     def _tell(self, facts: Sequence[Fact]) -> None:
         self._checkpointer.note(audited(facts, self._clock.now()))
@@ -177,4 +218,5 @@ class Loop:
         self._telemetry.record(self._checkpointer.save())
         if self._checkpointer.failing is None:
             self._inbox.saved()
+            self._outside.want(self._pipeline.versions.wanted())
         self._wake()

@@ -272,6 +272,23 @@ METRICS: dict[str, Spec] = {
     "driftd_reports_total": Spec("counter", "Reports for people that were made", ("model",)),
     "driftd_decisions_total": Spec("counter", "Decisions that people made, by kind", ("model", "decision")),
     "driftd_approval_links_total": Spec("counter", "Uses of approval links, by how they ended", ("outcome",)),
+    "driftd_model_versions_total": Spec(
+        "counter",
+        "Versions of a model that were told of, by who told first: events, request, registry",
+        ("model", "source"),
+    ),
+    "driftd_version_judged": Spec(
+        "gauge",
+        "1 of each new version with a series of its own, by how it is judged: waiting for its reference, learning one, by the one that "
+        "was given, or by one learnt",
+        (*SERIES, "judged"),
+    ),
+    "driftd_version_reference_failures_total": Spec(
+        "counter", "Times that the reference of a new version was looked for and not had", ("model",)
+    ),
+    "driftd_registry_polls_total": Spec(
+        "counter", "Times that a registry was asked for the versions of a model", ("model", "outcome")
+    ),
     "driftd_silenced": Spec("gauge", "1: nobody is told of the model for now", ("model",)),
     "driftd_webhook_deliveries_total": Spec("counter", "Delivery attempts by how they ended", ("webhook", "outcome")),
     "driftd_target_deliveries_total": Spec(
@@ -618,6 +635,8 @@ def _insufficient(base: str, series: SeriesBoard) -> list[Sample]:
 def _of_models(board: Board) -> Iterator[tuple[str, Iterable[Value]]]:
     yield "driftd_open_panes", [(_labels(key), board.panes.get(key, 0)) for key in board.series]
     models = sorted({key.model for key in board.series})
+    followed = [known for known in board.versions.values() if known.standing.followed]
+    yield "driftd_version_judged", [((each.model, each.version, each.standing.value), 1) for each in followed]
     yield "driftd_silenced", [((model,), int(board.is_silenced(model))) for model in models]
     in_flight = {each.key.model for each in board.requests_in_flight()}
     yield "driftd_retrain_in_flight", [((model,), int(model in in_flight)) for model in models]

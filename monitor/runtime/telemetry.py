@@ -24,6 +24,7 @@ from monitor.facts import (
     CalibrationLearning,
     CalibrationLearnt,
     CalibrationStands,
+    ChartsTakenOver,
     CheckpointFailed,
     CheckpointSaved,
     ContractBroken,
@@ -41,6 +42,7 @@ from monitor.facts import (
     FeaturesTracked,
     FewRows,
     FieldsRejected,
+    FirstRowsCounted,
     ForeignCommit,
     JoinCounted,
     LabelDelays,
@@ -56,6 +58,8 @@ from monitor.facts import (
     PerformanceJudged,
     RateImproved,
     RecordsSkipped,
+    ReferenceAbsent,
+    RegistryAnswered,
     ReportMade,
     RequestsServed,
     RequestsStand,
@@ -72,6 +76,9 @@ from monitor.facts import (
     StateReset,
     SubgroupCharted,
     TopicsMissing,
+    VersionChanged,
+    VersionSeen,
+    VersionsStand,
     WatermarkAdvanced,
     WindowClosed,
     WindowScored,
@@ -80,6 +87,7 @@ from monitor.runtime.board import WEBHOOK_OUTCOMES, Board
 from monitor.runtime.decisions import shown
 from monitor.runtime.metrics import METRICS
 from monitor.runtime.outcomes import RecentOutcomes
+from monitor.runtime.versions import version_words
 from monitor.stream.events import DAY, SECOND, Nanos
 from monitor.targets.payloads import incident_url, rfc3339
 
@@ -99,6 +107,7 @@ UNSPOKEN = frozenset(
         DecisionsStand,
         RequestsStand,
         RunsStand,
+        VersionsStand,
         JoinCounted,
         LabelDelays,
         PerformanceEstimated,
@@ -152,6 +161,13 @@ class Telemetry:
         with self._lock:
             return read(self._board)
 
+    def renew(self, board: Board, facts: Iterable[Fact]) -> None:
+        """Show other series from now on, as these say where they stand; what the process has counted goes on."""
+        with self._lock:
+            board.go_on_from(self._board)
+            _stand(board, facts)
+            self._board = board
+
     def outcomes(self) -> Mapping[str, Mapping[str, float]]:
         """What became of the last minutes' events, by topic."""
         with self._lock:
@@ -160,11 +176,7 @@ class Telemetry:
     def restore(self, facts: Iterable[Fact]) -> None:
         """Take the facts that say where things stood when the state was saved; nothing is counted or logged again."""
         with self._lock:
-            for fact in facts:
-                if isinstance(fact, AlertChanged):
-                    self._board.remember_resolved(fact)
-                else:
-                    self._board.apply(fact)
+            _stand(self._board, facts)
 
     def turned(self) -> None:
         """The loop has come round: it is not stuck. Only the loop may say so."""
@@ -202,6 +214,17 @@ class Telemetry:
                 self._complain(logging.WARNING, "events.rejected", topic=topic, reason=reason, count=count)
             case FieldsRejected(topic, reason, count) if reason not in ABSENT:
                 self._complain(logging.WARNING, "fields.rejected", topic=topic, reason=reason, count=count)
+            case _:
+                self._say_other(fact)
+
+    def _say_other(self, fact: Fact) -> None:
+        match fact:
+            case ChartsTakenOver(key, at, before, features):
+                about = {"model": key.model, "version": key.version, "at": rfc3339(at)}
+                names = list(features[:MOST_NAMED])
+                self._log.info("version.charts_kept", **about, before=before, features=names, kept=len(features))
+            case VersionSeen() | VersionChanged() | ReferenceAbsent() | RegistryAnswered() | FirstRowsCounted():
+                self._say_version(fact)
             case _:
                 self._say_source(fact)
 
@@ -365,6 +388,24 @@ class Telemetry:
             case _:  # said before
                 pass
 
+    def _say_version(
+        self, fact: VersionSeen | VersionChanged | ReferenceAbsent | RegistryAnswered | FirstRowsCounted
+    ) -> None:
+        match fact:
+            case FirstRowsCounted(key, at, rows):
+                about = {"model": key.model, "version": key.version, "at": rfc3339(at)}
+                self._log.debug("version.first_rows", **about, rows=rows)
+            case VersionSeen(known):
+                self._log.info("version.seen", **version_words(known))
+            case VersionChanged(known):
+                self._log.info(f"version.{known.standing.value}", **version_words(known))
+            case ReferenceAbsent(known):
+                about = {"model": known.model, "version": known.version, "why": known.why}
+                self._complain(logging.WARNING, "version.reference_absent", **about)
+            case RegistryAnswered(model, why):
+                if why:
+                    self._complain(logging.WARNING, "registry.absent", model=model, why=why)
+
     def _say_alert(self, fact: AlertChanged | AlertEscalated) -> None:
         if isinstance(fact, AlertEscalated):
             alert, shown, words = fact.alert, fact.new, escalation(fact)
@@ -452,6 +493,15 @@ class Telemetry:
             self._said.clear()
         self._said[kind] = now
         self._log.log(level, event, **what)
+
+
+def _stand(board: Board, facts: Iterable[Fact]) -> None:
+    """Let a board show where things stood; nothing is counted."""
+    for fact in facts:
+        if isinstance(fact, AlertChanged):
+            board.remember_resolved(fact)
+        else:
+            board.apply(fact)
 
 
 def _event(fact: AlertChanged | AlertEscalated) -> str:

@@ -2,8 +2,9 @@
 
 import hmac
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from http import HTTPStatus
 from typing import Annotated, Any
 from uuid import uuid4
@@ -16,6 +17,7 @@ from detectors.durations import nanoseconds
 from monitor.alerting.decisions import (
     Accept,
     Ack,
+    Announce,
     Approve,
     Asked,
     End,
@@ -26,13 +28,14 @@ from monitor.alerting.decisions import (
     Trigger,
     Wish,
 )
-from monitor.alerting.ids import notice_id
+from monitor.alerting.ids import digest, notice_id
 from monitor.alerting.rules import BUDGET_RULE
 from monitor.facts import AlertSeen, DecisionMade
 from monitor.runtime.board import Board
 from monitor.runtime.decisions import shown
 from monitor.runtime.inbox import Inbox, NotSavedError
-from monitor.stream.events import Nanos
+from monitor.stream.events import ANY_VERSION, SECOND, Nanos
+from monitor.targets.model_registry import is_signed
 from monitor.targets.payloads import ESCALATED, FIRING
 
 MOST_BYTES = 64 * 1024  # of a body
@@ -154,6 +157,24 @@ class TriggerBody(Body, tag="trigger", kw_only=True):
         return Trigger(self.model, self.force)
 
 
+class VersionBody(Body, tag="version", kw_only=True):
+    """Of a new version of a model: when it was trained, and where its reference is."""
+
+    model: Text
+    version: Text
+    reference: Annotated[str, Meta(max_length=1024)] | None = None
+    trained_at: datetime | None = None
+
+    def wish(self) -> Wish:
+        """What is asked for. Raises ValueError."""
+        if self.version == ANY_VERSION:
+            raise ValueError("version: * stands for all that are not configured; name one")
+        if self.trained_at is not None and self.trained_at.tzinfo is None:
+            raise ValueError("trained_at: must say its zone, as in 2026-11-23T12:00:00Z")
+        trained = None if self.trained_at is None else round(self.trained_at.timestamp() * 1000) * (SECOND // 1000)
+        return Announce(self.model, self.version, trained, self.reference or "")
+
+
 def duration(text: str) -> Nanos:
     """A length of time. Raises ValueError, which begins with the key."""
     try:
@@ -165,13 +186,34 @@ def duration(text: str) -> Nanos:
     return nanos
 
 
-DECODER = msgspec.json.Decoder(AcceptBody | SilenceBody | AckBody | EndBody | ApproveBody | RejectBody | TriggerBody)
+class AnnouncedBody(Struct, forbid_unknown_fields=True, kw_only=True):
+    """A new version, as `POST /api/v1/versions` is told of it by whoever has trained it: nobody need say who."""
+
+    model: Text
+    version: Text
+    reference: Annotated[str, Meta(max_length=1024)] | None = None
+    trained_at: datetime | None = None
+    by: Who = "api"
+    reason: Why = ""
+    id: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,64}$")] | None = None
+
+    def body(self) -> VersionBody:
+        """The same as a decision; without an id it has one of what it says, so that a repeat is one."""
+        name = self.id or digest([self.model, self.version, self.reference, str(self.trained_at), self.by, self.reason])
+        told = {"model": self.model, "version": self.version, "reference": self.reference}
+        return VersionBody(**told, trained_at=self.trained_at, by=self.by, reason=self.reason, name=name)  # type: ignore[arg-type]
 
 
-def asked_for(body: bytes) -> Asked:
-    """What a body asks for. Raises NotGrantedError."""
+DECODER = msgspec.json.Decoder(
+    AcceptBody | SilenceBody | AckBody | EndBody | ApproveBody | RejectBody | TriggerBody | VersionBody
+)
+ANNOUNCED = msgspec.json.Decoder(AnnouncedBody)
+
+
+def asked_for(body: bytes, *, version: bool = False) -> Asked:
+    """What a body asks for; `version`: it tells of a version. Raises NotGrantedError."""
     try:
-        decoded = DECODER.decode(body)
+        decoded = ANNOUNCED.decode(body).body() if version else DECODER.decode(body)
         asked = Asked(decoded.name or uuid4().hex, decoded.wish(), decoded.by, decoded.reason)
     except (msgspec.MsgspecError, UnicodeDecodeError, ValueError) as error:
         raise NotGrantedError(HTTPStatus.BAD_REQUEST, str(error)) from None
@@ -206,10 +248,10 @@ class Deciding:
     inbox: Inbox
     look: Callable[[Callable[[Board], Board]], Board]
 
-    def answer(self, authorization: str, body: bytes) -> Answered:
+    def answer(self, authorization: str, body: bytes, *, version: bool = False) -> Answered:
         """Take what is asked for, and answer once it is saved. Raises NotGrantedError."""
         self.admit(authorization)
-        asked = asked_for(body)
+        asked = asked_for(body, version=version)
         match asked.wish:
             case Ack(incident=told):
                 asked = replace(asked, wish=Ack(named(self.look(Board.copy), told)))
@@ -229,6 +271,27 @@ class Deciding:
         brought = authorization[len(SCHEME) :].strip() if authorization.lower().startswith(SCHEME) else ""
         if not hmac.compare_digest(brought.encode("utf-8", "surrogateescape"), self.token):
             raise NotGrantedError(HTTPStatus.UNAUTHORIZED, "the token is missing or wrong: Authorization: Bearer …")
+
+
+HINTED = {"answer": "the registry is asked"}
+
+
+@dataclass(frozen=True, slots=True)
+class RegistryHook:
+    """Takes a registry's webhooks: each is a hint that there is news, whatever it says, and the registry is asked at once."""
+
+    secret: bytes | None = field(default=None, repr=False)
+    now: Callable[[], Nanos] = lambda: 0
+    look_now: Callable[[], None] = lambda: None
+
+    def answer(self, headers: Mapping[str, str], body: bytes) -> Answered:
+        """Take a webhook that is signed by the secret. Raises NotGrantedError. Names of headers are in lower case."""
+        if self.secret is None:
+            raise NotGrantedError(HTTPStatus.FORBIDDEN, "webhooks are off: registry names no webhook_secret")
+        if not is_signed(self.secret, headers, body, self.now()):
+            raise NotGrantedError(HTTPStatus.UNAUTHORIZED, "the signature is missing, wrong or old")
+        self.look_now()
+        return HTTPStatus.OK, HINTED
 
 
 def named(board: Board, told: str) -> str:

@@ -24,6 +24,8 @@ from detectors.charts import (
 )
 from detectors.charts.design import GAUSSIAN
 from detectors.charts.matters import Matters, begun, matters
+from detectors.charts.takeover import take_over
+from detectors.encoding import PREDICTION
 from detectors.features import Bools, Floats, some
 from detectors.univariate import volume
 from monitor.alerting.alerts import AlertState, Span
@@ -33,6 +35,7 @@ from monitor.alerting.rules import BUDGET_RULE
 from monitor.facts import (
     BaselineTrails,
     CalibrationStands,
+    ChartsTakenOver,
     Fact,
     LevelChanged,
     RateImproved,
@@ -72,6 +75,7 @@ class ChartBudget(Operator[Sketch]):
     ) -> None:
         self.charts = Charts(reference, plan)
         self._key = key
+        self._plan = plan
         self._reference = reference
         design = self.charts.design
         self._reader = FiringReader.of(design)
@@ -277,6 +281,18 @@ class ChartBudget(Operator[Sketch]):
             if entry.kind == NAME:
                 facts += self._restore(entry.held)
         return facts
+
+    def take_over(self, charts: bytes, before: Reference, at: Nanos, *, of: str) -> list[Fact]:
+        """Go on where the charts of an earlier reference stood, of inputs that both know alike; what fires there is accepted first."""
+        earlier = Charts(before, self._plan)
+        try:
+            earlier.restore(charts)
+        except ValueError as error:
+            return [StateReset(self._key, f"the charts of {of} are not taken over: {error}")]
+        inputs = [name for name in self._reference.names if name != PREDICTION]
+        kept = take_over(self.charts, earlier, inputs, at)
+        self._changed = True
+        return [ChartsTakenOver(self._key, at, of, tuple(kept))]
 
     def _restore(self, charts: bytes) -> list[Fact]:
         try:

@@ -16,6 +16,7 @@ from monitor.series.charts import ChartBudget
 from monitor.series.contract import ID
 from monitor.series.effects import EffectBudget
 from monitor.series.estimating import Estimating
+from monitor.series.first_rows import FirstRows
 from monitor.series.frozen import Frozen
 from monitor.series.history import History, VolumeScorer
 from monitor.series.holding import ContractHeld
@@ -24,7 +25,7 @@ from monitor.series.judging import Judging
 from monitor.series.lateness import LateEvents
 from monitor.series.learning import LEARNT, Learning, Lesson
 from monitor.series.nodata import NoData
-from monitor.series.operators import NOWHERE, Both, Operator
+from monitor.series.operators import NOWHERE, Both, Elsewhere, Operator, Unjudged
 from monitor.series.reachability import Reachability
 from monitor.series.rules import Rules
 from monitor.series.schema import SchemaWatch
@@ -68,6 +69,7 @@ def build(key: SeriesKey, windows: WindowSpec, judging: Judging) -> tuple[Featur
         *budgets,
     ]
     rules = [Rules(_alerts(key, judging), reference, judging.min_rows)] if judging.rules else []
+    first = [FirstRows(key, reference, judging.first_rows)] if judging.first_rows else []
     estimating = [] if judging.estimate is None else [Estimating(key, judging.estimate)]
     stream = (
         LateEvents(key, reference.hash, judging.window_length),
@@ -78,7 +80,16 @@ def build(key: SeriesKey, windows: WindowSpec, judging: Judging) -> tuple[Featur
     if ids is not None and contract is not None:
         contract.repeats = lambda: ids.sure
     held = [*(each for each in (schema, ids, contract) if each is not None), *_service(key, judging)]
-    return FeatureScoring(key, judging, scorers, history), [bank, *rules, frozen, *held, *budgets, *stream, *estimating]
+    return FeatureScoring(key, judging, scorers, history), [
+        bank,
+        *rules,
+        frozen,
+        *held,
+        *budgets,
+        *stream,
+        *estimating,
+        *first,
+    ]
 
 
 def _service(key: SeriesKey, judging: Judging) -> Sequence[ServiceBudget | ServiceLearner]:
@@ -121,7 +132,8 @@ def _budgets(
     reference, plan = judging.reference, judging.plan
     if plan is None:
         return []
-    elsewhere = frozen if schema is None else Both(frozen, schema)
+    elsewhere: Elsewhere = frozen if schema is None else Both(frozen, schema)
+    elsewhere = Both(elsewhere, Unjudged(judging.unjudged)) if judging.unjudged else elsewhere
 
     def charts(of: Reference, calibration: str) -> ChartBudget:
         frozen.learnt(of)

@@ -40,6 +40,8 @@ class Judging:
     service_plan: BudgetSpec | None = None  # of how requests are served; None: nothing says so, or it cannot be judged
     served: tuple[str, ...] = ()  # what events can say of it: __latency__, __error__
     model_budget: float | None = None  # false alarms a month of all versions; None: the plan is of the only one
+    unjudged: frozenset[str] = frozenset()  # features that are counted, and of which nothing is told
+    first_rows: int = 0  # of a new version, that its predictions are learnt from; 0: they are not
 
     @property
     def calibration(self) -> str:
@@ -126,6 +128,8 @@ class Judging:
 
     def wants(self, feature: str, detector: str) -> bool:
         """Whether a detector is asked for on a feature; the budget's own charts watch every feature that is not ignored."""
+        if feature in self.unjudged:
+            return False
         choice = self.choices.get(feature)
         return detector == BUDGET_RULE or choice is None or choice.detectors is None or detector in choice.detectors
 

@@ -15,7 +15,7 @@ A pause that is longer than all that is known of the model is a warning. While l
 `reachability` tells of that.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
@@ -107,6 +107,9 @@ class NoData(Operator[Sketch]):
         )
         self._unwatched = max(self._least, _unwatched(reference) + 2 * windows.length)
         self._changed = self._moved = True  # pauses; the incident
+        self.others: Callable[[], Nanos | None] = lambda: (
+            None
+        )  # the end of the newest pane of its model's other versions
 
     def limit(self, last: Nanos) -> Nanos:
         """How long it may be without an event after this one."""
@@ -124,14 +127,21 @@ class NoData(Operator[Sketch]):
     def on_time(self, clock: Nanos, newest: Nanos | None) -> list[Fact]:
         """Take how far time has come, and the end of the newest pane, sealed or not."""
         last = self.pauses.last if newest is None else max(newest, self.pauses.last or newest)
-        if last is None or self.alert.incident.state.alerts:
+        if last is None:
             return []
+        others = self.others()
+        if self.alert.incident.state.alerts:
+            elsewhere = others is not None and others > last
+            return self._follow([], Span(last, max(last, others or last)), 0) if elsewhere else []
+        last = last if others is None else max(last, others)  # who asks another version asks the model
         limit = self.limit(last)
         return self._open(last, limit) if self.pauses.length(last, clock) > limit else []
 
     def on_pane(self, pane: SealedPane[Sketch]) -> list[Fact]:
         """Take a sealed pane: there are events again. A pause that nobody has looked at meanwhile is told all the same."""
         last, facts = self.pauses.last, list[Fact]()
+        if last is not None and (others := self.others()) is not None:
+            last = max(last, min(others, pane.start))
         limit = 0 if last is None or pane.start == last else self.limit(last)
         if last is not None and self.pauses.length(last, pane.start) > limit and not self.alert.incident.state.alerts:
             facts += self._open(last, limit)

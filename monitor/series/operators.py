@@ -62,6 +62,27 @@ NOWHERE = Nothing()
 
 
 @dataclass(frozen=True, slots=True)
+class Unjudged:
+    """These, whatever they are: nobody knows yet how they should be."""
+
+    names: Collection[str]
+
+    def told(self, after: Nanos) -> Mapping[str, Nanos]:
+        """None."""
+        del after
+        return {}
+
+    def usual(self, after: Nanos) -> Mapping[str, Nanos]:
+        """All of them, always."""
+        del after
+        return dict.fromkeys(self.names, 0)
+
+    def awaited(self) -> Mapping[str, Nanos]:
+        """None."""
+        return {}
+
+
+@dataclass(frozen=True, slots=True)
 class Both:
     """Those of two others."""
 

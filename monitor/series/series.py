@@ -26,6 +26,7 @@ class SeriesSpec:
     retraining: RetrainPolicy
     others: tuple[ViewSpec[Any], ...] = ()
     performance: PerformanceSpec | None = None  # None: no labels are joined
+    after: "Predecessor | None" = None  # of a new version, what it comes after
 
     @property
     def contract(self) -> ContractSpec | None:
@@ -42,6 +43,15 @@ class SeriesSpec:
         """All rules that it may have alerts of."""
         decides = self.performance is not None and self.performance.decision is not None
         return (*self.judging.all_rules, *((BY_PERFORMANCE,) if decides else ()))
+
+
+@dataclass(frozen=True, slots=True)
+class Predecessor:
+    """The series that a new version comes after, the reference that this one is held against, and the one of the version's own first rows."""
+
+    key: SeriesKey
+    reference: Reference
+    first: Reference
 
 
 class Series:

@@ -67,10 +67,16 @@ class View(Generic[S]):
         self.late: dict[str, int] = {}  # events by topic, not told to the operators yet
         self._open_rows = 0  # counted since a pane was sealed
         self._rising = RisingValues()
+        self.restored = False  # it goes on from a state that was made under the same reference and windows
+
+    @property
+    def operators_by_name(self) -> dict[str, Operator[S]]:
+        """Its operators."""
+        return {operator.name: operator for operator in self.operators}
 
     def operator(self, name: str) -> Operator[S]:
         """One of its operators. Raises KeyError."""
-        return {operator.name: operator for operator in self.operators}[name]
+        return self.operators_by_name[name]
 
     def distrusted(self) -> list[Span]:
         """Times of events whose predictions say nothing of what the model is worth."""
@@ -202,6 +208,7 @@ class View(Generic[S]):
         facts: list[Fact] = []
         if states:
             self._rising.last = states[0].rising
+        self.restored = alike
         if alike:
             self._restore(states[0], [entry for entry in entries if entry.kind == PANE])
         elif states:

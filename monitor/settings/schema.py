@@ -34,9 +34,11 @@ from monitor.sections import (
     show_size,
 )
 from monitor.settings.approval import ApprovalLinksSettings
+from monitor.settings.registry import RegistrySettings
 from monitor.settings.reports import ReportsSettings
 from monitor.settings.retraining import RetrainingSettings, with_general
 from monitor.settings.thresholds import MetricThresholdSettings
+from monitor.settings.versions import NewVersionsSettings
 from monitor.sources.formats.registry import format_of
 from monitor.targets.base import TargetSettings
 from monitor.targets.registry import read_target
@@ -407,6 +409,7 @@ class ModelDefaults(Section):
     performance: PerformanceSettings | None = None
     contract: Annotated[ContractSettings, BeforeValidator(_contract)] | None = None
     retraining: RetrainingSettings | None = None
+    new_versions: NewVersionsSettings | None = None
 
     @field_validator("timezone")
     @classmethod
@@ -572,6 +575,7 @@ class Settings(BaseSettings):
     models: list[ModelSettings] = Field(min_length=1)
     alerting: AlertingSettings = AlertingSettings()
     retraining: RetrainingSettings = RetrainingSettings()
+    registry: RegistrySettings | None = None
     webhooks: list[WebhookSettings] = Field(default_factory=list)
     targets: list[Annotated[SerializeAsAny[TargetSettings], BeforeValidator(read_target)]] = Field(default_factory=list)
     reports: ReportsSettings | None = None
@@ -671,6 +675,17 @@ class Settings(BaseSettings):
             policy = self.retraining_of(model)
             if policies.setdefault(model.name, policy) != policy:
                 raise ValueError(f"models: {model.name}: retraining must be the same for every version of a model")
+        return self
+
+    @model_validator(mode="after")
+    def _renewed(self) -> "Settings":
+        """What becomes of new versions is of a model as a whole."""
+        policies = dict[str, NewVersionsSettings | None]()
+        for model in self.models:
+            if policies.setdefault(model.name, model.new_versions) != model.new_versions:
+                raise ValueError(f"models: {model.name}: new_versions must be the same for every version of a model")
+            if model.new_versions is not None and model.new_versions.reference == "registry" and self.registry is None:
+                raise ValueError(f"models: {model.name}: new_versions.reference: registry needs a section registry")
         return self
 
     def retraining_of(self, model: ModelSettings) -> RetrainingSettings:

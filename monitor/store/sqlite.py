@@ -154,6 +154,15 @@ class StateStore:
         with self._lock:
             return [Record(*row) for row in self._db.execute("SELECT kind, key, payload FROM record")]
 
+    def records_of(self, kinds: Iterable[str]) -> list[Record]:
+        """The saved records of these kinds."""
+        with self._lock:
+            return [
+                Record(*row)
+                for kind in sorted(kinds)
+                for row in self._db.execute("SELECT kind, key, payload FROM record WHERE kind = ?", (kind,))
+            ]
+
     def positions(self) -> dict[Partition, int]:
         """The saved positions."""
         with self._lock:

@@ -77,6 +77,10 @@ class Watermark:
         """Take up what a partition had shown. It holds nothing until it is assigned again."""
         self.partitions[partition] = PartitionClock(active=now, seen=seen, idle=idle, assigned=False)
 
+    def go_on_from(self, before: "Watermark") -> None:
+        """Be where another is, that of the same partitions, which are still assigned."""
+        self.value, self._begun, self.partitions = before.value, before._begun, before.partitions  # noqa: SLF001 - of the same class
+
     @property
     def idle(self) -> frozenset[Partition]:
         """The partitions judged idle."""

@@ -189,7 +189,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.connection.shutdown(socket.SHUT_RDWR)
         self.close_connection = True
 
-    do_GET = do_POST = _serve  # noqa: N815 - as the base class calls them
+    do_GET = do_POST = do_PUT = _serve  # noqa: N815 - as the base class calls them
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
         pass

@@ -157,10 +157,11 @@ def dagster(server: Server) -> None:
 
 
 def mlflow(server: Server) -> None:
-    """A tracking server on SQLite."""
+    """A tracking server on SQLite, which serves artifacts and tells webhooks on loopback."""
     place = ("--host", "127.0.0.1", "--port", server.port, "--workers", "1")
     store = ("--backend-store-uri", "sqlite:///mlflow.db", "--artifacts-destination", "artifacts")
-    server.start("mlflow", "server", *place, *store, ready="/health")
+    hooks = {"MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS": "true", "MLFLOW_WEBHOOK_ALLOWED_SCHEMES": "http,https"}
+    server.start("mlflow", "server", *place, *store, ready="/health", **hooks)
 
 
 def moto(server: Server) -> None:

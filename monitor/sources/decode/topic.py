@@ -1,7 +1,7 @@
 """Bytes to batches (HOT): a topic's format, then what is the same for all of them; reasons for what does not count."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -93,12 +93,16 @@ class TopicDecoder:
         tolerance: Nanos = TOLERANCE,
         joined: Mapping[SeriesKey, PredictionColumns] = MappingProxyType({}),
         contracts: Mapping[SeriesKey, ContractSpec] = MappingProxyType({}),
+        renewed: Collection[str] = (),
+        followed: Collection[SeriesKey] = (),
     ) -> None:
+        """`renewed` are models of which versions that no series takes are told of; `followed` series of such versions."""
         self.topic = topic
+        self._renewed = frozenset(renewed)
         self._joined = joined
         self.fields = fields
         self.max_future = max_future
-        self._holds = TopicFields(series, fields)
+        self._holds = TopicFields(series, fields, followed)
         self._contracts = {  # first: who reads numbers asks for their bounds
             key: RowContract(self._holds.series[key], contract)
             for key, contract in contracts.items()
@@ -301,12 +305,19 @@ class TopicDecoder:
             with suppress(Rejected):
                 series, time = self._place(row, latest)
                 if series is None:
+                    self._note_version(row, time)
                     continue
                 if series.key.version == ANY_VERSION:
                     self._new_versions.setdefault((series.key.model, self._version_of(row)), time)
                 counts.fields["unknown"] += 0 if number else len(series.unknown(row))
                 found[series.key].add(self._new_in(series, row))
         return {key: names.found for key, names in found.items()}
+
+    def _note_version(self, row: Mapping[Path, object], time: Nanos) -> None:
+        """Keep the version of a row that no series takes, where its model's new versions are wanted."""
+        named = self.fields.model_is or row.get(self.fields.model, self._holds.unnamed)
+        if isinstance(named, str) and named in self._renewed:
+            self._new_versions.setdefault((named, self._version_of(row)), time)
 
     def _new_in(self, series: SeriesFields, row: Mapping[Path, object]) -> Sequence[str]:
         """The features of a row that its model's contract does not know."""

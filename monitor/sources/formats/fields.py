@@ -319,8 +319,9 @@ def _names_below(path: Path, row: Mapping[Path, object]) -> Iterable[str]:
 class TopicFields:
     """What a topic may hold: its field map and its series, by model and version."""
 
-    def __init__(self, series: Iterable[SeriesFields], fields: FieldMap) -> None:
+    def __init__(self, series: Iterable[SeriesFields], fields: FieldMap, followed: Collection[SeriesKey] = ()) -> None:
         self.fields = fields
+        self._followed = frozenset(followed)  # new versions: a row that names none is of none of them
         self.series = {each.key: each for each in series}
         self._wildcards = {key.model: each for key, each in self.series.items() if key.version == ANY_VERSION}
         models = {key.model for key in self.series}
@@ -348,5 +349,5 @@ class TopicFields:
     def unnamed_series(self, version: str) -> SeriesFields | None:
         """The series of a row that names no model; one that names no version either is of the only series there is."""
         assert self.unnamed is not None
-        held = [each for key, each in self.series.items() if key.model == self.unnamed]
+        held = [each for key, each in self.series.items() if key.model == self.unnamed and key not in self._followed]
         return held[0] if len(held) == 1 and not version else self.named_series(self.unnamed, version)

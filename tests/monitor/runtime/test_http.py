@@ -24,6 +24,7 @@ from monitor.alerting.episodes import Evidence, FirstOffset
 from monitor.alerting.incidents import Escalation, Standing
 from monitor.alerting.rules import Severity
 from monitor.alerting.runs import FollowedRun, OpenRequest, RunState, StartedRun
+from monitor.alerting.versions import KnownVersion, VersionSource, VersionState
 from monitor.facts import (
     DELAY_BOUNDS,
     AlertChanged,
@@ -51,6 +52,8 @@ from monitor.facts import (
     PartitionsUnreachable,
     PerformanceEstimated,
     PerformanceJudged,
+    ReferenceAbsent,
+    RegistryAnswered,
     ReliabilityTold,
     RequestsServed,
     RetrainRunEnded,
@@ -60,6 +63,7 @@ from monitor.facts import (
     SourceTroubled,
     SubgroupCharted,
     UsualLatency,
+    VersionSeen,
     WatermarkAdvanced,
     WindowClosed,
     WindowIds,
@@ -121,6 +125,9 @@ WINDOW = WindowClosed(
     (("age", "max", 2),),
 )
 IDLE = SeriesKey("idle", "*")
+VERSION = KnownVersion(
+    "churn", "4", VersionSource.REQUEST, NOON, NOON, VersionState.WAITING, why="refs/churn-4.json does not exist"
+)
 LEARNT = CalibrationLearnt(
     key=IDLE,
     at=NOON,
@@ -201,6 +208,9 @@ FACTS: list[Fact] = [
         CHURN, NOON - 5 * MINUTE, NOON, 100, 99, (UsualLatency(0.95, 0.25, 0.125),), 0.04, 0.01, ("latency",)
     ),
     ServiceLearning(IDLE, CalibrationLearning(IDLE, NOON, 3 * DAY, 14 * DAY, windows=72, needed=52)),
+    VersionSeen(VERSION),
+    ReferenceAbsent(VERSION),
+    RegistryAnswered("churn", "answered 503"),
 ]
 
 FROZEN = AlertSeen(
@@ -299,7 +309,7 @@ def test_readiness_says_why_not(scene: Scene) -> None:
 
 @pytest.mark.parametrize("target", ["/nothing", "/api/v1/", "/metrics/", "//[", "/%00", "*", "/api/v1/models/x/y"])
 def test_what_there_is_not_is_answered_with_what_there_is(scene: Scene, target: str) -> None:
-    known = "/, /metrics, /healthz, /readyz, /api/v1/status, /api/v1/models, /api/v1/alerts, /api/v1/incidents, /api/v1/windows, /api/v1/decisions, /api/v1/retraining, /api/v1/outbox, /api/v1/audit, /api/v1/models/{model}, /api/v1/models/{model}/features/{feature}, /api/v1/models/{model}/report, /api/v1/models/{model}/versions"
+    known = "/, /metrics, /healthz, /readyz, /api/v1/status, /api/v1/models, /api/v1/alerts, /api/v1/incidents, /api/v1/windows, /api/v1/decisions, /api/v1/retraining, /api/v1/outbox, /api/v1/versions, /api/v1/audit, /api/v1/models/{model}, /api/v1/models/{model}/features/{feature}, /api/v1/models/{model}/report, /api/v1/models/{model}/versions"
 
     assert scene.ask(target)[::2] == (404, f"nothing here; there is {known}\n")
     assert scene.ask(target, accept="text/html,*/*;q=0.8")[:2] == (404, "text/html; charset=utf-8")
@@ -335,8 +345,10 @@ def test_nothing_can_be_changed(scene: Scene, method: str) -> None:
 
 
 @pytest.mark.parametrize(("target", "status"), [("/api/v1/models", 405), ("/metrics", 405), ("/nothing", 404)])
-def test_only_decisions_and_what_becomes_of_the_outbox_are_taken(scene: Scene, target: str, status: int) -> None:
-    said = {"error": "nothing is taken here but at /api/v1/decisions, /api/v1/outbox"}
+def test_only_decisions_the_outbox_and_new_versions_are_taken(scene: Scene, target: str, status: int) -> None:
+    said = {
+        "error": "nothing is taken here but at /api/v1/decisions, /api/v1/outbox, /api/v1/versions, /api/v1/registry/webhook"
+    }
 
     assert scene.ask(target, method="POST") == (status, "application/json", json.dumps(said, separators=(",", ":")))
 

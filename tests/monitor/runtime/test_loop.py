@@ -20,7 +20,7 @@ from monitor.pipeline import Pipeline
 from monitor.runtime.board import Board, SeriesBoard
 from monitor.runtime.checkpoint import Checkpointer
 from monitor.runtime.inbox import Inbox
-from monitor.runtime.loop import Loop
+from monitor.runtime.loop import Loop, Parts
 from monitor.runtime.telemetry import Telemetry
 from monitor.series.judging import Judging
 from monitor.series.records import Record
@@ -33,7 +33,7 @@ from monitor.store.sqlite import StateStore
 from monitor.stream.events import SECOND, Nanos, Partition, SeriesKey
 from monitor.stream.windows import WindowSpec
 from monitor.targets.payloads import FIRING, RESOLVED, Sender
-from tests.fakes import NOON, ListSource, ManualClock, ManualEvent, subscriber
+from tests.fakes import NOON, ListSource, ManualClock, ManualEvent, NobodyOutside, subscriber
 
 MINUTE = 60 * SECOND
 MAX_FUTURE = 10 * MINUTE
@@ -108,11 +108,16 @@ class Scene:
             sender=Sender("hash", "0"),
             inbox=self.inbox,
             wake=self._wake,
+            outside=NobodyOutside(),
+            renew=self._never,
         )
         self.source.open(self.store.positions())
 
     def _wake(self) -> None:
         self.woken += 1
+
+    def _never(self) -> Parts:
+        raise AssertionError("no new version was told of")
 
     def kill(self) -> None:
         self.store.close()

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import product
 from threading import Thread
 from typing import Any, get_args
@@ -21,6 +22,7 @@ from monitor.alerting.episodes import Evidence, FirstOffset
 from monitor.alerting.retraining import RetrainOutcome
 from monitor.alerting.rules import Severity
 from monitor.alerting.runs import FollowedRun, OpenRequest, RunsReport, RunState, StartedRun
+from monitor.alerting.versions import KnownVersion, VersionSource, VersionState
 from monitor.facts import (
     DELAY_BOUNDS,
     AlertChanged,
@@ -32,6 +34,7 @@ from monitor.facts import (
     CalibrationLearning,
     CalibrationLearnt,
     CalibrationStands,
+    ChartsTakenOver,
     CheckpointFailed,
     CheckpointSaved,
     ClassCoverage,
@@ -52,6 +55,7 @@ from monitor.facts import (
     FeaturesTracked,
     FewRows,
     FieldsRejected,
+    FirstRowsCounted,
     ForeignCommit,
     JoinCounted,
     LabelDelays,
@@ -71,6 +75,8 @@ from monitor.facts import (
     PerformanceJudged,
     RateImproved,
     RecordsSkipped,
+    ReferenceAbsent,
+    RegistryAnswered,
     ReportMade,
     RequestsServed,
     RequestsStand,
@@ -91,6 +97,9 @@ from monitor.facts import (
     TopicsMissing,
     TrackPoint,
     UsualLatency,
+    VersionChanged,
+    VersionSeen,
+    VersionsStand,
     WatermarkAdvanced,
     WindowClosed,
     WindowScored,
@@ -145,6 +154,7 @@ MADE = OpenRequest("r1", CHURN, "drift", NOON, NOON + SECOND, 0, NOON).take(
     RunsReport("r1", (FollowedRun("airflow", "airflow", StartedRun(RunState.FAILED, "d-1", "http://a/runs/d-1")),)),
     NOON,
 )[0]
+VERSION = KnownVersion("churn", "4", VersionSource.REQUEST, NOON, NOON, VersionState.WAITING)
 EXAMPLES: dict[type[Fact], Fact] = {
     type(fact): fact
     for fact in (
@@ -223,6 +233,13 @@ EXAMPLES: dict[type[Fact], Fact] = {
         ServiceLearnt(
             CHURN, NOON, "learnt_day", "abc", "def", 334, 14 * DAY, (), blank_service(["__latency__", "__error__"])
         ),
+        VersionSeen(VERSION),
+        VersionChanged(replace(VERSION, standing=VersionState.GIVEN, reference="abc")),
+        VersionsStand((replace(VERSION, version="5"),)),
+        ReferenceAbsent(replace(VERSION, why="refs/churn-4.json does not exist")),
+        ChartsTakenOver(CHURN, NOON, "churn/3", ("age",)),
+        FirstRowsCounted(CHURN, NOON, 10_000, b""),
+        RegistryAnswered("churn", "answered 503"),
         ServiceJudged(CHURN, 0, NOON, 5, 5, (UsualLatency(0.95, 0.2, 0.1),), 0.2, 0.01, ("latency",)),
     )
 }
