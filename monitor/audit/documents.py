@@ -33,7 +33,7 @@ def trace_document(trace: Trace) -> dict[str, Any]:
     if not isinstance(trace, RuleTrace):
         return {"of": name, **plain(bare(trace))}
     counts = msgspec.to_builtins(
-        trace.counted, order="sorted"
+        [each.plain() for each in trace.counted], order="sorted"
     )  # of a reference, whose numbers are finite: there are many
     return {"of": name, **plain(bare(replace(trace, counted=()))), "counted": counts}
 

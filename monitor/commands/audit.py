@@ -194,7 +194,7 @@ def say_replayed(made: Sequence[MadeAgain], without: Sequence[tuple[int, AuditNo
     """A line for each that was asked for by name, and for each that does not agree."""
     for each in made:
         if named or each.wrong is not None:
-            scores = f", {each.scores} scores too" if each.scores else ""
+            scores = f", {scores_words(each.scores)} too" if each.scores else ""
             print(f"{each.seq}  {each.kind}: {each.wrong or f'agrees{scores}'}")
     for seq, note in without:
         print(f"{seq}  {note.kind}: holds no inputs ({note.body.get('left_out', 'none are kept of it')})")
@@ -207,7 +207,12 @@ def total(made: Sequence[MadeAgain], without: int, broken: Break | None) -> str:
     agreed = f"the first that disagrees is {wrong[0].seq}" if wrong else "all agree"
     besides = f"; {without} hold no inputs" if without else ""
     chain = "the chain is whole" if broken is None else f"the chain is broken at {broken.seq}: {broken.why}"
-    return f"{len(made)} decisions made again, {scores} scores: {agreed}{besides}; {chain}"
+    return f"{len(made)} decision{'' if len(made) == 1 else 's'} made again, {scores_words(scores)}: {agreed}{besides}; {chain}"
+
+
+def scores_words(count: int) -> str:
+    """So many scores."""
+    return f"{count} score{'' if count == 1 else 's'}"
 
 
 def replay_document(made: Sequence[MadeAgain], without: int, broken: Break | None) -> dict[str, Any]:

@@ -111,7 +111,10 @@ def test_all_entries_of_an_incident_are_found_by_its_id(scene: Scene, capsys: Ou
     assert [each["kind"] for each in found] == ["alert.opened", "retrain.requested"]
     assert main(["audit", "replay", incident]) == 0
     lines = capsys.readouterr().out.splitlines()
-    assert lines[:2] == [f"{found[0]['seq']}  alert.opened: agrees", f"{found[1]['seq']}  retrain.requested: agrees"]
+    assert lines[:2] == [
+        f"{found[0]['seq']}  alert.opened: agrees, 1 score too",
+        f"{found[1]['seq']}  retrain.requested: agrees",
+    ]
 
 
 @pytest.fixture
