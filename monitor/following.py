@@ -40,7 +40,7 @@ def policies_of(settings: Settings) -> dict[str, VersionPolicy]:
 
 
 @dataclass(frozen=True, slots=True)
-class Followed:
+class WithVersions:
     """A configuration with new versions as series; `refused`: why the reference of one cannot be used, by model and version."""
 
     configuration: Configuration
@@ -61,10 +61,10 @@ def bases_of(configuration: Configuration) -> dict[str, _Base]:
     return {model.name: _Base(model, reference) for model, reference in entries}
 
 
-def following(configuration: Configuration, follows: Sequence[Follow]) -> Followed:
+def following(configuration: Configuration, follows: Sequence[Follow]) -> WithVersions:
     """The configuration with a series for each of these versions. A reference that cannot be used leaves its version waiting."""
     if not follows:
-        return Followed(configuration, {})
+        return WithVersions(configuration, {})
     bases, refused = bases_of(configuration), dict[tuple[str, str], str]()
     derived = [(follow, derived_model(bases[follow.known.model].model, follow.known.version)) for follow in follows]
     settings = _with_models(configuration.settings, [model for _, model in derived])
@@ -77,7 +77,7 @@ def following(configuration: Configuration, follows: Sequence[Follow]) -> Follow
             refused[known.model, known.version] = str(error).replace("\n", "; ")
             waiting = Follow(replace(known, standing=VersionState.WAITING))
             specs.append(version_spec(settings, model, base.reference, waiting, configuration))
-    return Followed(replace(configuration, settings=settings, specs=tuple(specs)), refused)
+    return WithVersions(replace(configuration, settings=settings, specs=tuple(specs)), refused)
 
 
 def _with_models(settings: Settings, more: Iterable[ModelSettings]) -> Settings:

@@ -51,7 +51,8 @@ class RegistrySettings(Section):
     def build(self, secrets: Secrets) -> ModelRegistry:
         """The registry. Raises ValueError, which holds no secret."""
         token = read_token(secrets, self.token_file, self.token_env)
-        headers, hidden = ({}, ()) if token is None else ({"authorization": f"Bearer {token}"}, (token,))
+        headers: dict[str, str] = {} if token is None else {"authorization": f"Bearer {token}"}
+        hidden: tuple[str, ...] = () if token is None else (token,)
         if self.username is not None:
             text, place = secrets.read(self.password_file, self.password_env, "password")
             if not text.strip():
