@@ -62,9 +62,20 @@ def bases_of(configuration: Configuration) -> dict[str, _Base]:
 
 
 def following(configuration: Configuration, follows: Sequence[Follow]) -> WithVersions:
-    """The configuration with a series for each of these versions. A reference that cannot be used leaves its version waiting."""
+    """The configuration with a series for each of these versions. A reference that cannot be used leaves its version waiting.
+
+    Where there can be no further series at all, such as for a budget that more of them cannot share, it is as it was.
+    """
     if not follows:
         return WithVersions(configuration, {})
+    try:
+        return _following(configuration, follows)
+    except ConfigError as error:
+        why = str(error).replace("\n", "; ")
+        return WithVersions(configuration, {(each.known.model, each.known.version): why for each in follows})
+
+
+def _following(configuration: Configuration, follows: Sequence[Follow]) -> WithVersions:
     bases, refused = bases_of(configuration), dict[tuple[str, str], str]()
     derived = [(follow, derived_model(bases[follow.known.model].model, follow.known.version)) for follow in follows]
     settings = _with_models(configuration.settings, [model for _, model in derived])
@@ -173,6 +184,7 @@ def refuse_reference(configuration: Configuration, known: KnownVersion, content:
     given = Follow(replace(known, standing=VersionState.GIVEN), content)
     model = derived_model(base.model, known.version)
     settings = _with_models(configuration.settings, [model])
+    _shared_out(configuration, settings, {model.name})
     version_spec(settings, model, base.reference, given, configuration)
     return parsed(content).hash
 
