@@ -40,7 +40,7 @@ def policies_of(settings: Settings) -> dict[str, VersionPolicy]:
 
 
 @dataclass(frozen=True, slots=True)
-class Followed:
+class WithVersions:
     """A configuration with new versions as series; `refused`: why the reference of one cannot be used, by model and version."""
 
     configuration: Configuration
@@ -61,10 +61,21 @@ def bases_of(configuration: Configuration) -> dict[str, _Base]:
     return {model.name: _Base(model, reference) for model, reference in entries}
 
 
-def following(configuration: Configuration, follows: Sequence[Follow]) -> Followed:
-    """The configuration with a series for each of these versions. A reference that cannot be used leaves its version waiting."""
+def following(configuration: Configuration, follows: Sequence[Follow]) -> WithVersions:
+    """The configuration with a series for each of these versions. A reference that cannot be used leaves its version waiting.
+
+    Where there can be no further series at all, such as for a budget that more of them cannot share, it is as it was.
+    """
     if not follows:
-        return Followed(configuration, {})
+        return WithVersions(configuration, {})
+    try:
+        return _following(configuration, follows)
+    except ConfigError as error:
+        why = str(error).replace("\n", "; ")
+        return WithVersions(configuration, {(each.known.model, each.known.version): why for each in follows})
+
+
+def _following(configuration: Configuration, follows: Sequence[Follow]) -> WithVersions:
     bases, refused = bases_of(configuration), dict[tuple[str, str], str]()
     derived = [(follow, derived_model(bases[follow.known.model].model, follow.known.version)) for follow in follows]
     settings = _with_models(configuration.settings, [model for _, model in derived])
@@ -77,7 +88,7 @@ def following(configuration: Configuration, follows: Sequence[Follow]) -> Follow
             refused[known.model, known.version] = str(error).replace("\n", "; ")
             waiting = Follow(replace(known, standing=VersionState.WAITING))
             specs.append(version_spec(settings, model, base.reference, waiting, configuration))
-    return Followed(replace(configuration, settings=settings, specs=tuple(specs)), refused)
+    return WithVersions(replace(configuration, settings=settings, specs=tuple(specs)), refused)
 
 
 def _with_models(settings: Settings, more: Iterable[ModelSettings]) -> Settings:
@@ -173,6 +184,7 @@ def refuse_reference(configuration: Configuration, known: KnownVersion, content:
     given = Follow(replace(known, standing=VersionState.GIVEN), content)
     model = derived_model(base.model, known.version)
     settings = _with_models(configuration.settings, [model])
+    _shared_out(configuration, settings, {model.name})
     version_spec(settings, model, base.reference, given, configuration)
     return parsed(content).hash
 

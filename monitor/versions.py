@@ -22,11 +22,12 @@ from monitor.alerting.versions import (
 )
 from monitor.facts import Fact, FirstRowsCounted, ReferenceAbsent, VersionChanged, VersionSeen, VersionsStand
 from monitor.series.records import Record
-from monitor.stream.events import ANY_VERSION, Nanos, SeriesKey
+from monitor.stream.events import ANY_VERSION, HOUR, Nanos, SeriesKey
 
 STATE, CONTENT, LISTED = "version", "version_reference", "version_listed"  # kinds of rows
 KINDS = frozenset({STATE, CONTENT, LISTED})
 Place = tuple[str, str]  # model and version
+LONGEST, MOST_AN_HOUR = 128, 3  # characters of a version that is followed; versions of a model that events may bring
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ class Versions:
             number=1 + max((each.number for each in self.known.values()), default=0),
             trained_at=told.trained_at,
             place=told.place,
-            standing=self._first_standing(told),
+            standing=self._first_standing(told, now),
         )
         self._put(known)
         facts: list[Fact] = [VersionSeen(known)]
@@ -80,11 +81,18 @@ class Versions:
         self._forget_beyond(told.model)
         return facts
 
-    def _first_standing(self, told: Announcement) -> VersionState:
+    def _first_standing(self, told: Announcement, now: Nanos) -> VersionState:
         policy = self.policies.get(told.model)
-        if policy is None or SeriesKey(told.model, told.version) in self._configured:
+        if policy is None or SeriesKey(told.model, told.version) in self._configured or len(told.version) > LONGEST:
             return VersionState.SEEN
+        if told.source is VersionSource.EVENTS and self._by_events(told.model, now) >= MOST_AN_HOUR:
+            return VersionState.SEEN  # whoever writes events makes no series at will
         return VersionState.LEARNING if policy.reference == "learn" and not told.place else VersionState.WAITING
+
+    def _by_events(self, model: str, now: Nanos) -> int:
+        """How many versions of a model events have told of within an hour."""
+        lately = (each for each in self.known.values() if each.model == model and now - each.since < HOUR)
+        return sum(each.source is VersionSource.EVENTS for each in lately)
 
     def _again(self, known: KnownVersion, told: Announcement) -> list[Fact]:
         """The same version once more: what is new of it is where its reference is, as long as it has none."""
@@ -121,8 +129,10 @@ class Versions:
         return [VersionChanged(known)]
 
     def refuse(self, place: Place, why: str) -> list[Fact]:
-        """The reference of a version cannot be used after all: it waits for another."""
-        known = replace(self.known[place], standing=VersionState.WAITING, reference="", why=why)
+        """The reference of a version cannot be used after all: it waits for another. Without one there can be no series of it."""
+        given = self.known[place].standing is VersionState.GIVEN
+        standing = VersionState.WAITING if given else VersionState.SEEN
+        known = replace(self.known[place], standing=standing, reference="", why=why)
         self._put(known)
         self._forget_content(place)
         return [ReferenceAbsent(known)]

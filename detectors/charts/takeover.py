@@ -27,7 +27,7 @@ OF_RATES = ("excess", "firing", "since", "sums", "risen", "rest_level", "rest_co
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Places:
+class _KeptPlaces:
     """Where the features that are kept were, and where they are: int64[k] each, the latter rising."""
 
     before: Ints
@@ -60,7 +60,7 @@ def take_over(charts: Charts, before: Charts, names: list[str], at: int) -> list
     firing = [name for name in kept if before.features_firing[before.reference.names.index(name)]]
     if firing:
         before.accept(firing, None, at)
-    places = _Places(*(np.array([each.reference.names.index(name) for name in kept]) for each in (before, charts)))
+    places = _KeptPlaces(*(np.array([each.reference.names.index(name) for name in kept]) for each in (before, charts)))
     theirs, mine = before._arrays(), charts._arrays()  # noqa: SLF001 - the same class's
     for name in BY_FEATURE:
         if name in mine and name in theirs:
@@ -77,7 +77,7 @@ def take_over(charts: Charts, before: Charts, names: list[str], at: int) -> list
 
 
 def _take_rates(
-    charts: Charts, before: Charts, places: _Places, mine: Mapping[str, Array], theirs: Mapping[str, Array]
+    charts: Charts, before: Charts, places: _KeptPlaces, mine: Mapping[str, Array], theirs: Mapping[str, Array]
 ) -> None:
     """Take the charts of missing, unseen and rare values."""
     many, others = len(charts.reference.names), len(before.reference.names)
@@ -96,7 +96,7 @@ def _take_rates(
                 mine[side][first[int(own.mass_features[moved[row]])]] = moved[row]
 
 
-def _rare(before: Ints, now: Ints, places: _Places) -> tuple[Ints, Ints]:
+def _rare(before: Ints, now: Ints, places: _KeptPlaces) -> tuple[Ints, Ints]:
     """Where the rare values of kept features were among all that are watched, and where they are."""
     pairs = zip(places.before.tolist(), places.now.tolist(), strict=True)
     rows = [(np.flatnonzero(before == was), np.flatnonzero(now == here)) for was, here in pairs]
@@ -105,7 +105,7 @@ def _rare(before: Ints, now: Ints, places: _Places) -> tuple[Ints, Ints]:
     return np.concatenate([none, *(one for one, _ in alike)]), np.concatenate([none, *(other for _, other in alike)])
 
 
-def _take_levels(charts: Charts, before: Charts, places: _Places) -> None:
+def _take_levels(charts: Charts, before: Charts, places: _KeptPlaces) -> None:
     """Take the levels of the features, and what was watched of them."""
     mine, theirs = charts.levels, before.levels
     _take_rows(theirs._arrays(), mine._arrays(), places, lambda name, array: setattr(mine, name, array))  # noqa: SLF001
@@ -115,7 +115,7 @@ def _take_levels(charts: Charts, before: Charts, places: _Places) -> None:
 
 
 def _take_rows(
-    theirs: Mapping[str, Array], mine: Mapping[str, Array], places: _Places, put: Callable[[str, Array], None]
+    theirs: Mapping[str, Array], mine: Mapping[str, Array], places: _KeptPlaces, put: Callable[[str, Array], None]
 ) -> None:
     """Put the rows that are of kept features, whose places stand under `places`, in the order of those of now."""
     moved = dict(zip(places.before.tolist(), places.now.tolist(), strict=True))
@@ -134,7 +134,7 @@ def _take_rows(
         put(name, taken)
 
 
-def _take_trailing(charts: Charts, before: Charts, places: _Places) -> None:
+def _take_trailing(charts: Charts, before: Charts, places: _KeptPlaces) -> None:
     """Take the recent past of features that are compared with it, where their places and cells are the same."""
     mine, theirs = charts.trailing, before.trailing
     same = np.array_equal(mine.places, theirs.places) and np.array_equal(places.before, places.now)

@@ -15,6 +15,7 @@ from monitor.app import client_properties, explain_client
 from monitor.clock import SystemClock
 from monitor.commands.samples import TopicSample, sample_topics
 from monitor.configuration import Configuration
+from monitor.following import aliases_of, asker
 from monitor.settings import Settings
 from monitor.sources.kafka.client import ABSENT_TOPIC
 from monitor.sources.kafka.troubles import LASTING, gravest
@@ -49,6 +50,7 @@ def connect(configuration: Configuration, *, offline: bool) -> Connections:
     connections.samples = list(sample_topics(configuration, there, PATIENCE))
     connections.problems += [problem for sample in connections.samples for problem in sample.problems]
     look_at_targets(configuration, connections)
+    connections.warnings += look_at_registry(configuration)
     connections.problems += local_problems(settings)
     return connections
 
@@ -63,6 +65,15 @@ def look_at_targets(configuration: Configuration, connections: Connections) -> N
                 problems = [f"{key}: {problem}" for problem in access.problems]
                 connections.warnings += [f"{key}: {warning}" for warning in access.warnings]
             connections.problems += problems
+
+
+def look_at_registry(configuration: Configuration) -> Iterator[str]:
+    """What the registry does not say: a start does not wait for it."""
+    if configuration.registry is not None:
+        ask = asker(configuration, SystemClock())
+        for model, alias in aliases_of(configuration.settings).items():
+            if why := ask(model, alias).why:
+                yield f"registry: {model}: {why}"
 
 
 def access_to(target: Target, io: Transport) -> Access:

@@ -21,14 +21,17 @@ def hear_others(series: Mapping[SeriesKey, Series]) -> None:
 
 
 def _hear(series: Series, others: Sequence[Series]) -> None:
+    def newest() -> Nanos | None:
+        ends = [end for other in others for end in (other.features.windows.newest, _watch(other).pauses.last)]
+        return max((end for end in ends if end is not None), default=None)
+
+    _watch(series).others = newest
+
+
+def _watch(series: Series) -> NoData:
     watch = series.features.operator(NO_DATA_RULE)
     assert isinstance(watch, NoData)
-
-    def newest() -> Nanos | None:
-        ends = [end for other in others if (end := other.features.windows.newest) is not None]
-        return max(ends, default=None)
-
-    watch.others = newest
+    return watch
 
 
 def take_over(

@@ -51,7 +51,7 @@ class ModelUri:
 
 
 @dataclass(frozen=True, slots=True)
-class _Version:
+class RegisteredVersion:
     """A version as the registry has it."""
 
     version: str
@@ -96,7 +96,7 @@ class ModelRegistry:
         """The version that a URI is of. Raises RegistryError."""
         return self._version(uri, io).version
 
-    def _version(self, uri: ModelUri, io: Transport) -> _Version:
+    def _version(self, uri: ModelUri, io: Transport) -> RegisteredVersion:
         if uri.alias is not None:
             found = self._aliased(uri.model, uri.alias, io)
         else:
@@ -105,7 +105,7 @@ class ModelRegistry:
         if "version" not in found:
             raise RegistryError("answered without a version")
         tags = {each["key"]: each.get("value", "") for each in found.get("tags", ())}
-        return _Version(str(found["version"]), str(found.get("run_id") or ""), tags)
+        return RegisteredVersion(str(found["version"]), str(found.get("run_id") or ""), tags)
 
     # --- the reference ------------------------------------------------------------------------------------------
 
@@ -138,7 +138,7 @@ class ModelRegistry:
                 self._refuse(self._ask(io, "POST", f"{API}/model-versions/set-tag", body))
         return place
 
-    def _artifact_of(self, version: _Version, io: Transport) -> str:
+    def _artifact_of(self, version: RegisteredVersion, io: Transport) -> str:
         """Where the reference is among the artifacts of the version's run."""
         if not version.run:
             raise RegistryError(

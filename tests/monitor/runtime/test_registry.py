@@ -12,6 +12,9 @@ import yaml
 from structlog.testing import capture_logs
 
 from monitor.cli import main
+from monitor.commands.connections import look_at_registry
+from monitor.configuration import load
+from monitor.settings import load_settings
 from monitor.stream.events import SECOND
 from tests.apis.mlflow_registry import RegistryServer, signed
 from tests.fakes import NOON
@@ -190,3 +193,17 @@ def test_what_cannot_be_pushed_says_why(
 
     assert main(["reference", "push", str(home / "r.json"), *words, "--config", str(home / "driftd.yaml")]) in {2, 3}
     assert capsys.readouterr().err.endswith(said)
+
+
+def test_check_says_what_the_registry_does_not(home: Path, server: RegistryServer) -> None:
+    fitted(1).save(home / "r.json")
+    models = [{"name": "churn", "reference": "r.json"}, {"name": "it's", "reference": "r.json"}]
+    settings = {"topics": [{"name": "t"}], "models": models, "registry": at(server)}
+    (home / "driftd.yaml").write_text(yaml.safe_dump(settings))
+    configuration = load(load_settings(home / "driftd.yaml"), home)
+
+    assert list(look_at_registry(configuration)) == ["registry: it's: \"it's\" can be no name there"]
+    server.down = True
+    assert next(iter(look_at_registry(configuration))) == "registry: churn: answered 503: no database"
+    server.close()
+    assert next(look_at_registry(configuration)) == "registry: churn: does not answer: ConnectError"
