@@ -25,7 +25,7 @@ from benchmarks.windows import BEGIN, MINUTE, PARTITION, fitted
 from detectors.charts import BudgetSpec
 from monitor.alerting.retraining import RetrainPolicy
 from monitor.alerting.rules import AlertRule, Severity
-from monitor.audit.chain import AuditNote, chained
+from monitor.audit.chain import AuditLog, AuditNote, chained
 from monitor.audit.entries import audited
 from monitor.audit.replay import is_decision, replayed
 from monitor.commands.audit import of_state
@@ -110,14 +110,16 @@ def measured(decisions: int) -> Figures:
         logged.close()
         directory = Path(home) / "logged"
         began = time.perf_counter()
-        log = of_state(directory).log
+        with of_state(directory) as source:
+            log = AuditLog(source.anchor, list(source.entries))
         read = time.perf_counter()
         whole = chained(log) is None
         verified = time.perf_counter()
         again = [replayed(each.link.seq, note) for each in log.entries if is_decision(note := each.note())]
         ended = time.perf_counter()
         flipped = flip(directory)
-        broken = chained(of_state(directory).log)
+        with of_state(directory) as source:
+            broken = chained(AuditLog(source.anchor, list(source.entries)))
     busy = [(a, b) for a, b, count in zip(made.without, made.having, made.entries, strict=True) if count]
     quiet = [(a, b) for a, b, count in zip(made.without, made.having, made.entries, strict=True) if not count]
     sizes = [len(each.entry) for each in log.entries]

@@ -91,32 +91,68 @@ def canonical(value: Any) -> bytes:
     return msgspec.json.encode(value, order="sorted")
 
 
+class Chain:
+    """Looks, entry by entry, whether each follows from the one before. `known`: links that were kept elsewhere."""
+
+    def __init__(self, anchor: Link, known: Iterable[Link] = ()) -> None:
+        self.anchor = self.last = anchor
+        self.count = 0
+        self.broken: Break | None = None
+        self._kept = {link.seq: link.hash for link in known}
+        self._said = not anchor.seq  # what stands before the first entry
+
+    def take(self, entry: AuditEntry) -> None:
+        """Look at the next one. What comes after the first that is wrong is counted, no more."""
+        self.count += 1
+        if self.broken is None:
+            self.broken = self._wrong(entry)
+        self.last = entry.link
+
+    def end(self) -> Break | None:
+        """The first number that is wrong, once all entries were looked at; None where the log is whole."""
+        return self.broken or self._dropped() or self._absent()
+
+    def _wrong(self, entry: AuditEntry) -> Break | None:
+        last = self.last
+        if entry.link.seq != last.seq + 1:
+            return Break(last.seq + 1, f"is missing: {entry.link.seq} follows {last.seq}")
+        due = last.next(entry.entry)
+        if due.hash != entry.link.hash:
+            return Break(due.seq, "its hash is not that of the hash before it and of what it says")
+        if self._kept.get(due.seq, due.hash) != due.hash:
+            return Break(due.seq, "its hash is another than the one that was kept elsewhere")
+        try:
+            note = entry.note()
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            return Break(due.seq, "it is no entry of a log")
+        return self._forgets(due.seq, note)
+
+    def _forgets(self, seq: int, note: AuditNote) -> Break | None:
+        """Whether an entry says of what was dropped something else than the anchor does."""
+        if note.kind != PRUNED or note.body.get("through") != self.anchor.seq:
+            return None
+        self._said = note.body.get("hash") == self.anchor.hash.hex()
+        return None if self._said else Break(seq, "it says that another hash stood before the first entry")
+
+    def _dropped(self) -> Break | None:
+        """Whether what was dropped, was dropped by us, and nothing of it was kept elsewhere."""
+        seq, gone = self.anchor.seq, min((seq for seq in self._kept if seq <= self.anchor.seq), default=None)
+        if not self._said:
+            return Break(seq, f"no entry says that 1 to {seq} were dropped")
+        if gone is None or (gone == seq and self._kept[gone] == self.anchor.hash):
+            return None
+        if gone == seq:
+            return Break(seq, "its hash is another than the one that was kept elsewhere")
+        return Break(gone, f"was dropped with all to {seq}: nothing is left to compare it with; keep a later one")
+
+    def _absent(self) -> Break | None:
+        absent = min((seq for seq in self._kept if seq > self.last.seq), default=None)
+        return None if absent is None else Break(absent, f"is missing: the log ends with {self.last.seq}")
+
+
 def chained(log: AuditLog, known: Iterable[Link] = ()) -> Break | None:
     """Look whether each entry follows from the one before; the first that does not. `known`: links that were kept elsewhere."""
-    kept = {link.seq: link.hash for link in known}
-    last, found = log.anchor, set[int]()
+    chain = Chain(log.anchor, known)
     for each in log.entries:
-        if each.link.seq != last.seq + 1:
-            return Break(last.seq + 1, f"is missing: {each.link.seq} follows {last.seq}")
-        due = last.next(each.entry)
-        if due.hash != each.link.hash:
-            return Break(due.seq, "its hash is not that of the hash before it and of what it says")
-        if kept.get(due.seq, due.hash) != due.hash:
-            return Break(due.seq, "its hash is another than the one that was kept elsewhere")
-        if (why := _unlike(each, log.anchor)) is not None:
-            return Break(due.seq, why)
-        found.add(due.seq)
-        last = due
-    absent = min((seq for seq in kept if seq > last.seq), default=None)
-    return None if absent is None else Break(absent, f"is missing: the log ends with {last.seq}")
-
-
-def _unlike(entry: AuditEntry, anchor: Link) -> str | None:
-    """Why an entry cannot be one of ours, though its hash is right; None where it can."""
-    try:
-        note = entry.note()
-    except (msgspec.MsgspecError, UnicodeDecodeError):
-        return "it is no entry of a log"
-    if note.kind == PRUNED and note.body.get("through") == anchor.seq and note.body.get("hash") != anchor.hash.hex():
-        return "it says that another hash stood before the first entry"
-    return None
+        chain.take(each)
+    return chain.end()

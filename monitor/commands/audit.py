@@ -5,17 +5,18 @@ import os
 import sqlite3
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext, suppress
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, TypedDict
+from textwrap import indent
+from typing import Any, TypedDict, TypeVar
 
 import msgspec
 
-from monitor.audit.chain import AuditEntry, AuditLog, AuditNote, Break, Link, chained
-from monitor.audit.export import exported, imported
+from monitor.audit.chain import AuditEntry, AuditNote, Break, Chain, Link
+from monitor.audit.export import Imported, exported
 from monitor.audit.replay import MadeAgain, is_decision, replayed
 from monitor.commands.decide import AwayError, Listener, Way, ask, cannot, pretty, reach, shaped
 from monitor.commands.exits import Exit
@@ -31,6 +32,7 @@ ROUTE = "/api/v1/audit"
 DATABASE, LOCK = "driftd.sqlite3", "lock"
 FIRST_FORMAT = 4  # of a state with an audit log
 DIGITS = 64  # of a hash
+T = TypeVar("T")
 
 
 class LinkItem(TypedDict):
@@ -65,11 +67,12 @@ class From:
 
 @dataclass(frozen=True, slots=True)
 class LogRead:
-    """A log that was read, where, and what of it could not be."""
+    """A log that is read, once and entry by entry, and where; `broken`: what of it could not be read, once it was come to."""
 
-    log: AuditLog
+    anchor: Link
+    entries: Iterator[AuditEntry]
     where: str
-    broken: Break | None = None
+    broken: Callable[[], Break | None] = lambda: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,38 +100,36 @@ class Filter:
 def show(source: From, wanted: Filter, *, as_json: bool) -> Exit:
     """Print the entries that are asked for, the oldest first. Raises ConfigError."""
     try:
-        read = obtain(source)
+        with obtain(source) as read:
+            noted_entries = ((each, noted(each)) for each in read.entries)
+            found = ((each, note) for each, note in noted_entries if wanted.passes(note))
+            if as_json:
+                say_list(pretty(item(each, note)) for each, note in found)
+            else:
+                say_lines(line(each.link.seq, note) for each, note in found)
     except AwayError as error:
         return cannot(str(error))
-    found = [(each, note) for each in read.log.entries if wanted.passes(note := noted(each))]
-    if as_json:
-        print(pretty([item(each, note) for each, note in found]))
-    elif not found:
-        print("no entry of the audit log is as asked")
-    for each, note in () if as_json else found:
-        print(line(each.link.seq, note))
     return Exit.OK
 
 
 def verify(source: From, kept: Sequence[Link], *, as_json: bool) -> Exit:
     """Say whether the log is whole. Raises ConfigError."""
     try:
-        read = obtain(source)
+        with obtain(source) as read:
+            chain = Chain(read.anchor, kept)
+            for each in read.entries:
+                chain.take(each)
+            broken = found_broken(chain, read)
     except AwayError as error:
         return cannot(str(error))
-    broken, log = found_broken(read, kept), read.log
+    anchor, head = chain.anchor, chain.last
     if as_json:
         fault = None if broken is None else {"seq": broken.seq, "why": broken.why}
-        head = {"seq": log.head.seq, "hash": log.head.hash.hex()}
-        first = {"seq": log.anchor.seq, "hash": log.anchor.hash.hex()}
-        print(
-            pretty(
-                {"whole": broken is None, "entries": len(log.entries), "anchor": first, "head": head, "broken": fault}
-            )
-        )
+        links = {"anchor": link_item(anchor), "head": link_item(head)}
+        print(pretty({"whole": broken is None, "entries": chain.count, **links, "broken": fault}))
     elif broken is None:
-        dropped = f"; 1 to {log.anchor.seq} were dropped as too old" if log.anchor.seq else ""
-        print(f"whole: {len(log.entries)} entries{dropped}; the last is {log.head.seq}:{log.head.hash.hex()}")
+        dropped = f"; 1 to {anchor.seq} were dropped as too old" if anchor.seq else ""
+        print(f"whole: {chain.count} entries{dropped}; the last is {head.seq}:{head.hash.hex()}")
     else:
         print(f"broken at {broken.seq}: {broken.why}")
     return Exit.OK if broken is None else Exit.NO
@@ -137,44 +138,114 @@ def verify(source: From, kept: Sequence[Link], *, as_json: bool) -> Exit:
 def export(source: From) -> Exit:
     """Print the log, a line an entry, so that whoever has the lines can verify them. Raises ConfigError."""
     try:
-        read = obtain(source)
+        with obtain(source) as read:
+            for each in exported(read.anchor, read.entries):
+                sys.stdout.buffer.write(each + b"\n")
+            sys.stdout.buffer.flush()
+            broken = read.broken()
     except AwayError as error:
         return cannot(str(error))
-    for each in exported(read.log):
-        sys.stdout.buffer.write(each + b"\n")
-    sys.stdout.buffer.flush()
-    return Exit.OK
+    return Exit.OK if broken is None else cannot(f"{read.where}: {broken.seq} {broken.why}")
 
 
 def replay(source: From, name: str | None, *, as_json: bool) -> Exit:
     """Make decisions again from what the log holds: one by its number or id, those of an incident, or all. Raises ConfigError."""
+    found = Replay(say=name is not None and not as_json)
     try:
-        read = obtain(source)
+        with obtain(source) as read:
+            chain = Chain(read.anchor)
+            for each in read.entries:
+                chain.take(each)
+                note = noted(each)
+                if name is None or name in {str(each.link.seq), note.decision, note.incident}:
+                    found.take(each.link.seq, note)
+            broken = found_broken(chain, read)
     except AwayError as error:
         return cannot(str(error))
-    broken = found_broken(read, ())
-    notes = [(each.link.seq, noted(each)) for each in read.log.entries]
-    chosen = [(seq, note) for seq, note in notes if name is None or name in {str(seq), note.decision, note.incident}]
-    if name is not None and not chosen:
+    if name is not None and not found.chosen:
         raise ConfigError(f"audit replay: no entry has the number or id {name!r}; see driftd audit list")
-    made = [replayed(seq, note) for seq, note in chosen if is_decision(note)]
-    without = [(seq, note) for seq, note in chosen if not is_decision(note) and decides(note)]
-    wrong = [each for each in made if each.wrong is not None]
     if as_json:
-        print(pretty(replay_document(made, len(without), broken)))
+        print(pretty(found.document(broken)))
     else:
-        say_replayed(made, without if name is not None else [], named=name is not None)
-        print(total(made, len(without), broken))
-    return Exit.NO if wrong or broken is not None else Exit.OK
+        for wrong in () if name is not None else found.wrong:
+            print(made_words(wrong))
+        print(found.total(broken))
+    return Exit.NO if found.wrong or broken is not None else Exit.OK
+
+
+@dataclass(slots=True)
+class Replay:
+    """Decisions made again, one by one, and what came of it. `say`: print a line for each."""
+
+    say: bool
+    chosen: int = 0
+    made: int = 0
+    scores: int = 0
+    without: int = 0
+    wrong: list[MadeAgain] = field(default_factory=list)
+
+    def take(self, seq: int, note: AuditNote) -> None:
+        """Make the decision of an entry again, where it holds what that was made from."""
+        self.chosen += 1
+        if is_decision(note):
+            self._made(replayed(seq, note))
+        elif decides(note):
+            self.without += 1
+            if self.say:
+                print(f"{seq}  {note.kind}: holds no inputs ({note.body.get('left_out', 'none are kept of it')})")
+
+    def _made(self, again: MadeAgain) -> None:
+        self.made += 1
+        self.scores += again.scores
+        if again.wrong is not None:
+            self.wrong.append(again)
+        if self.say:
+            print(made_words(again))
+
+    def total(self, broken: Break | None) -> str:
+        """All of it in a line."""
+        agreed = f"the first that disagrees is {self.wrong[0].seq}" if self.wrong else "all agree"
+        besides = f"; {self.without} hold no inputs" if self.without else ""
+        chain = "the chain is whole" if broken is None else f"the chain is broken at {broken.seq}: {broken.why}"
+        decisions = f"{self.made} decision{'' if self.made == 1 else 's'}"
+        return f"{decisions} made again, {scores_words(self.scores)}: {agreed}{besides}; {chain}"
+
+    def document(self, broken: Break | None) -> dict[str, Any]:
+        """All of it for programs."""
+        return {
+            "replayed": self.made,
+            "scores": self.scores,
+            "without_inputs": self.without,
+            "disagree": [{"seq": each.seq, "kind": each.kind, "why": each.wrong} for each in self.wrong],
+            "chain_broken_at": None if broken is None else broken.seq,
+        }
 
 
 # --- what is said -----------------------------------------------------------------------------------------------------
 
 
-def found_broken(read: LogRead, kept: Sequence[Link]) -> Break | None:
+def found_broken(chain: Chain, read: LogRead) -> Break | None:
     """The first entry that is not as it was written; None where the log is whole."""
-    found = [each for each in (chained(read.log, () if read.broken else kept), read.broken) if each is not None]
+    found = [each for each in (read.broken(), chain.end()) if each is not None]
     return min(found, key=lambda each: each.seq, default=None)
+
+
+def say_lines(lines: Iterable[str]) -> None:
+    """Print them as they come."""
+    count = 0
+    for count, each in enumerate(lines, start=1):  # noqa: B007 - counted
+        print(each)
+    if not count:
+        print("no entry of the audit log is as asked")
+
+
+def say_list(items: Iterable[str]) -> None:
+    """Print JSON values as one list, as they come."""
+    before = "[\n"
+    for each in items:
+        print(before, indent(each, " "), sep="", end="")
+        before = ",\n"
+    print("[]" if before == "[\n" else "\n]")
 
 
 def noted(entry: AuditEntry) -> AuditNote:
@@ -190,24 +261,10 @@ def decides(note: AuditNote) -> bool:
     return note.kind.partition(".")[0] in {"alert", "retrain"}
 
 
-def say_replayed(made: Sequence[MadeAgain], without: Sequence[tuple[int, AuditNote]], *, named: bool) -> None:
-    """A line for each that was asked for by name, and for each that does not agree."""
-    for each in made:
-        if named or each.wrong is not None:
-            scores = f", {scores_words(each.scores)} too" if each.scores else ""
-            print(f"{each.seq}  {each.kind}: {each.wrong or f'agrees{scores}'}")
-    for seq, note in without:
-        print(f"{seq}  {note.kind}: holds no inputs ({note.body.get('left_out', 'none are kept of it')})")
-
-
-def total(made: Sequence[MadeAgain], without: int, broken: Break | None) -> str:
-    """All of it in a line."""
-    wrong = [each for each in made if each.wrong is not None]
-    scores = sum(each.scores for each in made)
-    agreed = f"the first that disagrees is {wrong[0].seq}" if wrong else "all agree"
-    besides = f"; {without} hold no inputs" if without else ""
-    chain = "the chain is whole" if broken is None else f"the chain is broken at {broken.seq}: {broken.why}"
-    return f"{len(made)} decision{'' if len(made) == 1 else 's'} made again, {scores_words(scores)}: {agreed}{besides}; {chain}"
+def made_words(again: MadeAgain) -> str:
+    """How a decision came out, in a line."""
+    scores = f", {scores_words(again.scores)} too" if again.scores else ""
+    return f"{again.seq}  {again.kind}: {again.wrong or f'agrees{scores}'}"
 
 
 def scores_words(count: int) -> str:
@@ -215,15 +272,9 @@ def scores_words(count: int) -> str:
     return f"{count} score{'' if count == 1 else 's'}"
 
 
-def replay_document(made: Sequence[MadeAgain], without: int, broken: Break | None) -> dict[str, Any]:
-    """All of it for programs."""
-    return {
-        "replayed": len(made),
-        "scores": sum(each.scores for each in made),
-        "without_inputs": without,
-        "disagree": [{"seq": each.seq, "kind": each.kind, "why": each.wrong} for each in made if each.wrong],
-        "chain_broken_at": None if broken is None else broken.seq,
-    }
+def link_item(link: Link) -> LinkItem:
+    """A link for programs."""
+    return {"seq": link.seq, "hash": link.hash.hex()}
 
 
 def item(entry: AuditEntry, note: AuditNote) -> dict[str, Any]:
@@ -258,26 +309,30 @@ def words(body: dict[str, Any]) -> Iterator[str]:
 # --- where it is read -------------------------------------------------------------------------------------------------
 
 
-def obtain(source: From) -> LogRead:
-    """Read the log, and say on stderr where. Raises ConfigError and AwayError."""
+@contextmanager
+def obtain(source: From) -> Iterator[LogRead]:
+    """Read the log, and say on stderr where. Raises ConfigError and AwayError, also while its entries are read."""
+    with _obtained(source) as read:
+        print(f"driftd: read from {read.where}", file=sys.stderr)
+        yield read
+
+
+def _obtained(source: From) -> AbstractContextManager[LogRead]:
     if source.file is not None:
-        read = of_file(source.file)
-    elif source.state is not None:
-        read = of_state(source.state)
-    elif source.way.url is not None:
-        read = of_daemon(reach(source.way, writes=False))
-    else:
-        read = of_daemon_or_state(source.way)
-    print(f"driftd: read from {read.where}", file=sys.stderr)
-    return read
+        return of_file(source.file)
+    if source.state is not None:
+        return of_state(source.state)
+    if source.way.url is not None:
+        return nullcontext(of_daemon(reach(source.way, writes=False)))
+    return of_daemon_or_state(source.way)
 
 
-def of_daemon_or_state(way: Way) -> LogRead:
+def of_daemon_or_state(way: Way) -> AbstractContextManager[LogRead]:
     """The log of the daemon that runs by a configuration or, where none does, of its state."""
     config = find_config(way.config)
     state = config.resolve().parent / load_settings(config).state
     try:
-        return of_daemon(reach(way, writes=False))
+        return nullcontext(of_daemon(reach(way, writes=False)))
     except AwayError as away:
         if not (state / DATABASE).exists():
             raise AwayError(f"{away}; nor is there a state in {state}") from None
@@ -286,19 +341,33 @@ def of_daemon_or_state(way: Way) -> LogRead:
 
 def of_daemon(daemon: Listener) -> LogRead:
     """The log of a running daemon, page by page. Raises AwayError."""
-    log, head = None, 0
-    while log is None or log.head.seq < head:
-        after = 0 if log is None else log.head.seq
-        said = ask(daemon, "GET", None, f"{ROUTE}?after={after}&limit=500")
-        if said.status != HTTPStatus.OK:
-            raise AwayError(f"{daemon.url}{ROUTE} answered {said.status}: it is no driftd with an audit log")
-        answer: AuditAnswer = shaped(daemon, ROUTE, said.body, AuditAnswer)
-        log = log or AuditLog(link_of(answer["anchor"]), [])
-        head = head or answer["head"]["seq"]
-        if not answer["entries"]:
-            break
-        log.entries.extend(AuditEntry(link_of(each), each["entry"].encode()) for each in answer["entries"])
-    return LogRead(log, f"the daemon at {daemon.url}")
+    first = page_of(daemon, 0)
+    return LogRead(link_of(first["anchor"]), entries_of(daemon, first), f"the daemon at {daemon.url}")
+
+
+def entries_of(daemon: Listener, first: AuditAnswer) -> Iterator[AuditEntry]:
+    """The entries from the first page on to the one that was the last then. Raises AwayError."""
+    answer, last, head = first, 0, first["head"]["seq"]
+    while answer["entries"]:
+        for each in answer["entries"]:
+            yield AuditEntry(link_of(each), each["entry"].encode())
+        last = max(each["seq"] for each in answer["entries"])
+        if last >= head:
+            return
+        answer = page_of(daemon, last)
+        if answer["anchor"]["seq"] > last:
+            raise AwayError(
+                f"entries to {answer['anchor']['seq']} were dropped as too old while they were read: ask again"
+            )
+
+
+def page_of(daemon: Listener, after: int) -> AuditAnswer:
+    """Entries after a number. Raises AwayError."""
+    said = ask(daemon, "GET", None, f"{ROUTE}?after={after}&limit=500")
+    if said.status != HTTPStatus.OK:
+        raise AwayError(f"{daemon.url}{ROUTE} answered {said.status}: it is no driftd with an audit log")
+    answer: AuditAnswer = shaped(daemon, ROUTE, said.body, AuditAnswer)
+    return answer
 
 
 def link_of(told: LinkItem) -> Link:
@@ -308,27 +377,51 @@ def link_of(told: LinkItem) -> Link:
     return Link(told["seq"], b"")
 
 
-def of_file(path: Path) -> LogRead:
-    """A log that was exported. Raises ConfigError."""
+@contextmanager
+def of_file(path: Path) -> Iterator[LogRead]:
+    """A log that was exported. Raises ConfigError, and AwayError where it cannot be read on."""
     try:
-        with path.open("rb") as lines:
-            log, broken = imported(lines)
+        lines = path.open("rb")
     except OSError as error:
         raise ConfigError(f"--file: {path}: {error.strerror}") from None
-    except ValueError as error:
-        raise ConfigError(f"--file: {path} {error}") from None
-    return LogRead(log, str(path), broken)
+    with lines:
+        try:
+            found = Imported(readable(lines, path))
+        except ValueError as error:
+            raise ConfigError(f"--file: {path} {error}") from None
+        yield LogRead(found.anchor, found.entries(), str(path), lambda: found.broken)
 
 
-def of_state(directory: Path) -> LogRead:
+@contextmanager
+def of_state(directory: Path) -> Iterator[LogRead]:
     """The log of a state that no daemon holds; nothing in it is changed. Raises ConfigError and AwayError."""
     path = directory / DATABASE
     if not path.exists():
         raise ConfigError(f"--state: there is no state of driftd in {directory}")
+    with unheld(directory), closing(opened(path)) as database:
+        where = f"the state in {directory}, which no daemon holds"
+        yield LogRead(audit.anchor(database), readable(audit.entries(database), path), where)
+
+
+def opened(path: Path) -> sqlite3.Connection:
+    """A state, to be read and no more. Raises ConfigError and AwayError."""
     try:
-        with unheld(directory), closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
+        database = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)
+        try:
             refuse_other(database, path)
-            return LogRead(audit.whole(database), f"the state in {directory}, which no daemon holds")
+            audit.head(database)
+        except BaseException:
+            database.close()
+            raise
+    except sqlite3.Error as error:
+        raise AwayError(f"{path} cannot be read: {error}") from None
+    return database
+
+
+def readable(rows: Iterable[T], path: Path) -> Iterator[T]:
+    """What is read, as it comes. Raises AwayError."""
+    try:
+        yield from rows
     except (OSError, sqlite3.Error) as error:
         raise AwayError(f"{path} cannot be read: {error}") from None
 
@@ -347,12 +440,16 @@ def refuse_other(database: sqlite3.Connection, path: Path) -> None:
 @contextmanager
 def unheld(directory: Path) -> Iterator[None]:
     """Hold a state for as long as it is read: no daemon begins on it meanwhile. Raises AwayError where one has it."""
-    claim = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
-        fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        claim = os.open(directory / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise AwayError(f"{directory / LOCK} cannot be held while the state is read: {error.strerror}") from None
+    try:
+        try:
+            fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise AwayError(f"{directory} is held by a running driftd: ask that, by --config or --url") from None
         yield
-    except BlockingIOError:
-        raise AwayError(f"{directory} is held by a running driftd: ask that, by --config or --url") from None
     finally:
         os.close(claim)
 

@@ -7,7 +7,6 @@ from typing import Any
 from monitor.audit.chain import AuditEntry, AuditLog, Link
 
 MOST_ENTRIES = 500  # of an answer
-MOST_ANSWERED = 4 * 1024 * 1024  # bytes of entries; the first is there whatever its size
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,13 +18,9 @@ class AuditDesk:
 
     def listed(self, after: int, limit: int) -> dict[str, Any]:
         """`GET /api/v1/audit`: entries after a number, what stands before the first that is kept, and the last."""
-        log, found, size = self.page(after, min(limit, MOST_ENTRIES)), list[dict[str, Any]](), 0
-        for each in log.entries:
-            size += len(each.entry)
-            if found and size > MOST_ANSWERED:
-                break
-            found.append(entry_item(each))
-        return {"anchor": link_item(log.anchor), "head": link_item(self.head()), "entries": found}
+        log = self.page(after, min(limit, MOST_ENTRIES))
+        entries = [entry_item(each) for each in log.entries]
+        return {"anchor": link_item(log.anchor), "head": link_item(self.head()), "entries": entries}
 
 
 def link_item(link: Link) -> dict[str, Any]:

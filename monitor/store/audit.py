@@ -6,8 +6,10 @@ from contextlib import suppress
 
 import msgspec
 
-from monitor.audit.chain import PRUNED, AuditEntry, AuditLog, AuditNote, Link, canonical
+from monitor.audit.chain import PRUNED, AuditEntry, AuditNote, Link, canonical
 from monitor.stream.events import Nanos
+
+MOST_READ = 4 * 1024 * 1024  # bytes of the entries of a page
 
 
 def head(db: sqlite3.Connection) -> Link:
@@ -34,12 +36,16 @@ def append(db: sqlite3.Connection, last: Link, notes: Iterable[AuditNote]) -> Li
 
 
 def prune(db: sqlite3.Connection, last: Link, before: Nanos, now: Nanos) -> Link:
-    """Drop the entries in front that were written before a time, and say so in one more; never the last one."""
+    """Drop the entries in front that were written before a time, and say so in one more; never the last one.
+
+    One that cannot be read any more goes with the next one that is old enough.
+    """
     gone: Link | None = None
     for each in entries(db):
-        if each.link.seq == last.seq or each.note().at >= before:
+        at = written_at(each)
+        if each.link.seq == last.seq or (at is not None and at >= before):
             break
-        gone = each.link
+        gone = gone if at is None else each.link
     if gone is None:
         return last
     count = db.execute("DELETE FROM audit WHERE seq <= ?", (gone.seq,)).rowcount
@@ -47,6 +53,13 @@ def prune(db: sqlite3.Connection, last: Link, before: Nanos, now: Nanos) -> Link
     db.execute("INSERT INTO audit_anchor VALUES (?, ?)", (gone.seq, gone.hash))
     body = {"through": gone.seq, "hash": gone.hash.hex(), "entries": count, "before": before}
     return append(db, last, [AuditNote(now, PRUNED, body)])
+
+
+def written_at(entry: AuditEntry) -> Nanos | None:
+    """When an entry was written; None where it cannot be read."""
+    with suppress(msgspec.MsgspecError, UnicodeDecodeError):
+        return entry.note().at
+    return None
 
 
 def last_of(db: sqlite3.Connection, kind: str) -> AuditNote | None:
@@ -64,17 +77,18 @@ def last_of(db: sqlite3.Connection, kind: str) -> AuditNote | None:
 
 
 def page(db: sqlite3.Connection, after: int, limit: int) -> list[AuditEntry]:
-    """So many entries at most, those after a number."""
+    """So many entries at most, those after a number, and no more than `MOST_READ` bytes of them; one at least."""
     rows = db.execute("SELECT seq, hash, entry FROM audit WHERE seq > ? ORDER BY seq LIMIT ?", (after, limit))
-    return [AuditEntry(Link(seq, held), entry) for seq, held, entry in rows]
+    found, size = list[AuditEntry](), 0
+    for seq, held, entry in rows:
+        size += len(entry)
+        if found and size > MOST_READ:
+            break
+        found.append(AuditEntry(Link(seq, held), entry))
+    return found
 
 
 def entries(db: sqlite3.Connection) -> Iterator[AuditEntry]:
     """All of it, the oldest first."""
     for seq, held, entry in db.execute("SELECT seq, hash, entry FROM audit ORDER BY seq"):
         yield AuditEntry(Link(seq, held), entry)
-
-
-def whole(db: sqlite3.Connection) -> AuditLog:
-    """All of it with what stands before."""
-    return AuditLog(anchor(db), list(entries(db)))

@@ -106,14 +106,14 @@ class StateStore:
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         with self._lock:
-            head = self._head
+            head, pruned_at = self._head, self._pruned_at
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield self._db
                 self._db.execute("COMMIT")
                 self._backlog = outbox.count_backlog(self._db)
             except BaseException:
-                self._head = head
+                self._head, self._pruned_at = head, pruned_at
                 with suppress(sqlite3.Error):
                     self._db.execute("ROLLBACK")
                 raise

@@ -20,7 +20,7 @@ from monitor.targets.transport import Transport, TransportError
 LONGEST_DELAY = 600.0  # seconds between attempts
 GIVE_UP_AFTER: Nanos = 3 * DAY
 FEWEST_ATTEMPTS = 20  # whatever the age: about an hour and a half, for a daemon that was down itself
-SIGNATURE, MASKED = re.compile(r"(signature=)[^\s&\"'<>]+", re.IGNORECASE), r"\1********"
+SIGNATURE, MASKED = re.compile(r"(signature(?:=|%3D|\\u003d))[^\s&\"'<>\\]+", re.IGNORECASE), r"\1********"
 MOST_DETAIL = 500  # characters of an answer that the audit log keeps
 LOOK_EVERY = 1.0  # seconds, when nothing wakes us
 
@@ -28,6 +28,15 @@ LOOK_EVERY = 1.0  # seconds, when nothing wakes us
 def delay_after(attempts: int, jitter: random.Random) -> float:
     """Seconds to wait after so many failed attempts: about 1, 2, 4 …, at most ten minutes, ±20 %."""
     return min(LONGEST_DELAY / 1.2, 2.0 ** min(attempts, 20)) * jitter.uniform(0.8, 1.2)
+
+
+def without_signatures(text: str) -> str:
+    """An answer without the signatures of approval links: a receiver may repeat what it was sent.
+
+    >>> without_signatures("no: http://driftd/approval?action=approve&signature=ab12")
+    'no: http://driftd/approval?action=approve&signature=********'
+    """
+    return SIGNATURE.sub(MASKED, text)
 
 
 class Notifier(Thread):
@@ -139,8 +148,7 @@ class Notifier(Thread):
         self._tell(self._tried(row.notice, outcome, delivery.status, detail))
 
     def _tried(self, notice: Notice, outcome: str, status: int | None, detail: str) -> DeliveryTried:
-        said = SIGNATURE.sub(MASKED, detail)  # a receiver may repeat what it was sent
-        return DeliveryTried(self._target.name, self._type, notice.id, outcome, status, said)
+        return DeliveryTried(self._target.name, self._type, notice.id, outcome, status, without_signatures(detail))
 
     def _attempt(self, io: Transport, notice: Notice) -> Delivery:
         try:
@@ -173,8 +181,8 @@ class Notifier(Thread):
 
     def _audited(self, row: OutboxRow, delivery: Delivery, outcome: str) -> AuditNote:
         """What the audit log is to say of a delivery that has ended."""
-        notice, now = row.notice, self._clock.now()
-        more = {"attempts": row.attempts + 1, "status": delivery.status, "detail": delivery.detail[:MOST_DETAIL]}
+        notice, now, detail = row.notice, self._clock.now(), without_signatures(delivery.detail)
+        more = {"attempts": row.attempts + 1, "status": delivery.status, "detail": detail[:MOST_DETAIL]}
         return delivery_note(outcome, self._target.name, notice.id, notice.type, notice.subject, now, more)
 
     def _is_overdue(self, row: OutboxRow) -> bool:

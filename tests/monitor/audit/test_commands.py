@@ -164,8 +164,8 @@ def test_an_exported_log_is_verified_and_replayed_without_daemon_or_state(
 
 def test_each_flipped_bit_of_an_exported_log_is_found(left: Path, capsys: Output) -> None:
     """Of the first 50 bytes after each line's beginning, and of every 97th after that."""
-    from monitor.audit.chain import chained
-    from monitor.audit.export import imported
+    from monitor.audit.chain import AuditLog, chained
+    from monitor.audit.export import Imported
 
     assert main(["audit", "export", "--state", str(left)]) == 0
     lines = capsys.readouterr().out.encode().splitlines(keepends=True)
@@ -174,8 +174,8 @@ def test_each_flipped_bit_of_an_exported_log_is_found(left: Path, capsys: Output
             flipped = whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :]
             if b"\n" in flipped[:-1]:
                 continue
-            log, broken = imported([*lines[:number], flipped, *lines[number + 1 :]])
-            found = chained(log) or broken
+            read = Imported([*lines[:number], flipped, *lines[number + 1 :]])
+            found = chained(AuditLog(read.anchor, list(read.entries()))) or read.broken
             assert found is not None, flipped
             assert found.seq == number
 
