@@ -2,6 +2,7 @@
 
 import json
 import sqlite3
+import tracemalloc
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -11,9 +12,14 @@ import pytest
 import yaml
 from structlog.testing import capture_logs
 
+from monitor.audit.chain import AuditNote
 from monitor.cli import main
+from monitor.commands import audit as command
+from monitor.store import audit
+from monitor.store.sqlite import StateStore
+from monitor.stream.events import DAY, SECOND
 from tests.deciding import SILENCE, TOKEN, Scene, running
-from tests.fakes import Receiver
+from tests.fakes import NOON, Receiver
 
 Output = pytest.CaptureFixture[str]
 KINDS = [
@@ -240,3 +246,52 @@ def test_where_there_is_neither_daemon_nor_state_that_is_said(left: Path, home: 
 
     assert main(["audit", "list"]) == 3
     assert "does not answer" in capsys.readouterr().err
+
+
+# --- a log that is large ----------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def large(tmp_path: Path) -> Path:
+    """A state whose log has 24 MB."""
+    store = StateStore(tmp_path / "large")
+    body = {"words": "x" * 48_000}
+    for _ in range(10):
+        store.save([], {}, [], NOON, audited=[AuditNote(NOON, "alert.opened", body, model="churn")] * 50)
+    store.close()
+    return store.directory
+
+
+@pytest.mark.parametrize(
+    "words", [["verify"], ["list"], ["list", "--json"], ["export"], ["replay", "--all"]], ids=" ".join
+)
+def test_a_log_is_read_entry_by_entry(large: Path, capfd: pytest.CaptureFixture[str], words: list[str]) -> None:
+    tracemalloc.start()
+    try:
+        code = main(["audit", *words, "--state", str(large)])
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert code == 0
+    assert most < 8_000_000
+    said = capfd.readouterr().out
+    if "--json" in words:
+        assert [each["seq"] for each in json.loads(said)] == list(range(1, 501))
+
+
+def test_entries_that_are_dropped_while_they_are_read_are_no_broken_chain(
+    scene: Scene, capsys: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pages of one entry; between the first and the second a daemon that keeps little drops what is in front."""
+    monkeypatch.setattr(audit, "MOST_READ", 1)
+    store, asked = scene.daemon.store, command.page_of
+
+    def page_of(daemon: Any, after: int) -> Any:
+        if after:
+            store._audit_keep, store._pruned_at = SECOND, None
+            store.save([], {}, [], scene.daemon.clock.now() + DAY)
+        return asked(daemon, after)
+
+    monkeypatch.setattr(command, "page_of", page_of)
+    assert main(["audit", "verify"]) == 3
+    assert "were dropped as too old while they were read: ask again" in capsys.readouterr().err

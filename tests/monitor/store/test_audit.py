@@ -2,13 +2,15 @@
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from threading import Thread
 
 import pytest
 
-from monitor.audit.chain import AuditLog, AuditNote, Link, chained
+from monitor.audit.chain import AuditLog, AuditNote, Break, Link, chained
 from monitor.series.records import Record
+from monitor.store import audit
 from monitor.store.outbox import AddressedNotice, Notice
 from monitor.store.sqlite import StateStore
 from monitor.stream.events import DAY
@@ -148,3 +150,76 @@ def test_each_bit_of_entry_and_hash_counts(store: StateStore) -> None:
         found = chained(AuditLog(Link(), [entries[0], type(middle)(Link(2, bytes(held)), middle.entry), entries[2]]))
         assert found is not None
         assert found.seq == 2
+
+
+def test_entries_that_no_longer_can_be_read_stop_no_checkpoint_and_go_with_the_next_that_is_old(tmp_path: Path) -> None:
+    store = StateStore(tmp_path)
+    for day in (0, 1, 2, 9):
+        store.save([], {}, [], NOON + day * DAY, audited=[a_note(day, NOON + day * DAY)])
+    store.close()
+    with closing(sqlite3.connect(tmp_path / "driftd.sqlite3")) as database, database:
+        database.execute("UPDATE audit SET entry = X'FF' WHERE seq IN (1, 3)")
+
+    store = StateStore(tmp_path, audit_keep=7 * DAY)
+    store.save([], {}, [], NOON + 9 * DAY)
+    assert numbers(store) == [3, 4, 5]
+    store.close()
+    store = StateStore(tmp_path, audit_keep=DAY)
+    store.save([], {}, [], NOON + 20 * DAY)
+    assert numbers(store) == [5, 6]  # the last entry stays, however old
+    assert chained(log_of(store)) is None
+    store.close()
+
+
+def test_pruning_that_was_not_saved_is_done_again_by_the_next_checkpoint(tmp_path: Path) -> None:
+    store = StateStore(tmp_path, audit_keep=DAY)
+    store.save([], {}, [], NOON, audited=[a_note()])
+    store.close()
+    store = StateStore(tmp_path, audit_keep=DAY)
+    unreadable = iter([a_note(1, NOON + 9 * DAY)])
+    store._db.execute("CREATE TEMP TRIGGER full BEFORE DELETE ON audit BEGIN SELECT RAISE(ABORT, 'disk is full'); END")
+    with pytest.raises(sqlite3.IntegrityError):
+        store.save([], {}, [], NOON + 9 * DAY, audited=unreadable)
+    store._db.execute("DROP TRIGGER full")
+    store.save([], {}, [], NOON + 9 * DAY, audited=[a_note(1, NOON + 9 * DAY)])
+    assert numbers(store) == [2, 3]
+    store.close()
+
+
+def test_a_page_is_bounded_in_bytes_and_holds_one_entry_at_least(
+    store: StateStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.save([], {}, [], NOON, audited=[a_note(number) for number in range(5)])
+    size = len(log_of(store).entries[0].entry)
+
+    for most, count in ((1, 1), (2 * size, 2), (100 * size, 5)):
+        monkeypatch.setattr(audit, "MOST_READ", most)
+        assert numbers(store) == list(range(1, count + 1))
+
+
+@pytest.fixture
+def pruned(tmp_path: Path) -> AuditLog:
+    """A log whose first three entries were dropped."""
+    store = StateStore(tmp_path, audit_keep=DAY)
+    store.save([], {}, [], NOON, audited=[a_note(number) for number in range(3)])
+    store.save([], {}, [], NOON + 2 * DAY, audited=[a_note(3, NOON + 2 * DAY)])
+    log = log_of(store)
+    store.close()
+    assert (log.anchor.seq, chained(log)) == (3, None)
+    return log
+
+
+def test_a_front_that_was_cut_off_without_an_entry_of_ours_is_found(pruned: AuditLog) -> None:
+    fourth = pruned.entries[0]
+    cut = AuditLog(fourth.link, pruned.entries[1:])
+
+    assert chained(cut) == Break(4, "no entry says that 1 to 4 were dropped")
+
+
+def test_a_link_that_was_kept_of_what_was_dropped_is_not_taken_for_looked_at(pruned: AuditLog) -> None:
+    at = pruned.anchor
+    assert chained(pruned, [at, pruned.head]) is None
+    assert chained(pruned, [Link(3, bytes(32))]) == Break(3, "its hash is another than the one that was kept elsewhere")
+    found = chained(pruned, [Link(2, at.hash), pruned.head])
+    assert found is not None
+    assert (found.seq, found.why[:32]) == (2, "was dropped with all to 3: nothi")

@@ -390,6 +390,18 @@ def test_a_receiver_that_asks_for_time_holds_all_back_and_a_bad_notice_only_itse
     assert [notice.id for notice in own.target.notices] == ["a", "b", "a", "b", "c"]
 
 
+@pytest.mark.parametrize("written", ["signature=canary", "Signature%3Dcanary", '{"url": "signature\\u003dcanary"}'])
+def test_the_signature_of_a_link_that_a_receiver_repeats_is_nowhere(own: OwnScene, written: str) -> None:
+    own.target.answers = [Refused(400, f"bad link approval?{written}&x=1"), Delivered(200, written)]
+    own.store.save([], {}, [note(name, "board", subject=name) for name in "ab"], NOON)
+
+    assert own.turns() == ["refused", "delivered"]
+    entries = [each.note() for each in own.store.audit_page(0, 10).entries]
+    assert [entry.kind for entry in entries] == ["delivery.refused", "delivery.delivered"]
+    assert "canary" not in repr(own.facts) + repr(entries)
+    assert "bad link approval?" in entries[0].body["detail"]
+
+
 def test_a_bug_in_a_target_holds_back_that_notice_alone_and_its_text_is_not_told(own: OwnScene) -> None:
     wrong: list[Any] = [KeyError("token=canary"), None]
     own.target.answers = wrong
