@@ -239,9 +239,12 @@ class RecordedIncident(Incident):
         Incident.fall_silent(self, features)
 
 
+HELD = tuple(each.name for each in fields(Incident))  # looked up once: an incident is copied with every window
+
+
 def copied(incident: Incident) -> Incident:
     """The same, which stays as it is."""
-    held = {each.name: getattr(incident, each.name) for each in fields(Incident)}
+    held = {name: getattr(incident, name) for name in HELD}
     own = {name: dict(value) for name, value in held.items() if isinstance(value, dict)}
     return Incident(**{**held, **own, "state": copied_state(incident.state)})
 
