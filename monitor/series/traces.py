@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from operator import attrgetter
 from typing import Any
 
 from detectors import DriftScore
@@ -239,14 +240,15 @@ class RecordedIncident(Incident):
         Incident.fall_silent(self, features)
 
 
-HELD = tuple(each.name for each in fields(Incident))  # looked up once: an incident is copied with every window
+held_of = attrgetter(*(each.name for each in fields(Incident)))  # an incident is copied with every window
 
 
 def copied(incident: Incident) -> Incident:
     """The same, which stays as it is."""
-    held = {name: getattr(incident, name) for name in HELD}
-    own = {name: dict(value) for name, value in held.items() if isinstance(value, dict)}
-    return Incident(**{**held, **own, "state": copied_state(incident.state)})
+    twin = Incident(*held_of(incident))
+    twin.state = copied_state(incident.state)
+    twin.members, twin.heard, twin.largest = dict(incident.members), dict(incident.heard), dict(incident.largest)
+    return twin
 
 
 def copied_state(state: RuleState) -> RuleState:

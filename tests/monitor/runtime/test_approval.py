@@ -5,6 +5,7 @@ import json
 import re
 from base64 import b64encode
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -211,6 +212,43 @@ def test_forged_and_expired_links_are_one_line_and_counted(tmp_path: Path, capsy
     assert "approval.forged" in said.out + said.err
 
 
+def audited(scene: Linked) -> list[Any]:
+    """What the audit log says."""
+    return [json.loads(each["entry"]) for each in scene.get("/api/v1/audit?limit=500")["entries"]]
+
+
+def test_of_two_who_decide_at_once_one_does(tmp_path: Path) -> None:
+    """One approves, one rejects, two send the same form twice: one decision, one request at most, and all the others are told."""
+    with linked(tmp_path) as scene:
+        links = scene.links()
+        forms = [(links[action], {"by": name, "reason": "at once"}) for name in "abc" for action in links] * 2
+        with ThreadPoolExecutor(len(forms)) as people:
+            statuses = [status for status, _, _ in people.map(lambda each: scene.open(*each), forms)]
+
+        assert sorted(statuses) == [200, *[409] * (len(forms) - 1)]
+        kinds = [each["kind"] for each in audited(scene)]
+        assert kinds.count("decision.made") == 1
+        assert kinds.count("decision.refused") == len(forms) - 1
+        assert (kinds.count("retrain.requested"), kinds.count("retrain.suppressed")) in {(1, 0), (0, 1)}
+
+
+def test_no_way_of_asking_but_the_form_decides(tmp_path: Path) -> None:
+    """Nor does who names another host get anything that leads there."""
+    with linked(tmp_path) as scene:
+        form = urlencode({**fields_of(scene.links()["approve"]), "by": "Ana"})
+        port = int(scene.daemon.server.server_address[1])
+        for method, body in (("GET", None), ("HEAD", None), ("GET", form), ("POST", ""), ("PUT", form), ("DELETE", "")):
+            with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=15)) as to:
+                to.request(
+                    method, f"/approval?{form}", body, {"host": "evil.example", "x-forwarded-host": "evil.example"}
+                )
+                answer = to.getresponse()
+                assert answer.status == {"GET": 200, "HEAD": 200, "POST": 403}.get(method, 501)
+                assert b"evil.example" not in answer.read() + str(answer.headers).encode()
+        assert scene.outcome() == "pending_approval None None"
+        assert scene.counted("approve") == 0
+
+
 def test_no_secret_and_no_signature_is_said_anywhere(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Though a receiver repeats what it was sent in its answer."""
 
@@ -230,11 +268,11 @@ def test_no_secret_and_no_signature_is_said_anywhere(tmp_path: Path, capsys: pyt
         scene.open(links["approve"])
         scene.open(links["approve"].replace(signatures[0], "cd" * 32))
         scene.open(links["approve"], {"by": "Ana"})
+        scene.eventually(lambda: len(scene.hook.requests) > 2)
         shown = [
             scene.daemon.surface.answer(path, "")[2].decode()
-            for path in ("/metrics", "/", *scene.daemon.surface.routes[2:-2])
+            for path in ("/metrics", "/", *scene.daemon.surface.routes[2:])
         ]
-        scene.eventually(lambda: len(scene.hook.requests) > 2)
     said = capsys.readouterr()
     for text in (said.out, said.err, *shown):
         assert KEY not in text
