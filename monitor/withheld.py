@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from monitor.facts import AlertChanged, AlertEscalated, AlertSeen, Fact, RetrainDecided
+from monitor.series.traces import untraced
 from monitor.stream.events import SeriesKey
 
 IsSilenced = Callable[[SeriesKey, Sequence[str]], bool]
@@ -67,8 +68,8 @@ class Withheld:
         self._is_silenced = is_silenced
 
     def told(self, facts: Iterable[Fact]) -> list[Fact]:
-        """What is to be told after these facts: what is held back no longer, then what is not held back."""
-        return [*self._released(), *(each for fact in facts for each in self._told(fact))]
+        """What is to be told after these facts: what is held back no longer, then what is not held back; none with its trace."""
+        return [*self._released(), *(each for fact in facts for each in self._told(untraced(fact)))]
 
     def _released(self) -> list[Fact]:
         free = [name for name, held in self.held.items() if not self._is_silenced(held.key, held.features)]
