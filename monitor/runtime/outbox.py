@@ -37,7 +37,7 @@ class OutboxDesk:
 
     undelivered: Callable[[], list[Undelivered]]
     retry: Callable[[list[Undelivered], Told], list[Undelivered]]
-    drop: Callable[[list[Undelivered], Told], None]
+    drop: Callable[[list[Undelivered], Told], list[Undelivered]]
     last: Callable[[], Mapping[str, DeliveryTried]]
     tell: Callable[[Iterable[OutboxDecided]], None]
     try_now: Callable[[Collection[str]], None]
@@ -58,9 +58,9 @@ class OutboxDesk:
         ]
         if not chosen:
             raise NotGrantedError(HTTPStatus.NOT_FOUND, f"{words(asked)}: nothing of it waits or was given up")
-        done = self._retried(asked, chosen) if asked.action == "retry" else chosen
-        if asked.action == "drop":
-            self.drop(chosen, self._told_of(asked))
+        done = self._retried(asked, chosen) if asked.action == "retry" else self.drop(chosen, self._told_of(asked))
+        if not done:
+            raise NotGrantedError(HTTPStatus.CONFLICT, f"{words(asked)}: was taken meanwhile")
         self.tell(OutboxDecided(asked.action, row.target, row.id, asked.by, asked.reason) for row in done)
         if asked.action == "retry":
             self.try_now({row.target for row in done})

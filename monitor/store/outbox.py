@@ -170,22 +170,24 @@ def is_overtaken(db: sqlite3.Connection, target: str, notice: str, again: Collec
     )
 
 
-def retry(db: sqlite3.Connection, target: str, notice: str, now: Nanos) -> None:
-    """Try a delivery now, and as long again as a new one."""
-    db.execute(
+def retry(db: sqlite3.Connection, target: str, notice: str, now: Nanos) -> bool:
+    """Try a delivery now, and as long again as a new one; false where it was taken meanwhile."""
+    tried = db.execute(
         "UPDATE delivery SET status = 'pending', attempts = 0, created = ?3, due = ?3 "
         "WHERE target = ?1 AND id = ?2 AND status IN ('pending', 'dead')",
         (target, notice, now),
     )
+    return tried.rowcount > 0
 
 
-def drop(db: sqlite3.Connection, target: str, notice: str) -> None:
-    """Deliver it never. It counts as said: nothing says it anew."""
+def drop(db: sqlite3.Connection, target: str, notice: str) -> bool:
+    """Deliver it never; false where it was taken meanwhile. It counts as said: nothing says it anew."""
     row = db.execute(
         "SELECT seq FROM delivery WHERE target = ? AND id = ? AND status IN ('pending', 'dead')", (target, notice)
     ).fetchone()
     if row is not None:
         _end(db, row[0], "dropped")
+    return row is not None
 
 
 def count_backlog(db: sqlite3.Connection) -> dict[str, Backlog]:

@@ -245,19 +245,18 @@ class StateStore:
             chosen = list(chosen)
             again = {(each.target, each.id) for each in chosen}
             fit = [each for each in chosen if not outbox.is_overtaken(db, each.target, each.id, again)]
-            for each in fit:
-                outbox.retry(db, each.target, each.id, now)
-            self._append(told(fit))
-        return fit
+            tried = [each for each in fit if outbox.retry(db, each.target, each.id, now)]
+            self._append(told(tried))
+        return tried
 
-    def drop(self, chosen: Collection[Undelivered], told: Told = untold) -> None:
-        """Deliver these never, nor say again what only they would have opened."""
+    def drop(self, chosen: Iterable[Undelivered], told: Told = untold) -> list[Undelivered]:
+        """Deliver these never, nor say again what only they would have opened; those that were not taken meanwhile."""
         with self._transaction() as db:
-            for each in chosen:
-                outbox.drop(db, each.target, each.id)
-            for each in chosen:
+            dropped = [each for each in chosen if outbox.drop(db, each.target, each.id)]
+            for each in dropped:
                 standing.forget_dropped(db, each.target, each.id)
-            self._append(told(chosen))
+            self._append(told(dropped))
+        return dropped
 
     def standing(self, target: str, now: Nanos) -> list[StandingNotice]:
         """What a target was told last of what is open, and of what has just ended."""

@@ -1,7 +1,7 @@
 """The audit log in the state: one chain over all writers, with what it is about or not at all, and the oldest dropped in good order."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 from threading import Thread
@@ -11,7 +11,7 @@ import pytest
 from monitor.audit.chain import AuditLog, AuditNote, Break, Link, chained
 from monitor.series.records import Record
 from monitor.store import audit
-from monitor.store.outbox import AddressedNotice, Notice
+from monitor.store.outbox import AddressedNotice, Notice, Undelivered
 from monitor.store.sqlite import StateStore
 from monitor.stream.events import DAY
 from tests.fakes import NOON
@@ -223,3 +223,19 @@ def test_a_link_that_was_kept_of_what_was_dropped_is_not_taken_for_looked_at(pru
     found = chained(pruned, [Link(2, at.hash), pruned.head])
     assert found is not None
     assert (found.seq, found.why[:32]) == (2, "was dropped with all to 3: nothi")
+
+
+def test_what_was_delivered_while_somebody_decided_on_it_is_neither_retried_nor_dropped(store: StateStore) -> None:
+    store.save([], {}, [AddressedNotice(Notice("a", "t", "s", NOON, b"{}"), ("pager", "board"))], NOON)
+    waiting = store.undelivered()
+    row = store.next_due("pager", NOON)
+    assert row is not None
+    store.delivered(row)
+
+    def told(chosen: Iterable[Undelivered]) -> list[AuditNote]:
+        return [AuditNote(NOON, "delivery.touched", target=each.target) for each in chosen]
+
+    assert [each.target for each in store.retry(waiting, NOON, told)] == ["board"]
+    assert [each.target for each in store.drop(waiting, told)] == ["board"]
+    assert store.deliveries("a") == {"pager": "delivered", "board": "dropped"}
+    assert [each.note().target for each in log_of(store).entries] == ["board", "board"]
