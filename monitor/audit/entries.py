@@ -8,12 +8,14 @@ import msgspec
 from monitor import facts
 from monitor.alerting.decisions import Ack, Asked
 from monitor.alerting.episodes import Evidence
+from monitor.alerting.runs import OpenRequest
 from monitor.audit.chain import MOST_BYTES, AuditNote, canonical
 from monitor.audit.documents import NotFiniteError, digest_of, plain, trace_document
 from monitor.facts import (
     AlertChanged,
     AlertEscalated,
     CalibrationLearnt,
+    ChartsTakenOver,
     DecisionEnded,
     DecisionMade,
     DecisionRefused,
@@ -21,9 +23,14 @@ from monitor.facts import (
     LevelChanged,
     OffsetsLost,
     RecordsSkipped,
+    ReportMade,
     RetrainDecided,
+    RetrainEnded,
+    RetrainRunEnded,
     ServiceLearnt,
     StateReset,
+    VersionChanged,
+    VersionSeen,
 )
 from monitor.stream.events import Nanos, SeriesKey
 
@@ -54,6 +61,14 @@ LEFT_OUT: Mapping[type[Fact], str] = {
     facts.CalibrationStands: "the alert of the rule `calibration` says the same",
     facts.CalibrationLearning: "nothing is learnt yet",
     facts.ServiceLearning: "nothing is learnt yet",
+    facts.ReferenceAbsent: "tried again; how the version is judged meanwhile is in the entry of it",
+    facts.FirstRowsCounted: "the version's change says the same",
+    facts.VersionsStand: "repeats what was written down when it was heard of",
+    facts.RunsStand: "repeats what was written down when it ended",
+    facts.RetrainRunUnseen: "no end, asked again",
+    facts.RegistryAnswered: OPERATION,
+    facts.ModelTallied: PER_WINDOW,
+    facts.ApprovalLinkUsed: "what was decided by it is a decision as any other; to look decides nothing",
     facts.RequestsStand: "repeats what was written down when it was decided",
     facts.DecisionsStand: "repeats what was written down when it was decided",
     facts.EventsCounted: PER_WINDOW,
@@ -191,6 +206,49 @@ def _of_retraining(fact: RetrainDecided, now: Nanos) -> AuditNote:
     return _note(now, kind, fact.key, body, fact.at, incident=incident, decision=name)
 
 
+def _of_run(fact: RetrainRunEnded, now: Nanos) -> AuditNote:
+    found = fact.run.found
+    body = {"outcome": found.state.value, "run": found.run, "url": found.url, "type": fact.run.type}
+    return _of_request("retrain.run_ended", fact.request, body, now, fact.run.target)
+
+
+def _of_request_ended(fact: RetrainEnded, now: Nanos) -> AuditNote:
+    body = {"outcome": fact.request.outcome, "new_version": fact.request.version, "requested_at": fact.request.at}
+    return _of_request("retrain.ended", fact.request, body, now)
+
+
+def _of_request(kind: str, request: OpenRequest, body: dict[str, Any], now: Nanos, target: str = "") -> AuditNote:
+    note = _note(now, kind, request.key, body, incident=request.incident, decision=request.id)
+    return msgspec.structs.replace(note, target=target)
+
+
+# --- versions ---------------------------------------------------------------------------------------------------------
+
+
+def _of_version(fact: VersionSeen | VersionChanged, now: Nanos) -> AuditNote:
+    known = fact.known
+    body = {
+        "source": known.source.value,
+        "judged": known.standing.value,
+        "reference": known.reference,
+        "place": known.place,
+        "rows": known.rows,
+        "trained_at": known.trained_at,
+        "why": known.why,
+    }
+    kind = "version.seen" if isinstance(fact, VersionSeen) else "version.changed"
+    return AuditNote(now, kind, body, event_time=known.seen_at, model=known.model, version=known.version)
+
+
+def _of_taken_over(fact: ChartsTakenOver, now: Nanos) -> AuditNote:
+    body = {"before": fact.before, "features": len(fact.features)}
+    return _note(now, "charts.taken_over", fact.key, body, fact.at)
+
+
+def _of_report(fact: ReportMade, now: Nanos) -> AuditNote:
+    return AuditNote(now, "report.made", {"due": fact.due}, model=fact.model, decision=fact.id)
+
+
 # --- people -----------------------------------------------------------------------------------------------------------
 
 
@@ -281,6 +339,12 @@ WRITTEN: Mapping[type[Fact], Callable[[Any, Nanos], AuditNote | None]] = {
     ServiceLearnt: _of_learnt,
     OffsetsLost: _of_lost,
     RecordsSkipped: _of_skipped,
+    RetrainRunEnded: _of_run,
+    RetrainEnded: _of_request_ended,
+    VersionSeen: _of_version,
+    VersionChanged: _of_version,
+    ChartsTakenOver: _of_taken_over,
+    ReportMade: _of_report,
 }
 
 

@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterable, Mapping
 from threading import Lock
 from typing import Any, TypeVar
 
-import structlog
-
 from detectors.charts import LevelStep
 from detectors.durations import show_duration
 from monitor.alerting.alerts import AlertState
@@ -85,11 +83,15 @@ from monitor.facts import (
 )
 from monitor.runtime.board import WEBHOOK_OUTCOMES, Board
 from monitor.runtime.decisions import shown
+from monitor.runtime.importing import without
 from monitor.runtime.metrics import METRICS
 from monitor.runtime.outcomes import RecentOutcomes
 from monitor.runtime.versions import version_words
 from monitor.stream.events import DAY, SECOND, Nanos
 from monitor.targets.payloads import incident_url, rfc3339
+
+with without("rich"):  # its tracebacks in colour, which no line of ours has, are 5 MB and 50 ms of a start
+    import structlog
 
 __all__ = ["METRICS", "Telemetry", "configure_logging"]
 

@@ -16,7 +16,6 @@ from monitor.clock import Clock
 from monitor.explain.documents import as_json
 from monitor.explain.report import headline, in_short
 from monitor.facts import Fact, Report, ReportMade
-from monitor.html.report import report_page
 from monitor.reporting.tally import moment, nanos
 from monitor.store.outbox import AddressedNotice, Notice
 from monitor.targets.base import AlreadyThere, Delivered, Delivery, Subscriber, TryLater
@@ -95,6 +94,8 @@ class ReportFolder:
 
     def deliver(self, notice: Notice, io: Transport, clock: Clock) -> Delivery:  # noqa: ARG002 - a folder needs neither
         """Write one report: all of it or nothing, and the same file however often."""
+        from monitor.html.report import report_page
+
         told = read_report(notice)
         stem = stem_of(told.report.model)
         path = self.folder / f"{stem}-{told.day}.html"
