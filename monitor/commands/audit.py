@@ -107,9 +107,9 @@ def show(source: From, wanted: Filter, *, as_json: bool) -> Exit:
                 say_list(pretty(item(each, note)) for each, note in found)
             else:
                 say_lines(line(each.link.seq, note) for each, note in found)
+            return ended(read)
     except AwayError as error:
         return cannot(str(error))
-    return Exit.OK
 
 
 def verify(source: From, kept: Sequence[Link], *, as_json: bool) -> Exit:
@@ -142,15 +142,14 @@ def export(source: From) -> Exit:
             for each in exported(read.anchor, read.entries):
                 sys.stdout.buffer.write(each + b"\n")
             sys.stdout.buffer.flush()
-            broken = read.broken()
+            return ended(read)
     except AwayError as error:
         return cannot(str(error))
-    return Exit.OK if broken is None else cannot(f"{read.where}: {broken.seq} {broken.why}")
 
 
 def replay(source: From, name: str | None, *, as_json: bool) -> Exit:
     """Make decisions again from what the log holds: one by its number or id, those of an incident, or all. Raises ConfigError."""
-    found = Replay(say=name is not None and not as_json)
+    found = ReplayTally(say=name is not None and not as_json)
     try:
         with obtain(source) as read:
             chain = Chain(read.anchor)
@@ -174,7 +173,7 @@ def replay(source: From, name: str | None, *, as_json: bool) -> Exit:
 
 
 @dataclass(slots=True)
-class Replay:
+class ReplayTally:
     """Decisions made again, one by one, and what came of it. `say`: print a line for each."""
 
     say: bool
@@ -222,6 +221,14 @@ class Replay:
 
 
 # --- what is said -----------------------------------------------------------------------------------------------------
+
+
+def ended(read: LogRead) -> Exit:
+    """Whether all of it could be read; where not, that is said."""
+    if (broken := read.broken()) is None:
+        return Exit.OK
+    print(f"driftd: {read.where} is broken at {broken.seq}: {broken.why}", file=sys.stderr)
+    return Exit.NO
 
 
 def found_broken(chain: Chain, read: LogRead) -> Break | None:

@@ -168,6 +168,18 @@ def test_an_exported_log_is_verified_and_replayed_without_daemon_or_state(
     assert capsys.readouterr().out == f"broken at {len(KINDS)}: is missing: the log ends with {len(KINDS) - 1}\n"
 
 
+@pytest.mark.parametrize("command", ["list", "export"])
+def test_a_line_that_is_cut_off_is_said_after_those_before_it(left: Path, capsys: Output, command: str) -> None:
+    assert main(["audit", "export", "--state", str(left)]) == 0
+    lines = capsys.readouterr().out.splitlines(keepends=True)
+    Path("cut.jsonl").write_text("".join(lines[:-1]) + lines[-1][:40])
+
+    assert main(["audit", command, "--file", "cut.jsonl"]) == 1
+    told = capsys.readouterr()
+    assert len(told.out.splitlines()) == len(KINDS) - 1 + (command == "export")
+    assert f"driftd: cut.jsonl is broken at {len(KINDS)}: its line is not as it was written" in told.err
+
+
 def test_each_flipped_bit_of_an_exported_log_is_found(left: Path, capsys: Output) -> None:
     """Of the first 50 bytes after each line's beginning, and of every 97th after that."""
     from monitor.audit.chain import AuditLog, chained
