@@ -1,18 +1,23 @@
 """Decisions made again from what the log holds come out the same, whatever judged; changed inputs or outcomes do not."""
 
 import json
+from dataclasses import fields
 from typing import Any
 
 import msgspec
 import pytest
 
 from detectors import Reference
+from monitor.alerting.alerts import Span
+from monitor.alerting.episodes import RuleState
+from monitor.alerting.incidents import Incident
 from monitor.alerting.retraining import RetrainPolicy
 from monitor.alerting.rules import Severity
 from monitor.audit.chain import AuditNote, canonical
 from monitor.audit.entries import audited
 from monitor.audit.replay import is_decision, replayed
 from monitor.facts import AlertChanged, AlertEscalated, Fact, RetrainDecided
+from monitor.series.traces import RecordedIncident, copied
 from tests.build import HOUR, make_pipeline, make_rule, of, play
 from tests.charted import reference, seeded
 from tests.fakes import NOON
@@ -151,3 +156,19 @@ def test_judges_of_metrics_come_to_the_same_state_and_score() -> None:
     assert wrong.startswith("the score of accuracy is ")
     other = notes[1].body["inputs"]["judged"][0]["taken"]
     assert replayed(0, changed(opened, "inputs", "judged", 0, "taken", to=other)).wrong is not None
+
+
+def test_a_copied_incident_is_the_same_and_stays_as_it_is() -> None:
+    """Every mapping that an incident holds is the copy's own: what comes later changes neither."""
+    incident = RecordedIncident(RuleState({"age": make_rule()}), apart=HOUR)
+    incident.follow({"age": NOON}, (), Span(NOON - 60, NOON))
+    incident.heard["age"], incident.largest["mean age"] = NOON, 1.5
+    twin = copied(incident)
+
+    for each in fields(Incident):
+        mine, theirs = getattr(incident, each.name), getattr(twin, each.name)
+        if each.name != "state":
+            assert mine == theirs
+            assert not isinstance(mine, dict) or mine is not theirs, each.name
+    assert (twin.state.alerts, twin.state.episode) == (incident.state.alerts, incident.state.episode)
+    assert twin.state.alerts is not incident.state.alerts
