@@ -21,7 +21,7 @@ from tests.apis.dagster import Dagster
 from tests.apis.github import Github
 from tests.apis.kubeflow import Kubeflow
 from tests.apis.mlflow import Mlflow
-from tests.apis.pagers import Alertmanager, ById, Opsgenie, PagerDuty, PagingService
+from tests.apis.pagers import Alertmanager, ById, Lineage, Opsgenie, PagerDuty, PagingService
 from tests.apis.prefect import Prefect
 from tests.apis.sagemaker import SageMaker
 from tests.apis.service import CANARY
@@ -140,6 +140,7 @@ def receivers(alertmanagers: int) -> Receivers:
         "teams": PagingService(202),
         "webhook": ById("webhook-id"),
         "argo_events": ById("ce-id"),
+        "openlineage": Lineage(),
     }
     pagers |= {f"alertmanager-{number}": Alertmanager(SystemClock()) for number in range(alertmanagers)}
     return Receivers(trainers, pagers, mail)
@@ -158,6 +159,12 @@ def targets(found: Receivers) -> list[dict[str, Any]]:
         {"name": "teams", "type": "teams", "url_env": "TEAMS"},
         {"name": "webhook", "type": "webhook", "url": found.pagers["webhook"].url, "secret_env": "WEBHOOK"},
         {"name": "argo_events", "type": "argo_events", "url": found.pagers["argo_events"].url, "token_env": "TOKEN"},
+        {
+            "name": "openlineage",
+            "type": "openlineage",
+            "url": root["openlineage"],
+            "dataset_namespace": "kafka://broker:9092",
+        },
         {"name": "alertmanager", "type": "alertmanager", "urls": peers, "interval": "20s"},
         {"name": "email", "type": "email", **mail, "from": "driftd@drift.test", "to": ["oncall@ops.test"]},
     ]

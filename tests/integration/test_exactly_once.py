@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from monitor.targets.registry import built_in
-from tests.apis.pagers import Alertmanager, ById
+from tests.apis.pagers import Alertmanager, ById, Lineage
 from tests.contracts.test_targets import needs, private_key
 from tests.integration.daemon import Driftd
 from tests.integration.incident import (
@@ -86,6 +86,10 @@ def test_a_day_is_one_page_and_one_run_at_every_target(
         receiver = found.pagers[name]
         assert isinstance(receiver, ById)
         assert (receiver.pages, receiver.deliveries >= 2) == (["started"], True)
+    lineage = found.pagers["openlineage"]
+    assert isinstance(lineage, Lineage)
+    ((event,),) = lineage.by_key.values()
+    assert (event.startswith("START "), lineage.deliveries >= 2) == (True, True)
     for name in ("pagerduty", "opsgenie", *(each for each in found.pagers if each.startswith("alertmanager"))):
         assert sorted(found.pagers[name].by_key.values()) == [OF_THE_RULE, OF_THE_DAY], name
     for name in ("slack", "teams"):
