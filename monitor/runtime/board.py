@@ -353,9 +353,21 @@ class Board:
             setattr(self, name, getattr(before, name))
         self.expected_warnings |= before.expected_warnings
         self.requests, self.delays = {**self.requests, **before.requests}, {**self.delays, **before.delays}
+        self.broken = {place: said for place, said in before.broken.items() if place[0] in self.series}
         for key in self.series:
-            if key in before.windows:
-                self.windows[key] = before.windows[key]
+            if key in before.series:
+                self._go_on_with(key, before)
+
+    def _go_on_with(self, key: SeriesKey, before: "Board") -> None:
+        """Take of a series what its saved state does not tell, or tells less of."""
+        if key in before.windows:
+            self.windows[key], self.rows_seen[key] = before.windows[key], before.rows_seen[key]
+        if key in self.performance and key in before.worth:
+            self.worth = {**self.worth, key: before.worth[key]}
+        self.series[key] = replace(self.series[key], few=before.series[key].few)
+        labels = key.model, key.version
+        if labels in self.widened and labels in before.widened:
+            self.holiday[labels], self.widened[labels] = before.holiday[labels], before.widened[labels]
 
     def copy(self) -> "Board":
         """This moment's board, whatever comes next. References alone are taken: it costs little at any size.
@@ -500,8 +512,9 @@ class Board:
             case PerformanceJudged(key=key, age=age):
                 self.performance = {**self.performance, key: {**self.performance.get(key, {}), age: fact}}
                 if fact.final:
-                    slim = replace(fact, by_class=(), reliability=())
-                    self.worth = {**self.worth, key: (*self.worth.get(key, ()), slim)[-KEPT_JUDGED:]}
+                    slim, known = replace(fact, by_class=(), reliability=()), self.worth.get(key, ())
+                    known = known[:-1] if known and known[-1].end == fact.end else known  # it stands, and comes again
+                    self.worth = {**self.worth, key: (*known, slim)[-KEPT_JUDGED:]}
             case JoinCounted(key, side, outcomes):
                 metric, _ = PREDICTIONS_JOINED if side == "prediction" else LABELS_JOINED
                 for outcome, count in outcomes.items():

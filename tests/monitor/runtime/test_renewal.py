@@ -1,0 +1,145 @@
+"""What a daemon knows goes on when a new version makes it build its series anew: nothing is told twice, counted anew or forgotten."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from monitor.runtime import runs
+from tests.apis.argo import Argo
+from tests.renewing import RenewedScene, events, renewing
+
+LEARN = {"reference": "learn", "rows": 500}
+RETRAINING: dict[str, Any] = {"cooldown": "0s", "max_per_week": 9, "on": ["drift"], "severity": "warning"}
+
+
+@pytest.fixture
+def argo() -> Iterator[Argo]:
+    found = Argo()
+    yield found
+    found.close()
+
+
+@pytest.fixture(autouse=True)
+def _often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A look is due as soon as the clock says so."""
+    monkeypatch.setattr(runs, "LOOK_EVERY", 0.01)
+
+
+def renewed(scene: RenewedScene, version: str = "4") -> None:
+    """Announce a version, and wait until it has a series."""
+    assert scene.announce(version)[0] == 201
+    scene.eventually(lambda: scene.series(version) is not None)
+
+
+def drifted(scene: RenewedScene) -> str:
+    """An open incident of version 3."""
+    scene.feed(events("3", 0, 20, seed=2))
+    scene.feed(events("3", 200, 20, seed=3, shift=1.0))
+    (incident,) = {each["incident"] for each in scene.ask("GET", "/api/v1/alerts")[1] if each["state"] == "firing"}
+    return str(incident)
+
+
+def beside(scene: RenewedScene) -> Any:
+    return scene.ask("GET", "/api/v1/models/churn/versions")[1]
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_the_champion_is_the_version_that_it_was(tmp_path: Path, named: bool) -> None:
+    """A new version challenges: it is named by nobody, and most rows went to the other."""
+    model = {"champion": True} if named else {}
+    with capture_logs(), renewing(tmp_path, LEARN, model=model) as scene:
+        scene.feed(events("3", 0, 20, seed=2))
+        seen = beside(scene)["versions"][0]["rows_seen"]
+        renewed(scene)
+        scene.feed(events("4", 200, 5, seed=3))
+        found = beside(scene)
+    assert seen > 0
+    assert (found["champion"], found["configured"]) == ("3", named)
+    assert [each["version"] for each in found["versions"]] == ["3", "4"]
+    assert found["versions"][0]["rows_seen"] >= seen
+    assert [each["challenger"] for each in found["comparisons"]] == ["4"]
+
+
+def test_what_is_open_in_force_and_counted_goes_on(tmp_path: Path) -> None:
+    routes = ("/api/v1/alerts", "/api/v1/incidents", "/api/v1/retraining", "/api/v1/models/churn/report")
+    approval = {**RETRAINING, "approval": "1d"}
+    with capture_logs() as logs, renewing(tmp_path, LEARN, model={"retraining": approval}) as scene:
+        incident = drifted(scene)
+        for wish in (
+            {"decision": "ack", "incident": incident},
+            {"decision": "silence", "model": "churn", "features": ["age"], "for": "4h"},
+        ):
+            status, said = scene.ask("POST", "/api/v1/decisions", {**wish, "by": "ann", "reason": "known"})
+            assert status == 201, said
+        before = {route: scene.ask("GET", route)[1] for route in routes}
+        made = in_force(scene)
+        counted = counters(scene)
+        logs.clear()
+        renewed(scene)
+        after = {route: scene.ask("GET", route)[1] for route in routes}
+        assert in_force(scene) == made
+        assert before["/api/v1/retraining"][0]["outcome"] == "pending_approval"
+        assert of_model(after) == of_model(before)
+        assert {name: value for name, value in counters(scene).items() if name in counted} == counted
+    assert not [line for line in logs if line["event"].startswith(("alert.", "state.", "retrain.", "window."))]
+
+
+def in_force(scene: RenewedScene) -> list[Any]:
+    return [each for each in scene.ask("GET", "/api/v1/decisions")[1] if each["decision"] != "announce"]
+
+
+def of_model(routes: dict[str, Any]) -> dict[str, Any]:
+    """The answers, but for what a decision more makes of a report."""
+    report = {name: value for name, value in routes["/api/v1/models/churn/report"].items() if name != "decisions"}
+    return {**routes, "/api/v1/models/churn/report": report}
+
+
+def counters(scene: RenewedScene) -> dict[str, float]:
+    """What the process has counted of things that a renewal is none of."""
+    lines = scene.daemon.surface.answer("/metrics", "")[2].decode().splitlines()
+    found = dict(line.rsplit(" ", 1) for line in lines if "_total" in line and not line.startswith("#"))
+    own = ("driftd_decisions_total", "driftd_model_versions_total", "process_", "driftd_audit")
+    return {name: float(value) for name, value in found.items() if not name.startswith(own)}
+
+
+def test_a_run_is_followed_on_and_ends_the_request_once(tmp_path: Path, argo: Argo) -> None:
+    model = {"retraining": {**RETRAINING, "in_flight_timeout": "12h"}}
+    targets = [{**argo.entry(), "name": "t0", "timeout": "1d"}]
+    with capture_logs() as logs, renewing(tmp_path, LEARN, model=model, targets=targets) as scene:
+        drifted(scene)
+        scene.eventually(lambda: states(scene) == ["in_flight"] and bool(argo.workflows))
+        renewed_by_older(scene)
+        assert asked(scene)["in_flight"], "the version was trained before the request was made"
+        (workflow,) = argo.workflows.values()
+        workflow["status"] = {"phase": "Succeeded"}
+        scene.eventually(lambda: (scene.clock.advance(runs.LATEST), states(scene) == ["succeeded"])[1])
+        assert asked(scene)["ended"]["outcome"] == "succeeded"
+        renewed(scene, "5")
+        assert asked(scene)["ended"]["outcome"] == "succeeded"
+        scene.stop()
+        scene.start()
+        assert asked(scene)["ended"]["outcome"] == "succeeded"
+    assert len(argo.workflows) == 1
+    assert len([line for line in logs if line["event"] == "retrain.run_ended"]) == 1
+    ended = [line for line in logs if line["event"] == "retrain.ended"]
+    assert [(each["outcome"], each.get("new_version")) for each in ended] == [("succeeded", None), ("succeeded", "5")]
+
+
+def renewed_by_older(scene: RenewedScene) -> None:
+    """A version comes that was trained before anything was asked for."""
+    assert scene.announce("4", trained_at="2024-01-01T00:00:00Z")[0] == 201
+    scene.eventually(lambda: scene.series("4") is not None)
+
+
+def asked(scene: RenewedScene) -> Any:
+    """The request, as the API has it."""
+    return next(each for each in scene.ask("GET", "/api/v1/retraining")[1] if each["outcome"] == "requested")
+
+
+def states(scene: RenewedScene) -> list[str]:
+    scene.clock.advance(runs.SOONEST)
+    found = [each for each in scene.ask("GET", "/api/v1/retraining")[1] if each["outcome"] == "requested"]
+    return [each["state"] for each in found[0]["runs"]] if found else []
