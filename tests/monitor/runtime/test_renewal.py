@@ -65,7 +65,7 @@ def test_the_champion_is_the_version_that_it_was(tmp_path: Path, named: bool) ->
 
 def test_what_is_open_in_force_and_counted_goes_on(tmp_path: Path) -> None:
     routes = ("/api/v1/alerts", "/api/v1/incidents", "/api/v1/retraining", "/api/v1/models/churn/report")
-    approval = {**RETRAINING, "approval": "1d"}
+    approval = {**RETRAINING, "approval": "required"}
     with capture_logs() as logs, renewing(tmp_path, LEARN, model={"retraining": approval}) as scene:
         incident = drifted(scene)
         for wish in (
@@ -88,7 +88,7 @@ def test_what_is_open_in_force_and_counted_goes_on(tmp_path: Path) -> None:
 
 
 def in_force(scene: RenewedScene) -> list[Any]:
-    return [each for each in scene.ask("GET", "/api/v1/decisions")[1] if each["decision"] != "announce"]
+    return [each for each in scene.ask("GET", "/api/v1/decisions")[1] if each["decision"] != "version"]
 
 
 def of_model(routes: dict[str, Any]) -> dict[str, Any]:
