@@ -64,7 +64,7 @@ def bases_of(configuration: Configuration) -> dict[str, _Base]:
 def following(configuration: Configuration, follows: Sequence[Follow]) -> WithVersions:
     """The configuration with a series for each of these versions. A reference that cannot be used leaves its version waiting.
 
-    Where there can be no further series, such as for a budget that more of them cannot share, the newest are not followed.
+    Where there can be no further series, such as for a budget that more of them cannot share, the oldest give way.
     """
     if not follows:
         return WithVersions(configuration, {})
@@ -79,7 +79,7 @@ def following(configuration: Configuration, follows: Sequence[Follow]) -> WithVe
 def _followable(
     configuration: Configuration, follows: Sequence[Follow]
 ) -> tuple[list[Follow], dict[tuple[str, str], str]]:
-    """The oldest of each model that can be followed, and why the others cannot."""
+    """The newest of each model that can be followed together, and why the others cannot: traffic goes to the newest."""
     refused = dict[tuple[str, str], str]()
     for model in dict.fromkeys(each.known.model for each in follows):
         own = [each for each in follows if each.known.model == model]
@@ -88,8 +88,8 @@ def _followable(
                 _following(configuration, own)
                 break
             except ConfigError as error:
-                newest = own.pop().known
-                refused[newest.model, newest.version] = str(error).replace("\n", "; ")
+                oldest = own.pop(0).known
+                refused[oldest.model, oldest.version] = str(error).replace("\n", "; ")
     return [each for each in follows if (each.known.model, each.known.version) not in refused], refused
 
 
