@@ -16,7 +16,7 @@ from monitor.reporting.making import ReportSpan, report_of
 from monitor.reporting.reports import ReportPlan, refuse_often
 from monitor.reporting.tally import MOST_INCIDENTS, MOST_REQUESTS, MOST_VERSIONS, ModelTally, moment, nanos
 from monitor.store.sqlite import StateStore
-from monitor.stream.events import SECOND, Nanos
+from monitor.stream.events import SECOND, Nanos, SeriesKey
 from monitor.stream.windows import WindowSpec
 from monitor.targets.base import Subscriber
 from monitor.targets.payloads import Sender
@@ -297,7 +297,7 @@ def test_hours_without_a_window_are_a_gap_and_those_before_the_first_are_none() 
 def test_of_many_versions_the_last_ones_are_told() -> None:
     tally = ModelTally()
     for number in range(MOST_VERSIONS + 5):
-        key, begin = KEY._replace(version=str(number)), at(number)
+        key, begin = SeriesKey("churn", str(number)), at(number)
         tally.close(WindowClosed(key, begin, begin + MINUTE, 5, ()), WindowSpec(MINUTE, MINUTE, 0), 1)
 
     assert [each.version for each in tally.stand("churn").versions][-1] == str(MOST_VERSIONS + 4)
