@@ -520,10 +520,13 @@ class Daemon:
     def _renewed(self) -> Parts:
         """All that depends on which series there are, anew: for the versions that are followed now, from what was just saved."""
         self._configuration, self._refused = with_versions(self._base, self.store)
-        before = self.pipeline
+        before, explained = self.pipeline, self.explainer
         self.pipeline, self.explainer = build_pipeline(self._configuration)
-        self._patience.clear()
-        self._patience |= patience(self._configuration)
+        self.explainer.go_on_from(explained)
+        patient = patience(self._configuration)
+        self._patience |= patient  # read by other threads meanwhile: none that stays is ever missing
+        for gone in self._patience.keys() - patient.keys():
+            del self._patience[gone]
         facts, _ = self._restore()
         self.pipeline.go_on_from(before)
         self.telemetry.renew(build_board(self._configuration), self.explainer.explain(self.pipeline.current()))
