@@ -92,6 +92,7 @@ HELD = frozenset({LevelStep.SETTLED, LevelStep.ACCEPTED})  # steps after which a
 NO_SCORES = ScoreTable(())
 DURATION_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 DELIVERY_OUTCOMES = ("delivered", "present", "refused", "retried", "dead")
+POLLS = ("answered", "failed")
 APPROVAL_OUTCOMES = ("shown", "decided", "refused", "forged", "expired")
 WEBHOOK_OUTCOMES = {"delivered": "delivered", "present": "delivered", "retried": "retried"} | dict.fromkeys(
     ("refused", "dead"), "dead"
@@ -551,7 +552,7 @@ class Board:
             case VersionsStand(known):
                 self.versions = changed(self.versions, known)
             case RegistryAnswered(model, why):
-                self.counters["driftd_registry_polls_total"][model, "failed" if why else "answered"] += 1
+                self.counters["driftd_registry_polls_total"][model, POLLS[bool(why)]] += 1
             case _:
                 self.versions = changed(self.versions, [fact.known])
         if isinstance(fact, VersionSeen):
@@ -659,6 +660,13 @@ class Board:
         models = dict.fromkeys(key.model for key in self.series)
         for model, target, state in product(models, targets, ENDS):
             self.counters["driftd_retrain_runs_total"][model, target, state.value] += 0
+
+    def expect_versions(self, followed: Iterable[str], asked: Iterable[str]) -> None:
+        """Begin the counters of models whose new versions are followed, and of those that a registry is asked for."""
+        for model in followed:
+            self.counters["driftd_version_reference_failures_total"][(model,)] += 0
+        for model, outcome in product(asked, POLLS):
+            self.counters["driftd_registry_polls_total"][model, outcome] += 0
 
     def remember_resolved(self, alert: AlertChanged) -> None:
         """Keep an alert whose episode has ended. It may come twice: with the restored state, and when its end is told."""

@@ -1,5 +1,6 @@
 """What a daemon knows goes on when a new version makes it build its series anew: nothing is told twice, counted anew or forgotten."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -7,6 +8,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from monitor.cli import main
 from monitor.runtime import runs
 from tests.apis.argo import Argo
 from tests.renewing import RenewedScene, events, renewing
@@ -143,3 +145,33 @@ def states(scene: RenewedScene) -> list[str]:
     scene.clock.advance(runs.SOONEST)
     found = [each for each in scene.ask("GET", "/api/v1/retraining")[1] if each["outcome"] == "requested"]
     return [each["state"] for each in found[0]["runs"]] if found else []
+
+
+def test_a_followed_version_is_in_the_audit_log_which_is_whole_and_replays(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its decisions are made of what the log holds, though its series stands in no configuration."""
+    with capture_logs(), renewing(tmp_path, LEARN, model={"retraining": RETRAINING}) as scene:
+        drifted(scene)
+        head = scene.daemon.store.audit_head.seq
+        renewed(scene)
+        scene.feed(events("4", 400, 30, seed=4, score=0.7, shift=1.0))
+        scene.eventually(lambda: scene.judged("4") == "learnt")
+        scene.feed(events("4", 700, 30, seed=5, score=0.78, shift=2.5))
+        assert ("drift", "drift", "age") in scene.alerts("4")
+    state = str(tmp_path / "state")
+    assert main(["audit", "verify", "--state", state]) == 0
+    assert main(["audit", "replay", "--all", "--state", state]) == 0
+    capsys.readouterr()
+    assert main(["audit", "list", "--state", state, "--json"]) == 0
+    entries = json.loads(capsys.readouterr().out)
+    of_four = [each["kind"] for each in entries if each["seq"] > head and each.get("version") == "4"]
+    assert "alert.opened" in of_four
+    assert "retrain.requested" in of_four
+
+
+def test_counters_of_versions_begin_at_zero(tmp_path: Path) -> None:
+    with capture_logs(), renewing(tmp_path, LEARN) as scene:
+        lines = scene.daemon.surface.answer("/metrics", "")[2].decode().splitlines()
+        assert 'driftd_version_reference_failures_total{model="churn"} 0.0' in lines
+        assert 'driftd_model_versions_total{model="churn",source="registry"} 0.0' in lines
