@@ -78,6 +78,17 @@ def test_a_new_version_ends_it_and_is_told_once_more_after_its_runs() -> None:
         assert not fact.failed
 
 
+def test_a_late_event_of_a_version_from_before_the_request_ends_nothing() -> None:
+    """What is in flight and how the request stands are one thing: the model had that version when it was asked for."""
+    pipeline, name = requested()
+    facts = pipeline.ingest(replace(arrived(make_batch([at(2)])), versions=(("churn", "9", at(0)),)), 0)
+
+    assert of(facts, RetrainEnded) == []
+    assert pipeline.retraining.runs_stand().requests[0].id == name
+    assert pipeline.retraining.runs_stand().requests[0].is_in_flight(at(3))
+    assert outcomes(play(pipeline, "CB", 3)) == [IN_FLIGHT]
+
+
 def arrived(batch: Any) -> Any:
     from monitor.stream.events import MicroBatch
 

@@ -8,12 +8,19 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from detectors import Reference
+from monitor.alerting.decisions import Announce, Asked
 from monitor.cli import main
 from monitor.runtime import runs
+from monitor.stream.events import MINUTE, SECOND
 from tests.apis.argo import Argo
+from tests.monitor.test_labels import LABELS, MODEL, PREDICTIONS, START, LabelledDaemon, predicted
 from tests.renewing import RenewedScene, events, renewing
 
 LEARN = {"reference": "learn", "rows": 500}
+SCORED = Reference.fit(
+    {"age": [float(n) for n in range(100)], "score": [n / 99 for n in range(100)]}, prediction="score"
+)
 RETRAINING: dict[str, Any] = {"cooldown": "0s", "max_per_week": 9, "on": ["drift"], "severity": "warning"}
 
 
@@ -175,3 +182,36 @@ def test_counters_of_versions_begin_at_zero(tmp_path: Path) -> None:
         lines = scene.daemon.surface.answer("/metrics", "")[2].decode().splitlines()
         assert 'driftd_version_reference_failures_total{model="churn"} 0.0' in lines
         assert 'driftd_model_versions_total{model="churn",source="registry"} 0.0' in lines
+
+
+def test_a_kill_just_before_series_change_leaves_what_the_change_does(tmp_path: Path) -> None:
+    """What is saved before it is enough: a start from there and a change while running are one thing. The oldest version gives way."""
+    three, found = {"version": "3"}, []
+    models = [{**MODEL, **three, "new_versions": {"reference": "learn", "keep": 1}}]
+    for kill in (True, False):
+        place = tmp_path / str(kill)
+        place.mkdir()
+        SCORED.save(place / "r.json")
+        log: list[bytes] = []
+        here = LabelledDaemon(place, {PREDICTIONS: log, LABELS: []}, models=models)
+        for number, version in enumerate("45"):
+            at = START + number * MINUTE
+            more = [predicted(100 * number + n, 0.5, at + n * SECOND, **three) for n in range(60)]
+            log += more
+            here.source.append(PREDICTIONS, more)
+            here.turn()
+            asked = Asked(version, Announce("churn", version), "ana")
+            here.daemon.loop._tell(here.daemon.pipeline.decide(asked, here.clock.now()))
+            here.daemon.loop.save()
+            if kill:
+                here.kill()
+                now, here = here.clock.now(), LabelledDaemon(place, {PREDICTIONS: log, LABELS: []}, models=models)
+                here.clock.set_wall((now - here.clock.now()) / SECOND)
+            else:
+                here.daemon.loop._go_on_with(here.daemon._renewed())
+            here.daemon.checkpointer.whole = True
+            here.daemon.loop.save()
+            assert [each["version"] for each in here.get("/api/v1/models")] == ["3", version]
+        found.append({(each.kind, each.key): each.payload for each in here.daemon.store.records()})
+        here.kill()
+    assert found[0] == found[1]
