@@ -120,7 +120,6 @@ class Versions:
         del self.known[known.model, known.version]  # it is the newest now
         known = replace(
             known,
-            source=told.source,
             since=now,
             standing=standing,
             number=self._next_number(),

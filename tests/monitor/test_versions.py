@@ -169,7 +169,7 @@ def test_what_too_many_events_told_of_is_followed_once_somebody_else_does(source
     known.moved = False
     assert tell(known, "x3", VersionSource.EVENTS, now=DAY) == []
     changed, *_ = of(tell(known, "x3", source, now=DAY, trained_at=9), VersionChanged)
-    assert (changed.known.standing, changed.known.source, changed.known.trained_at) == ("learning", source, 9)
+    assert (changed.known.standing, changed.known.source, changed.known.trained_at) == ("learning", "events", 9)
     assert known.moved
     assert [each.known.version for each in again(known).follows()] == ["x2", "x3"]
     assert tell(known, "x3", source, now=DAY) == []
