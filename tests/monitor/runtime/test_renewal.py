@@ -215,3 +215,26 @@ def test_a_kill_just_before_series_change_leaves_what_the_change_does(tmp_path: 
         found.append({(each.kind, each.key): each.payload for each in here.daemon.store.records()})
         here.kill()
     assert found[0] == found[1]
+
+
+def test_what_is_open_of_a_version_that_gives_way_ends_once_and_its_request_for_approval_stays(tmp_path: Path) -> None:
+    retraining = {**RETRAINING, "approval": "required"}
+    with capture_logs() as logs, renewing(tmp_path, {**LEARN, "keep": 1}, model={"retraining": retraining}) as scene:
+        scene.feed(events("3", 0, 20, seed=2))
+        renewed(scene)
+        scene.feed(events("4", 200, 30, seed=4))
+        scene.feed(events("4", 500, 20, seed=5, shift=2.5))
+        assert ("drift", "drift", "age") in scene.alerts("4")
+        (waiting,) = scene.ask("GET", "/api/v1/retraining")[1]
+        renewed(scene, "5")
+        assert scene.alerts("4") == set()
+        assert scene.ask("GET", "/api/v1/retraining")[1] == [waiting]
+        scene.feed(events("3", 700, 5, seed=6))
+        wish = {"decision": "approve", "request": waiting["id"], "by": "ann", "reason": "yes"}
+        status, said = scene.ask("POST", "/api/v1/decisions", wish)
+        assert status == 201, said
+        scene.stop()
+        scene.start()
+        assert asked(scene)["id"] == waiting["id"]
+    ended = [line for line in logs if line["event"].startswith("alert.") and line["version"] == "4"]
+    assert [each["event"] for each in ended].count("alert.resolved") == 1, ended
