@@ -84,16 +84,27 @@ def test_what_is_open_in_force_and_counted_goes_on(tmp_path: Path) -> None:
             status, said = scene.ask("POST", "/api/v1/decisions", {**wish, "by": "ann", "reason": "known"})
             assert status == 201, said
         before = {route: scene.ask("GET", route)[1] for route in routes}
-        made = in_force(scene)
+        made, seen = in_force(scene), page(scene)
         counted = counters(scene)
         logs.clear()
         renewed(scene)
-        after = {route: scene.ask("GET", route)[1] for route in routes}
+        after, shown = {route: scene.ask("GET", route)[1] for route in routes}, page(scene)
         assert in_force(scene) == made
         assert before["/api/v1/retraining"][0]["outcome"] == "pending_approval"
         assert of_model(after) == of_model(before)
         assert {name: value for name, value in counters(scene).items() if name in counted} == counted
+    assert shown == seen
     assert not [line for line in logs if line["event"].startswith(("alert.", "state.", "retrain.", "window."))]
+
+
+def page(scene: RenewedScene) -> dict[str, Any]:
+    """What is shown of version 3."""
+    found = scene.ask("GET", "/api/v1/models/churn")[1]
+    windows = [each for each in scene.ask("GET", "/api/v1/windows?limit=100")[1] if each["version"] == "3"]
+    features = scene.ask("GET", "/api/v1/models/churn/features/age")[1]
+    model, feature = (next(each for each in items if each["version"] == "3") for items in (found, features))
+    of_rows = {"features": [each for each in model["features"] if each["feature"] != "__volume__"]}  # told no more
+    return {"model": model | of_rows, "windows": windows, "feature": feature}
 
 
 def in_force(scene: RenewedScene) -> list[Any]:
