@@ -101,10 +101,10 @@ class Versions:
     def _again(self, known: KnownVersion, told: Announcement, now: Nanos) -> list[Fact]:
         """The same version once more: what is new of it is where its reference is, as long as it has none.
 
-        One that is not followed, as too many came by events or nobody wanted any, is once somebody else tells of it.
+        One that is not followed, as too many came by events, nobody wanted any, or newer ones came, is once somebody tells of it.
         """
         unsettled = known.standing in {VersionState.WAITING, VersionState.LEARNING}
-        if known.standing is VersionState.SEEN and told.source is not VersionSource.EVENTS:
+        if not known.standing.followed and told.source is not VersionSource.EVENTS:
             return self._vouched(known, told, now)
         if not told.place or told.place == known.place or not unsettled:
             return []

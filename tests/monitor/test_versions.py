@@ -207,3 +207,15 @@ def test_what_cannot_be_followed_is_once_a_person_says_so_again() -> None:
     assert standing(known) == {"4": "seen"}
     tell(known, "4", VersionSource.REQUEST)
     assert standing(known) == {"4": "waiting"}
+
+
+@pytest.mark.parametrize("source", [VersionSource.REQUEST, VersionSource.REGISTRY])
+def test_who_goes_back_to_a_version_that_gave_way_has_it_followed_again(source: VersionSource) -> None:
+    known = versions(replace(FILE, keep=1))
+    tell(known, "4")
+    tell(known, "5")
+    assert standing(known) == {"4": "retired", "5": "waiting"}
+    assert tell(known, "4", VersionSource.EVENTS) == []
+    assert [each.known.version for each in of(tell(known, "4", source), VersionChanged)] == ["4", "5"]
+    assert standing(known) == {"5": "retired", "4": "waiting"}
+    assert again(known).known == known.known
