@@ -152,7 +152,10 @@ class TopicDecoder:
             if named := self._unseen.named(rows[at], most):
                 decoded.batches[at] = replace(decoded.batches[at], unseen_categories=named)
         decoded.facts += [*counts.facts(self.topic), *self._ahead({partition.index for partition in decoded.seen})]
-        decoded.versions += [(*names, time) for names, time in self._new_versions.items() if names[1]]
+        named = ((*names, time) for names, time in self._new_versions.items())
+        decoded.versions += [
+            each for each in named if each[1].isprintable() and each[1]
+        ]  # what no state can hold is none
         self._new_versions.clear()
         return decoded
 
