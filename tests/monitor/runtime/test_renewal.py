@@ -249,3 +249,20 @@ def test_what_is_open_of_a_version_that_gives_way_ends_once_and_its_request_for_
         assert asked(scene)["id"] == waiting["id"]
     ended = [line for line in logs if line["event"].startswith("alert.") and line["version"] == "4"]
     assert [each["event"] for each in ended].count("alert.resolved") == 1, ended
+
+
+def test_who_goes_back_has_the_version_judged_again(tmp_path: Path) -> None:
+    with capture_logs(), renewing(tmp_path, {**LEARN, "keep": 1}) as scene:
+        scene.feed(events("3", 0, 20, seed=2))
+        renewed(scene)
+        scene.feed(events("4", 200, 30, seed=4, score=0.7))
+        renewed(scene, "5")
+        scene.eventually(lambda: scene.series("4") is None)
+        assert scene.announce("4", reason="5 was rolled back")[0] == 201
+        scene.eventually(lambda: scene.series("4") is not None and scene.series("5") is None)
+        scene.feed(events("4", 600, 30, seed=5, score=0.7))
+        scene.eventually(lambda: scene.judged("4") == "learnt")
+        scene.stop()
+        scene.start()
+        assert (scene.judged("4"), scene.judged("5")) == ("learnt", "retired")
+        assert [each["version"] for each in beside(scene)["versions"]] == ["3", "4"]
