@@ -520,10 +520,13 @@ class Daemon:
     def _renewed(self) -> Parts:
         """All that depends on which series there are, anew: for the versions that are followed now, from what was just saved."""
         self._configuration, self._refused = with_versions(self._base, self.store)
-        before = self.pipeline
+        before, explained = self.pipeline, self.explainer
         self.pipeline, self.explainer = build_pipeline(self._configuration)
-        self._patience.clear()
-        self._patience |= patience(self._configuration)
+        self.explainer.go_on_from(explained)
+        patient = patience(self._configuration)
+        self._patience |= patient  # read by other threads meanwhile: none that stays is ever missing
+        for gone in self._patience.keys() - patient.keys():
+            del self._patience[gone]
         facts, _ = self._restore()
         self.pipeline.go_on_from(before)
         self.telemetry.renew(build_board(self._configuration), self.explainer.explain(self.pipeline.current()))
@@ -636,5 +639,7 @@ def build_board(configuration: Configuration) -> Board:
         targets=[(target.name, target.type) for target in configuration.subscribers],
         rules=[(spec.key, rule.name) for spec in configuration.specs for rule in spec.rules],
     )
+    settings = configuration.settings
+    board.expect_versions(policies_of(settings), () if settings.registry is None else aliases_of(settings))
     board.expect_runs([each.name for each in configuration.targets if each.wants(RETRAIN) and can_follow(each.target)])
     return board

@@ -64,15 +64,33 @@ def bases_of(configuration: Configuration) -> dict[str, _Base]:
 def following(configuration: Configuration, follows: Sequence[Follow]) -> WithVersions:
     """The configuration with a series for each of these versions. A reference that cannot be used leaves its version waiting.
 
-    Where there can be no further series at all, such as for a budget that more of them cannot share, it is as it was.
+    Where there can be no further series, such as for a budget that more of them cannot share, the oldest give way.
     """
     if not follows:
         return WithVersions(configuration, {})
     try:
         return _following(configuration, follows)
-    except ConfigError as error:
-        why = str(error).replace("\n", "; ")
-        return WithVersions(configuration, {(each.known.model, each.known.version): why for each in follows})
+    except ConfigError:
+        kept, refused = _followable(configuration, follows)
+    found = _following(configuration, kept) if kept else WithVersions(configuration, {})
+    return replace(found, refused={**found.refused, **refused})
+
+
+def _followable(
+    configuration: Configuration, follows: Sequence[Follow]
+) -> tuple[list[Follow], dict[tuple[str, str], str]]:
+    """The newest of each model that can be followed together, and why the others cannot: traffic goes to the newest."""
+    refused = dict[tuple[str, str], str]()
+    for model in dict.fromkeys(each.known.model for each in follows):
+        own = [each for each in follows if each.known.model == model]
+        while own:
+            try:
+                _following(configuration, own)
+                break
+            except ConfigError as error:
+                oldest = own.pop(0).known
+                refused[oldest.model, oldest.version] = str(error).replace("\n", "; ")
+    return [each for each in follows if (each.known.model, each.known.version) not in refused], refused
 
 
 def _following(configuration: Configuration, follows: Sequence[Follow]) -> WithVersions:
@@ -110,8 +128,8 @@ def _shared_out(configuration: Configuration, settings: Settings, renewed: Itera
 
 
 def derived_model(base: ModelSettings, version: str) -> ModelSettings:
-    """The entry of a new version."""
-    return base.model_copy(update={"version": version})
+    """The entry of a new version. It challenges: the champion is the one that people have named."""
+    return base.model_copy(update={"version": version, "champion": False})
 
 
 def without_labels_of(model: ModelSettings, truth: Truth | None) -> ModelSettings:

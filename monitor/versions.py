@@ -50,6 +50,7 @@ class Versions:
         self._configured = frozenset(configured)
         self._content: dict[Place, bytes] = {}
         self._listed: dict[str, list[str]] = {}  # by model, what its registry has told of
+        self._refused: dict[Place, str] = {}  # hashes of references that could not be used after all
         self._dirty: dict[tuple[str, str], None] = {}  # rows to be saved: kind and key
 
     # --- what is heard ----------------------------------------------------------------------------------------
@@ -59,7 +60,7 @@ class Versions:
         place = told.model, told.version
         known = self.known.get(place)
         if known is not None:
-            return self._again(known, told)
+            return self._again(known, told, now)
         if not new or told.version == ANY_VERSION:
             return []
         known = KnownVersion(
@@ -68,7 +69,7 @@ class Versions:
             told.source,
             told.at,
             now,
-            number=1 + max((each.number for each in self.known.values()), default=0),
+            number=self._next_number(),
             trained_at=told.trained_at,
             place=told.place,
             standing=self._first_standing(told, now),
@@ -80,6 +81,9 @@ class Versions:
             facts += self._retire_beyond(told.model)
         self._forget_beyond(told.model)
         return facts
+
+    def _next_number(self) -> int:
+        return 1 + max((each.number for each in self.known.values()), default=0)
 
     def _first_standing(self, told: Announcement, now: Nanos) -> VersionState:
         policy = self.policies.get(told.model)
@@ -94,21 +98,45 @@ class Versions:
         lately = (each for each in self.known.values() if each.model == model and now - each.since < HOUR)
         return sum(each.source is VersionSource.EVENTS for each in lately)
 
-    def _again(self, known: KnownVersion, told: Announcement) -> list[Fact]:
-        """The same version once more: what is new of it is where its reference is, as long as it has none."""
+    def _again(self, known: KnownVersion, told: Announcement, now: Nanos) -> list[Fact]:
+        """The same version once more: what is new of it is where its reference is, as long as it has none.
+
+        One that is not followed, as too many came by events, nobody wanted any, or newer ones came, is once somebody tells of it.
+        """
         unsettled = known.standing in {VersionState.WAITING, VersionState.LEARNING}
+        if not known.standing.followed and told.source is not VersionSource.EVENTS:
+            return self._vouched(known, told, now)
         if not told.place or told.place == known.place or not unsettled:
             return []
         known = replace(known, place=told.place, standing=VersionState.WAITING)
         self._put(known)
         return [VersionChanged(known)]
 
+    def _vouched(self, known: KnownVersion, told: Announcement, now: Nanos) -> list[Fact]:
+        """What a person, a pipeline or a registry says of a version that has no series; after a refusal it takes a person."""
+        standing = self._first_standing(told, now)
+        if not standing.followed or (known.why and told.source is not VersionSource.REQUEST):
+            return []
+        del self.known[known.model, known.version]  # it is the newest now
+        known = replace(
+            known,
+            since=now,
+            standing=standing,
+            number=self._next_number(),
+            trained_at=known.trained_at if told.trained_at is None else told.trained_at,
+            place=told.place,
+            why="",
+        )
+        self._put(known)
+        self.moved = True
+        return [VersionChanged(known), *self._retire_beyond(told.model)]
+
     def hear_registry(self, listed: ListedVersions) -> list[tuple[str, Nanos | None]]:
         """The versions that a registry tells of for the first time, each with when it was made; of a first answer none is new."""
         before = self._listed.get(listed.model)
         new = [each for each in listed.versions if each[0] not in (before or ())]
         if before is None or new:
-            self._listed[listed.model] = [name for name, _ in listed.versions][-KEPT_VERSIONS:]
+            self._listed[listed.model] = [name for name, _ in listed.versions]
             self._dirty[LISTED, listed.model] = None
         return new if before is not None else []
 
@@ -118,6 +146,8 @@ class Versions:
         known = self.known.get(place)
         if known is None or not known.wanted or offered.place != known.place:
             return []
+        if offered.hash and self._refused.get(place) == offered.hash:
+            return []  # it is what could not be used before
         if offered.content is None:
             known = replace(known, why=offered.why)
             if known != self.known[place]:
@@ -131,6 +161,7 @@ class Versions:
     def refuse(self, place: Place, why: str) -> list[Fact]:
         """The reference of a version cannot be used after all: it waits for another. Without one there can be no series of it."""
         given = self.known[place].standing is VersionState.GIVEN
+        self._refused[place] = self.known[place].reference
         standing = VersionState.WAITING if given else VersionState.SEEN
         known = replace(self.known[place], standing=standing, reference="", why=why)
         self._put(known)

@@ -80,10 +80,11 @@ class Withheld:
         return self.held.pop(incident).facts
 
     def _hold(self, incident: str, held: HeldBack) -> list[Fact]:
-        """Hold this of an alert, or nothing any more."""
+        """Hold this of an alert, or nothing any more. What it was made from is not held: it is written down already."""
         self.changed = True
         if held.facts:
-            self.held[incident] = held
+            parts = (held.closed, held.opened, held.escalated, held.retrain)
+            self.held[incident] = HeldBack(*map(untraced, parts))
         else:
             self.held.pop(incident, None)
         return []

@@ -176,9 +176,7 @@ class RetrainHistory:
 
     def seen_trained(self, at: Nanos, trained_at: Nanos | None = None) -> "RetrainHistory":
         """A new version is there: nothing is in flight any more, unless it was trained before that was asked for."""
-        if trained_at is None:
-            return replace(self, in_flight=None, trained=at)
-        trained = min(trained_at, at)
+        trained = at if trained_at is None else min(trained_at, at)
         waits = self.in_flight is not None and trained < self.in_flight
         return replace(self, in_flight=self.in_flight if waits else None, trained=max(trained, self.trained or trained))
 

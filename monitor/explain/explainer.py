@@ -64,6 +64,13 @@ class Explainer:
     def __init__(self, references: Mapping[SeriesKey, Reference], behind: Behind = dict) -> None:
         self._narrators = {key: Narrator(reference, behind) for key, reference in references.items()}
 
+    def go_on_from(self, before: "Explainer") -> None:
+        """Take the values that another has seen, of the series that have the same reference."""
+        for key, narrator in self._narrators.items():
+            known = before._narrators.get(key)  # noqa: SLF001 - of the same class
+            if known is not None and known.reference == narrator.reference:
+                narrator.samples, narrator.broken = known.samples, known.broken
+
     def see(self, batches: Iterable[EventBatch]) -> None:
         """Keep a few values of each batch of features."""
         for batch in batches:
@@ -123,6 +130,7 @@ class Narrator:
     """Words the alerts of one series."""
 
     def __init__(self, reference: Reference, behind: Behind = dict) -> None:
+        self.reference = reference.hash
         self.samples = Samples(reference.layout)
         self.broken: dict[Rule, tuple[str, ...]] = {}  # the last values that break a contract
         self._behind = behind

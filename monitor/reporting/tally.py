@@ -78,8 +78,10 @@ class ModelTally:
     def close(self, window: WindowClosed, spec: WindowSpec, min_rows: int) -> Nanos:
         """Take a window; of those that overlap, every one that begins where the last taken ended. Its hour is returned."""
         version = window.key.version
-        if version not in self.versions and len(self.versions) < MOST_VERSIONS:
+        if version not in self.versions:
             self.versions[version] = VersionTold(version, moment(window.start))
+            if len(self.versions) > MOST_VERSIONS:
+                self.versions.pop(next(iter(self.versions)))
         for hour in range(window.start // HOUR * HOUR, window.end, HOUR):
             self.hours.setdefault(hour, defaultdict(float))[SEEN] = 1
         if (window.end // spec.slide) % max(spec.length // spec.slide, 1) == 0:

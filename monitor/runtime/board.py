@@ -92,6 +92,7 @@ HELD = frozenset({LevelStep.SETTLED, LevelStep.ACCEPTED})  # steps after which a
 NO_SCORES = ScoreTable(())
 DURATION_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
 DELIVERY_OUTCOMES = ("delivered", "present", "refused", "retried", "dead")
+POLLS = ("answered", "failed")
 APPROVAL_OUTCOMES = ("shown", "decided", "refused", "forged", "expired")
 WEBHOOK_OUTCOMES = {"delivered": "delivered", "present": "delivered", "retried": "retried"} | dict.fromkeys(
     ("refused", "dead"), "dead"
@@ -353,9 +354,21 @@ class Board:
             setattr(self, name, getattr(before, name))
         self.expected_warnings |= before.expected_warnings
         self.requests, self.delays = {**self.requests, **before.requests}, {**self.delays, **before.delays}
+        self.broken = {place: said for place, said in before.broken.items() if place[0] in self.series}
         for key in self.series:
-            if key in before.windows:
-                self.windows[key] = before.windows[key]
+            if key in before.series:
+                self._go_on_with(key, before)
+
+    def _go_on_with(self, key: SeriesKey, before: "Board") -> None:
+        """Take of a series what its saved state does not tell, or tells less of."""
+        if key in before.windows:
+            self.windows[key], self.rows_seen[key] = before.windows[key], before.rows_seen[key]
+        if key in self.performance and key in before.worth:
+            self.worth = {**self.worth, key: before.worth[key]}
+        self.series[key] = replace(self.series[key], few=before.series[key].few)
+        labels = key.model, key.version
+        if labels in self.widened and labels in before.widened:
+            self.holiday[labels], self.widened[labels] = before.holiday[labels], before.widened[labels]
 
     def copy(self) -> "Board":
         """This moment's board, whatever comes next. References alone are taken: it costs little at any size.
@@ -500,8 +513,9 @@ class Board:
             case PerformanceJudged(key=key, age=age):
                 self.performance = {**self.performance, key: {**self.performance.get(key, {}), age: fact}}
                 if fact.final:
-                    slim = replace(fact, by_class=(), reliability=())
-                    self.worth = {**self.worth, key: (*self.worth.get(key, ()), slim)[-KEPT_JUDGED:]}
+                    slim, known = replace(fact, by_class=(), reliability=()), self.worth.get(key, ())
+                    known = known[:-1] if known and known[-1].end == fact.end else known  # it stands, and comes again
+                    self.worth = {**self.worth, key: (*known, slim)[-KEPT_JUDGED:]}
             case JoinCounted(key, side, outcomes):
                 metric, _ = PREDICTIONS_JOINED if side == "prediction" else LABELS_JOINED
                 for outcome, count in outcomes.items():
@@ -538,7 +552,7 @@ class Board:
             case VersionsStand(known):
                 self.versions = changed(self.versions, known)
             case RegistryAnswered(model, why):
-                self.counters["driftd_registry_polls_total"][model, "failed" if why else "answered"] += 1
+                self.counters["driftd_registry_polls_total"][model, POLLS[bool(why)]] += 1
             case _:
                 self.versions = changed(self.versions, [fact.known])
         if isinstance(fact, VersionSeen):
@@ -646,6 +660,13 @@ class Board:
         models = dict.fromkeys(key.model for key in self.series)
         for model, target, state in product(models, targets, ENDS):
             self.counters["driftd_retrain_runs_total"][model, target, state.value] += 0
+
+    def expect_versions(self, followed: Iterable[str], asked: Iterable[str]) -> None:
+        """Begin the counters of models whose new versions are followed, and of those that a registry is asked for."""
+        for model in followed:
+            self.counters["driftd_version_reference_failures_total"][(model,)] += 0
+        for model, outcome in product(asked, POLLS):
+            self.counters["driftd_registry_polls_total"][model, outcome] += 0
 
     def remember_resolved(self, alert: AlertChanged) -> None:
         """Keep an alert whose episode has ended. It may come twice: with the restored state, and when its end is told."""

@@ -126,7 +126,7 @@ class Loop:
         """Other series from now on, which go on from what was just saved: as after a restart, but for the time it takes."""
         self._decoders, self._pipeline, self._explainer = parts.decoders, parts.pipeline, parts.explainer
         self._checkpointer.renew(parts.pipeline, whole=bool(parts.facts))
-        self._rows = RowsWatch(series.spec for series in parts.pipeline.series.values())
+        self._rows.renew(series.spec for series in parts.pipeline.series.values())
         self.begin(parts.facts)
 
     def turn(self, timeout: float) -> None:

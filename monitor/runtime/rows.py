@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from monitor.facts import Fact, FewRows, WindowClosed
 from monitor.series.series import SeriesSpec
@@ -43,6 +43,11 @@ class RowsWatch:
 
     def __init__(self, specs: Iterable[SeriesSpec]) -> None:
         self._series: dict[SeriesKey, UsualRows] = {spec.key: UsualRows(spec) for spec in specs}
+
+    def renew(self, specs: Iterable[SeriesSpec]) -> None:
+        """Watch these from now on; what is known of those that stay goes on, and is not said again."""
+        before = self._series
+        self._series = {spec.key: replace(before.get(spec.key, UsualRows(spec)), spec=spec) for spec in specs}
 
     def begin(self, restored: Iterable[Fact]) -> list[Fact]:
         """What the windows of a saved state say, or references beforehand, of those that know how many rows are usual."""

@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from detectors import Reference
+from monitor.alerting.decisions import Announce, Asked
 from monitor.app import Daemon, build_decoders
 from monitor.configuration import Configuration, load
 from monitor.facts import StateReset
@@ -654,3 +655,39 @@ def test_what_was_saved_before_this_was_known_is_taken_to_have_seen_a_positive_l
     """An older state's incident must be able to end."""
     saved = {"fingerprint": "", "clock": None, "origin": None, "judged": [], "level": 0, "levels": {}, "told": []}
     assert msgspec.json.decode(msgspec.json.encode(saved), type=SavedPerformance).positive_seen
+
+
+# --- a new version beside the labelled one ------------------------------------------------------------------------------
+
+
+def renew(here: LabelledDaemon, version: str) -> None:
+    """Tell of a version, and go on with a series of it as the loop does."""
+    daemon = here.daemon
+    daemon.loop._tell(daemon.pipeline.decide(Asked(version, Announce("churn", version), "ana"), here.clock.now()))
+    daemon.loop.save()
+    assert daemon.pipeline.versions.moved
+    daemon.loop._go_on_with(daemon._renewed())
+    assert version in {each["version"] for each in here.get("/api/v1/models")}
+
+
+def test_a_new_version_takes_no_label_from_the_one_before(home: Path, started: list[LabelledDaemon]) -> None:
+    """Predictions wait over the change, and what labels have said of them stands."""
+    three = {"version": "3"}
+    here = begin(home, started, models=[{**MODEL, **three, "new_versions": {"reference": "learn"}}])
+    rows = [predicted(n, score, START + n, **three) for n, score in enumerate([0.9, 0.8, 0.3, 0.2, 0.7])]
+    here.source.append(PREDICTIONS, [predicted(-1, 0.5, START - 30 * SECOND, **three), *rows])
+    here.turn()
+    renew(here, "4")
+    here.labels([labelled(n, answer, START + 90 * SECOND) for n, answer in enumerate(["yes", "no", "no", "no"])])
+    here.turn()
+    for until in (START + 10 * MINUTE, START + 11 * MINUTE):
+        here.source.append(PREDICTIONS, [predicted(1000 + n, 0.5, until + n, **three) for n in range(9)])
+        here.turn()
+    here.turn()
+    [told] = here.performance
+    assert (told["predictions"], told["labelled"], told["coverage"]) == (5, 4, 0.8)
+    worth = here.daemon.telemetry.look(lambda board: dict(board.worth))
+    renew(here, "5")
+    assert here.performance == [told]
+    assert here.daemon.telemetry.look(lambda board: dict(board.worth)) == worth
+    assert here.outcomes("driftd_labels_total") == {"received": 4, "joined": 4}

@@ -151,3 +151,71 @@ def test_what_cannot_be_used_after_all_waits_or_is_not_followed() -> None:
     known.refuse(("churn", "4"), "no threshold holds the budget")
     assert standing(known) == {"4": "seen"}
     assert known.follows() == []
+
+
+def test_a_registry_of_hundreds_of_versions_tells_of_none_twice() -> None:
+    known, listed = versions(), [(str(number), number) for number in range(250)]
+    assert known.hear_registry(ListedVersions("churn", tuple(listed))) == []
+    assert known.hear_registry(ListedVersions("churn", tuple(listed))) == []
+    assert again(known).hear_registry(ListedVersions("churn", (*listed, ("250", 7)))) == [("250", 7)]
+
+
+@pytest.mark.parametrize("source", [VersionSource.REQUEST, VersionSource.REGISTRY])
+def test_what_too_many_events_told_of_is_followed_once_somebody_else_does(source: VersionSource) -> None:
+    known = versions(LEARN)
+    for number in range(4):
+        tell(known, f"x{number}", VersionSource.EVENTS)
+    assert standing(known)["x3"] == "seen"
+    known.moved = False
+    assert tell(known, "x3", VersionSource.EVENTS, now=DAY) == []
+    changed, *_ = of(tell(known, "x3", source, now=DAY, trained_at=9), VersionChanged)
+    assert (changed.known.standing, changed.known.source, changed.known.trained_at) == ("learning", "events", 9)
+    assert known.moved
+    assert [each.known.version for each in again(known).follows()] == ["x2", "x3"]
+    assert tell(known, "x3", source, now=DAY) == []
+
+
+def test_what_was_told_of_before_new_versions_were_followed_is_on_another_word() -> None:
+    known = versions(None)
+    tell(known, "4")
+    later = Versions({"churn": FILE}, [SeriesKey("churn", "3")])
+    for record in known.snapshot():
+        later.restore(record)
+    tell(later, "4")
+    assert standing(later) == {"4": "waiting"}
+
+
+def test_a_reference_that_could_not_be_used_is_not_taken_again_and_again() -> None:
+    known = versions()
+    tell(known, "4")
+    offered = OfferedReference("churn", "4", "", b"{}", "abc")
+    known.take(offered)
+    known.refuse(("churn", "4"), "no threshold holds the budget")
+    known.moved = False
+    assert known.take(offered) == []
+    assert not known.moved
+    assert known.known["churn", "4"].why == "no threshold holds the budget"
+    known.take(replace(offered, content=b"{ }", hash="def"))
+    assert standing(known) == {"4": "given"}
+
+
+def test_what_cannot_be_followed_is_once_a_person_says_so_again() -> None:
+    known = versions()
+    tell(known, "4")
+    known.refuse(("churn", "4"), "no threshold holds the budget")
+    assert tell(known, "4", VersionSource.REGISTRY) == []
+    assert standing(known) == {"4": "seen"}
+    tell(known, "4", VersionSource.REQUEST)
+    assert standing(known) == {"4": "waiting"}
+
+
+@pytest.mark.parametrize("source", [VersionSource.REQUEST, VersionSource.REGISTRY])
+def test_who_goes_back_to_a_version_that_gave_way_has_it_followed_again(source: VersionSource) -> None:
+    known = versions(replace(FILE, keep=1))
+    tell(known, "4")
+    tell(known, "5")
+    assert standing(known) == {"4": "retired", "5": "waiting"}
+    assert tell(known, "4", VersionSource.EVENTS) == []
+    assert [each.known.version for each in of(tell(known, "4", source), VersionChanged)] == ["4", "5"]
+    assert standing(known) == {"5": "retired", "4": "waiting"}
+    assert again(known).known == known.known

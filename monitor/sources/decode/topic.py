@@ -152,7 +152,9 @@ class TopicDecoder:
             if named := self._unseen.named(rows[at], most):
                 decoded.batches[at] = replace(decoded.batches[at], unseen_categories=named)
         decoded.facts += [*counts.facts(self.topic), *self._ahead({partition.index for partition in decoded.seen})]
-        decoded.versions += [(*names, time) for names, time in self._new_versions.items() if names[1]]
+        told_of = ((*names, time) for names, time in self._new_versions.items())
+        # what is no text, such as half a UTF-16 pair, could be saved nowhere
+        decoded.versions += [each for each in told_of if each[1] and each[1].isprintable()]
         self._new_versions.clear()
         return decoded
 

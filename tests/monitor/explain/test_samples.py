@@ -7,11 +7,14 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from detectors import Reference
+from detectors import Reference, Sketch
 from detectors.charts import BudgetSpec
+from monitor.alerting.alerts import AlertState
+from monitor.alerting.episodes import Evidence
+from monitor.alerting.rules import BUDGET_RULE, Severity
 from monitor.explain.explainer import Explainer
 from monitor.explain.samples import FRESH, KEPT, LONGEST, TEXTS, Samples, legible
-from monitor.facts import AlertChanged, Fact
+from monitor.facts import AlertChanged, AlertSeen, Fact
 from monitor.sources.base import TopicRecords
 from monitor.sources.decode import unseen as sampling
 from monitor.sources.decode.topic import TopicDecoder
@@ -21,7 +24,7 @@ from monitor.sources.formats.json import look, scanning
 from monitor.sources.formats.json.typed import typed_reader
 from monitor.stream.events import SECOND, EventBatch, SeriesKey, UnseenCategory
 from monitor.targets.payloads import Sender, notices
-from tests.build import KEY, REFERENCE, feed, make_batch, make_pipeline, of
+from tests.build import KEY, OTHER_REFERENCE, REFERENCE, feed, make_batch, make_pipeline, of
 from tests.fakes import NOON, subscriber
 
 TS = NOON // 1_000_000
@@ -41,6 +44,23 @@ def told(*texts: str) -> EventBatch:
     return EventBatch(
         KEY, "t", batch.event_times, batch.numeric, batch.codes, tuple(UnseenCategory(0, text, NOON) for text in texts)
     )
+
+
+def test_what_was_seen_goes_on_where_series_are_built_anew_of_the_same_reference() -> None:
+    sketch = Sketch.empty(REFERENCE.layout)
+    sketch.update(*REFERENCE.encode({"age": [50.0] * 90, "plan": ["EU-2"] * 90}))
+    counts = sketch.row("plan").tobytes()
+    evidence = Evidence("plan", BUDGET_RULE, 1.5, 1.0, None, 90, "unseen", counts=counts)
+    shown = AlertSeen(KEY, BUDGET_RULE, Severity.CRITICAL, AlertState.FIRING, NOON, 1, (evidence,))
+    before, after, another = (Explainer({KEY: each}) for each in (REFERENCE, REFERENCE, OTHER_REFERENCE))
+    before.see([told("EU-2", "EU-2")])
+    for fresh in (after, another):
+        fresh.go_on_from(before)
+
+    words = [of(each.explain([shown]), AlertSeen)[0].evidence[0].words for each in (before, after)]
+    assert words[0] == words[1]
+    assert "EU-2" in words[0]
+    assert "EU-2" not in of(another.explain([shown]), AlertSeen)[0].evidence[0].words
 
 
 # --- numbers ----------------------------------------------------------------------------------------------------------

@@ -1,13 +1,18 @@
 """Runs that a request has started, through a real pipeline: what is in flight ends with them, and all of it after a restart."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from itertools import permutations
 from typing import Any
 
 import msgspec
+import pytest
 
+from monitor.alerting.decisions import Announce, Asked
 from monitor.alerting.retraining import RetrainOutcome
 from monitor.alerting.runs import FollowedRun, RunsReport, RunState, StartedRun
-from monitor.facts import RetrainDecided, RetrainEnded, RetrainRunEnded, RunsStand
+from monitor.alerting.versions import ListedVersions
+from monitor.facts import Fact, RetrainDecided, RetrainEnded, RetrainRunEnded, RunsStand, VersionSeen
 from monitor.pipeline import Pipeline
 from monitor.retraining import ModelState
 from tests.build import DAY, at, feed, make_batch, of, play, restored
@@ -76,6 +81,61 @@ def test_a_new_version_ends_it_and_is_told_once_more_after_its_runs() -> None:
         assert fact.request.version == "9"
         assert fact.request.outcome == ("succeeded" if ended_before else "trained")
         assert not fact.failed
+
+
+def test_a_late_event_of_a_version_from_before_the_request_ends_nothing() -> None:
+    """What is in flight and how the request stands are one thing: the model had that version when it was asked for."""
+    pipeline, name = requested()
+    facts = pipeline.ingest(replace(arrived(make_batch([at(2)])), versions=(("churn", "9", at(0)),)), 0)
+
+    assert of(facts, RetrainEnded) == []
+    assert pipeline.retraining.runs_stand().requests[0].id == name
+    assert pipeline.retraining.runs_stand().requests[0].is_in_flight(at(3))
+    assert outcomes(play(pipeline, "CB", 3)) == [IN_FLIGHT]
+
+
+def by_events(pipeline: Pipeline) -> list[Fact]:
+    return pipeline.ingest(replace(arrived(make_batch([at(2)])), versions=(("churn", "9", at(2)),)), 0)
+
+
+def by_request(pipeline: Pipeline) -> list[Fact]:
+    return pipeline.decide(Asked("a", Announce("churn", "9"), "ann"), 0)
+
+
+def by_registry(pipeline: Pipeline) -> list[Fact]:
+    return pipeline.hear(ListedVersions("churn", (("3", 1), ("9", at(2)))), 0)
+
+
+@pytest.mark.parametrize(
+    "ways",
+    list(permutations([by_events, by_request, by_registry])),
+    ids=lambda ways: "-".join(each.__name__.removeprefix("by_") for each in ways),
+)
+@pytest.mark.parametrize("killed", [False, True])
+def test_whoever_tells_of_a_version_first_ends_the_request_and_the_others_nothing(
+    ways: Sequence[Callable[[Pipeline], list[Fact]]], *, killed: bool
+) -> None:
+    pipeline, _ = requested()
+    pipeline.hear(ListedVersions("churn", (("3", 1),)), 0)
+    facts: list[Fact] = []
+    for way in ways:
+        facts += way(pipeline)
+        if killed:  # after it was saved
+            fresh = ruled(in_flight_timeout=DAY)
+            restored(pipeline, fresh)
+            pipeline = fresh
+    (ended,) = of(facts, RetrainEnded)
+    assert (ended.request.version, ended.request.outcome) == ("9", "trained")
+    assert [each.known.version for each in of(facts, VersionSeen)] == ["9"]
+    assert pipeline.retraining.models["churn"].history.in_flight is None
+
+
+def test_what_a_registry_made_before_the_request_does_not_end_it() -> None:
+    pipeline, _ = requested()
+    pipeline.hear(ListedVersions("churn", ()), 0)
+    assert of(pipeline.hear(ListedVersions("churn", (("8", at(-60)),)), 0), RetrainEnded) == []
+    assert outcomes(play(pipeline, "CB", 2)) == [IN_FLIGHT]
+    assert len(of(pipeline.hear(ListedVersions("churn", (("8", at(-60)), ("9", at(99)))), 0), RetrainEnded)) == 1
 
 
 def arrived(batch: Any) -> Any:

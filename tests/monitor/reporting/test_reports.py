@@ -10,13 +10,14 @@ import pytest
 from monitor.alerting.decisions import Asked, Scope, Silence
 from monitor.alerting.rules import Severity
 from monitor.alerting.schedule import Schedule
-from monitor.facts import Fact, ReportMade
+from monitor.facts import Fact, ReportMade, WindowClosed
 from monitor.pipeline import Pipeline
 from monitor.reporting.making import ReportSpan, report_of
 from monitor.reporting.reports import ReportPlan, refuse_often
-from monitor.reporting.tally import MOST_INCIDENTS, MOST_REQUESTS, moment, nanos
+from monitor.reporting.tally import MOST_INCIDENTS, MOST_REQUESTS, MOST_VERSIONS, ModelTally, moment, nanos
 from monitor.store.sqlite import StateStore
-from monitor.stream.events import SECOND, Nanos
+from monitor.stream.events import SECOND, Nanos, SeriesKey
+from monitor.stream.windows import WindowSpec
 from monitor.targets.base import Subscriber
 from monitor.targets.payloads import Sender
 from monitor.targets.reports import ReportFolder, report_notices
@@ -291,3 +292,13 @@ def test_hours_without_a_window_are_a_gap_and_those_before_the_first_are_none() 
     told = report_of(known, ReportSpan(BEGIN, END), BEGIN + 100 * HOUR)
 
     assert (told.hours, told.hours_without) == (40, 0)
+
+
+def test_of_many_versions_the_last_ones_are_told() -> None:
+    tally = ModelTally()
+    for number in range(MOST_VERSIONS + 5):
+        key, begin = SeriesKey("churn", str(number)), at(number)
+        tally.close(WindowClosed(key, begin, begin + MINUTE, 5, ()), WindowSpec(MINUTE, MINUTE, 0), 1)
+
+    assert [each.version for each in tally.stand("churn").versions][-1] == str(MOST_VERSIONS + 4)
+    assert len(tally.versions) == MOST_VERSIONS

@@ -128,6 +128,23 @@ def test_windows_of_one_version_alone_and_those_of_frozen_predictions_are_left_o
     assert not told.metrics[0].apart.paired
 
 
+def test_a_third_version_that_comes_takes_nothing_of_what_is_known_of_two() -> None:
+    """The state says how the last window was; those before it the process has."""
+    before = with_labels(board(), [0.80, 0.81] * 10, [0.84, 0.86] * 10)
+    third = SeriesKey("churn", "5")
+    series = {key: SeriesBoard(each.reference, each.reference_rows) for key, each in before.series.items()}
+    series |= {third: SeriesBoard("abc", 10)}
+    fresh = Board(series, performance={key: {} for key in series})
+    telemetry = Telemetry(before, now=lambda: at(10))
+    telemetry.renew(fresh, [judged(KEY, 19, 0.81), judged(OTHER_KEY, 19, 0.86)])
+
+    found = telemetry.look(Board.copy)
+    assert [len(found.worth[key]) for key in (KEY, OTHER_KEY)] == [20, 20]
+    assert found.rows_seen == before.rows_seen
+    (recall, _), none = (each.metrics for each in comparisons(found, "churn"))
+    assert (recall.better, recall.apart.windows, none) == ("4", 20, ())
+
+
 def test_the_champion_is_the_configured_one_or_the_one_with_most_rows() -> None:
     (by_rows,) = comparisons(board(), "churn")
     (configured,) = comparisons(board(champions={"churn": "4"}), "churn")

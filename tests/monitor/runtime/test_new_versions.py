@@ -151,3 +151,16 @@ def test_only_so_many_are_followed_and_the_oldest_goes(tmp_path: Path) -> None:
         assert [scene.judged(str(number)) for number in range(4, 7)] == ["retired", "learning", "learning"]
         assert scene.series("4") is None
         assert scene.series("6") is not None
+
+
+@pytest.mark.parametrize("version", ["\ud800", "4\x00", "4\n", "\u202e4", ""])
+def test_a_version_of_events_that_is_no_text_is_none_and_harms_nobody(tmp_path: Path, version: str) -> None:
+    """Whoever writes events must not end the daemon, nor write into its pages: half a character can be saved nowhere."""
+    with capture_logs(), renewing(tmp_path, LEARN) as scene:
+        scene.feed(events("3", 0, 5, seed=2))
+        scene.feed(events(version, 50, 5, seed=3))
+        scene.feed(events("3", 100, 5, seed=4))
+        assert scene.ask("GET", "/api/v1/versions")[1] == []
+        scene.stop()
+        scene.start()
+        assert len(scene.ask("GET", "/api/v1/models")[1]) == 1

@@ -206,4 +206,4 @@ def test_check_says_what_the_registry_does_not(home: Path, server: RegistryServe
     server.down = True
     assert next(iter(look_at_registry(configuration))) == "registry: churn: answered 503: no database"
     server.close()
-    assert next(look_at_registry(configuration)) == "registry: churn: does not answer: ConnectError"
+    assert next(look_at_registry(configuration)) == "registry: churn: does not answer: cannot be reached (ConnectError)"

@@ -6,7 +6,7 @@ from detectors import Reference
 from monitor.facts import Fact, FewRows, WindowClosed
 from monitor.runtime.rows import FEWEST, USUAL, RowsWatch
 from monitor.series.series import SeriesSpec
-from tests.build import KEY, MINUTE, REFERENCE, at, make_spec, of
+from tests.build import KEY, MINUTE, OTHER_KEY, REFERENCE, at, make_spec, of
 
 
 def windows(*rows: int) -> list[Fact]:
@@ -44,3 +44,15 @@ def test_what_windows_have_shown_before_a_restart_is_known_after_it() -> None:
 
     assert said(RowsWatch([spec()]).begin(windows(*[20] * FEWEST))) == [(20.0, True)]
     assert RowsWatch([spec(knows)]).begin(windows(*[80] * FEWEST)) == []
+
+
+def test_other_series_beside_it_change_nothing_of_what_was_said_of_one() -> None:
+    watch = RowsWatch([spec()])
+    assert len(watch.see(windows(*[20] * FEWEST))) == 1
+    watch.renew([spec(), make_spec(key=OTHER_KEY, min_rows=50)])
+
+    assert watch.begin([]) == []
+    assert watch.see(windows(20, 20)) == []
+    assert [few for _, few in said(watch.see(windows(*[80] * USUAL)))] == [False]
+    others = [replace(each, key=OTHER_KEY) for each in windows(*[20] * FEWEST)]
+    assert [fact.key for fact in of(watch.see(others), FewRows)] == [OTHER_KEY]

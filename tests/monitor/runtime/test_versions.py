@@ -8,9 +8,10 @@ import pytest
 from structlog.testing import capture_logs
 
 from monitor.cli import main
-from tests.deciding import MODEL, TOKEN, Scene, running
+from tests.deciding import MODEL, TOKEN, TRAINER, Scene, running
 
 IN_FLIGHT = {**MODEL, "retraining": {"cooldown": "0s", "max_per_week": 100, "in_flight_timeout": "30d"}}
+HEARD = {"models": [IN_FLIGHT], "targets": [TRAINER]}
 NEW = {"model": "churn", "version": "4"}
 TRIGGER = {"decision": "trigger", "model": "churn", "by": "ana", "reason": "new labels"}
 HELD = {"error": "an earlier request has led to no new version yet: not requested; --force stands above it"}
@@ -22,7 +23,7 @@ def announce(scene: Scene, token: str = TOKEN, **changes: Any) -> tuple[int, Any
 
 
 def test_what_is_told_of_ends_what_is_in_flight_and_a_repeat_changes_nothing(tmp_path: Path) -> None:
-    with capture_logs() as logs, running(tmp_path, more={"models": [IN_FLIGHT]}) as scene:
+    with capture_logs() as logs, running(tmp_path, more=HEARD) as scene:
         (request,) = scene.get("/api/v1/retraining")
         assert request["outcome"] == "requested"
         assert scene.post(TRIGGER) == (409, HELD)
@@ -46,7 +47,7 @@ def test_what_is_told_of_ends_what_is_in_flight_and_a_repeat_changes_nothing(tmp
 
 
 def test_a_version_trained_before_the_request_was_made_does_not_end_it(tmp_path: Path) -> None:
-    with capture_logs(), running(tmp_path, more={"models": [IN_FLIGHT]}) as scene:
+    with capture_logs(), running(tmp_path, more=HEARD) as scene:
         assert announce(scene, trained_at="2020-01-01T00:00:00Z")[0] == 201
         assert scene.post(TRIGGER) == (409, HELD)
         (known,) = scene.get("/api/v1/versions")
@@ -54,9 +55,9 @@ def test_a_version_trained_before_the_request_was_made_does_not_end_it(tmp_path:
 
 
 def test_a_version_that_is_known_is_known_after_a_restart(tmp_path: Path) -> None:
-    with capture_logs(), running(tmp_path, more={"models": [IN_FLIGHT]}) as scene:
+    with capture_logs(), running(tmp_path, more=HEARD) as scene:
         announce(scene)
-    with capture_logs() as logs, running(tmp_path, more={"models": [IN_FLIGHT]}) as scene:
+    with capture_logs() as logs, running(tmp_path, more=HEARD) as scene:
         assert [each["version"] for each in scene.get("/api/v1/versions")] == ["4"]
         assert announce(scene, id="again")[0] == 201
     assert not [line for line in logs if line["event"] == "version.seen"]
