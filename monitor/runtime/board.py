@@ -356,6 +356,8 @@ class Board:
         for key in self.series:
             if key in before.windows:
                 self.windows[key] = before.windows[key]
+                self.rows_seen[key] = before.rows_seen[key]
+        self.worth = {key: windows for key, windows in before.worth.items() if key in self.series}
 
     def copy(self) -> "Board":
         """This moment's board, whatever comes next. References alone are taken: it costs little at any size.
@@ -499,9 +501,12 @@ class Board:
         match fact:
             case PerformanceJudged(key=key, age=age):
                 self.performance = {**self.performance, key: {**self.performance.get(key, {}), age: fact}}
-                if fact.final:
+                windows = self.worth.get(key, ())
+                if fact.final and (
+                    not windows or windows[-1].end < fact.end
+                ):  # it is said again where series are renewed
                     slim = replace(fact, by_class=(), reliability=())
-                    self.worth = {**self.worth, key: (*self.worth.get(key, ()), slim)[-KEPT_JUDGED:]}
+                    self.worth = {**self.worth, key: (*windows, slim)[-KEPT_JUDGED:]}
             case JoinCounted(key, side, outcomes):
                 metric, _ = PREDICTIONS_JOINED if side == "prediction" else LABELS_JOINED
                 for outcome, count in outcomes.items():

@@ -60,7 +60,7 @@ def compared_section(compared: VersionsCompared, place: int) -> Markup:
     """Return a challenger beside the champion."""
     lines = [tag("li", words) for words in compared.verdict]
     inside: list[Inside] = [tag("ul", lines, class_="hints"), metrics_table(compared), inputs_table(compared)]
-    if not compared.same_time:
+    if compared.inputs and not compared.same_time:
         inside.insert(1, tag("p", "Their last windows are of different times.", class_="caution"))
     return section(
         f"{compared.champion.version} beside {compared.challenger.version}",
