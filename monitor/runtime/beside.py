@@ -1,5 +1,6 @@
 """Versions of one model side by side: whether they see the same traffic, which drifts, which performs, and how sure that is."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -220,7 +221,9 @@ def digits_told(each: MetricApart) -> int:
     """How many decimals a metric of two versions is written with, in the words and in the table: those of the narrower interval."""
     told = each.apart
     widths = [upper - lower for lower, upper in (told.first_interval, told.second_interval, told.interval)]
-    return digits_of(told.first, min((width for width in widths if width > 0), default=0.0))
+    digits = digits_of(told.first, min((width for width in widths if width > 0), default=0.0))
+    nearest = min(abs(limit) for limit in told.interval)
+    return max(digits, math.ceil(-math.log10(2 * nearest))) if told.beyond_chance else digits  # none reads as 0
 
 
 def metric_sentences(compared: VersionsCompared) -> Iterator[str]:

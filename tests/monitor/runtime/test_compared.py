@@ -3,15 +3,17 @@
 import json
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 
+from detectors.performance.versions import VersionDifference
 from monitor.facts import MetricTold, PerformanceJudged
 from monitor.pipeline import Pipeline
-from monitor.runtime.beside import comparisons
+from monitor.runtime.beside import MetricApart, comparisons, digits_told
 from monitor.runtime.board import Board, SeriesBoard
 from monitor.runtime.compared import side_by_side
 from monitor.runtime.http import Surface
@@ -175,6 +177,13 @@ def test_where_series_change_while_the_process_runs_rows_and_judged_windows_are_
     assert renewed.worth[KEY] == before.worth[KEY]
     versions: Any = side_by_side(renewed, "churn")["versions"]
     assert [each["rows_seen"] for each in versions] == [700, 300]
+
+
+def test_what_is_better_beyond_chance_is_never_better_by_zero() -> None:
+    apart = VersionDifference(0.8, (0.7, 0.9), 0.85, (0.75, 0.95), 0.08, (0.0012, 0.16), 20, paired=True)
+
+    assert digits_told(MetricApart("recall", apart, "4")) == 3
+    assert digits_told(MetricApart("recall", replace(apart, interval=(-0.01, 0.16)), None)) == 2
 
 
 def test_the_page_says_that_windows_are_of_different_times_only_where_both_have_one() -> None:
