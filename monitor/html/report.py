@@ -38,7 +38,7 @@ def report_body(report: Report, link: str | None = None) -> Markup:
 def _section(part: ReportPart) -> Markup:
     lines = [tag("p", line) for line in part.lines]
     rows = [[text(cell) for cell in row] for row in part.rows]
-    shown = table(part.heading, part.heads, rows) if rows else None
+    shown = table(part.caption, part.heads, rows) if rows else None
     return tag("section", tag("h2", part.heading), lines, shown)
 
 
