@@ -393,6 +393,21 @@ def _consequences() -> list[Any]:
             height=8,
         ),
         timeseries(
+            "Retraining: in flight, and runs that ended",
+            "in flight: 1 while a request has led to no new version and its runs have not ended. Others: runs that ended in "
+            "each step, by target and outcome; none where no target can say how its runs stand.",
+            Short,
+            Query('max(driftd_retrain_in_flight{model="$model"})', "in flight"),
+            Query(
+                or_none(
+                    'sum by (target, outcome) (increase(driftd_retrain_runs_total{model="$model"}[$__rate_interval]))',
+                    "target",
+                ),
+                "{{target}} · {{outcome}}",
+            ),
+            width=8,
+        ),
+        timeseries(
             "Webhooks: attempts by outcome",
             "All webhooks, not this model's alone: attempts per second by outcome. If the alert fired and nothing is "
             "delivered here, the receiver is the problem.",

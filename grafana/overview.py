@@ -341,6 +341,22 @@ def _delivery() -> list[Any]:
             width=6,
             height=8,
         ),
+        timeseries(
+            "Retraining in flight",
+            "Models of which a request has led to no new version yet, and whose runs have not ended. One that stays for days: "
+            "`driftd retrain list` says what its runs do.",
+            Short,
+            Query("max by (model) (driftd_retrain_in_flight)", "{{model}}"),
+            width=12,
+        ),
+        timeseries(
+            "Audit log: new entries",
+            "Decisions, changes of alerts and deliveries that were written to the audit log. Far more than usual: alerts that "
+            "flap, or a target that is tried again and again; `driftd audit list --since 1h` says which.",
+            Short,
+            Query("sum by (instance) (increase(driftd_audit_entries_total[$__rate_interval]))", "{{instance}}"),
+            width=12,
+        ),
     ]
 
 

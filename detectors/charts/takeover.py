@@ -45,11 +45,11 @@ def _known(reference: Reference) -> Mapping[str, Any]:
     return {name: (feature_to_dict(feature), learnt.get(name)) for name, feature in reference.features.items()}
 
 
-def take_over(charts: Charts, before: Charts, names: list[str], at: int) -> list[str]:
+def take_over(charts: Charts, before: Charts, names: list[str], at: int, *, accept: bool = True) -> list[str]:
     """Let charts have what those of an earlier reference hold of features that both know alike.
 
-    Of these what fires is accepted first as it is at event time `at`: what comes next was made with it in view. `names` are
-    those that may be kept; the ones that were are returned. None is where subgroups are of another length.
+    `accept`: of these what fires is accepted first as it is at event time `at`, for what comes next was made with it in view.
+    `names` are those that may be kept; the ones that were are returned. None is where subgroups are of another length.
     """
     together = charts.design.together, before.design.together
     if charts.design.subgroup_ns != before.design.subgroup_ns or together[0] != together[1]:
@@ -58,7 +58,7 @@ def take_over(charts: Charts, before: Charts, names: list[str], at: int) -> list
     if not kept:
         return []
     firing = [name for name in kept if before.features_firing[before.reference.names.index(name)]]
-    if firing:
+    if firing and accept:
         before.accept(firing, None, at)
     places = _KeptPlaces(*(np.array([each.reference.names.index(name) for name in kept]) for each in (before, charts)))
     theirs, mine = before._arrays(), charts._arrays()  # noqa: SLF001 - the same class's

@@ -82,11 +82,12 @@ def difference(
     apart = two[:, 0] - one[:, 0]
     value = float(weights @ apart / weights.sum())
     error = _error(apart, weights, value) if apart.size >= FEWEST_WINDOWS else 0.0
+    own = [_own(windows, weights, pooled) for windows, pooled in ((one, mean_one), (two, mean_two))]
     if error > 0:
         interval = _student(value, error, apart.size, sure)
     else:
         interval = _by_rows(mean_one, mean_two, value, normal_quantile(sure) / normal_quantile(USUAL))
-    return VersionDifference(*mean_one, *mean_two, value, interval, apart.size, error > 0)
+    return VersionDifference(*own[0], *own[1], value, interval, apart.size, error > 0)
 
 
 def _pooled(windows: Floats, weights: Floats) -> tuple[float, Interval]:
@@ -96,6 +97,16 @@ def _pooled(windows: Floats, weights: Floats) -> tuple[float, Interval]:
     down = math.sqrt(float(((weights * (value - lower)) ** 2).sum())) / total
     up = math.sqrt(float(((weights * (upper - value)) ** 2).sum())) / total
     return mean, (mean - down, mean + up)
+
+
+def _own(windows: Floats, weights: Floats, pooled: tuple[float, Interval]) -> tuple[float, Interval]:
+    """The mean of windows with its 95 % interval: of many windows by how much they vary.
+
+    The unequal sides of small windows' intervals do not even out in the mean: of 120 windows of 90 rows at 0.97 they hold it in 89 %.
+    """
+    mean = pooled[0]
+    error = _error(windows[:, 0], weights, mean) if len(windows) >= FEWEST_WINDOWS else 0.0
+    return (mean, _student(mean, error, len(windows), USUAL)) if error > 0 else pooled
 
 
 def _error(apart: Floats, weights: Floats, mean: float) -> float:

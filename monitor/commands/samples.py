@@ -35,6 +35,7 @@ class TopicSample:
     """What became of some messages of a topic. `lacking` and `unknown` are features, by series.
 
     `absent` are the paths that are mapped and that no message has, by what they are of; `remarks` say so, and what else is odd there.
+    `new_versions` are the unmonitored rows of versions that `new_versions` follows once the daemon has seen them.
     """
 
     topic: str
@@ -45,17 +46,25 @@ class TopicSample:
     problems: list[str] = field(default_factory=list)
     absent: dict[str, str] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
+    new_versions: int = 0
 
     def words(self) -> str:
         """In a line."""
         return (
-            f"topic {self.topic}: of {self.read:,} messages read, {self.totals.words()}"
+            f"topic {self.topic}: of {self.read:,} messages read, {self.totals.words()}{self._followed()}"
             if self.read
             else (
                 f"topic {self.topic}: holds no message yet"
                 if not self.held
                 else f"topic {self.topic}: no message could be read"
             )
+        )
+
+    def _followed(self) -> str:
+        return (
+            f"; {self.new_versions:,} of them of new versions, which `new_versions` follows"
+            if self.new_versions
+            else ""
         )
 
     def document(self) -> dict[str, Any]:
@@ -83,15 +92,17 @@ def sampled(configuration: Configuration, name: str, sample: Sample) -> TopicSam
     """What the mapping makes of a sample."""
     topic = next(topic for topic in configuration.settings.topics if topic.name == name)
     decoder, now = build_decoder(configuration, topic), SystemClock().now()
-    totals = Totals()
+    totals, new = Totals(), 0
     by_series: dict[str, Totals] = {}
+    following = {model.name for model in configuration.settings.models if model.new_versions is not None}
     values = [value for value in sample.values if value is not None]
     for raw in values:
         for explanation in explain_message(decoder, raw, now):
             totals.count(explanation)
+            new += explanation.outcome == "unmonitored" and bool(explanation.version) and explanation.model in following
             if explanation.outcome == "ok":
                 by_series.setdefault(f"{explanation.model}/{explanation.version}", Totals()).count(explanation)
-    found = TopicSample(name, len(values), sample.held, totals)
+    found = TopicSample(name, len(values), sample.held, totals, new_versions=new)
     predicted = topic.kind == "predictions"
     for spec in configuration.specs:
         if (seen := by_series.get(f"{spec.key.model}/{spec.key.version}")) is not None:
@@ -101,7 +112,7 @@ def sampled(configuration: Configuration, name: str, sample: Sample) -> TopicSam
                 found.problems.append(lacking_words(name, spec, seen, lacking))
     if totals.outcomes["ok"]:
         look_at_paths(found, topic, decoder, values)
-    elif values:
+    elif values and not new:
         found.problems.append(nothing_taken(name, totals, values))
     return found
 

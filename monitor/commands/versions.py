@@ -35,7 +35,7 @@ def version_line(version: VersionItem) -> str:
     """A version in a line."""
     judged = JUDGED.get(version["judged"], version["judged"])
     reference = f" {version['reference']}" if version["reference"] else ""
-    rows = f" of {version['learnt_rows']} rows" if version["learnt_rows"] else ""
+    rows = f" of {version['learnt_rows']} rows" if version["judged"] == "learnt" else ""
     why = f": {version['why']}" if version["why"] else ""
     about = f"{version['model']}/{version['version']}"
     return f"{about}  {version['seen_at']}  by {version['source']}: {judged}{reference}{rows}{why}"

@@ -19,12 +19,13 @@ OPEN = "open"
 
 @dataclass(frozen=True, slots=True)
 class ReportPart:
-    """A heading, what it comes to in a line or some, and a table."""
+    """A heading, what it comes to in a line or some, and a table with its caption."""
 
     heading: str
     lines: tuple[str, ...]
     heads: Row = ()
     rows: tuple[Row, ...] = ()
+    caption: str = ""
 
 
 def headline(report: Report) -> str:
@@ -82,7 +83,13 @@ def _fired(report: Report) -> ReportPart:
     if len(report.incidents) < report.incidents_total:
         lines.append(f"The table has {len(report.incidents)} of {report.incidents_total}.")
     heads = ("Opened", "Version", "Kind", "Severity", "What", "Ended")
-    return ReportPart("What fired", tuple(lines), heads, tuple(incident_row(each, report) for each in report.incidents))
+    return ReportPart(
+        "What fired",
+        tuple(lines),
+        heads,
+        tuple(incident_row(each, report) for each in report.incidents),
+        "Incidents: open ones first, then the newest",
+    )
 
 
 def incident_row(incident: IncidentTold, report: Report) -> Row:
@@ -144,7 +151,13 @@ def _retraining(report: Report) -> ReportPart:
         (timed(each.at, report), each.version, each.reason, each.because + (f", by {each.by}" if each.by else ""))
         for each in report.requests
     ]
-    return ReportPart("Retraining", tuple(lines), ("At", "Version", "Reason", "Outcome"), tuple(rows))
+    return ReportPart(
+        "Retraining",
+        tuple(lines),
+        ("At", "Version", "Reason", "Outcome"),
+        tuple(rows),
+        "What asked, and what became of it",
+    )
 
 
 def _performance(report: Report) -> ReportPart:
@@ -160,7 +173,9 @@ def _performance(report: Report) -> ReportPart:
         for metric in each.metrics
     ]
     heads = ("Version", "Metric", "As judged last, with its 95 % interval", "Window until")
-    return ReportPart("Labels and performance", (line,), heads, tuple(rows))
+    return ReportPart(
+        "Labels and performance", (line,), heads, tuple(rows), "Each version's window that was judged last"
+    )
 
 
 def metric_words(metric: MetricSeen) -> str:

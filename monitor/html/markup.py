@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from html import escape
 
-VOID = frozenset({"br", "link", "meta"})  # elements that have no end tag
+VOID = frozenset({"br", "input", "link", "meta"})  # elements that have no end tag
 
 
 class Markup(str):

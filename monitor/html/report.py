@@ -38,7 +38,7 @@ def report_body(report: Report, link: str | None = None) -> Markup:
 def _section(part: ReportPart) -> Markup:
     lines = [tag("p", line) for line in part.lines]
     rows = [[text(cell) for cell in row] for row in part.rows]
-    shown = table(part.heading, part.heads, rows) if rows else None
+    shown = table(part.caption, part.heads, rows) if rows else None
     return tag("section", tag("h2", part.heading), lines, shown)
 
 
@@ -56,8 +56,17 @@ def days_plot(days: Sequence[DayTold]) -> Markup:
     described = f"Rows a day: at least {count(min(rows))}, at most {count(max(rows))}; incidents opened on {len(opened)} of {len(days)} days"
     drawn = [plots.line("rows", plots.places(axis, times, rows), scale), plots.dots("c4", opened, scale)]
     inside = [plots.drawing(described, scale, drawn), plots.level_words([(0.0, count(scale.top)), (1.0, "0")])]
-    foot = tag("div", tag("div", "", class_="label quiet"), plots.ticks(axis.ticks()), class_="plot foot")
+    ticks = plots.ticks(day_ticks(axis, days))
+    foot = tag("div", tag("div", "", class_="label quiet"), ticks, class_="plot foot")
     return tag("div", plots.row("tall", label, inside), foot, class_="plots")
+
+
+def day_ticks(axis: TimeAxis, days: Sequence[DayTold]) -> list[tuple[float, str]]:
+    """Return the words under the days. The heading has the year; beside the first day, on a phone, there is no room for it."""
+    years = {day.day.year for day in days}
+    return [
+        (place, words.removesuffix(f" {min(years)}") if len(years) == 1 else words) for place, words in axis.ticks()
+    ]
 
 
 def _at(day: DayTold) -> Nanos:

@@ -25,7 +25,7 @@ from monitor.stream.windows import WindowSpec
 
 KEPT: Nanos = 40 * DAY  # of event time: a month and a week
 MOST_INCIDENTS, MOST_REQUESTS, MOST_VERSIONS = 100, 50, 20  # of a model
-MOST_FEATURES, MOST_METRICS = 5, 8  # named
+MOST_FEATURES, MOST_METRICS = 5, 16  # named
 MOST_WORDS = 160  # characters
 Counts = defaultdict[str, float]
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

@@ -1,5 +1,6 @@
 """Versions of one model side by side: whether they see the same traffic, which drifts, which performs, and how sure that is."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -216,12 +217,21 @@ def sentences(compared: VersionsCompared) -> Iterator[str]:
     yield from metric_sentences(compared)
 
 
+def digits_told(each: MetricApart) -> int:
+    """How many decimals a metric of two versions is written with, in the words and in the table: those of the narrower interval."""
+    told = each.apart
+    widths = [upper - lower for lower, upper in (told.first_interval, told.second_interval, told.interval)]
+    digits = digits_of(told.first, min((width for width in widths if width > 0), default=0.0))
+    nearest = min(abs(limit) for limit in told.interval)
+    return max(digits, math.ceil(-math.log10(2 * nearest))) if told.beyond_chance else digits  # none reads as 0
+
+
 def metric_sentences(compared: VersionsCompared) -> Iterator[str]:
     """Which version is better in what."""
     one, two = compared.champion.version, compared.challenger.version
     for each in compared.metrics:
         lower, upper = sorted(abs(limit) for limit in each.apart.interval)
-        digits = digits_of(upper, upper - lower)
+        digits = digits_told(each)
         if each.better is not None:
             yield f"{each.better} is better in {spelled(each.metric)} by {figure(lower, digits)} to {figure(upper, digits)}"
     same = [spelled(each.metric) for each in compared.metrics if not each.apart.beyond_chance]

@@ -512,10 +512,11 @@ class Board:
         match fact:
             case PerformanceJudged(key=key, age=age):
                 self.performance = {**self.performance, key: {**self.performance.get(key, {}), age: fact}}
-                if fact.final:
-                    slim, known = replace(fact, by_class=(), reliability=()), self.worth.get(key, ())
-                    known = known[:-1] if known and known[-1].end == fact.end else known  # it stands, and comes again
-                    self.worth = {**self.worth, key: (*known, slim)[-KEPT_JUDGED:]}
+                windows = self.worth.get(key, ())
+                if fact.final and (not windows or windows[-1].end <= fact.end):  # it is said again after a restore
+                    before = windows[:-1] if windows and windows[-1].end == fact.end else windows
+                    slim = replace(fact, by_class=(), reliability=())
+                    self.worth = {**self.worth, key: (*before, slim)[-KEPT_JUDGED:]}
             case JoinCounted(key, side, outcomes):
                 metric, _ = PREDICTIONS_JOINED if side == "prediction" else LABELS_JOINED
                 for outcome, count in outcomes.items():

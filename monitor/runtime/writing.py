@@ -170,7 +170,7 @@ class VersionBody(Body, tag="version", kw_only=True):
         if self.version == ANY_VERSION:
             raise ValueError("version: * stands for all that are not configured; name one")
         if self.trained_at is not None and self.trained_at.tzinfo is None:
-            raise ValueError("trained_at: must say its zone, as in 2026-11-23T12:00:00Z")
+            raise ValueError(f"trained_at: {A_TIME}")
         trained = None if self.trained_at is None else round(self.trained_at.timestamp() * 1000) * (SECOND // 1000)
         return Announce(self.model, self.version, trained, self.reference or "")
 
@@ -207,6 +207,7 @@ class AnnouncedBody(Struct, forbid_unknown_fields=True, kw_only=True):
 DECODER = msgspec.json.Decoder(
     AcceptBody | SilenceBody | AckBody | EndBody | ApproveBody | RejectBody | TriggerBody | VersionBody
 )
+A_TIME = "must be a time with its zone (RFC 3339), as in 2026-11-23T12:00:00Z"
 ANNOUNCED = msgspec.json.Decoder(AnnouncedBody)
 
 
@@ -216,7 +217,8 @@ def asked_for(body: bytes, *, version: bool = False) -> Asked:
         decoded = ANNOUNCED.decode(body).body() if version else DECODER.decode(body)
         asked = Asked(decoded.name or uuid4().hex, decoded.wish(), decoded.by, decoded.reason)
     except (msgspec.MsgspecError, UnicodeDecodeError, ValueError) as error:
-        raise NotGrantedError(HTTPStatus.BAD_REQUEST, str(error)) from None
+        words = f"trained_at: {A_TIME}" if "`$.trained_at`" in str(error) else str(error)
+        raise NotGrantedError(HTTPStatus.BAD_REQUEST, words) from None
     refuse_unseen(msgspec.to_builtins(asked))
     return asked
 

@@ -282,17 +282,20 @@ class ChartBudget(Operator[Sketch]):
                 facts += self._restore(entry.held)
         return facts
 
-    def take_over(self, charts: bytes, before: Reference, at: Nanos, *, of: str) -> list[Fact]:
-        """Go on where the charts of an earlier reference stood, of inputs that both know alike; what fires there is accepted first."""
+    def take_over(self, charts: bytes, before: Reference, at: Nanos, *, of: SeriesKey) -> list[Fact]:
+        """Go on where the charts of an earlier reference stood, of inputs that both know alike.
+
+        What fires for another version is accepted first; of the same one, whose own reference has come, it goes on firing.
+        """
         earlier = Charts(before, self._plan)
         try:
             earlier.restore(charts)
         except ValueError as error:
             return [StateReset(self._key, f"the charts of {of} are not taken over: {error}")]
         inputs = [name for name in self._reference.names if name != PREDICTION]
-        kept = take_over(self.charts, earlier, inputs, at)
+        kept = take_over(self.charts, earlier, inputs, at, accept=of != self._key)
         self._changed = True
-        return [ChartsTakenOver(self._key, at, of, tuple(kept))]
+        return [ChartsTakenOver(self._key, at, str(of), tuple(kept))]
 
     def _restore(self, charts: bytes) -> list[Fact]:
         try:

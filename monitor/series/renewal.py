@@ -50,7 +50,7 @@ def take_over(
             continue
         of, before = (key, after.first) if _charts(rows, key) else (after.key, after.reference)
         for held in _charts(rows, of):
-            facts += budget.take_over(held, before, at, of=str(of))
+            facts += budget.take_over(held, before, at, of=of)
     return facts
 
 

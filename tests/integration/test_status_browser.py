@@ -9,9 +9,10 @@ import pytest
 from monitor.facts import AlertSeen
 from monitor.stream.events import SeriesKey
 from tests.integration.test_report_browser import CONTRAST, HOSTILE, SCHEMES, wider_than_the_page
-from tests.pages import DRIFTING, HEALTHY, OVER, Scene, closed, judged, quiet_day, usual_day
+from tests.pages import DRIFTING, FEATURES, HEALTHY, OVER, Scene, closed, judged, quiet_day, usual_day
 from tests.parts.axe import axe_core
 from tests.parts.chromium import Chromium, Page
+from tests.reported import a_week
 
 pytestmark = pytest.mark.chromium
 MODEL = "/model?name=churn&version=3"
@@ -22,13 +23,15 @@ PAGES = {
     "feature": FEATURE,
     "incident": f"/incident?id={DRIFTING.incident}",
     "ended": f"/incident?id={OVER.incident}",
+    "versions": "/versions?model=churn",
+    "report": "/report?model=churn",
 }
 EVERY_PAGE = pytest.mark.parametrize("path", PAGES.values(), ids=PAGES)
 
 
 @pytest.fixture(scope="module")
 def troubled() -> Iterator[Scene]:
-    scene = usual_day(*judged(DRIFTING.key, biased=True), troubled=True)
+    scene = usual_day(*judged(DRIFTING.key, biased=True), a_week(), troubled=True)
     yield scene
     scene.close()
 
@@ -41,6 +44,17 @@ def shown(chromium: Chromium, troubled: Scene) -> Callable[..., Page]:
         return chromium.open(troubled.url + path, width=width, **how)
 
     return show
+
+
+def violations(page: Page) -> Any:
+    """What axe finds wrong with a page."""
+    page.evaluate(axe_core())
+    page.evaluate("axe.run().then((found) => { globalThis.found = found })")
+    page.wait_until("globalThis.found !== undefined")
+    assert page.evaluate("found.passes.length") > 20
+    return page.evaluate(
+        "found.violations.map((one) => [one.id, one.help, one.nodes.slice(0, 3).map((node) => node.html.slice(0, 120))])"
+    )
 
 
 @SCHEMES
@@ -58,22 +72,36 @@ def test_a_page_fits_the_width_and_has_nothing_to_complain_of(shown: Any, path: 
 @EVERY_PAGE
 def test_axe_finds_nothing(shown: Any, path: str, *, dark: bool) -> None:
     """WCAG 2.2 A and AA, and axe's own best practices."""
-    page = shown(path, dark=dark)
-    page.evaluate(axe_core())
-    page.evaluate("axe.run().then((found) => { globalThis.found = found })")
-    page.wait_until("globalThis.found !== undefined")
-    found = page.evaluate(
-        "found.violations.map((one) => [one.id, one.help, one.nodes.slice(0, 3).map((node) => node.html.slice(0, 120))])"
-    )
-
-    assert page.evaluate("found.passes.length") > 20
-    assert found == []
+    assert violations(shown(path, dark=dark)) == []
 
 
 @SCHEMES
 @EVERY_PAGE
 def test_every_text_can_be_read_on_its_ground(shown: Any, path: str, *, dark: bool) -> None:
     assert shown(path, dark=dark).evaluate(CONTRAST) == []
+
+
+@pytest.fixture(scope="module")
+def side_by_side() -> Iterator[Scene]:
+    keys = dict.fromkeys((SeriesKey("churn", "3"), SeriesKey("churn", "4")), FEATURES)
+    scene = Scene([*closed(keys), *HEALTHY, *(fact for key in keys for fact in judged(key))], keys)
+    yield scene
+    scene.close()
+
+
+@SCHEMES
+@pytest.mark.parametrize("width", [360, 1600])
+def test_two_versions_side_by_side_fit_the_width_and_can_be_read(
+    chromium: Chromium, side_by_side: Scene, width: int, *, dark: bool
+) -> None:
+    page = chromium.open(f"{side_by_side.url}/versions?model=churn", width=width, dark=dark)
+
+    assert "no difference of 3 and 4 can be told" in page.text()
+    assert wider_than_the_page(page) == []
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.complaints() == []
+    assert page.evaluate(CONTRAST) == []
+    assert violations(page) == []
 
 
 @EVERY_PAGE

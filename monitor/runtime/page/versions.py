@@ -1,9 +1,9 @@
 """Versions of a model side by side: whether they see the same traffic, which drifts, which performs, with intervals."""
 
-from monitor.explain.performance import digits_of, figure, spelled
+from monitor.explain.performance import figure, spelled
 from monitor.html.figures import NONE, count, number, plural
 from monitor.html.markup import Inside, Markup, name, table, tag
-from monitor.runtime.beside import MetricApart, VersionsCompared, champion_of, comparisons, versions_of
+from monitor.runtime.beside import MetricApart, VersionsCompared, champion_of, comparisons, digits_told, versions_of
 from monitor.runtime.board import Board
 from monitor.runtime.compared import version_item
 from monitor.runtime.metrics import DaemonStatus
@@ -60,7 +60,7 @@ def compared_section(compared: VersionsCompared, place: int) -> Markup:
     """Return a challenger beside the champion."""
     lines = [tag("li", words) for words in compared.verdict]
     inside: list[Inside] = [tag("ul", lines, class_="hints"), metrics_table(compared), inputs_table(compared)]
-    if not compared.same_time:
+    if compared.inputs and not compared.same_time:
         inside.insert(1, tag("p", "Their last windows are of different times.", class_="caution"))
     return section(
         f"{compared.champion.version} beside {compared.challenger.version}",
@@ -86,7 +86,7 @@ def metrics_table(compared: VersionsCompared) -> Markup | None:
 def metric_row(each: MetricApart) -> list[Inside]:
     """One metric."""
     told = each.apart
-    digits = digits_of(told.first, told.first_interval[1] - told.first_interval[0])
+    digits = digits_told(each)
 
     def cell(value: float, interval: tuple[float, float]) -> str:
         return f"{figure(value, digits)} ({figure(interval[0], digits)} to {figure(interval[1], digits)})"

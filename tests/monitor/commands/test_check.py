@@ -552,6 +552,23 @@ def test_a_mapping_that_takes_nothing_is_named(
     assert said in problems[0]
 
 
+def test_messages_of_a_new_version_that_is_followed_are_no_wrong_mapping(
+    config: Path, capsys: Output, mock_broker: "MockBroker"
+) -> None:
+    """A day after its release all the newest messages are of it, and the configuration need not name it."""
+    newer = [message(age=at, plan="pro").replace(b'"3"', b'"4"') for at in range(20)]
+    kafka = produced(mock_broker, *newer)
+    model = {"name": "churn", "version": "3", "reference": "r.json"}
+    code, _, problems = check(capsys, write(config, kafka=kafka, models=[model]))
+    assert (code, len(problems)) == (2, 1)
+
+    followed = model | {"new_versions": {"reference": "learn"}}
+    code, said, problems = check(capsys, write(config, kafka=kafka, models=[followed]))
+
+    assert (code, problems) == (0, [])
+    assert "20 unmonitored (churn version 4 20); 20 of them of new versions, which `new_versions` follows\n" in said
+
+
 def test_a_webhook_that_nobody_listens_at_is_named(config: Path, capsys: Output, mock_broker: "MockBroker") -> None:
     (port,) = free_ports(1)
     webhook = {"name": "trainer", "url": f"http://127.0.0.1:{port}/{CANARY}", "secret_env": "TRAINER"}

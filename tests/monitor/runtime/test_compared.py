@@ -1,17 +1,21 @@
 """Versions of a model side by side: by the windows of a real pipeline, and by what labels said of both."""
 
 import json
+from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 
+from detectors.performance.versions import VersionDifference
 from monitor.facts import MetricTold, PerformanceJudged
 from monitor.pipeline import Pipeline
-from monitor.runtime.beside import comparisons
+from monitor.runtime.beside import MetricApart, comparisons, digits_told
 from monitor.runtime.board import Board, SeriesBoard
+from monitor.runtime.compared import side_by_side
 from monitor.runtime.http import Surface
 from monitor.runtime.inbox import Inbox
 from monitor.runtime.metrics import DaemonStatus, Exposition
@@ -174,6 +178,35 @@ def test_a_model_that_is_not_there_and_one_of_one_version() -> None:
     assert surface(one).answer("/versions?model=nobody", "")[0] == 404
     assert json.loads(surface(one).answer("/api/v1/models/churn/versions", "")[2])["comparisons"] == []
     assert b"nothing to compare" in surface(one).answer("/versions?model=churn", "")[2]
+
+
+def test_where_series_change_while_the_process_runs_rows_and_judged_windows_are_kept() -> None:
+    before = with_labels(board(), [0.9] * 12, [0.8] * 12)
+    before.rows_seen = Counter({KEY: 700, OTHER_KEY: 300})
+    telemetry = Telemetry(before, now=lambda: at(10))
+    last = before.worth[KEY][-1]
+
+    telemetry.renew(board(), [last])
+
+    renewed = telemetry.look(lambda found: found)
+    (told,) = comparisons(renewed, "churn")
+    assert told.metrics[0].apart.windows == 12
+    assert renewed.worth[KEY] == before.worth[KEY]
+    versions: Any = side_by_side(renewed, "churn")["versions"]
+    assert [each["rows_seen"] for each in versions] == [700, 300]
+
+
+def test_what_is_better_beyond_chance_is_never_better_by_zero() -> None:
+    apart = VersionDifference(0.8, (0.7, 0.9), 0.85, (0.75, 0.95), 0.08, (0.0012, 0.16), 20, paired=True)
+
+    assert digits_told(MetricApart("recall", apart, "4")) == 3
+    assert digits_told(MetricApart("recall", replace(apart, interval=(-0.01, 0.16)), None)) == 2
+
+
+def test_the_page_says_that_windows_are_of_different_times_only_where_both_have_one() -> None:
+    empty = Board({key: SeriesBoard("hash", 10, baseline=REFERENCE) for key in (KEY, OTHER_KEY)})
+
+    assert b"of different times" not in surface(empty).answer("/versions?model=churn", "")[2]
 
 
 def test_before_any_window_nothing_is_claimed() -> None:

@@ -76,6 +76,25 @@ def test_what_was_drifting_when_a_version_came_is_its_level_from_then_on(tmp_pat
         assert ("drift", "drift", "age") in scene.alerts("4")
 
 
+def test_what_began_to_drift_while_a_version_learnt_is_still_told_when_it_has_learnt(tmp_path: Path) -> None:
+    """It is no news that its training could have seen: the version is the same."""
+    with capture_logs(), renewing(tmp_path, LEARN | {"rows": 1500}) as scene:
+        scene.feed(events("3", 0, 20, seed=2))
+        scene.announce("4")
+        scene.eventually(lambda: scene.series("4") is not None)
+        scene.feed(events("4", 200, 10, seed=3))
+        scene.feed(events("4", 300, 13, seed=4, shift=2.5))
+        assert ("drift", "drift", "age") in scene.alerts("4")
+        assert scene.judged("4") == "learning"
+
+        scene.feed(events("4", 430, 20, seed=5, shift=2.5))
+        scene.eventually(lambda: scene.judged("4") == "learnt")
+        scene.feed(events("4", 630, 20, seed=6, shift=2.5))
+        assert ("drift", "drift", "age") in scene.alerts("4")
+        scene.feed(events("4", 830, 60, seed=7))
+        scene.eventually(lambda: scene.alerts("4") == set())
+
+
 def test_a_version_of_events_is_followed_though_nothing_takes_it(tmp_path: Path) -> None:
     with capture_logs(), renewing(tmp_path, LEARN) as scene:
         scene.feed(events("3", 0, 5, seed=2))
