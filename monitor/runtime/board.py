@@ -514,9 +514,9 @@ class Board:
                 self.performance = {**self.performance, key: {**self.performance.get(key, {}), age: fact}}
                 windows = self.worth.get(key, ())
                 if fact.final and (not windows or windows[-1].end <= fact.end):  # it is said again after a restore
-                    before = windows[:-1] if windows and windows[-1].end == fact.end else windows
+                    earlier = windows[:-1] if windows and windows[-1].end == fact.end else windows
                     slim = replace(fact, by_class=(), reliability=())
-                    self.worth = {**self.worth, key: (*before, slim)[-KEPT_JUDGED:]}
+                    self.worth = {**self.worth, key: (*earlier, slim)[-KEPT_JUDGED:]}
             case JoinCounted(key, side, outcomes):
                 metric, _ = PREDICTIONS_JOINED if side == "prediction" else LABELS_JOINED
                 for outcome, count in outcomes.items():
