@@ -81,6 +81,9 @@ def test_a_version_announced_and_killed_gets_its_reference_all_the_same(
     own.save(tmp_path / "refs" / "churn-4.json")
     daemon.start()
     daemon.wait_for(lambda: judged(daemon) == "given")
+    daemon.wait_for(
+        lambda: daemon.metric("driftd_reference_info", version="4", reference=own.hash) == 1
+    )  # its series was made from what is on disk
     daemon.kill()
     (tmp_path / "refs" / "churn-4.json").unlink()
     daemon.start()
