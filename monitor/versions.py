@@ -20,7 +20,15 @@ from monitor.alerting.versions import (
     VersionSource,
     VersionState,
 )
-from monitor.facts import Fact, FirstRowsCounted, ReferenceAbsent, VersionChanged, VersionSeen, VersionsStand
+from monitor.facts import (
+    Fact,
+    FirstRowsCounted,
+    ReferenceAbsent,
+    VersionChanged,
+    VersionSeen,
+    VersionsStand,
+    WindowClosed,
+)
 from monitor.series.records import Record
 from monitor.stream.events import ANY_VERSION, HOUR, Nanos, SeriesKey
 
@@ -169,10 +177,12 @@ class Versions:
         return [ReferenceAbsent(known)]
 
     def note(self, facts: Iterable[Fact]) -> list[Fact]:
-        """Take the first rows of a version, where these were counted."""
+        """Take the first rows of a version, where these were counted, and that it has events at all."""
         told: list[Fact] = []
         for fact in facts:
-            if isinstance(fact, FirstRowsCounted):
+            if isinstance(fact, WindowClosed):
+                self._note_served((fact.key.model, fact.key.version))
+            elif isinstance(fact, FirstRowsCounted):
                 known = self.known.get((fact.key.model, fact.key.version))
                 if known is not None and known.standing is VersionState.LEARNING:
                     known = replace(known, standing=VersionState.LEARNT, rows=fact.rows, why="")
@@ -180,6 +190,11 @@ class Versions:
                     self.moved = True
                     told.append(VersionChanged(known))
         return told
+
+    def _note_served(self, place: Place) -> None:
+        known = self.known.get(place)
+        if known is not None and known.standing.followed and not known.served:
+            self._put(replace(known, served=True))
 
     def expire(self, now: Nanos) -> list[Fact]:
         """Let what has waited too long for its reference learn it; it is looked for on, until it is learnt."""
@@ -195,9 +210,12 @@ class Versions:
         return facts
 
     def _retire_beyond(self, model: str) -> list[Fact]:
-        followed = [each for each in self.known.values() if each.model == model and each.standing.followed]
+        """Let those give way that are too many: what nobody sends events of, then the oldest; never the newest."""
+        *others, newest = [each for each in self.known.values() if each.model == model and each.standing.followed]
+        del newest
         facts: list[Fact] = []
-        for known in followed[: max(0, len(followed) - self.policies[model].keep)]:
+        gives_way = sorted(others, key=lambda each: each.served)
+        for known in gives_way[: max(0, len(others) + 1 - self.policies[model].keep)]:
             retired = replace(known, standing=VersionState.RETIRED, why="")
             self._put(retired)
             self._forget_content((known.model, known.version))

@@ -86,6 +86,7 @@ class KnownVersion:
     reference: str = ""
     why: str = ""
     rows: int = 0  # that its predictions are learnt from
+    served: bool = False  # a window of its own series has closed
 
     @property
     def wanted(self) -> bool:

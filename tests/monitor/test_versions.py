@@ -14,7 +14,7 @@ from monitor.alerting.versions import (
     VersionSource,
     VersionState,
 )
-from monitor.facts import Fact, FirstRowsCounted, ReferenceAbsent, VersionChanged, VersionSeen
+from monitor.facts import Fact, FirstRowsCounted, ReferenceAbsent, VersionChanged, VersionSeen, WindowClosed
 from monitor.stream.events import DAY, HOUR, SeriesKey
 from monitor.versions import Versions
 from tests.build import MIDNIGHT, of
@@ -219,3 +219,17 @@ def test_who_goes_back_to_a_version_that_gave_way_has_it_followed_again(source: 
     assert [each.known.version for each in of(tell(known, "4", source), VersionChanged)] == ["4", "5"]
     assert standing(known) == {"5": "retired", "4": "waiting"}
     assert again(known).known == known.known
+
+
+def test_what_is_announced_and_sends_nothing_takes_no_place_of_what_does() -> None:
+    known = versions()
+    tell(known, "4")
+    known.note([WindowClosed(SeriesKey("churn", "4"), MIDNIGHT, MIDNIGHT + HOUR, 100, ())])
+    known = again(known)
+    for version in ("5", "6", "7"):
+        tell(known, version)
+
+    assert standing(known) == {"4": "waiting", "5": "retired", "6": "retired", "7": "waiting"}
+    known.note([WindowClosed(SeriesKey("churn", "7"), MIDNIGHT, MIDNIGHT + HOUR, 100, ())])
+    tell(known, "8")
+    assert standing(known) == {"4": "retired", "5": "retired", "6": "retired", "7": "waiting", "8": "waiting"}
