@@ -471,6 +471,8 @@ class Daemon:
                 return f"{notifier.name} has ended: its target is no longer told anything"
         if self.runs is not None and not self.runs.is_alive:
             return "following runs has ended: nobody asks any more how they stand"
+        if (ended := self.outside.ended) is not None:
+            return f"{ended} has ended: nobody looks for new versions and their references any more"
         return self.source.trouble()
 
     def run(self) -> None:

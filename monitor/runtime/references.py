@@ -39,6 +39,12 @@ class Outdoors:
         if self._poller is not None:
             self._poller.start()
 
+    @property
+    def ended(self) -> str | None:
+        """Which of the threads has ended, though nobody stopped it; None: neither."""
+        threads: tuple[Thread | None, ...] = (self._reader, self._poller)
+        return next((each.name for each in threads if each is not None and each.ident and not each.is_alive()), None)
+
     def stop(self) -> None:
         """End soon; nobody waits for either."""
         self._reader.stop()

@@ -5,6 +5,9 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from monitor.alerting.versions import KnownVersion, OfferedReference, VersionSource, VersionState
+from monitor.runtime.references import Outdoors, ReferenceReader
+from tests.fakes import NOON
 from tests.renewing import ROWS, events, fitted, renewing, with_prediction_of
 
 LEARN = {"reference": "learn", "rows": 500}
@@ -183,3 +186,17 @@ def test_a_version_of_events_that_is_no_text_is_none_and_harms_nobody(tmp_path: 
         scene.stop()
         scene.start()
         assert len(scene.ask("GET", "/api/v1/models")[1]) == 1
+
+
+def test_a_thread_that_has_ended_is_said() -> None:
+    def end(known: KnownVersion) -> OfferedReference:
+        raise SystemExit(known.version)
+
+    reader = ReferenceReader(end, lambda: 0.0)
+    outside = Outdoors(reader)
+    assert outside.ended is None
+    outside.start()
+    assert outside.ended is None
+    outside.want([KnownVersion("churn", "4", VersionSource.REQUEST, NOON, NOON, VersionState.WAITING)])
+    reader.join(60)
+    assert outside.ended == "references"
