@@ -466,6 +466,10 @@ class Daemon:
         turned = self.telemetry.look(lambda board: board.turned_at)
         if turned is not None and self.clock.now() - turned > STUCK_AFTER:
             return "the loop has not turned for 30 s"
+        return self._ended() or self.source.trouble()
+
+    def _ended(self) -> str | None:
+        """Which of the threads beside the loop has ended, and what is not done for that; None where all are there."""
         for notifier in self.notifiers:
             if not notifier.is_alive():
                 return f"{notifier.name} has ended: its target is no longer told anything"
@@ -473,7 +477,7 @@ class Daemon:
             return "following runs has ended: nobody asks any more how they stand"
         if (ended := self.outside.ended) is not None:
             return f"{ended} has ended: nobody looks for new versions and their references any more"
-        return self.source.trouble()
+        return None
 
     def run(self) -> None:
         """Restore, read until told to stop, then drain and save. Raises SourceError or StateError when it cannot go on."""
