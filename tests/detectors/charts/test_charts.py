@@ -310,7 +310,7 @@ def test_what_lasts_a_day_fires_once_and_rests_once(learnt: Reference) -> None:
     turns = np.flatnonzero(np.diff(firing))
 
     assert len(turns) == 2
-    assert 20 <= turns[0] <= 30
+    assert 19 <= turns[0] <= 30  # the first pane of the change is enough where what came before leaned that way
     # It is quiet for twelve panes first; the last four of the change may happen to be, once in a hundred thousand runs five.
     assert 308 + 12 - 5 <= turns[1] <= 308 + 40
     assert charted.points[-1].since[at].max() == np.iinfo(np.int64).min
