@@ -79,7 +79,9 @@ def test_what_differs_is_named_furthest_first(training: Reference) -> None:
     assert by_name["normal"].startswith("normal PSI ")
     points = re.fullmatch(r"holes missing \+([0-9.]+) points", by_name["holes"])
     assert points is not None
-    assert float(points[1]) == pytest.approx(9.5, abs=1.5)  # both samples have holes of their own
+    assert float(points[1]) == pytest.approx(
+        9.5, abs=0.9
+    )  # both samples have holes of their own: its standard deviation is 0.18
     assert "unseen +5.0 points" in by_name["plan"]
     assert found[-1].shift == pytest.approx(0.3, abs=0.05)
     assert by_name["other"].startswith("other mean +0.")
