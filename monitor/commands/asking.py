@@ -223,9 +223,9 @@ def _new_version(options: argparse.Namespace) -> Exit:
 
 def _list_versions(options: argparse.Namespace) -> Exit:
     from monitor.commands.decide import Way
-    from monitor.commands.versions import show
+    from monitor.commands.versions import show_versions
 
-    return show(Way(options.config, options.url, None), options.model, as_json=options.json)
+    return show_versions(Way(options.config, options.url, None), options.model, as_json=options.json)
 
 
 def _list_outbox(options: argparse.Namespace) -> Exit:

@@ -4,6 +4,7 @@ import getpass
 import http.client
 import os
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import Path
@@ -84,33 +85,49 @@ def decide(way: Way, body: dict[str, Any], *, by: str | None, as_json: bool) -> 
 
 def show_decisions(way: Way, kind: str, *, as_json: bool) -> Exit:
     """Print the decisions of a kind that are in force. Raises ConfigError."""
-    try:
-        every = obtained(reach(way, writes=False), ROUTE, list[DecisionItem])
-    except AwayError as error:
-        return cannot(str(error))
-    found = [each for each in every if each["decision"] == kind and each["ended_at"] is None]
-    if as_json:
-        print(pretty(found))
-    elif not found:
-        print(f"no {kind} is in force")
-    for each in () if as_json else found:
-        print(line(each))
-    return Exit.OK
+
+    def in_force(each: DecisionItem) -> bool:
+        return each["decision"] == kind and each["ended_at"] is None
+
+    return show(way, ROUTE, DecisionItem, in_force, line, f"no {kind} is in force", as_json=as_json)
 
 
 def show_requests(way: Way, model: str | None, *, as_json: bool) -> Exit:
     """Print the last requests for retraining, those that wait for approval first. Raises ConfigError."""
+    nothing = "nothing has asked for retraining"
+    return show(
+        way,
+        RETRAINING,
+        RequestItem,
+        lambda each: model in {None, each["model"]},
+        request_line,
+        nothing,
+        as_json=as_json,
+    )
+
+
+def show(
+    way: Way,
+    route: str,
+    item: type[T],
+    wanted: Callable[[T], bool],
+    words: Callable[[T], str],
+    nothing: str,
+    *,
+    as_json: bool,
+) -> Exit:
+    """Print what a route lists and is wanted, a line each, or as JSON. Raises ConfigError."""
     try:
-        every = obtained(reach(way, writes=False), RETRAINING, list[RequestItem])
+        every: list[T] = obtained(reach(way, writes=False), route, list[item])  # type: ignore[valid-type] # known when it runs
     except AwayError as error:
         return cannot(str(error))
-    found = [each for each in every if model in {None, each["model"]}]
+    found = [each for each in every if wanted(each)]
     if as_json:
         print(pretty(found))
     elif not found:
-        print("nothing has asked for retraining")
+        print(nothing)
     for each in () if as_json else found:
-        print(request_line(each))
+        print(words(each))
     return Exit.OK
 
 

@@ -1,7 +1,7 @@
 """`driftd version list`: the versions that the running daemon was told of."""
 
 from monitor.commands.answers import VersionItem
-from monitor.commands.decide import AwayError, Way, cannot, obtained, pretty, reach
+from monitor.commands.decide import Way, show
 from monitor.commands.exits import Exit
 
 ROUTE = "/api/v1/versions"
@@ -15,20 +15,12 @@ JUDGED = {
 }
 
 
-def show(way: Way, model: str | None, *, as_json: bool) -> Exit:
+def show_versions(way: Way, model: str | None, *, as_json: bool) -> Exit:
     """Print them, the newest first. Raises ConfigError."""
-    try:
-        every = obtained(reach(way, writes=False), ROUTE, list[VersionItem])
-    except AwayError as error:
-        return cannot(str(error))
-    found = [each for each in every if model in {None, each["model"]}]
-    if as_json:
-        print(pretty(found))
-    elif not found:
-        print("no new version was told of")
-    for each in () if as_json else found:
-        print(version_line(each))
-    return Exit.OK
+    nothing = "no new version was told of"
+    return show(
+        way, ROUTE, VersionItem, lambda each: model in {None, each["model"]}, version_line, nothing, as_json=as_json
+    )
 
 
 def version_line(version: VersionItem) -> str:
