@@ -1,10 +1,10 @@
 """The Kafka client as we use it: what the operator chose, its settings, its error codes, its silence."""
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Protocol
 
 from confluent_kafka import Consumer, KafkaError
 
@@ -71,18 +71,50 @@ class KafkaChoice:
     closing: float = 5.0  # a commit under way to a broker that is away would hold it for much longer
 
 
+class AskingClient(Protocol):
+    """A consumer as far as it asks and commits. What it answers has the names that the Python client's answers have. Times in seconds."""
+
+    def poll(self, timeout: float) -> Any:
+        """Wait for a message; what the client has to tell is told by its callbacks."""
+        ...
+
+    def list_topics(self, *, timeout: float) -> Any:
+        """What the cluster holds. Raises KafkaException."""
+        ...
+
+    def get_watermark_offsets(self, place: Any, *, timeout: float) -> Any:
+        """The first offset of a partition and the next. Raises KafkaException."""
+        ...
+
+    def offsets_for_times(self, places: Sequence[Any], *, timeout: float) -> Any:
+        """The first offset at or after a time, which stands where the offset does. Raises KafkaException."""
+        ...
+
+    def committed(self, places: Sequence[Any], *, timeout: float) -> Any:
+        """What stands under the group. Raises KafkaException."""
+        ...
+
+    def commit(self, *, offsets: Sequence[Any], asynchronous: bool) -> Any:
+        """Publish offsets. Raises KafkaException."""
+        ...
+
+    def close(self) -> None:
+        """End its connections."""
+        ...
+
+
 def make_consumer(
     choice: KafkaChoice, properties: Mapping[str, Any] = MappingProxyType({}), **callbacks: Callable[..., None]
 ) -> Consumer:
     """A client that joins no group; `properties` win over all. Raises what the client raises for properties that it refuses."""
-    return Consumer(
-        {
-            **SAFE_PROPERTIES,
-            **choice.properties,
-            "bootstrap.servers": choice.bootstrap_servers,
-            "group.id": choice.group_id,
-            **properties,
-            **callbacks,
-        },
-        logger=SILENT,
-    )
+    return Consumer({**properties_of(choice), **properties, **callbacks}, logger=SILENT)
+
+
+def properties_of(choice: KafkaChoice) -> dict[str, Any]:
+    """The client's properties, ours among them."""
+    return {
+        **SAFE_PROPERTIES,
+        **choice.properties,
+        "bootstrap.servers": choice.bootstrap_servers,
+        "group.id": choice.group_id,
+    }
