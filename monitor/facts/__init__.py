@@ -54,6 +54,7 @@ from monitor.facts.sources import (
     PartitionsAssigned,
     PartitionsHeld,
     PartitionsUnreachable,
+    ReaderChosen,
     RecordsSkipped,
     SourceAnswered,
     SourceTroubled,
@@ -110,6 +111,7 @@ Fact = (
     | PartitionsHeld
     | PartitionsUnreachable
     | TopicsMissing
+    | ReaderChosen
     | OffsetsExpired
     | OffsetsLost
     | RecordsSkipped
@@ -184,6 +186,7 @@ __all__ = [
     "PerformanceJudged",
     "Qualities",
     "RateImproved",
+    "ReaderChosen",
     "RecordsSkipped",
     "ReliabilityTold",
     "RequestsServed",

@@ -20,6 +20,8 @@ from monitor.commands.demo.receiver import Receiver
 from tests.integration.daemon import Driftd
 from tests.parts.mock import MockBroker
 
+pytestmark = pytest.mark.usefixtures("reader_kind")
+
 BEGIN = 1_763_870_700  # event time of the first event, seconds; a whole minute
 MINUTE = 60
 PARTITIONS = 4

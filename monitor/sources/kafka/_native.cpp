@@ -174,7 +174,7 @@ PyObject* load(PyObject*, PyObject* arguments) {
 
 // --- a consumer ----------------------------------------------------------------------------------------------------
 
-PyObject* open_client(PyObject*, PyObject* arguments) {
+PyObject* connect(PyObject*, PyObject* arguments) {
   return guarded([&]() -> PyObject* {
     PyObject* listed;
     checked(PyArg_ParseTuple(arguments, "O!", &PyList_Type, &listed));
@@ -501,7 +501,7 @@ PyObject* before_ends(PyObject*, PyObject* arguments) {
 
 PyMethodDef METHODS[] = {
     {"load", load, METH_VARARGS, "Take librdkafka out of a loaded module; its version is returned."},
-    {"open", open_client, METH_VARARGS, "Make a consumer of properties."},
+    {"connect", connect, METH_VARARGS, "Make a consumer of properties."},
     {"close", close_client, METH_O, "End a consumer's connections."},
     {"consume", consume, METH_VARARGS, "Wait for messages."},
     {"assign", assign, METH_VARARGS, "Read these, too."},
@@ -538,8 +538,8 @@ PyModuleDef MODULE = {PyModuleDef_HEAD_INIT, "_native", "Messages of Kafka, wher
 PyMODINIT_FUNC PyInit__native() {
   PyObject* const module = PyModule_Create(&MODULE);
   if (module == nullptr) return nullptr;
-  failed_type = PyErr_NewException("monitor.sources.kafka._native.Failed", nullptr, nullptr);
-  if (failed_type == nullptr || PyModule_AddObjectRef(module, "Failed", failed_type) != 0) {
+  failed_type = PyErr_NewException("monitor.sources.kafka._native.FailedError", nullptr, nullptr);
+  if (failed_type == nullptr || PyModule_AddObjectRef(module, "FailedError", failed_type) != 0) {
     Py_DECREF(module);
     return nullptr;
   }

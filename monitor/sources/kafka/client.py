@@ -1,7 +1,7 @@
 """The Kafka client as we use it: what the operator chose, its settings, its error codes, its silence."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Protocol
@@ -71,34 +71,47 @@ class KafkaChoice:
     closing: float = 5.0  # a commit under way to a broker that is away would hold it for much longer
 
 
-class AskingClient(Protocol):
-    """A consumer as far as it asks and commits. What it answers has the names that the Python client's answers have. Times in seconds."""
+Asks = Callable[..., Any]
 
-    def poll(self, timeout: float) -> Any:
+
+class AskingClient(Protocol):
+    """A consumer as far as it asks and commits, by the names of the Python client, which its answers have, too.
+
+    Times in seconds; all but the first and the last raise KafkaException.
+    """
+
+    @property
+    def poll(self) -> Asks:
         """Wait for a message; what the client has to tell is told by its callbacks."""
         ...
 
-    def list_topics(self, *, timeout: float) -> Any:
-        """What the cluster holds. Raises KafkaException."""
+    @property
+    def list_topics(self) -> Asks:
+        """What the cluster holds."""
         ...
 
-    def get_watermark_offsets(self, place: Any, *, timeout: float) -> Any:
-        """The first offset of a partition and the next. Raises KafkaException."""
+    @property
+    def get_watermark_offsets(self) -> Asks:
+        """The first offset of a partition and the next."""
         ...
 
-    def offsets_for_times(self, places: Sequence[Any], *, timeout: float) -> Any:
-        """The first offset at or after a time, which stands where the offset does. Raises KafkaException."""
+    @property
+    def offsets_for_times(self) -> Asks:
+        """The first offset at or after a time, which stands where the offset does."""
         ...
 
-    def committed(self, places: Sequence[Any], *, timeout: float) -> Any:
-        """What stands under the group. Raises KafkaException."""
+    @property
+    def committed(self) -> Asks:
+        """What stands under the group."""
         ...
 
-    def commit(self, *, offsets: Sequence[Any], asynchronous: bool) -> Any:
-        """Publish offsets. Raises KafkaException."""
+    @property
+    def commit(self) -> Asks:
+        """Publish offsets."""
         ...
 
-    def close(self) -> None:
+    @property
+    def close(self) -> Asks:
         """End its connections."""
         ...
 

@@ -21,6 +21,7 @@ try:
 except ImportError:  # installed without a compiler
     _native = None  # type: ignore[assignment]
 
+THERE = _native is not None and COMPILED
 FOREVER = 2**31 - 1  # milliseconds
 CALLED_BACK = frozenset({"OAUTHBEARER"})  # mechanisms of which only the Python client asks for what they need
 MECHANISM = ("sasl.mechanism", "sasl.mechanisms")
@@ -28,7 +29,7 @@ MECHANISM = ("sasl.mechanism", "sasl.mechanisms")
 
 def unavailable(properties: Mapping[str, Any]) -> str | None:
     """Why the Python client has to read with these properties; None where the native reader can."""
-    if _native is None or not COMPILED:
+    if not THERE:
         return "the compiled part is not there, or not wanted"
     for name, value in properties.items():
         if name in MECHANISM and str(value).upper() in CALLED_BACK:
@@ -207,7 +208,7 @@ class NativeValues(Sequence[bytes | None]):
     def __getitem__(self, place: int) -> bytes | None: ...
     @overload
     def __getitem__(self, place: slice) -> Sequence[bytes | None]: ...
-    def __getitem__(self, place: int | slice) -> bytes | None | Sequence[bytes | None]:
+    def __getitem__(self, place: int | slice) -> bytes | Sequence[bytes | None] | None:
         if isinstance(place, slice):
             return self._all[place]
         at = int(place)  # numpy's integers, too
@@ -227,14 +228,14 @@ class NativeConsumer:
     _client: Any = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        self._client = self._call(_native.open, [(name, str(value)) for name, value in self.properties.items()])
+        self._client = self._call(_native.connect, [(name, str(value)) for name, value in self.properties.items()])
         self.properties = {}  # secrets among them
 
     @staticmethod
     def _call(function: Callable[..., Any], *arguments: Any) -> Any:
         try:
             return function(*arguments)
-        except _native.Failed as failed:
+        except _native.FailedError as failed:
             raise KafkaException(KafkaError(*failed.args)) from None
 
     def batch(self, most: int, timeout: float) -> NativeBatch:

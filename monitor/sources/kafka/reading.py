@@ -1,12 +1,12 @@
 """Who reads: the native reader where it can, else the Python client; the same answers from both."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 from confluent_kafka import Consumer
 
-from monitor.sources.kafka.client import SILENT, AskingClient, KafkaChoice, properties_of
+from monitor.sources.kafka.client import SILENT, AskingClient, Asks, KafkaChoice, properties_of
 from monitor.sources.kafka.native import NativeConsumer, unavailable
 from monitor.sources.kafka.records import Batch, MessageBatch
 
@@ -18,11 +18,13 @@ class ReadingClient(AskingClient, Protocol):
         """Wait for so many messages, at most so long."""
         ...
 
-    def incremental_assign(self, places: Sequence[Any]) -> None:
+    @property
+    def incremental_assign(self) -> Asks:
         """Read these, too."""
         ...
 
-    def incremental_unassign(self, places: Sequence[Any]) -> None:
+    @property
+    def incremental_unassign(self) -> Asks:
         """Read these no more."""
         ...
 

@@ -16,6 +16,7 @@ from monitor.facts import (
     PartitionsAssigned,
     PartitionsHeld,
     PartitionsUnreachable,
+    ReaderChosen,
     SourceAnswered,
     SourceTroubled,
     TopicsMissing,
@@ -61,7 +62,8 @@ class KafkaSource:
         self._last_trouble = ""
         self._last_poll = self._next_lookup = self._next_lag = 0.0
         chosen = reading_client(choice, error_cb=self._note_trouble, on_commit=self._note_commit)
-        self._consumer, self.not_native = chosen.client, chosen.not_native
+        self._consumer = chosen.client
+        self._pending.append(ReaderChosen(chosen.not_native is None, chosen.not_native))
         self._reader = PartitionReader(self._consumer, choice.topics, choice.batch)
         self._audit = CommitAudit(self._consumer)
         self._ends = LeaderEnds(choice, clock)

@@ -78,9 +78,7 @@ class TopicScanner:
         times = np.where(odd, NOT_A_TIME, scanned.times) if odd.any() else scanned.times
         return Read(rows, slice(None), times, np.flatnonzero(odd).tolist())
 
-    def _single(
-        self, values: Values, latest: Nanos, scanned: Scanned, totals: NDArray[np.int64]
-    ) -> list[SeriesRows]:
+    def _single(self, values: Values, latest: Nanos, scanned: Scanned, totals: NDArray[np.int64]) -> list[SeriesRows]:
         count, (width, codes_width) = len(values), self._widths[0].tolist()
         numeric, codes = np.empty((width, count)), np.empty((codes_width, count), dtype=np.int32)
         ids = np.empty((int(self._identities[0]), count), dtype=np.uint64)
