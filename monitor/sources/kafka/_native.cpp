@@ -163,10 +163,12 @@ PyObject* load(PyObject*, PyObject* arguments) {
       PyErr_SetString(PyExc_OSError, "the Python client is not loaded");
       throw Failed();
     }
-    if (const char* wrong = library.load([&](const char* name) { return dlsym(module, name); })) {
+    Library found{};
+    if (const char* wrong = found.load([&](const char* name) { return dlsym(module, name); })) {
       PyErr_Format(PyExc_OSError, "librdkafka is another than the one known here: %s", wrong);
       throw Failed();
     }
+    library = found;
     loaded = true;
     return PyLong_FromLong(library.version());
   });

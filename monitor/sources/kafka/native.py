@@ -228,6 +228,8 @@ class NativeConsumer:
     _client: Any = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
+        if (reason := unavailable(self.properties)) is not None:
+            raise ValueError(reason)
         self._client = self._call(_native.connect, [(name, str(value)) for name, value in self.properties.items()])
         self.properties = {}  # secrets among them
 
