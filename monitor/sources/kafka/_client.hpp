@@ -50,10 +50,11 @@ class Listed {
       Place* const place = library.places_add(places_, each.topic.c_str(), each.partition);
       place->offset = each.offset;
       if (each.metadata.empty()) continue;
-      place->metadata = library.mem_malloc(nullptr, each.metadata.size());
+      const size_t size = each.metadata.size() + 1;  // with its NUL: the Python client writes one, and reads up to one
+      place->metadata = library.mem_malloc(nullptr, size);
       if (place->metadata == nullptr) continue;
-      std::memcpy(place->metadata, each.metadata.data(), each.metadata.size());
-      place->metadata_size = each.metadata.size();
+      std::memcpy(place->metadata, each.metadata.c_str(), size);
+      place->metadata_size = size;
     }
   }
   ~Listed() { library_.places_destroy(places_); }
@@ -72,7 +73,7 @@ inline std::vector<Offset> offsets_of(const Places* places) {
   for (int at = 0; places != nullptr && at < places->count; ++at) {
     const Place& place = places->at[at];
     std::string metadata;
-    if (place.metadata != nullptr) metadata.assign(static_cast<const char*>(place.metadata), place.metadata_size);
+    if (const auto* text = static_cast<const char*>(place.metadata)) metadata.assign(text, strnlen(text, place.metadata_size));
     found.push_back({place.topic, place.partition, place.offset, std::move(metadata), place.err});
   }
   return found;

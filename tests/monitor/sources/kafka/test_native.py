@@ -166,6 +166,23 @@ def test_properties_are_refused_in_the_words_of_the_python_client(
     assert said[0] == said[1]
 
 
+@pytest.mark.usefixtures("compiled_parts")
+def test_what_one_client_commits_the_other_reads(mock_broker: MockBroker, topic: str) -> None:
+    """Also its metadata, which tells daemons apart: one may be of a version, or of properties, that has the other client."""
+    mock_broker.create_topic(topic)
+    kinds: list[Any] = [NativeConsumer, PythonConsumer]
+    for number, (ours, theirs) in enumerate([(one, other) for one in kinds for other in kinds], start=1):
+        with closing(ours(properties(mock_broker))) as consumer, closing(theirs(properties(mock_broker))) as other:
+            place = TopicPartition(topic, 0, number, f"driftd {number:032x}")
+            consumer.commit(offsets=[place], asynchronous=True)
+            deadline = time.monotonic() + PATIENCE
+            while (found := other.committed([TopicPartition(topic, 0)], timeout=5.0)[0]).offset != number:
+                assert time.monotonic() < deadline, found
+                consumer.poll(0.05)
+
+            assert (found.topic, found.partition, found.metadata) == (topic, 0, place.metadata)
+
+
 # --- who reads --------------------------------------------------------------------------------------------------------
 
 
