@@ -53,7 +53,7 @@ def _unknown_library() -> str | None:
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class PlaceTold:
     """A partition with an offset, as the Python client's `TopicPartition` has it."""
 
     topic: str
@@ -269,12 +269,12 @@ class NativeConsumer:
         assert asynchronous
         self._call(_native.commit, self._client, _offsets(offsets))
 
-    def committed(self, places: Sequence[Any], timeout: float) -> list[Place]:
+    def committed(self, places: Sequence[Any], timeout: float) -> list[PlaceTold]:
         """What stands under our group."""
         found = self._call(_native.committed, self._client, _offsets(places), _milliseconds(timeout))
         return list(map(_place, found))
 
-    def offsets_for_times(self, places: Sequence[Any], timeout: float) -> list[Place]:
+    def offsets_for_times(self, places: Sequence[Any], timeout: float) -> list[PlaceTold]:
         """The first offset at or after a time, which stands where the offset does."""
         found = self._call(_native.offsets_for_times, self._client, _offsets(places), _milliseconds(timeout))
         return list(map(_place, found))
@@ -307,9 +307,9 @@ def _error(code: int) -> KafkaError | None:
     return KafkaError(code) if code else None
 
 
-def _place(told: tuple[str, int, int, str, int]) -> Place:
+def _place(told: tuple[str, int, int, str, int]) -> PlaceTold:
     topic, partition, offset, metadata, code = told
-    return Place(topic, partition, offset, metadata or None, _error(code))
+    return PlaceTold(topic, partition, offset, metadata or None, _error(code))
 
 
 def _offsets(places: Sequence[Any]) -> list[tuple[str, int, int, str]]:
