@@ -20,8 +20,6 @@ from monitor.commands.demo.receiver import Receiver
 from tests.integration.daemon import Driftd
 from tests.parts.mock import MockBroker
 
-pytestmark = pytest.mark.usefixtures("reader_kind")
-
 BEGIN = 1_763_870_700  # event time of the first event, seconds; a whole minute
 MINUTE = 60
 PARTITIONS = 4
@@ -163,6 +161,7 @@ class Watcher:
         ]
 
 
+@pytest.mark.usefixtures("reader_kind")
 def test_an_hour_away_changes_no_window_and_no_alert(
     broker: Any, topic: str, tmp_path: Path, ending: ExitStack
 ) -> None:
