@@ -19,6 +19,7 @@ SOURCES = tuple(
         "detectors/sketches/_count.cpp",
         "detectors/sketches/_sums.cpp",
         "monitor/sources/formats/json/_scan.cpp",
+        "monitor/sources/kafka/_native.cpp",
     )
 )
 # No product is fused into a sum: the Python paths, which do without, would give other last bits.
@@ -67,7 +68,8 @@ def _library(source: Path) -> Path:
 
 
 def _is_newer(library: Path, source: Path) -> bool:
-    made_from = [source, *source.parent.glob("*.hpp"), Path(__file__)]
+    headers = [*source.parent.glob("*.hpp"), *ROOT.glob("monitor/sources/*.hpp")]  # the latter are shared
+    made_from = [source, *headers, Path(__file__)]
     return library.exists() and library.stat().st_mtime_ns > max(path.stat().st_mtime_ns for path in made_from)
 
 

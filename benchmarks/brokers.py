@@ -84,13 +84,17 @@ def filled(broker: Any, topic: str, values: Iterable[bytes], partitions: int = P
     return str(broker.bootstrap)
 
 
+def reading_properties(servers: str) -> dict[str, Any]:
+    """The daemon's own settings of its client, without ends of partitions."""
+    from monitor.sources.kafka.client import SAFE_PROPERTIES
+
+    return {**SAFE_PROPERTIES, "enable.partition.eof": False, "bootstrap.servers": servers, "group.id": "bench"}
+
+
 def reader(servers: str, topic: str, partitions: int = PARTITIONS) -> Any:
     """A consumer of all partitions, with the daemon's own settings."""
     from confluent_kafka import Consumer, TopicPartition
 
-    from monitor.sources.kafka.client import SAFE_PROPERTIES
-
-    properties = {**SAFE_PROPERTIES, "enable.partition.eof": False, "bootstrap.servers": servers, "group.id": "bench"}
-    consumer = Consumer(properties)
+    consumer = Consumer(reading_properties(servers))
     consumer.assign([TopicPartition(topic, at, 0) for at in range(partitions)])
     return consumer

@@ -1,7 +1,8 @@
 """One contender in one process: reads a filled topic once and says how fast, as a line of JSON.
 
 `bare` polls and drops. `plain` adds msgspec's typed decoding by a struct made by hand and a float64 matrix of it: no
-routing, no check, no window; it knows nothing of driftd. `decode` adds driftd's decoder to `bare`. `run` is the daemon:
+routing, no check, no window; it knows nothing of driftd. `decode` adds driftd's decoder to `bare`; `native` is that decoder
+fed by the native reader, which makes no Python object a message. `run` is the daemon:
 windows of 10 000 rows, every detector on each feature, the budget's charts, checkpoints, /metrics. Start-up and first batch are not counted.
 """
 
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from confluent_kafka import Message
+from confluent_kafka import Message, TopicPartition
 
 from benchmarks.brokers import reader
 from benchmarks.measure import Figures, less, rss, threads
@@ -45,6 +46,31 @@ def read_all(servers: str, topic: str, count: int, work: Work) -> Figures:
         read += len(messages)
     seconds = time.perf_counter() - began
     return {"rate": read / seconds, "cpu": (time.process_time() - used) / seconds, "read": len(first) + read}
+
+
+def read_native(servers: str, topic: str, count: int, decoder: Any) -> Figures:
+    """The same by the native reader, its records decoded where they lie."""
+    from benchmarks.brokers import PARTITIONS, reading_properties
+    from monitor.sources.kafka.native import NativeConsumer
+
+    consumer = NativeConsumer(reading_properties(servers))
+    consumer.incremental_assign([TopicPartition(topic, at, 0) for at in range(PARTITIONS)])
+
+    def work(most: int) -> int:
+        taken = consumer.batch(most, PATIENCE).taken([topic])
+        for each in taken:
+            decoder.decode(each.records(()), time.time_ns())
+        return sum(map(len, taken))
+
+    first = work(min(BATCH, count // 2))
+    began, used, read, wanted = time.perf_counter(), time.process_time(), 0, count - first
+    while read < wanted:
+        more = work(min(BATCH, wanted - read))
+        if not more:
+            raise SystemExit(f"{topic}: only {first + read} of {count} events are there")
+        read += more
+    seconds = time.perf_counter() - began
+    return {"rate": read / seconds, "cpu": (time.process_time() - used) / seconds, "read": first + read}
 
 
 def plain_decoder() -> Callable[[Iterable[bytes]], object]:
@@ -176,6 +202,8 @@ def measure(options: argparse.Namespace, home: Path) -> Figures:
             return read_all(servers, topic, count, lambda messages: decode(map(VALUE, messages)))
         case "decode":
             return read_all(servers, topic, count, own_work(own_decoder(home, options.kind)))
+        case "native":
+            return read_native(servers, topic, count, own_decoder(home, options.kind))
         case _:
             configuration = loaded_from(config(home, servers, options.kind, topic=topic))
             return run_daemon(configuration, count, ready=await_word if options.wait else lambda: None)
@@ -183,7 +211,7 @@ def measure(options: argparse.Namespace, home: Path) -> Figures:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("contender", choices=["bare", "plain", "decode", "run"])
+    parser.add_argument("contender", choices=["bare", "plain", "decode", "native", "run"])
     parser.add_argument("--servers", required=True)
     parser.add_argument("--topic", default=TOPIC)
     parser.add_argument("--kind", choices=list(KINDS), default="numeric")

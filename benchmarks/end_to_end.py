@@ -36,6 +36,7 @@ CEILINGS = {
     "bare": Contender("bare"),
     "plain": Contender("plain"),
     "decode": Contender("decode"),
+    "native": Contender("native"),
     "run": Contender("run"),
     "run, pure Python": Contender("run", pure=True, share=0.5),
 }
@@ -49,6 +50,7 @@ AGAINST = {  # which rates are divided by which
     "run ÷ bare": ("run", "bare"),
     "run ÷ plain": ("run", "plain"),
     "run ÷ decode": ("run", "decode"),
+    "native ÷ decode": ("native", "decode"),
     "pure ÷ bare": ("run, pure Python", "bare"),
     "pure ÷ plain": ("run, pure Python", "plain"),
     "run ÷ pure": ("run", "run, pure Python"),
@@ -56,6 +58,7 @@ AGAINST = {  # which rates are divided by which
     "mixed ÷ single model": ("run, mixed", "run"),
     "lenient ÷ numeric": ("run, lenient", "run"),
 }
+BY_PROCESSOR = "run ÷ bare", "native ÷ decode"
 
 
 def topic_of(kind: str) -> str:
@@ -78,6 +81,10 @@ def compare(servers: str, contenders: dict[str, Contender], count: int, rounds: 
             name: ratio(rates[ours], rates[theirs])
             for name, (ours, theirs) in AGAINST.items()
             if ours in rates and theirs in rates
+        },
+        "by processor": {  # events a CPU second
+            name: ratio(*([each["rate"] / each["cpu"] for each in found[whose]] for whose in AGAINST[name]))
+            for name in BY_PROCESSOR
         },
     }
 
@@ -105,6 +112,8 @@ def show(name: str, found: Figures) -> None:
         print(f"  {contender:<27} {said(rate):<32} {found['cpu'][contender]['median']:.2f}")
     for what, against in found["ratios"].items():
         print(f"  {what:<27} {said(against, 2)}")
+    for what, against in found["by processor"].items():
+        print(f"  {what + ', by CPU':<27} {said(against, 2)}")
 
 
 def main() -> None:

@@ -53,6 +53,7 @@ from monitor.sources.formats.fields import FieldMap, SeriesFields
 from monitor.sources.formats.json import scanning
 from monitor.sources.formats.registry import UnknownFormatError
 from monitor.sources.formats.values import UNITS
+from monitor.sources.kafka import native
 from monitor.sources.kafka.client import KafkaChoice
 from monitor.sources.kafka.secured import SecretFileError, secured
 from monitor.sources.kafka.source import KafkaSource
@@ -66,7 +67,11 @@ from monitor.versions import KINDS as OF_VERSIONS
 from monitor.versions import Versions
 
 VERSION = version("driftd")
-COMPILED = {"decoding": scanning.COMPILED, **sketches.COMPILED}  # where not, Python does it, several times slower
+COMPILED = {
+    "reading": native.THERE,
+    "decoding": scanning.COMPILED,
+    **sketches.COMPILED,
+}  # where not, Python does it, several times slower
 LABEL = ("label",)  # where a label stands, unless its topic says otherwise
 DRAIN = 5.0  # seconds at the end for what can be delivered at once
 STUCK_AFTER = 30 * SECOND  # a loop that has not turned for so long is not ready

@@ -63,8 +63,15 @@ def compiled_parts() -> None:
         pytest.skip("DRIFTD_PURE=1 asks for the pure-Python path")
     from detectors.sketches import counting, sums
     from monitor.sources.formats.json import scanning
+    from monitor.sources.kafka import native
 
-    for part, name in ((counting.COMPILED, "counting"), (sums.USED, "adding up"), (scanning.COMPILED, "decoding")):
+    parts = {
+        "counting": counting.COMPILED,
+        "adding up": sums.USED,
+        "decoding": scanning.COMPILED,
+        "reading": native.THERE,
+    }
+    for name, part in parts.items():
         if not part:
             raise MissingPart(
                 f"the compiled part for {name} is not built", "apt-get install g++ python3-dev; make setup"
@@ -85,6 +92,17 @@ def mock_broker() -> "Iterator[MockBroker]":
 def broker(request: pytest.FixtureRequest) -> "MockBroker | ApacheKafka":
     """The same test on the mock cluster and on the real node."""
     return request.getfixturevalue({"mock": "mock_broker", "apache": "apache_kafka"}[request.param])
+
+
+@pytest.fixture(params=["native", "python"])
+def reader_kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The same test with the native reader and with the Python client, in this process and in those it starts."""
+    if request.param == "native":
+        request.getfixturevalue("compiled_parts")
+    else:
+        monkeypatch.setattr("monitor.sources.kafka.native.THERE", False)
+        monkeypatch.setenv("DRIFTD_PURE", "1")
+    return str(request.param)
 
 
 @pytest.fixture

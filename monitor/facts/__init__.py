@@ -70,6 +70,7 @@ from monitor.facts.sources import (
     PartitionsAssigned,
     PartitionsHeld,
     PartitionsUnreachable,
+    ReaderChosen,
     RecordsSkipped,
     SourceAnswered,
     SourceTroubled,
@@ -140,6 +141,7 @@ Fact = (
     | PartitionsHeld
     | PartitionsUnreachable
     | TopicsMissing
+    | ReaderChosen
     | OffsetsExpired
     | OffsetsLost
     | RecordsSkipped
@@ -235,6 +237,7 @@ __all__ = [
     "PerformanceJudged",
     "Qualities",
     "RateImproved",
+    "ReaderChosen",
     "RecordsSkipped",
     "ReferenceAbsent",
     "RegistryAnswered",

@@ -20,6 +20,14 @@ class PartitionsHeld:
 
 
 @dataclass(frozen=True, slots=True)
+class ReaderChosen:
+    """Who reads the topics: the native reader, or the Python client, and why not the former."""
+
+    native: bool
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class TopicsMissing:
     """Configured topics that the broker does not have now."""
 

@@ -54,6 +54,7 @@ from monitor.facts import (
     PartitionsUnreachable,
     PerformanceEstimated,
     PerformanceJudged,
+    ReaderChosen,
     RecordsSkipped,
     ReferenceAbsent,
     RegistryAnswered,
@@ -276,6 +277,7 @@ class Board:
     late: dict[str, LateShare] = field(default_factory=dict)  # by topic
     partitions_held: int = 0
     topics_missing: int = 0
+    native: bool | None = None  # whether the native reader reads; None: not known yet
     watermark: Nanos | None = None
     checkpoint_at: Nanos | None = None
     checkpoint_durations: Durations = field(default_factory=Durations)
@@ -569,6 +571,8 @@ class Board:
                 self.partitions_held = len(partitions)
             case PartitionsUnreachable(partitions):
                 self.unreachable = dict(partitions)
+            case ReaderChosen(native):
+                self.native = native
             case TopicsMissing(topics):
                 self.topics_missing = len(topics)
             case SourceAnswered(at):

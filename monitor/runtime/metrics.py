@@ -445,6 +445,8 @@ class Exposition:
         yield "driftd_source_answered_timestamp_seconds", [((), answered / SECOND)]
         turned = started if board.turned_at is None else board.turned_at
         yield "driftd_loop_timestamp_seconds", [((), turned / SECOND)]
+        parts = self.status.compiled if board.native is None else {**self.status.compiled, "reading": board.native}
+        yield "driftd_compiled", [((part,), int(used)) for part, used in parts.items()]
 
     def _outside(self) -> Iterator[tuple[str, Iterable[Value]]]:
         backlog, now = self.status.backlog(), self.status.now()
@@ -461,7 +463,6 @@ class Exposition:
         yield "driftd_ready", [((), int(self.status.ready() is None))]
         yield "driftd_foreign_commits", [((), int(self.status.other_committer()))]
         yield "driftd_build_info", [((self.status.version,), 1)]
-        yield "driftd_compiled", [((part,), int(used)) for part, used in self.status.compiled.items()]
 
 
 DETAIL_METRICS = tuple({name: None for parts in DETAILS.values() for name in parts.values()})  # each once

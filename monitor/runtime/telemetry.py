@@ -55,6 +55,7 @@ from monitor.facts import (
     PerformanceEstimated,
     PerformanceJudged,
     RateImproved,
+    ReaderChosen,
     RecordsSkipped,
     ReferenceAbsent,
     RegistryAnswered,
@@ -433,11 +434,8 @@ class Telemetry:
     def _say_source(self, fact: Fact) -> None:
         log = self._log
         match fact:
-            case DaemonStarted(url, brokers, version, config_hash, compiled):
-                about = {"version": version, "config_hash": config_hash, "compiled": compiled}
-                log.info("daemon.started", url=url, brokers=brokers, **about)
-            case DaemonStopped():
-                log.info("daemon.stopped")
+            case DaemonStarted() | DaemonStopped() | ReaderChosen():
+                self._say_start(fact)
             case ContractBroken():
                 self._say_broken(fact)
             case SchemaChanged():
@@ -453,6 +451,17 @@ class Telemetry:
                 self._complain(logging.WARNING, "source.troubled", error=error, detail=detail)
             case _:
                 self._say_loss(fact)
+
+    def _say_start(self, fact: DaemonStarted | DaemonStopped | ReaderChosen) -> None:
+        log = self._log
+        match fact:
+            case DaemonStarted(url, brokers, version, config_hash, compiled):
+                about = {"version": version, "config_hash": config_hash, "compiled": compiled}
+                log.info("daemon.started", url=url, brokers=brokers, **about)
+            case ReaderChosen(native, reason):
+                log.info("source.reader", native=native, **({} if reason is None else {"reason": reason}))
+            case DaemonStopped():
+                log.info("daemon.stopped")
 
     def _say_loss(self, fact: Fact) -> None:
         log = self._log

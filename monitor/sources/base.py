@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from monitor.facts import Fact
 from monitor.stream.events import Nanos, OffsetRange, Partition
@@ -10,6 +10,20 @@ from monitor.stream.events import Nanos, OffsetRange, Partition
 
 class SourceError(Exception):
     """The source cannot go on: one line that says why. Exit code 3."""
+
+
+class Messages(Protocol):
+    """A capsule that says where the values of messages lie, for compiled parts (`_messages.hpp`)."""
+
+
+@runtime_checkable
+class Lying(Protocol):
+    """Values of messages that somebody else holds: a compiled part reads them where they lie."""
+
+    @property
+    def messages(self) -> Messages:
+        """Where they lie; they are there as long as this is."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)

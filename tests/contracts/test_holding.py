@@ -11,6 +11,8 @@ from monitor.stream.events import Partition
 from tests.contracts.test_sources import NARROW, produce_unreadable
 from tests.parts.reader import Reader, numbered, produce, produce_apart, reading
 
+pytestmark = pytest.mark.usefixtures("reader_kind")
+
 FEW = 4_000
 IN_ORDER = {"batch_num_messages": 100, "enable_idempotence": True}  # a retry on a new topic must not turn batches round
 LITTLE = {

@@ -25,6 +25,8 @@ from tests.parts.reader import (
     reading,
 )
 
+pytestmark = pytest.mark.usefixtures("reader_kind")
+
 NARROW = {  # a client that cannot take a batch of more than a megabyte once it is decompressed
     "receive.message.max.bytes": 1_000_512,
     "fetch.max.bytes": 1_000_000,

@@ -19,6 +19,8 @@ from detectors import Reference
 from monitor.commands.demo.receiver import Receiver
 from tests.integration.daemon import Driftd
 
+pytestmark = pytest.mark.usefixtures("reader_kind")
+
 if TYPE_CHECKING:
     from tests.parts.mock import MockBroker
 

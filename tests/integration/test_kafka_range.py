@@ -13,6 +13,8 @@ from tests.contracts.test_sources import NARROW, produce_unreadable
 from tests.parts.mock import Api, MockBroker
 from tests.parts.reader import GROUP, numbered, produce
 
+pytestmark = pytest.mark.usefixtures("reader_kind")
+
 
 def whole(broker: MockBroker, topic: str, batch: int = 10_000, **properties: Any) -> KafkaRange:
     choice = KafkaChoice(broker.bootstrap, GROUP, (topic,), properties=properties, startup_timeout=20.0, batch=batch)
@@ -41,7 +43,7 @@ def test_every_record_of_the_range_is_read_once_and_what_polls_span_joins(mock_b
         assert values[index] == numbered(1_000, f"{index}-")
         assert [span.first for span in spans[index]] == [0, *(span.last + 1 for span in spans[index][:-1])]
         assert spans[index][-1].last == 999
-    assert len(finished) == 1  # the other is the last
+    assert len(finished) < 2  # the last is not told; both may end in one poll
     assert poll.done == 1
 
 

@@ -31,6 +31,8 @@ from tests.parts.mock import Api, MockBroker
 from tests.parts.ports import free_ports
 from tests.parts.reader import GROUP, committed, make_source, numbered, produce, reading
 
+pytestmark = pytest.mark.usefixtures("reader_kind")
+
 ONCE = {"enable_idempotence": True}  # a producer's retry must not look like a repeat of ours
 BRIEFLY = 2.5  # seconds: how long the loop may stand still while the broker is away
 

@@ -161,6 +161,7 @@ class Watcher:
         ]
 
 
+@pytest.mark.usefixtures("reader_kind")
 def test_an_hour_away_changes_no_window_and_no_alert(
     broker: Any, topic: str, tmp_path: Path, ending: ExitStack
 ) -> None:

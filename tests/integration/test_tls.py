@@ -13,6 +13,8 @@ from detectors import Reference
 from monitor.cli import main
 from tests.parts.kafka import ApacheKafka
 
+pytestmark = pytest.mark.usefixtures("reader_kind")
+
 Output = pytest.CaptureFixture[str]
 EVENT = b'{"ts": 1763870700000, "model": "churn", "version": "3", "features": {"age": 41}}'
 PASSWORD = "long-and-right"

@@ -4,9 +4,10 @@ import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from confluent_kafka import Consumer, KafkaError, TopicPartition
+from confluent_kafka import KafkaError, TopicPartition
 
 from monitor.facts import Fact, ForeignCommit
+from monitor.sources.kafka.client import AskingClient
 from monitor.stream.events import Partition
 
 CLEAN_AFTER = 4  # looks without a commit of somebody else after which the alarm ends
@@ -28,7 +29,7 @@ class CommitAudit:
     came is somebody else's.
     """
 
-    def __init__(self, consumer: Consumer) -> None:
+    def __init__(self, consumer: AskingClient) -> None:
         self._consumer = consumer
         self._mark = f"driftd {uuid.uuid4().hex}"
         self._stored: dict[Partition, int] = {}

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterable
 
-from confluent_kafka import OFFSET_END, Consumer, KafkaError, TopicPartition
+from confluent_kafka import OFFSET_END, KafkaError, TopicPartition
 
+from monitor.sources.kafka.client import AskingClient
 from monitor.stream.events import Partition
 
 
-def ask_bounds(consumer: Consumer, partition: Partition, patience: float) -> tuple[int, int]:
+def ask_bounds(consumer: AskingClient, partition: Partition, patience: float) -> tuple[int, int]:
     """The first offset and the next. Raises KafkaException.
 
     The client asks two questions; when only one is answered it takes that for both bounds. So two that are equal
@@ -20,13 +21,13 @@ def ask_bounds(consumer: Consumer, partition: Partition, patience: float) -> tup
     return int(low), int(high)
 
 
-def ask_ends(consumer: Consumer, partitions: Iterable[Partition], patience: float) -> dict[Partition, int]:
+def ask_ends(consumer: AskingClient, partitions: Iterable[Partition], patience: float) -> dict[Partition, int]:
     """The next offset of each partition, one request a broker; what is not answered is left out. Raises KafkaException."""
     return ask_offsets_at(consumer, partitions, OFFSET_END, patience)[0]
 
 
 def ask_offsets_at(
-    consumer: Consumer, partitions: Iterable[Partition], time: int, patience: float
+    consumer: AskingClient, partitions: Iterable[Partition], time: int, patience: float
 ) -> tuple[dict[Partition, int], dict[Partition, KafkaError]]:
     """The first offset at or after a time in milliseconds, where there is one; and what was refused. Raises KafkaException."""
     wanted = [TopicPartition(partition.topic, partition.index, time) for partition in partitions]

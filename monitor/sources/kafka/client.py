@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Protocol
 
 from confluent_kafka import Consumer, KafkaError
 
@@ -71,18 +71,63 @@ class KafkaChoice:
     closing: float = 5.0  # a commit under way to a broker that is away would hold it for much longer
 
 
+Asks = Callable[..., Any]
+
+
+class AskingClient(Protocol):
+    """A consumer as far as it asks and commits, by the names of the Python client, which its answers have, too.
+
+    Times in seconds; all but the first and the last raise KafkaException.
+    """
+
+    @property
+    def poll(self) -> Asks:
+        """Wait for a message; what the client has to tell is told by its callbacks."""
+        ...
+
+    @property
+    def list_topics(self) -> Asks:
+        """What the cluster holds."""
+        ...
+
+    @property
+    def get_watermark_offsets(self) -> Asks:
+        """The first offset of a partition and the next."""
+        ...
+
+    @property
+    def offsets_for_times(self) -> Asks:
+        """The first offset at or after a time, which stands where the offset does."""
+        ...
+
+    @property
+    def committed(self) -> Asks:
+        """What stands under the group."""
+        ...
+
+    @property
+    def commit(self) -> Asks:
+        """Publish offsets."""
+        ...
+
+    @property
+    def close(self) -> Asks:
+        """End its connections."""
+        ...
+
+
 def make_consumer(
     choice: KafkaChoice, properties: Mapping[str, Any] = MappingProxyType({}), **callbacks: Callable[..., None]
 ) -> Consumer:
     """A client that joins no group; `properties` win over all. Raises what the client raises for properties that it refuses."""
-    return Consumer(
-        {
-            **SAFE_PROPERTIES,
-            **choice.properties,
-            "bootstrap.servers": choice.bootstrap_servers,
-            "group.id": choice.group_id,
-            **properties,
-            **callbacks,
-        },
-        logger=SILENT,
-    )
+    return Consumer({**properties_of(choice), **properties, **callbacks}, logger=SILENT)
+
+
+def properties_of(choice: KafkaChoice) -> dict[str, Any]:
+    """The client's properties, ours among them."""
+    return {
+        **SAFE_PROPERTIES,
+        **choice.properties,
+        "bootstrap.servers": choice.bootstrap_servers,
+        "group.id": choice.group_id,
+    }

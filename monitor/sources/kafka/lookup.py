@@ -3,9 +3,9 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from confluent_kafka import Consumer, KafkaError
+from confluent_kafka import KafkaError
 
-from monitor.sources.kafka.client import ABSENT_TOPIC
+from monitor.sources.kafka.client import ABSENT_TOPIC, AskingClient
 from monitor.stream.events import Partition
 
 
@@ -19,7 +19,7 @@ class Listing:
     refused: dict[str, KafkaError] = field(default_factory=dict)  # or between two leaders: not the same as not there
 
 
-def list_partitions(consumer: Consumer, topics: Iterable[str], patience: float) -> Listing:
+def list_partitions(consumer: AskingClient, topics: Iterable[str], patience: float) -> Listing:
     """Ask the cluster. Raises KafkaException."""
     cluster = consumer.list_topics(timeout=patience)
     listing = Listing()

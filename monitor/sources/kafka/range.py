@@ -11,9 +11,10 @@ from monitor.facts import RecordsSkipped
 from monitor.sources.base import SourceError, TopicRecords
 from monitor.sources.formats.values import UNITS
 from monitor.sources.kafka.bounds import ask_bounds, ask_offsets_at
-from monitor.sources.kafka.client import ALL_DOWN, TRANSPORT, KafkaChoice, make_consumer
+from monitor.sources.kafka.client import ALL_DOWN, TRANSPORT, KafkaChoice
 from monitor.sources.kafka.lookup import Listing, list_partitions
 from monitor.sources.kafka.reader import PartitionReader, Polled
+from monitor.sources.kafka.reading import reading_client
 from monitor.sources.kafka.troubles import said
 from monitor.stream.events import Nanos, Partition
 
@@ -55,7 +56,7 @@ class KafkaRange:
         self._choice = choice
         self._first = first
         self._until = until
-        self._consumer = make_consumer(choice, error_cb=self._note)
+        self._consumer = reading_client(choice, error_cb=self._note).client
         self._reader = PartitionReader(self._consumer, choice.topics, choice.batch)
         self._ends: dict[Partition, int] = {}
         self._whole = 0  # offsets of the range
@@ -193,7 +194,7 @@ class KafkaRange:
         for taken in polled.taken:
             ends = {index: self._ends[Partition(taken.topic, index)] for index in taken.next_offsets}
             inside = taken.before(ends)
-            if inside.messages:
+            if len(inside):
                 records.append(inside.records(polled.offsets(inside)))
         return records
 

@@ -4,11 +4,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaError, Message, TopicPartition
+from confluent_kafka import KafkaError, TopicPartition
 
 from monitor.facts import RecordsSkipped
 from monitor.sources.kafka.client import END, LOST, UNREADABLE
-from monitor.sources.kafka.records import Taken, by_topic, has_errors, split
+from monitor.sources.kafka.reading import ReadingClient
+from monitor.sources.kafka.records import Batch, Taken, has_errors
 from monitor.sources.kafka.unreadable import UnreadableBatch
 from monitor.stream.events import OffsetRange, Partition
 
@@ -21,7 +22,7 @@ class Polled:
     says the broker. `troubles`: whatever else it says, of a partition where it names one. `answered`: anything came.
     """
 
-    taken: list[Taken] = field(default_factory=list)
+    taken: Sequence[Taken] = field(default_factory=list)
     begins: dict[Partition, int] = field(default_factory=dict)
     ends: set[Partition] = field(default_factory=set)
     skipped: list[RecordsSkipped] = field(default_factory=list)
@@ -38,7 +39,7 @@ class Polled:
 class PartitionReader:
     """Partitions that are assigned by hand. `positions` are the next offsets, counting all that `poll` has returned."""
 
-    def __init__(self, consumer: Consumer, topics: Sequence[str], batch: int) -> None:
+    def __init__(self, consumer: ReadingClient, topics: Sequence[str], batch: int) -> None:
         self._consumer = consumer
         self._topics = topics
         self._batch = batch
@@ -92,24 +93,23 @@ class PartitionReader:
 
     def poll(self, timeout: float) -> Polled:
         """Wait at most `timeout` seconds for records; positions move on."""
-        messages = self._consumer.consume(self._wanted(), timeout) if self.positions else self._idle(timeout)
-        polled = Polled(answered=bool(messages))
-        records, marks = split(messages)
-        if self.unreadable or (marks and (self.held or has_errors(marks))):
-            self._settle(messages, polled)
+        batch = self._consumer.batch(self._wanted(), timeout)
+        polled = Polled(answered=len(batch) > 0)
+        if self.unreadable or (batch.marks and (self.held or has_errors(batch.marks))):
+            self._settle(batch, polled)
         else:
-            polled.taken = by_topic(records, self._topics)
-            self._advance(marks, polled)
+            polled.taken = batch.taken(self._topics)
+            self._advance(batch.marks, polled)
         return polled
 
     def _wanted(self) -> int:
-        """How many messages to take at once: few where a partition runs ahead by as many before it is noticed."""
-        return max(1, self._batch // 10) if self.held else self._batch
+        """How many messages to take at once: few where a partition runs ahead by as many before it is noticed.
 
-    def _idle(self, timeout: float) -> list[Message]:
-        """Nothing to read yet; keep the client's callbacks served."""
-        message = self._consumer.poll(timeout)
-        return [] if message is None else [message]
+        Where nothing is to be read yet, one: what the client tells is told all the same.
+        """
+        if not self.positions:
+            return 1
+        return max(1, self._batch // 10) if self.held else self._batch
 
     def _advance(self, marks: Sequence[Any], polled: Polled) -> None:
         """Count records, and take ends: where a record came after one, the partition has grown since."""
@@ -126,12 +126,12 @@ class PartitionReader:
                 self.positions[partition] = mark.offset()
                 polled.ends.add(partition)
 
-    def _settle(self, messages: Sequence[Any], polled: Polled) -> None:
+    def _settle(self, batch: Batch, polled: Polled) -> None:
         """Count records and deal with errors in their order."""
-        records: list[Any] = []
+        records: list[int] = []  # their places
         polled.begins = dict(self.positions)
         moved = set(self.held)  # fetched from elsewhere, or not now: what this poll still has of them is out of date
-        for message in messages:
+        for place, message in enumerate(batch.all()):
             error = message.error()
             if message.topic() is None or message.partition() < 0:
                 polled.troubles.append((None, error))
@@ -147,11 +147,11 @@ class PartitionReader:
             elif error is None:
                 self.positions[partition] = message.offset() + 1
                 polled.ends.discard(partition)
-                records.append(message)
+                records.append(place)
             else:  # past the control records of transactions, which are never delivered
                 self.positions[partition] = max(message.offset(), self.positions[partition])
                 polled.ends.add(partition)
-        polled.taken = by_topic(records, self._topics)
+        polled.taken = batch.taken(self._topics, records)
 
     # --- errors -----------------------------------------------------------------------------------------------------
 

@@ -1,12 +1,11 @@
 """What one consume call returned, taken apart topic by topic: the part of polling that costs something a message."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from itertools import compress, filterfalse
-from typing import Any
+from typing import Any, Protocol, Self
 
-from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, Message
+from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, KafkaError, Message
 
 from monitor.sources.base import TopicRecords
 from monitor.sources.kafka.client import END
@@ -25,58 +24,74 @@ ERROR: Any = Message.error
 BEYOND = 2**63 // MILLISECOND  # milliseconds: no time at all, as where a producer stamps in microseconds
 
 
-@dataclass(frozen=True)
-class Taken:
+# --- what reading needs, whoever has the messages ---------------------------------------------------------------------
+
+
+class Mark(Protocol):
+    """A message but for its value: a record, an error, or the end of a partition. That of an error may name no partition."""
+
+    def topic(self) -> str | None:
+        """Of which topic."""
+        ...
+
+    def partition(self) -> int:
+        """Of which partition; negative: of none."""
+        ...
+
+    def offset(self) -> int:
+        """At which offset."""
+        ...
+
+    def error(self) -> KafkaError | None:
+        """What is wrong; None of a record."""
+        ...
+
+
+class Taken(Protocol):
     """Messages of one topic, none of them an error, in the order read."""
 
-    topic: str
-    partitions: list[int]
-    messages: Sequence[Any]
+    @property
+    def topic(self) -> str:
+        """Their topic."""
+        ...
+
+    @property
+    def next_offsets(self) -> Mapping[int, int]:
+        """The offset after the last message of each partition."""
+        ...
+
+    def __len__(self) -> int: ...
 
     def records(self, offsets: tuple[OffsetRange, ...]) -> TopicRecords:
         """What the decoder wants of them: their offsets, too, unless these are all that their partitions span."""
-        records = TopicRecords(self.topic, self.partitions, list(map(VALUE, self.messages)), offsets, self.arrivals)
-        if sum(each.last - each.first + 1 for each in offsets) == len(self.messages):
-            return records
-        return replace(records, numbers=list(map(OFFSET, self.messages)))
+        ...
 
     def labels(self, offsets: tuple[OffsetRange, ...]) -> TopicRecords:
         """The same with what tells labels apart: keys, offsets and timestamps."""
-        stamps = [time * MILLISECOND if 0 < time < BEYOND else 0 for _, time in map(STAMP, self.messages)]
-        columns = list(map(KEY, self.messages)), list(map(OFFSET, self.messages)), stamps
-        return TopicRecords(
-            self.topic, self.partitions, list(map(VALUE, self.messages)), offsets, self.arrivals, *columns
-        )
+        ...
 
-    def before(self, ends: Mapping[int, int]) -> "Taken":
+    def before(self, ends: Mapping[int, int]) -> Self:
         """Those that lie before the end of their partition."""
-        if all(after <= ends[index] for index, after in self.next_offsets.items()):
-            return self
-        return _taken(self.topic, [each for each in self.messages if each.offset() < ends[each.partition()]])
+        ...
 
-    @cached_property
-    def _last(self) -> dict[int, Any]:
-        """The last message of each partition: they stand in order within it."""
-        return dict(zip(self.partitions, self.messages, strict=True))
 
-    @cached_property
-    def next_offsets(self) -> dict[int, int]:
-        """The offset after the last message of each partition."""
-        return {index: message.offset() + 1 for index, message in self._last.items()}
+class Batch(Protocol):
+    """What one call has brought."""
+
+    def __len__(self) -> int: ...
 
     @property
-    def arrivals(self) -> dict[int, Nanos]:
-        """When the broker took the last message of each partition, where it says so: the producer's own stamp proves nothing."""
-        stamps = {index: message.timestamp() for index, message in self._last.items()}
-        return {
-            index: time * MILLISECOND for index, (kind, time) in stamps.items() if kind == TIMESTAMP_LOG_APPEND_TIME
-        }
+    def marks(self) -> Sequence[Any]:
+        """Errors and ends of partitions, of which live traffic has one or two a call."""
+        ...
 
+    def all(self) -> Iterable[Any]:
+        """Each message as a `Mark`, records too, in the order read."""
+        ...
 
-def split(messages: Sequence[Any]) -> tuple[Sequence[Any], list[Any]]:
-    """Records, and what is none: errors and ends of partitions, of which live traffic has one or two a call."""
-    marks = list(filter(ERROR, messages))
-    return (list(filterfalse(ERROR, messages)), marks) if marks else (messages, marks)
+    def taken(self, topics: Sequence[str], places: Sequence[int] | None = None) -> Sequence[Taken]:
+        """The records of each topic, where `topics` are read; None: those at all places."""
+        ...
 
 
 def has_errors(marks: Sequence[Any]) -> bool:
@@ -84,18 +99,91 @@ def has_errors(marks: Sequence[Any]) -> bool:
     return any(mark.error().code() != END for mark in marks)
 
 
-def by_topic(messages: Sequence[Any], topics: Sequence[str]) -> list[Taken]:
-    """The messages of each topic; where only one is read, they are not asked for it."""
-    if not messages:
-        return []
-    if len(topics) == 1:
-        return [_taken(topics[0], messages)]
-    names = list(map(TOPIC, messages))
-    read = set(names)
-    if len(read) == 1:
-        return [_taken(names[0], messages)]
-    return [_taken(topic, list(compress(messages, map(topic.__eq__, names)))) for topic in read]
+def whole(offsets: tuple[OffsetRange, ...], count: int) -> bool:
+    """Whether so many records are all that their partitions span."""
+    return sum(each.last - each.first + 1 for each in offsets) == count
 
 
-def _taken(topic: str, messages: Sequence[Any]) -> Taken:
-    return Taken(topic, list(map(PARTITION, messages)), messages)
+def event_times(milliseconds: Iterable[int]) -> list[Nanos]:
+    """Timestamps as times; 0 where there is none."""
+    return [time * MILLISECOND if 0 < time < BEYOND else 0 for time in milliseconds]
+
+
+def taken_times(stamps: Mapping[int, tuple[int, int]]) -> dict[int, Nanos]:
+    """When the broker took the last message of each partition, where it says so: the producer's own stamp proves nothing."""
+    return {index: time * MILLISECOND for index, (kind, time) in stamps.items() if kind == TIMESTAMP_LOG_APPEND_TIME}
+
+
+# --- messages as the Python client has them ---------------------------------------------------------------------------
+
+
+class MessageBatch:
+    """A list of the client's messages."""
+
+    def __init__(self, messages: Sequence[Any]) -> None:
+        self._messages = messages
+        self.marks: Sequence[Any] = list(filter(ERROR, messages))
+
+    def __len__(self) -> int:
+        return len(self._messages)
+
+    def all(self) -> Iterable[Any]:
+        """Each message."""
+        return self._messages
+
+    def taken(self, topics: Sequence[str], places: Sequence[int] | None = None) -> Sequence["TakenMessages"]:
+        """The records of each topic; where only one is read, they are not asked for it."""
+        chosen = self._messages if places is None else [self._messages[place] for place in places]
+        records = list(filterfalse(ERROR, chosen)) if self.marks else chosen
+        if not records:
+            return []
+        if len(topics) == 1:
+            return [TakenMessages(topics[0], records)]
+        names = list(map(TOPIC, records))
+        read = set(names)
+        if len(read) == 1:
+            return [TakenMessages(names[0], records)]
+        return [TakenMessages(topic, list(compress(records, map(topic.__eq__, names)))) for topic in read]
+
+
+class TakenMessages:
+    """Records of one topic as the client's messages."""
+
+    def __init__(self, topic: str, messages: Sequence[Any]) -> None:
+        self.topic = topic
+        self._messages = messages
+        self._partitions: list[int] = list(map(PARTITION, messages))
+
+    def __len__(self) -> int:
+        return len(self._messages)
+
+    def records(self, offsets: tuple[OffsetRange, ...]) -> TopicRecords:
+        """Without keys and timestamps."""
+        numbers = () if whole(offsets, len(self)) else list(map(OFFSET, self._messages))
+        return self._records(offsets, (), numbers, ())
+
+    def labels(self, offsets: tuple[OffsetRange, ...]) -> TopicRecords:
+        """With all there is."""
+        stamps = event_times(time for _, time in map(STAMP, self._messages))
+        return self._records(offsets, list(map(KEY, self._messages)), list(map(OFFSET, self._messages)), stamps)
+
+    def _records(self, offsets: tuple[OffsetRange, ...], *columns: Any) -> TopicRecords:
+        values = list(map(VALUE, self._messages))
+        arrivals = taken_times({index: message.timestamp() for index, message in self._last.items()})
+        return TopicRecords(self.topic, self._partitions, values, offsets, arrivals, *columns)
+
+    def before(self, ends: Mapping[int, int]) -> "TakenMessages":
+        """Those that lie before the end of their partition."""
+        if all(after <= ends[index] for index, after in self.next_offsets.items()):
+            return self
+        return TakenMessages(self.topic, [each for each in self._messages if each.offset() < ends[each.partition()]])
+
+    @cached_property
+    def _last(self) -> dict[int, Any]:
+        """The last message of each partition: they stand in order within it."""
+        return dict(zip(self._partitions, self._messages, strict=True))
+
+    @cached_property
+    def next_offsets(self) -> dict[int, int]:
+        """The offset after the last message of each partition."""
+        return {index: message.offset() + 1 for index, message in self._last.items()}

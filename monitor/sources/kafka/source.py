@@ -16,6 +16,7 @@ from monitor.facts import (
     PartitionsAssigned,
     PartitionsHeld,
     PartitionsUnreachable,
+    ReaderChosen,
     SourceAnswered,
     SourceTroubled,
     TopicsMissing,
@@ -23,10 +24,11 @@ from monitor.facts import (
 from monitor.sources.base import Poll, SourceError
 from monitor.sources.kafka.audit import CommitAudit
 from monitor.sources.kafka.bounds import ask_bounds
-from monitor.sources.kafka.client import ALL_DOWN, FATAL, TRANSPORT, KafkaChoice, make_consumer
+from monitor.sources.kafka.client import ALL_DOWN, FATAL, TRANSPORT, KafkaChoice
 from monitor.sources.kafka.ends import LeaderEnd, LeaderEnds
 from monitor.sources.kafka.lookup import list_partitions
 from monitor.sources.kafka.reader import PartitionReader
+from monitor.sources.kafka.reading import reading_client
 from monitor.sources.kafka.troubles import said
 from monitor.stream.events import SECOND, Nanos, Partition
 
@@ -59,7 +61,9 @@ class KafkaSource:
         self._closing: Thread | None = None
         self._last_trouble = ""
         self._last_poll = self._next_lookup = self._next_lag = 0.0
-        self._consumer = make_consumer(choice, error_cb=self._note_trouble, on_commit=self._note_commit)
+        chosen = reading_client(choice, error_cb=self._note_trouble, on_commit=self._note_commit)
+        self._consumer = chosen.client
+        self._pending.append(ReaderChosen(chosen.not_native is None, chosen.not_native))
         self._reader = PartitionReader(self._consumer, choice.topics, choice.batch)
         self._audit = CommitAudit(self._consumer)
         self._ends = LeaderEnds(choice, clock)

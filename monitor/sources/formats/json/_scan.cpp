@@ -4,12 +4,13 @@
 // property test holds the two together); anything doubtful, rejections included, is reported as ODD and decided there:
 // a key said twice, a lone surrogate, a number beyond float64, a time out of bounds, malformed JSON.
 //
-// Every message is a Python bytes object, hence followed by a NUL that is not part of it: *end may be read and stops
-// every loop.
+// A message is read where it lies if a NUL that is not part of it follows, as it does each Python bytes object: *end may be
+// read and stops every loop. One without is copied first.
 #define PY_SSIZE_T_CLEAN
 #define Py_LIMITED_API 0x030B0000  // what the wheel's tag promises
 #include <Python.h>
 
+#include "../../_messages.hpp"
 #include "_reader.hpp"
 
 #include <algorithm>
@@ -253,18 +254,22 @@ PyObject* make_routes(PyObject*, PyObject* arguments) {
   });
 }
 
-// The bytes of each message, none where it is odd: no bytes, empty, too long. The list must be kept, and nobody may change it.
-std::vector<string_view> bytes_of(PyObject* values) {
-  std::vector<string_view> messages(PyList_Size(values));
-  for (size_t at = 0; at < messages.size(); ++at) {
-    PyObject* object = checked(PyList_GetItem(values, at));
+// The values of messages: a list of bytes, or where somebody else has them. They must be kept, and nobody may change them.
+std::vector<Value> values_of(PyObject* object) {
+  if (!PyList_Check(object)) {
+    const auto* found = static_cast<const Messages*>(checked(PyCapsule_GetPointer(object, MESSAGES)));
+    return {found->values, found->values + found->count};
+  }
+  std::vector<Value> values(PyList_Size(object));
+  for (size_t at = 0; at < values.size(); ++at) {
+    PyObject* item = checked(PyList_GetItem(object, at));
     char* begin = nullptr;
     Py_ssize_t size = 0;
-    if (!PyBytes_Check(object)) continue;
-    if (PyBytes_AsStringAndSize(object, &begin, &size) != 0) throw Failed();
-    if (static_cast<size_t>(size) <= MAX_BYTES) messages[at] = {begin, static_cast<size_t>(size)};
+    if (!PyBytes_Check(item)) continue;
+    if (PyBytes_AsStringAndSize(item, &begin, &size) != 0) throw Failed();
+    values[at] = {begin, static_cast<size_t>(size), true};
   }
-  return messages;
+  return values;
 }
 
 // Lets other threads run while no object of Python is touched.
@@ -280,26 +285,36 @@ class Unlocked {
 
 // What a scan reads from and writes to.
 struct Scan {
-  const std::vector<string_view>& messages;
+  const std::vector<Value>& values;
   int64_t* times;
   int32_t* series;
+  std::string copy = {};  // of a message that no NUL follows
+
+  // A message to be read, none where it is odd: no bytes, empty, too long. There until the next is asked for.
+  string_view message(Py_ssize_t at) {
+    const Value& value = values[at];
+    if (value.data == nullptr || value.size > MAX_BYTES) return {};
+    if (value.ended) return {value.data, value.size};
+    copy.assign(value.data, value.size);
+    return copy;
+  }
 
   // Reads a message into a row of columns; false: odd.
-  bool read(Reader& reader, Py_ssize_t at, Py_ssize_t row) const {
-    const string_view message = messages[at];
+  bool read(Reader& reader, Py_ssize_t at, Py_ssize_t row) {
+    const string_view found = message(at);
     series[at] = ODD;
-    return !message.empty() && reader.read(message.data(), message.data() + message.size(), row);
+    return !found.empty() && reader.read(found.data(), found.data() + found.size(), row);
   }
 
   // Tells a message's series and time. One that is nobody's is read to its end: it may be malformed.
-  void route(Reader& reader, Router& router, const Routes& routes, Py_ssize_t at) const {
-    const string_view message = messages[at];
+  void route(Reader& reader, Router& router, const Routes& routes, Py_ssize_t at) {
+    const string_view found = message(at);
     series[at] = ODD;
-    if (message.empty() || !reader.read_envelope(message.data(), message.data() + message.size(), routes)) return;
-    const int32_t found = router.find(reader.model(), reader.version());
-    if (found == UNMONITORED && !reader.read(message.data(), message.data() + message.size(), 0)) return;
+    if (found.empty() || !reader.read_envelope(found.data(), found.data() + found.size(), routes)) return;
+    const int32_t whose = router.find(reader.model(), reader.version());
+    if (whose == UNMONITORED && !reader.read(found.data(), found.data() + found.size(), 0)) return;
     times[at] = reader.time();
-    series[at] = found;
+    series[at] = whose;
   }
 };
 
@@ -314,16 +329,16 @@ PyObject* scan(PyObject*, PyObject* arguments) {
   return guarded([&]() -> PyObject* {
     PyObject *shape_object, *routes_object, *values, *times, *series, *numbers, *codes, *ids, *totals, *suspects;
     long long unit, latest;
-    checked(PyArg_ParseTuple(arguments, "OOO!LLOOOOOOO!", &shape_object, &routes_object, &PyList_Type, &values, &unit,
+    checked(PyArg_ParseTuple(arguments, "OOOLLOOOOOOO!", &shape_object, &routes_object, &values, &unit,
                              &latest, &times, &series, &numbers, &codes, &ids, &totals, &PyList_Type, &suspects));
     const Shape& shape = *shape_of(shape_object);
-    const Py_ssize_t count = PyList_Size(values);
+    const std::vector<Value> messages = values_of(values);
+    const auto count = static_cast<Py_ssize_t>(messages.size());
     const Buffer times_buffer(times, sizeof(int64_t), count), series_buffer(series, sizeof(int32_t), count);
     const Buffer numbers_buffer(numbers, sizeof(double), count * shape.numbers);
     const Buffer codes_buffer(codes, sizeof(int32_t), count * shape.categories.size());
     const Buffer ids_buffer(ids, sizeof(uint64_t), count * shape.identities), totals_buffer(totals, sizeof(int64_t), counted * reasons);
-    const std::vector<string_view> messages = bytes_of(values);
-    const Scan scanning{messages, times_buffer.as<int64_t>(), series_buffer.as<int32_t>()};
+    Scan scanning{messages, times_buffer.as<int64_t>(), series_buffer.as<int32_t>()};
     const Columns columns{numbers_buffer.as<double>(), codes_buffer.as<int32_t>(), ids_buffer.as<uint64_t>(), count};
     Reader reader(shape, columns, unit, latest);
     Router router(routes_of(routes_object));
@@ -352,12 +367,12 @@ PyObject* route(PyObject*, PyObject* arguments) {
   return guarded([&]() -> PyObject* {
     PyObject *shape_object, *routes_object, *values, *times, *series;
     long long unit, latest;
-    checked(PyArg_ParseTuple(arguments, "OOO!LLOO", &shape_object, &routes_object, &PyList_Type, &values, &unit, &latest,
+    checked(PyArg_ParseTuple(arguments, "OOOLLOO", &shape_object, &routes_object, &values, &unit, &latest,
                              &times, &series));
-    const Py_ssize_t count = PyList_Size(values);
+    const std::vector<Value> messages = values_of(values);
+    const auto count = static_cast<Py_ssize_t>(messages.size());
     const Buffer times_buffer(times, sizeof(int64_t), count), series_buffer(series, sizeof(int32_t), count);
-    const std::vector<string_view> messages = bytes_of(values);
-    const Scan scanning{messages, times_buffer.as<int64_t>(), series_buffer.as<int32_t>()};
+    Scan scanning{messages, times_buffer.as<int64_t>(), series_buffer.as<int32_t>()};
     const Columns none{nullptr, nullptr, nullptr, 0};
     const Routes& routes = routes_of(routes_object);
     Reader reader(*shape_of(shape_object), none, unit, latest);
@@ -405,9 +420,9 @@ std::vector<std::unique_ptr<Group>> groups_of(PyObject* shapes, const Buffer& si
 }
 
 // Reads each message into the columns of its series; false where there is no room for one.
-bool scan_groups(const Scan& scanning, const std::vector<std::unique_ptr<Group>>& groups, int64_t* totals) {
+bool scan_groups(Scan& scanning, const std::vector<std::unique_ptr<Group>>& groups, int64_t* totals) {
   const Unlocked unlocked;
-  for (size_t at = 0; at < scanning.messages.size(); ++at) {
+  for (size_t at = 0; at < scanning.values.size(); ++at) {
     const int32_t whose = scanning.series[at];
     if (whose < 0) continue;
     if (static_cast<size_t>(whose) >= groups.size() || !groups[whose]) return false;
@@ -427,15 +442,15 @@ PyObject* scan_each(PyObject*, PyObject* arguments) {
   return guarded([&]() -> PyObject* {
     PyObject *shapes, *values, *series, *numbers, *codes, *ids, *sizes, *totals, *suspects;
     long long unit, latest;
-    checked(PyArg_ParseTuple(arguments, "O!O!LLOOOOOOO!", &PyList_Type, &shapes, &PyList_Type, &values, &unit, &latest,
+    checked(PyArg_ParseTuple(arguments, "O!OLLOOOOOOO!", &PyList_Type, &shapes, &values, &unit, &latest,
                              &series, &numbers, &codes, &ids, &sizes, &totals, &PyList_Type, &suspects));
-    const Py_ssize_t count = PyList_Size(values), most = PyList_Size(shapes);
+    const std::vector<Value> messages = values_of(values);
+    const auto count = static_cast<Py_ssize_t>(messages.size()), most = PyList_Size(shapes);
     const Buffer series_buffer(series, sizeof(int32_t), count);
     const Buffer numbers_buffer(numbers, sizeof(double), 0), codes_buffer(codes, sizeof(int32_t), 0);
     const Buffer ids_buffer(ids, sizeof(uint64_t), 0);
     const Buffer sizes_buffer(sizes, sizeof(int64_t), most), totals_buffer(totals, sizeof(int64_t), counted * reasons);
-    const std::vector<string_view> messages = bytes_of(values);
-    const Scan scanning{messages, nullptr, series_buffer.as<int32_t>()};
+    Scan scanning{messages, nullptr, series_buffer.as<int32_t>()};
     const auto groups = groups_of(shapes, sizes_buffer, numbers_buffer, codes_buffer, ids_buffer, unit, latest);
     if (!scan_groups(scanning, groups, totals_buffer.as<int64_t>())) {
       PyErr_SetString(PyExc_ValueError, "a series has more messages than were told");

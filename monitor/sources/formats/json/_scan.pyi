@@ -3,6 +3,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from monitor.sources.base import Messages
 from monitor.sources.formats.fields import Bounds, Keeping
 
 class Shape: ...
@@ -24,7 +25,7 @@ def routes(models: list[tuple[str | None, int, dict[str, int]]]) -> Routes: ...
 def scan(
     shape: Shape,
     routes: Routes,
-    values: list[bytes | None],
+    values: list[bytes | None] | Messages,
     unit: int,
     latest: int,
     times: NDArray[np.int64],
@@ -38,7 +39,7 @@ def scan(
 def route(
     shape: Shape,
     routes: Routes,
-    values: list[bytes | None],
+    values: list[bytes | None] | Messages,
     unit: int,
     latest: int,
     times: NDArray[np.int64],
@@ -46,7 +47,7 @@ def route(
 ) -> None: ...
 def scan_each(
     shapes: list[Shape],
-    values: list[bytes | None],
+    values: list[bytes | None] | Messages,
     unit: int,
     latest: int,
     series: NDArray[np.int32],

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.sketches.ids import Hashes
-from monitor.sources.base import TopicRecords
+from monitor.sources.base import Lying, Messages, TopicRecords
 from monitor.sources.formats.base import Cells, DecodeCounts, Read, Rows, SeriesRows, Suspects
 from monitor.sources.formats.fields import OF_ID, FieldMap, Path, SeriesFields, TopicFields
 from monitor.sources.formats.json.documents import reread
@@ -36,6 +36,7 @@ ENVELOPE = {"timestamp": TIMESTAMP, "model": MODEL, "version": VERSION}
 
 DTYPES = np.float64, np.int32  # of numeric columns and of codes
 Leaves = Mapping[Path, tuple[int, int]]
+Values = Sequence[bytes | None]
 Look = Callable[[bytes | None, Iterable[Path]], Sequence[object]]
 
 
@@ -65,7 +66,7 @@ class TopicScanner:
 
     def read(self, records: TopicRecords, latest: Nanos, counts: DecodeCounts) -> Read:
         """Read messages; those that are odd are left."""
-        values = list(records.values)
+        values = records.values
         scanned = Scanned(np.empty(len(values), dtype=np.int32), np.empty(len(values), dtype=np.int64))
         totals = np.zeros(len(counts.of_columns) * len(REASONS), dtype=np.int64)
         scan = self._single if len(self._series) == 1 else self._each
@@ -77,15 +78,13 @@ class TopicScanner:
         times = np.where(odd, NOT_A_TIME, scanned.times) if odd.any() else scanned.times
         return Read(rows, slice(None), times, np.flatnonzero(odd).tolist())
 
-    def _single(
-        self, values: list[Any], latest: Nanos, scanned: Scanned, totals: NDArray[np.int64]
-    ) -> list[SeriesRows]:
+    def _single(self, values: Values, latest: Nanos, scanned: Scanned, totals: NDArray[np.int64]) -> list[SeriesRows]:
         count, (width, codes_width) = len(values), self._widths[0].tolist()
         numeric, codes = np.empty((width, count)), np.empty((codes_width, count), dtype=np.int32)
         ids = np.empty((int(self._identities[0]), count), dtype=np.uint64)
         arrays = scanned.times, scanned.series, numeric, codes, ids, totals
         suspects = list[bytes]()
-        rows = _scan.scan(self._shapes[0], self._routes, values, self._unit, latest, *arrays, suspects)
+        rows = _scan.scan(self._shapes[0], self._routes, _bytes(values), self._unit, latest, *arrays, suspects)
         if not rows:
             return []
         times = scanned.times if rows == count else scanned.times[scanned.series >= 0]
@@ -96,9 +95,9 @@ class TopicScanner:
         again = partial(self._reread, values, scanned, 0) if placed is None else partial(reread, values, placed)
         return [SeriesRows(*columns, known, groups, more, placed, again, _suspects(self._series[0], *suspects))]
 
-    def _each(self, values: list[Any], latest: Nanos, scanned: Scanned, totals: NDArray[np.int64]) -> list[SeriesRows]:
+    def _each(self, values: Values, latest: Nanos, scanned: Scanned, totals: NDArray[np.int64]) -> list[SeriesRows]:
         """Find the series of each message; then read the messages of each series by its own shape."""
-        _scan.route(self._envelope, self._routes, values, self._unit, latest, scanned.times, scanned.series)
+        _scan.route(self._envelope, self._routes, _bytes(values), self._unit, latest, scanned.times, scanned.series)
         known = scanned.series >= 0
         sizes = np.bincount(scanned.series[known], minlength=len(self._series))
         room = sizes.tolist()
@@ -107,7 +106,7 @@ class TopicScanner:
         arrays = scanned.series, numbers, codes, ids, sizes, totals
         order = np.argsort(scanned.series, kind="stable")[len(values) - sum(room) :]  # by series, as they came in
         suspects = list[bytes]()
-        _scan.scan_each(self._shapes, values, self._unit, latest, *arrays, suspects)
+        _scan.scan_each(self._shapes, _bytes(values), self._unit, latest, *arrays, suspects)
         if (sizes != room).any():  # some were found odd only now
             order = order[scanned.series[order] >= 0]
         again = partial(self._look_at, values, scanned), partial(reread, values)
@@ -162,6 +161,11 @@ class TopicScanner:
     ) -> Rows:
         """The rows of a series with their values as they came."""
         return reread(values, np.flatnonzero(scanned.series == series), rows, paths)
+
+
+def _bytes(values: Values) -> list[bytes | None] | Messages:
+    """Values as the compiled part takes them."""
+    return values.messages if isinstance(values, Lying) else list(values)
 
 
 def _suspects(series: SeriesFields, lacking: bytes, others: bytes) -> Suspects | None:
