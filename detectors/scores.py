@@ -1,7 +1,7 @@
 """How far a feature has moved and what that rests on: one number of one feature, or a column for many."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import repeat
 
@@ -78,6 +78,9 @@ class ScoreColumns:
     def __len__(self) -> int:
         return len(self.names)
 
+    def settle(self) -> None:
+        """Nothing is left to be worked out."""
+
     def take(self, places: Ints) -> "ScoreColumns":
         """Return the scores in these places."""
         return ScoreColumns(
@@ -115,3 +118,49 @@ class ScoreColumns:
                 self.names, *columns, pvalues, thresholds, details, strict=False
             )
         ]
+
+
+Rest = tuple[Floats | None, Mapping[str, Floats | Ints]]  # p-values and details
+
+
+class LateColumns(ScoreColumns):
+    """The same, of which p-values and details, which nobody decides by, are worked out when they are read. Then all are looked at."""
+
+    __slots__ = ("_found", "_rest")
+
+    def __init__(
+        self,
+        detector: str,
+        names: tuple[str, ...],
+        known: Bools,
+        rows: Ints,
+        values: Floats,
+        rest: Callable[[], Rest],
+    ) -> None:
+        put = object.__setattr__
+        put(self, "detector", detector)
+        put(self, "names", names)
+        put(self, "known", known)
+        put(self, "rows", rows)
+        put(self, "values", values)
+        put(self, "_rest", rest)
+        put(self, "_found", None)
+
+    def _all(self) -> ScoreColumns:
+        found: ScoreColumns | None = self._found
+        if found is None:
+            found = ScoreColumns(self.detector, self.names, self.known, self.rows, self.values, *self._rest())
+            object.__setattr__(self, "_found", found)
+        return found
+
+    def settle(self) -> None:
+        """Work them out."""
+        self._all()
+
+    @property
+    def pvalues(self) -> Floats | None:  # type: ignore[override]
+        return self._all().pvalues
+
+    @property
+    def details(self) -> Mapping[str, Floats | Ints]:  # type: ignore[override]
+        return self._all().details

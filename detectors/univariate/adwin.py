@@ -19,6 +19,7 @@ from detectors.sketches import Sketch
 from detectors.univariate.laws import limits_by_place, usable_rows
 
 PANES = 64  # remembered for display; the detector itself remembers as many as it likes
+ROOM = PANES + 16  # kept before the newest are copied to a new place
 CLIP = 8.0  # standard errors: no single pane decides alone
 FEWEST = 2  # usable rows that make a pane
 DELTA = 5e-4  # where no budget sets it
@@ -150,8 +151,7 @@ class AdwinBank:
         self._windows = [_river(delta, clock=1) for _ in range(features)]
         self._widths = np.zeros(features)  # panes since the last change, as each window knows
         self._detections = np.zeros(features)  # so does it
-        self._shifts = np.zeros((PANES, features))  # the newest last, in reference sd
-        self._rows = np.zeros((PANES, features), dtype=np.int64)
+        self._memory = PaneMemory.of(features)
         self.fed = 0  # panes
         self._journal: deque[tuple[int, bytes]] = deque(maxlen=PANES)
 
@@ -178,9 +178,7 @@ class AdwinBank:
         for i, error in zip(fed, np.minimum(np.maximum(errors, -CLIP), CLIP)[which].tolist(), strict=True):
             if self._windows[i].update(error):
                 self._look_at(i)
-        for memory, newest in ((self._shifts, shifts), (self._rows, rows)):
-            memory[:-1, which] = memory[1:, which]
-            memory[-1, which] = newest[which]
+        self._memory.add(shifts, rows, which)
 
     def _look_at(self, i: int) -> None:
         """Take over what one window knows; between changes it grows by one a pane."""
@@ -197,23 +195,12 @@ class AdwinBank:
 
     def columns(self, *, min_rows: int = 1, brought: Ints | None = None) -> ScoreColumns:
         """Return the same as columns; None also where a window `brought`, int64[k], fewer rows, which are then its rows."""
-        rows = self._rows
-        if some(self._widths < min(self.fed, PANES)):  # what came before the last change counts no more
-            rows = np.where(np.arange(PANES)[:, None] >= PANES - self._widths, rows, 0)
-        total = np.add.reduce(rows)
-        shifts = np.add.reduce(self._shifts * rows) / np.maximum(total, 1)
-        known = total >= max(1, min_rows)
-        if brought is not None and some(brought < max(1, min_rows)):
-            enough = brought >= max(1, min_rows)
-            known, total = known & enough, np.where(enough, total, brought)
-        return ScoreColumns(
-            "adwin",
-            self._names,
-            known=known,
-            rows=total,
-            values=np.abs(shifts),
-            details={"direction": np.sign(shifts), "detections": self._detections.copy()},
-        )
+        return self.standing().columns(min_rows=min_rows, brought=brought)
+
+    def standing(self) -> "BankStanding":
+        """Return what the scores are made of, as it is now: what is fed later does not change it."""
+        recent = self._memory.shifts, self._memory.rows
+        return BankStanding(self._names, self.fed, *recent, self._widths.copy(), self._detections.copy())
 
     def take_journal(self) -> list[tuple[int, bytes]]:
         """Return what was fed since the last call, numbered as `fed` counts, at most the last 64 panes: 16 bytes a feature."""
@@ -235,8 +222,8 @@ class AdwinBank:
         out.write(
             HEADER.pack(MAGIC, VERSION, _river_version(), bytes.fromhex(self.baseline.hash), self.delta, self.fed)
         )
-        out.write(self._shifts.T.astype("<f8").tobytes())
-        out.write(self._rows.T.astype("<i8").tobytes())
+        out.write(self._memory.shifts.T.astype("<f8").tobytes())
+        out.write(self._memory.rows.T.astype("<i8").tobytes())
         for window in self._windows:
             state = window.__getstate__()
             out.write(struct.pack("<I", len(state)))
@@ -265,9 +252,83 @@ class AdwinBank:
         bank = cls(baseline, delta=used)
         bank.fed = fed
         body = io.BytesIO(data[HEADER.size : -4])
-        for memory, kind in ((bank._shifts, "<f8"), (bank._rows, "<i8")):
-            memory[:] = np.frombuffer(body.read(memory.size * 8), dtype=kind).reshape(memory.T.shape).T
+        size = 8 * PANES * len(bank._windows)
+        shifts, rows = (np.frombuffer(body.read(size), kind).reshape(-1, PANES).T for kind in ("<f8", "<i8"))
+        bank._memory = PaneMemory(shifts, rows)
         for i, window in enumerate(bank._windows):
             window.__setstate__(body.read(struct.unpack("<I", body.read(4))[0]))
             bank._look_at(i)
         return bank
+
+
+class PaneMemory:
+    """The last 64 panes of each feature, the newest last. What it has given away never changes: it writes behind that, or anew."""
+
+    def __init__(self, shifts: Floats, rows: Ints) -> None:
+        size = ROOM, shifts.shape[1]
+        self._shifts, self._rows, self._end = np.empty(size), np.empty(size, dtype=np.int64), PANES
+        self._shifts[:PANES], self._rows[:PANES] = shifts, rows
+
+    @classmethod
+    def of(cls, features: int) -> Self:
+        """Return the memory of no panes."""
+        return cls(np.zeros((PANES, features)), np.zeros((PANES, features), dtype=np.int64))
+
+    @property
+    def shifts(self) -> Floats:
+        """The means, float64[64, k], in reference sd; not to be changed."""
+        return self._shifts[self._end - PANES : self._end]
+
+    @property
+    def rows(self) -> Ints:
+        """The rows, int64[64, k]; not to be changed."""
+        return self._rows[self._end - PANES : self._end]
+
+    def add(self, shifts: Floats, rows: Ints, which: Ints | slice) -> None:
+        """Take a pane of `which` features; those of the others stay as they are."""
+        before = self.shifts, self.rows
+        if self._end == ROOM:
+            self.__init__(*before)  # type: ignore[misc]
+        newest = slice(self._end + 1 - PANES, self._end + 1)
+        self._shifts[self._end], self._rows[self._end] = shifts, rows
+        if not isinstance(which, slice):
+            left_out = np.ones(rows.size, dtype=np.bool_)
+            left_out[which] = False
+            anew = PaneMemory(self._shifts[newest], self._rows[newest])
+            for mine, old in ((anew._shifts, before[0]), (anew._rows, before[1])):
+                mine[:PANES, left_out] = old[:, left_out]
+            self._shifts, self._rows, self._end = anew._shifts, anew._rows, anew._end
+            return
+        self._end += 1
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class BankStanding:
+    """What the scores of a bank are made of: panes since the last change, float64[k], changes so far, and the last panes."""
+
+    names: tuple[str, ...]
+    fed: int
+    shifts: Floats
+    rows: Ints
+    widths: Floats
+    detections: Floats
+
+    def columns(self, *, min_rows: int = 1, brought: Ints | None = None) -> ScoreColumns:
+        """Return the scores; see `AdwinBank.columns`."""
+        rows = self.rows
+        if some(self.widths < min(self.fed, PANES)):  # what came before the last change counts no more
+            rows = np.where(np.arange(PANES)[:, None] >= PANES - self.widths, rows, 0)
+        total = np.add.reduce(rows)
+        shifts = np.add.reduce(self.shifts * rows) / np.maximum(total, 1)
+        known = total >= max(1, min_rows)
+        if brought is not None and some(brought < max(1, min_rows)):
+            enough = brought >= max(1, min_rows)
+            known, total = known & enough, np.where(enough, total, brought)
+        return ScoreColumns(
+            "adwin",
+            self.names,
+            known=known,
+            rows=total,
+            values=np.abs(shifts),
+            details={"direction": np.sign(shifts), "detections": self.detections},
+        )

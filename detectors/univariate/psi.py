@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
@@ -11,7 +12,7 @@ from detectors.baseline import Baseline, CategoricalBaseline, FeatureBaseline, N
 from detectors.features import Bools, Floats, Ints
 from detectors.layout import Cells, Layout
 from detectors.protocols import DetailMetric, JudgedWindows, WindowDetector
-from detectors.scores import ScoreColumns
+from detectors.scores import LateColumns, Rest, ScoreColumns
 from detectors.sketches import Tally, sums
 from detectors.univariate.homogeneity import NO_CELL, pearson
 from detectors.univariate.laws import BINARY, LEAST, SURE, gamma_tail, limits_by_place, two_cells, usable_rows
@@ -137,16 +138,14 @@ class PsiScorer:
         counts = np.add.reduceat(window.counts, self.cuts)[self.kept]
         ratios, apart, expected = sums.shares(counts, self.counts, self.cells)
         values = np.add.reduceat(apart * np.log(ratios), self.cells.starts)
+        usable = window.usable
+        known = (usable >= max(1, min_rows)) & self.known
+        rest = partial(self._rest, counts, values, expected)
+        return LateColumns(Psi.name, self.layout.names, known, usable, values, rest)
+
+    def _rest(self, counts: Ints, values: Floats, expected: Floats) -> Rest:
         _, _, pvalues = pearson(counts, self.counts, self.cells, self.pool)
-        return ScoreColumns(
-            Psi.name,
-            self.layout.names,
-            known=(window.usable >= max(1, min_rows)) & self.known,
-            rows=window.usable,
-            values=values,
-            pvalues=pvalues,
-            details={"expected": expected, "debiased": np.maximum(values - expected, 0.0)},
-        )
+        return pvalues, {"expected": expected, "debiased": np.maximum(values - expected, 0.0)}
 
     def held(self, places: Ints) -> tuple[Floats, Ints, Ints]:
         """Return the baseline's counts above 0 on merged bins, whose they are among `places`, and how many each has."""

@@ -1,6 +1,6 @@
 """All scores of one window, kept as columns: a window is scored far more often than its scores are read."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import overload
 
@@ -84,18 +84,37 @@ class DetectorScores:
 
 
 class ScoreTable(Sequence[DriftScore]):
-    """A window's scores. Reads like a tuple; each reading makes the values anew, and none is kept."""
+    """A window's scores. Reads like a tuple; each reading makes the values anew, and none is kept.
 
-    __slots__ = ("parts",)
+    Of a window among many that close together most scores are read by nobody. `ready` are the parts that somebody decides by;
+    `work_out` gives all of them, in the order of the detectors, when a part is first asked for that is not among these.
+    """
+
+    __slots__ = ("_work_out", "ready")
     __hash__ = None  # type: ignore[assignment]  # it is equal to a tuple of the same scores
 
-    def __init__(self, parts: tuple[DetectorScores, ...]) -> None:
-        self.parts = parts
+    def __init__(
+        self,
+        ready: tuple[DetectorScores, ...],
+        work_out: Callable[[], tuple[DetectorScores, ...]] | None = None,
+    ) -> None:
+        self.ready = ready
+        self._work_out = work_out
 
     @property
-    def by_detector(self) -> Mapping[str, DetectorScores]:
-        """What each detector said."""
-        return {part.columns.detector: part for part in self.parts}
+    def parts(self) -> tuple[DetectorScores, ...]:
+        """What each detector said; two threads may work it out at once, and find the same."""
+        work_out = self._work_out
+        if work_out is not None:
+            self.ready, self._work_out = work_out(), None
+        return self.ready
+
+    def of(self, detector: str) -> DetectorScores:
+        """What a detector said. Raises KeyError."""
+        for part in self.ready:
+            if part.columns.detector == detector:
+                return part
+        return {part.columns.detector: part for part in self.parts}[detector]
 
     def __len__(self) -> int:
         return sum(len(part) for part in self.parts)

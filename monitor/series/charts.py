@@ -58,6 +58,7 @@ class ChartBudget(Operator[Sketch]):
 
     name = NAME
     kinds = (NAME, INCIDENT)
+    reads, gives = frozenset[str](), BUDGET_RULE
 
     def __init__(
         self,

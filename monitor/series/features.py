@@ -3,11 +3,12 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import ClassVar
 
 from detectors import Reference, ScoreColumns, Sketch, Tally, WindowDetector, window_detectors
 from detectors.calibration import calibrate
 from detectors.charts import duplicates
-from detectors.plugins import columns_of
+from detectors.plugins import columns_of, is_own
 from monitor.alerting.budget import BY_EFFECT
 from monitor.alerting.episodes import RuleState
 from monitor.series.adwin import AdwinOperator
@@ -24,7 +25,7 @@ from monitor.series.judging import Judging
 from monitor.series.lateness import LateEvents
 from monitor.series.learning import LEARNT, Learning, Lesson
 from monitor.series.nodata import NoData
-from monitor.series.operators import NOWHERE, Both, Operator
+from monitor.series.operators import NOWHERE, Both, Later, Operator
 from monitor.series.reachability import Reachability
 from monitor.series.rules import Rules
 from monitor.series.schema import SchemaWatch
@@ -155,8 +156,22 @@ class DetectorScorer:
     detector: WindowDetector
     reference: Reference
     min_rows: int
+    reads: ClassVar[frozenset[str]] = frozenset()
+
+    @property
+    def gives(self) -> str:
+        """Its detector."""
+        return self.detector.name
 
     def columns(self, window: Tally, scored: object) -> ScoreColumns:
         """Score a window."""
         del scored
+        return self._of(window)
+
+    def later(self, window: Tally) -> Later | None:
+        """Counts are all it needs. One of another package scores at once, for what fails in there is told where the window is."""
+        del window
+        return self._of if is_own(self.detector) else None
+
+    def _of(self, window: Tally) -> ScoreColumns:
         return columns_of(self.detector, self.reference, window, self.min_rows)

@@ -30,12 +30,12 @@ class Rules(Operator[Sketch]):
 
     def on_window(self, window: ClosedWindow[Sketch], scores: ScoreTable) -> list[Fact]:
         """Let every rule's alert take one window."""
-        parts, span = scores.by_detector, Span(window.start, window.end)
+        span = Span(window.start, window.end)
         closed = WindowSpan(window.start, window.end, window.sketch.rows)
         facts: list[Fact] = []
         for teller, state in self._alerts:
             active = bool(state.alerts)
-            before, after = state.step(calling(teller, state, parts[teller.rule.detector]), span)
+            before, after = state.step(calling(teller, state, scores.of(teller.rule.detector)), span)
             if active or before is not after:
                 facts += teller.told(before, after, state.evidence(), closed)
                 self._changed = True

@@ -25,7 +25,7 @@ Nearness = NDArray[np.float16]
 def of_thresholds(scores: ScoreTable, features: int) -> NDArray[np.float64]:
     """Each feature's largest score ÷ threshold, float64[f]; NaN where no score with a threshold is known."""
     near = np.full(features, np.nan)
-    for part in scores.parts:
+    for part in scores.ready:  # whatever has a threshold is decided by
         if part.asked.bounded:
             places = part.asked.features
             near[places] = np.fmax(near[places], part.of_threshold())

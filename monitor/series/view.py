@@ -147,6 +147,10 @@ class View(Generic[S]):
         self._last = WindowSpan(window.start, window.end, window.sketch.rows)
         return [*self.scoring.tell(scored, self._standing()), *told]
 
+    def settle(self) -> None:
+        """Nothing else closes for now: what somebody may read of the last window is worked out here, not where it is read."""
+        self.scoring.settle()
+
     def _standing(self) -> Mapping[str, AlertState]:
         """The features that any operator holds for not inactive."""
         return worst_of_each(operator.standing() for operator in self.operators)
