@@ -4,6 +4,7 @@
 #include "_view.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <initializer_list>
 #include <limits>
 #include <memory>
@@ -39,6 +40,10 @@ template <>
 const char *Array<std::int32_t>::letters() { return "il"; }
 template <>
 const char *Array<bool>::letters() { return "?"; }
+template <>
+const char *Array<const double>::letters() { return "d"; }
+template <>
+const char *Array<const std::int32_t>::letters() { return "il"; }
 
 using Ints = Array<std::int64_t>;
 using Floats = Array<double>;
@@ -234,6 +239,146 @@ bool runs(PyObject *const *given) {
     return true;
 }
 
+// Each row of counts has its usable cells, then those of missing values: the most that a usable one holds, and all in the others.
+bool halves(PyObject *const *given) {
+    const Ints counts(given[0], 1), bounds(given[1], 1), missing(given[2], 1, PyBUF_CONTIG), most(given[3], 1, PyBUF_CONTIG);
+    if (!counts.fits() || !bounds.fits() || !missing.fits() || !most.fits() ||
+        !same_length({bounds.length(), 2 * missing.length(), 2 * most.length()}) || !chained(bounds, counts.length()))
+        return false;
+    for (Py_ssize_t row = 0; row < missing.length(); ++row) {
+        const std::int64_t lost = bounds[2 * row + 1], end = row + 1 < missing.length() ? bounds[2 * row + 2] : counts.length();
+        most[row] = *std::max_element(counts.data() + bounds[2 * row], counts.data() + lost);
+        std::int64_t sum = 0;
+        for (std::int64_t cell = lost; cell < end; ++cell) sum += counts[cell];
+        missing[row] = sum;
+    }
+    return true;
+}
+
+bool shifts(PyObject *const *given) {
+    const Ints counts(given[0], 1), starts(given[1], 1), widths(given[2], 1), rows(given[4], 1);
+    const Floats places(given[3], 2), zero(given[5], 1), found(given[6], 1, PyBUF_CONTIG);
+    if (!counts.fits() || !starts.fits() || !widths.fits() || !places.fits() || !rows.fits() || !zero.fits() ||
+        !found.fits() ||
+        !same_length({starts.length(), widths.length(), places.length(), rows.length(), zero.length(), found.length()}) ||
+        !runs_fit(starts, widths, counts.length(), places.length(1)))
+        return false;
+    for (Py_ssize_t row = 0; row < starts.length(); ++row) {
+        const double sum = moment(counts.data() + starts[row], widths[row], places.data() + row * places.length(1));
+        found[row] = rows[row] ? sum / static_cast<double>(std::max<std::int64_t>(rows[row], 1)) - zero[row]
+                               : std::numeric_limits<double>::quiet_NaN();
+    }
+    return true;
+}
+
+// The past of columns in panes where they varied; see Frozen in monitor/series/frozen.py.
+bool fade(PyObject *const *given) {
+    const Ints usable(given[0], 1), most(given[1], 1), seen(given[3], 1, PyBUF_CONTIG), varied(given[4], 1, PyBUF_CONTIG);
+    const Array<bool> varies(given[2], 1);
+    const Floats recent(given[5], 2, PyBUF_CONTIG), memory(given[6], 1);
+    if (!usable.fits() || !most.fits() || !varies.fits() || !seen.fits() || !varied.fits() || !recent.fits() ||
+        !memory.fits() || memory.length() != 2 || recent.length() != 2 ||
+        !same_length({usable.length(), most.length(), varies.length(), seen.length(), varied.length(), recent.length(1)}))
+        return false;
+    const Py_ssize_t columns = usable.length();
+    std::int64_t longest = 0;
+    for (Py_ssize_t column = 0; column < columns; ++column) {
+        seen[column] += varies[column];
+        varied[column] += varies[column];
+        longest = std::max(longest, seen[column]);
+        const double rows = varies[column] ? static_cast<double>(usable[column]) : 0.0;
+        const double kept = memory[0] / (memory[0] + rows);
+        recent[column] = recent[column] * kept + rows;
+        recent[columns + column] = recent[columns + column] * kept +
+                                   (varies[column] ? static_cast<double>(usable[column] - most[column]) : 0.0);
+    }
+    if (static_cast<double>(longest) >= memory[1])
+        for (Py_ssize_t column = 0; column < columns; ++column)
+            if (static_cast<double>(seen[column]) >= memory[1]) {
+                seen[column] /= 2;
+                varied[column] /= 2;
+            }
+    return true;
+}
+
+// Whether a column holds one value alone in more rows: those that are not known say nothing. NaN: there was none before.
+template <typename Number, typename Known>
+bool alone(const Number *first, Py_ssize_t rows, Py_ssize_t step, double *value, Known known) {
+    for (Py_ssize_t row = 0; row < rows; ++row, first += step) {
+        if (!known(*first)) continue;
+        const double found = static_cast<double>(*first);
+        if (std::isnan(*value)) *value = found;
+        else if (*value != found) return false;
+    }
+    return true;
+}
+
+bool unvaried(PyObject *const *given) {
+    const Array<const double> numeric(given[0], 2);
+    const Array<const std::int32_t> codes(given[1], 2);
+    const Ints columns(given[2], 1), unseen(given[3], 1);
+    const Floats values(given[4], 1, PyBUF_CONTIG);
+    const Array<bool> kept(given[5], 1, PyBUF_CONTIG);
+    if (!numeric.fits() || !codes.fits() || !columns.fits() || !unseen.fits() || !values.fits() || !kept.fits() ||
+        !same_length({columns.length(), values.length(), kept.length()}) || numeric.length() != codes.length() ||
+        codes.length(1) != unseen.length())
+        return false;
+    const Py_ssize_t numbers = numeric.length(1), categories = codes.length(1), rows = numeric.length();
+    for (Py_ssize_t at = 0; at < columns.length(); ++at)
+        if (columns[at] < 0 || columns[at] >= numbers + categories) return false;
+    for (Py_ssize_t at = 0; at < columns.length(); ++at) {
+        if (columns[at] < numbers) {
+            kept[at] = alone(numeric.data() + columns[at], rows, numbers, &values[at], [](double each) { return std::isfinite(each); });
+            continue;
+        }
+        const Py_ssize_t column = columns[at] - numbers;
+        const std::int64_t other = unseen[column];
+        const std::int32_t *first = codes.data() + column;
+        bool several = false;  // of a category that is not known nobody can say whether it is one
+        for (Py_ssize_t row = 0; row < rows && !several; ++row) several = first[row * categories] == other;
+        kept[at] = !several && alone(first, rows, categories, &values[at], [other](std::int32_t each) { return each < other; });
+    }
+    return true;
+}
+
+// The largest of what was found near and of these scores over their thresholds, where they are known; NaN is nothing.
+bool nearest(PyObject *const *given) {
+    const Floats values(given[0], 1), bounds(given[2], 1), near(given[4], 1, PyBUF_CONTIG);
+    const Array<bool> known(given[1], 1);
+    const Ints places(given[3], 1);
+    if (!values.fits() || !known.fits() || !bounds.fits() || !places.fits() || !near.fits() ||
+        !same_length({values.length(), known.length(), bounds.length(), places.length()}))
+        return false;
+    for (Py_ssize_t at = 0; at < places.length(); ++at)
+        if (places[at] < 0 || places[at] >= near.length()) return false;
+    for (Py_ssize_t at = 0; at < places.length(); ++at) {
+        double &held = near[places[at]];
+        const double found = values[at] / bounds[at];
+        if (known[at] && !std::isnan(found) && (std::isnan(held) || found > held)) held = found;
+    }
+    return true;
+}
+
+// What panes say to ADWIN, in standard errors, and which features say anything; see AdwinBank in univariate/adwin.py.
+bool errors(PyObject *const *given) {
+    const Ints rows(given[0], 1);
+    const Floats shifted(given[1], 1), limits(given[4], 1), found(given[5], 1, PyBUF_CONTIG);
+    const Array<bool> known(given[2], 1), constant(given[3], 1), usable(given[6], 1, PyBUF_CONTIG);
+    if (!rows.fits() || !shifted.fits() || !limits.fits() || !found.fits() || !known.fits() || !constant.fits() ||
+        !usable.fits() || limits.length() != 2 ||
+        !same_length({rows.length(), shifted.length(), known.length(), constant.length(), found.length(), usable.length()}))
+        return false;
+    const double fewest = limits[0], most = limits[1];
+    for (Py_ssize_t at = 0; at < rows.length(); ++at) {
+        const double count = static_cast<double>(rows[at]), shift = shifted[at];
+        usable[at] = count >= fewest && known[at];
+        const double sign = shift > 0 ? 1.0 : shift < 0 ? -1.0 : shift == 0 ? 0.0 : shift;
+        const double error = constant[at] ? sign * most : shift * std::sqrt(count);
+        found[at] = error < -most ? -most : error > most ? most : error;
+    }
+    return true;
+}
+
 // A function of so many arrays as one of Python's: True where it was done, False where they do not fit.
 template <bool (*work)(PyObject *const *), Py_ssize_t arrays>
 PyObject *called(PyObject *, PyObject *const *arguments, Py_ssize_t number) {
@@ -249,9 +394,19 @@ PyCFunction method() {
 PyMethodDef methods[] = {
     {"distances", method<distances, 10>(), METH_FASTCALL,
      "distances(counts, starts, widths, rows, upto, single, behind, most, values, upper): fill the last two."},
+    {"errors", method<errors, 7>(), METH_FASTCALL,
+     "errors(rows, shifts, known, constant, limits, errors, usable): fill the last two."},
+    {"fade", method<fade, 7>(), METH_FASTCALL,
+     "fade(usable, most, varies, seen, varied, recent, memory): change the three before the last."},
+    {"halves", method<halves, 4>(), METH_FASTCALL, "halves(counts, bounds, missing, most): fill the last two."},
+    {"nearest", method<nearest, 5>(), METH_FASTCALL, "nearest(values, known, bounds, places, near): raise the last."},
     {"moments", method<moments, 5>(), METH_FASTCALL, "moments(counts, starts, widths, places, sums): fill the last."},
     {"pearson", method<pearson, 5>(), METH_FASTCALL, "pearson(window, reference, starts, sums, dof): fill the last two."},
     {"runs", method<runs, 3>(), METH_FASTCALL, "runs(counts, starts, sums): fill the last."},
+    {"shifts", method<shifts, 7>(), METH_FASTCALL,
+     "shifts(counts, starts, widths, places, rows, zero, shifts): fill the last."},
+    {"unvaried", method<unvaried, 6>(), METH_FASTCALL,
+     "unvaried(numeric, codes, columns, unseen, values, kept): change the values, fill the last."},
     {"shares", method<shares, 6>(), METH_FASTCALL,
      "shares(window, reference, starts, ratios, apart, expected): fill the last three."},
     {nullptr, nullptr, 0, nullptr}};

@@ -8,8 +8,9 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.features import Floats, Ints
+from detectors.features import Bools, Floats, Ints
 from detectors.layout import Layout, LayoutMismatchError
+from detectors.sketches import sums
 from detectors.sketches.counting import count
 from detectors.sketches.groups import GroupSizes
 from detectors.sketches.ids import Hashes, Ids, IdSample
@@ -181,10 +182,7 @@ class Sketch:
 
     def row(self, name: str) -> Ints:
         """Return the named feature's counts, a view in the layout of its feature. Raises KeyError."""
-        if name not in self.layout.names:
-            raise KeyError(name)
-        i = self.layout.names.index(name)
-        return self.counts[self.layout.offsets[i] : self.layout.offsets[i + 1]]
+        return self.layout.row(self.counts, name)
 
     @property
     def usable(self) -> Ints:
@@ -194,15 +192,12 @@ class Sketch:
     @property
     def missing(self) -> Ints:
         """Rows without a value (absent or non-finite), int64[f]."""
-        tails = self.layout.tails
-        return np.asarray(np.add.reduceat(self.counts[tails.index], tails.starts))
+        return sums.halves(self.layout, self.counts)[0]
 
     @property
     def unseen(self) -> Ints:
         """Rows outside the reference's range or categories, int64[f]."""
-        beyond = self.counts[self.layout.beyond]
-        beyond[: self.layout.starts.size] += self.counts[self.layout.starts]
-        return np.asarray(beyond)
+        return unseen(self.layout, self.counts)
 
     @property
     def arrived(self) -> int:
@@ -334,25 +329,12 @@ def _both(one: Ids | None, other: Ids | None) -> Ids | None:
 class Tally:
     """What the detectors ask of one window's counts, which must not change meanwhile: rows by what became of them, int64[f].
 
-    `all` int64[f] are the rows themselves and `some` bool[f] whether there is any: the same for each feature. `ids` are those
-    of the rows, None where no row had one; `groups` what they belong to, `served` how their requests were served. `arrived` are the
-    rows and those that are left out of them.
+    `all` int64[f] are the rows themselves and `some` bool[f] whether there is any: the same for each feature. `most` are the rows in
+    the cell of values that has most of them. `ids` are those of the rows, None where no row had one; `groups` what they belong to,
+    `served` how their requests were served. `arrived` are the rows and those that are left out of them.
     """
 
-    __slots__ = (
-        "all",
-        "arrived",
-        "counts",
-        "groups",
-        "ids",
-        "layout",
-        "missing",
-        "rows",
-        "served",
-        "some",
-        "unseen",
-        "usable",
-    )
+    __slots__ = ("_halves", "_unseen", "_usable", "arrived", "counts", "groups", "ids", "layout", "rows", "served")
 
     def __init__(self, sketch: Sketch) -> None:
         self.layout = sketch.layout
@@ -362,8 +344,52 @@ class Tally:
         self.ids = sketch.ids
         self.groups = sketch.groups
         self.served = sketch.served
-        self.missing = sketch.missing
-        self.usable = self.rows - self.missing
-        self.unseen = sketch.unseen
-        self.all = self.missing + self.usable
-        self.some = self.all > 0
+        self._halves: tuple[Ints, Ints] | None = None
+        self._usable: Ints | None = None
+        self._unseen: Ints | None = None
+
+    @property
+    def missing(self) -> Ints:
+        """Rows without a value, int64[f]."""
+        return self._both()[0]
+
+    @property
+    def most(self) -> Ints:
+        """Rows in the fullest cell of values, int64[f]."""
+        return self._both()[1]
+
+    def _both(self) -> tuple[Ints, Ints]:
+        if self._halves is None:
+            self._halves = sums.halves(self.layout, self.counts)
+        return self._halves
+
+    @property
+    def usable(self) -> Ints:
+        """Rows with a value, int64[f]."""
+        if self._usable is None:
+            self._usable = self.rows - self.missing
+        return self._usable
+
+    @property
+    def unseen(self) -> Ints:
+        """Rows outside the reference's range or categories, int64[f]."""
+        if self._unseen is None:
+            self._unseen = unseen(self.layout, self.counts)
+        return self._unseen
+
+    @property
+    def all(self) -> Ints:
+        """All rows, int64[f]."""
+        return np.full(len(self.layout.names), self.rows)
+
+    @property
+    def some(self) -> Bools:
+        """Whether there is any, bool[f]."""
+        return np.full(len(self.layout.names), self.rows > 0)
+
+
+def unseen(layout: Layout, counts: Ints) -> Ints:
+    """Return the rows outside the reference's range or categories, int64[f]."""
+    beyond = counts[layout.beyond]
+    beyond[: layout.starts.size] += counts[layout.starts]
+    return np.asarray(beyond)

@@ -21,6 +21,7 @@ except ImportError:  # installed without a compiler
 NOTHING_INSIDE = -2.0  # less than any difference can make up for
 LANES = 4  # partial sums of a moment, as in the compiled part
 USED = COMPILED and _sums is not None
+unvaried, fade, errors = (None,) * 3 if _sums is None else (_sums.unvaried, _sums.fade, _sums.errors)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -90,6 +91,45 @@ def run_sums(counts: Ints, starts: Ints) -> Ints:
     if not USED or not _sums.runs(counts, starts, sums):
         return np.asarray(np.add.reduceat(counts, starts))
     return sums
+
+
+def halves(layout: Layout, counts: Ints) -> tuple[Ints, Ints]:
+    """Return the rows without a value, and those in the cell of values that has most of them, int64[f] each."""
+    missing, most = np.empty((2, len(layout.names)), dtype=np.int64)
+    if not USED or not _sums.halves(counts, layout.halves, missing, most):
+        return numpy_halves(layout, counts)
+    return missing, most
+
+
+def numpy_halves(layout: Layout, counts: Ints) -> tuple[Ints, Ints]:
+    """Return the same by numpy."""
+    return np.add.reduceat(counts, layout.halves)[1::2], np.maximum.reduceat(counts, layout.halves)[::2]
+
+
+def shifts(layout: Layout, counts: Ints, places: Floats, rows: Ints, zero: Floats) -> Floats:
+    """Return the moment of each number over its `rows`, int64[k], less `zero`, float64[k]; NaN where it has none."""
+    found = np.empty(rows.size)
+    if not USED or not _sums.shifts(counts, layout.starts, layout.widths, places, rows, zero, found):
+        return numpy_shifts(layout, counts, places, rows, zero)
+    return found
+
+
+def numpy_shifts(layout: Layout, counts: Ints, places: Floats, rows: Ints, zero: Floats) -> Floats:
+    """Return the same by numpy."""
+    found = numpy_moments(layout.numbers(counts), places) / np.maximum(rows, 1) - zero
+    return np.where(rows == 0, np.nan, found)
+
+
+def nearest(values: Floats, known: Bools, bounds: Floats, places: Ints, near: Floats) -> None:
+    """Raise `near`, float64[f], in these places to values / bounds where that is more, and known; NaN is nothing."""
+    if not USED or not _sums.nearest(values, known, bounds, places, near):
+        numpy_nearest(values, known, bounds, places, near)
+
+
+def numpy_nearest(values: Floats, known: Bools, bounds: Floats, places: Ints, near: Floats) -> None:
+    """Do the same by numpy."""
+    with np.errstate(divide="ignore", invalid="ignore"):  # a bound may be 0
+        near[places] = np.fmax(near[places], np.where(known, values / bounds, np.nan))
 
 
 def moments(layout: Layout, counts: Ints, places: Floats) -> Floats:

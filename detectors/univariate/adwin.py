@@ -12,16 +12,17 @@ from typing import Any, ClassVar, Self
 import numpy as np
 
 from detectors.baseline import Baseline
-from detectors.features import Floats, Ints, every, some
+from detectors.features import Bools, Floats, Ints, every, some
 from detectors.protocols import DetailMetric, Detector, JudgedWindows
 from detectors.scores import DriftScore, ScoreColumns
-from detectors.sketches import Sketch
+from detectors.sketches import Sketch, sums
 from detectors.univariate.laws import limits_by_place, usable_rows
 
 PANES = 64  # remembered for display; the detector itself remembers as many as it likes
 ROOM = PANES + 16  # kept before the newest are copied to a new place
 CLIP = 8.0  # standard errors: no single pane decides alone
 FEWEST = 2  # usable rows that make a pane
+LIMITS = np.array([FEWEST, CLIP])
 DELTA = 5e-4  # where no budget sets it
 CLOCK = 32  # values of a stream between two checks, as in river
 HEADER = struct.Struct("<4sB16s8sdQ")  # magic, version, river version, reference hash, delta, panes fed
@@ -147,7 +148,6 @@ class AdwinBank:
         self._names = baseline.names[:features]
         self._constant = np.array([feature.std == 0 for feature in numeric], dtype=np.bool_)
         self._known = np.array([feature.count > 0 for feature in numeric], dtype=np.bool_)
-        self._some_constant = bool(self._constant.any())
         self._windows = [_river(delta, clock=1) for _ in range(features)]
         self._widths = np.zeros(features)  # panes since the last change, as each window knows
         self._detections = np.zeros(features)  # so does it
@@ -168,17 +168,24 @@ class AdwinBank:
         self.fed += 1
         entry = rows.astype("<i8", copy=False).tobytes() + shifts.astype("<f8", copy=False).tobytes()
         self._journal.append((self.fed, entry))
-        usable = (rows >= FEWEST) & self._known
+        errors, usable = self._errors(rows, shifts)
         which = slice(None) if every(usable) else usable.nonzero()[0]
-        errors = shifts * np.sqrt(rows)
-        if self._some_constant:
-            errors = np.where(self._constant, np.sign(shifts) * CLIP, errors)
         self._widths[which] += 1
-        fed = range(rows.size)[which] if isinstance(which, slice) else which.tolist()
-        for i, error in zip(fed, np.minimum(np.maximum(errors, -CLIP), CLIP)[which].tolist(), strict=True):
+        fed = enumerate(errors.tolist())
+        if not isinstance(which, slice):
+            fed = zip(which.tolist(), errors[which].tolist(), strict=True)
+        for i, error in fed:
             if self._windows[i].update(error):
                 self._look_at(i)
         self._memory.add(shifts, rows, which)
+
+    def _errors(self, rows: Ints, shifts: Floats) -> tuple[Floats, Bools]:
+        """In standard errors, and which features say anything."""
+        errors, usable = np.empty(rows.size), np.empty(rows.size, dtype=np.bool_)
+        if sums.USED and sums.errors(rows, shifts, self._known, self._constant, LIMITS, errors, usable):
+            return errors, usable
+        errors = np.where(self._constant, np.sign(shifts) * CLIP, shifts * np.sqrt(rows))
+        return np.minimum(np.maximum(errors, -CLIP), CLIP), (rows >= FEWEST) & self._known
 
     def _look_at(self, i: int) -> None:
         """Take over what one window knows; between changes it grows by one a pane."""

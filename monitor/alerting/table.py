@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from detectors import DriftScore, ScoreColumns
 from detectors.features import some
+from detectors.sketches.sums import nearest
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,15 +59,25 @@ class DetectorScores:
 
     def of_threshold(self) -> NDArray[np.float64]:
         """Each score asked for ÷ its threshold, float64[w]; NaN where it is not known or has none."""
-        kept = self.asked.kept
+        near = np.full(len(self), np.nan)
+        values = self.columns.values if self.asked.kept is None else self.columns.values[self.asked.kept]
+        nearest(values, self.known, self.asked.bounds, np.arange(len(self)), near)
+        return near
+
+    def raise_nearness(self, near: NDArray[np.float64]) -> None:
+        """Raise what is said of all features of the series, float64[f], to each score asked for ÷ its threshold, where both are known."""
+        kept, asked = self.asked.kept, self.asked
         values = self.columns.values if kept is None else self.columns.values[kept]
-        with np.errstate(divide="ignore", invalid="ignore"):  # a threshold may be 0
-            return np.where(self.known, values / self.asked.bounds, np.nan)
+        nearest(values, self.known, asked.bounds, asked.features, near)
 
     def scores(self) -> list[DriftScore]:
         """The scores that are asked for."""
         columns, thresholds = self.wanted()
         return columns.scores(thresholds)
+
+    def breaches(self, rule: str) -> bool:
+        """Whether any value is above what a rule allows, known or not."""
+        return some(self.columns.values > self.asked.limits[rule])
 
     def above(self, rule: str, min_rows: int) -> list[int]:
         """The places of the scores that breach a rule, of those that rest on so many rows."""

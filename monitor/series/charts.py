@@ -13,6 +13,7 @@ from detectors.charts import (
     BudgetSpec,
     ChartPoint,
     Charts,
+    ChartStanding,
     FiringFeature,
     FiringReader,
     IncidentKind,
@@ -81,7 +82,8 @@ class ChartBudget(Operator[Sketch]):
         self._matters: Matters = {}
         self._elsewhere = elsewhere
         self._suspects: dict[str, NDArray[np.int64]] = {}  # counts since a feature began to warn: for words
-        self._uncharted: Sketch | None = None  # what came since the last subgroup
+        self._uncharted: NDArray[np.int64] | None = None  # all counts since the last subgroup
+        self._warns: tuple[ChartStanding, dict[str, AlertState]] | None = None  # see `standing`
         self._changed = True
         self.told_already: Callable[[], Collection[str]] = tuple  # features whose data another incident calls bad
         self._begun = False  # whether it has been told what features are compared with
@@ -94,7 +96,10 @@ class ChartBudget(Operator[Sketch]):
         followed = [(point, self._follow(point)) for point in ended]
         for name, counts in self._suspects.items():
             np.add(counts, pane.sketch.row(name), out=counts)
-        self._uncharted = pane.sketch if self._uncharted is None else self._uncharted.merge(pane.sketch)
+        if self._uncharted is None:
+            self._uncharted = pane.sketch.counts.copy()
+        else:
+            self._uncharted += pane.sketch.counts
         followed += [(point, self._follow(point)) for point in points[len(ended) :]]
         self._changed = True
         return [fact for each in followed for fact in self._told(*each)]
@@ -156,7 +161,8 @@ class ChartBudget(Operator[Sketch]):
         for name in self._suspects.keys() - (names - grown):
             del self._suspects[name]
         if self._uncharted is not None:
-            self._suspects |= {name: self._uncharted.row(name).copy() for name in names - self._suspects.keys()}
+            layout = self._reference.layout
+            self._suspects |= {name: layout.row(self._uncharted, name).copy() for name in names - self._suspects.keys()}
         self._uncharted = None
 
     def _counted(self, evidence: Sequence[Evidence]) -> list[Evidence]:
@@ -229,9 +235,18 @@ class ChartBudget(Operator[Sketch]):
 
     def standing(self) -> Mapping[str, AlertState]:
         """The features of the incident, and those of which a chart is past half its threshold."""
-        names = self._reference.names
-        pending = {names[place]: AlertState.PENDING for place in np.flatnonzero(self.charts.warning).tolist()}
-        return worst_of_each((*(alert.state.shown for alert in self._alerts), pending))
+        states = [alert.state.shown for alert in self._alerts if alert.state.alerts]
+        pending = self._pending()
+        return worst_of_each((*states, pending)) if states else pending
+
+    def _pending(self) -> dict[str, AlertState]:
+        """Those past half their threshold, looked for once after each change of the charts."""
+        standing = self.charts.standing
+        if self._warns is None or self._warns[0] is not standing:
+            names = self._reference.names
+            found = {names[place]: AlertState.PENDING for place in np.flatnonzero(standing.warning).tolist()}
+            self._warns = standing, found
+        return self._warns[1]
 
     def current(self) -> list[Fact]:
         """Whether the calibration is suspect, and the alerts that are not inactive."""
@@ -279,6 +294,6 @@ class ChartBudget(Operator[Sketch]):
 
 def chart_scores(charts: Charts, usable: NDArray[np.int64]) -> ScoreColumns:
     """Where the charts stand, as scores: the highest sum of each feature over its threshold, so that 1 fires."""
-    ratios = charts.ratios
+    ratios = charts.standing.ratios
     known = charts.judged | (ratios >= 1)  # rates speak also where hardly a value is left
     return ScoreColumns(BUDGET_RULE, charts.reference.names, known=known, rows=usable, values=ratios)

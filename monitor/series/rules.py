@@ -34,8 +34,10 @@ class Rules(Operator[Sketch]):
         closed = WindowSpan(window.start, window.end, window.sketch.rows)
         facts: list[Fact] = []
         for teller, state in self._alerts:
-            active = bool(state.alerts)
-            before, after = state.step(calling(teller, state, scores.of(teller.rule.detector)), span)
+            part, active = scores.of(teller.rule.detector), bool(state.alerts)
+            if not active and state.episode.state is AlertState.INACTIVE and not part.breaches(teller.rule.name):
+                continue  # as nearly always
+            before, after = state.step(calling(teller, state, part), span)
             if active or before is not after:
                 facts += teller.told(before, after, state.evidence(), closed)
                 self._changed = True
@@ -43,7 +45,7 @@ class Rules(Operator[Sketch]):
 
     def standing(self) -> Mapping[str, AlertState]:
         """The features of which an alert is not inactive."""
-        return worst_of_each(state.shown for state in self.states.values())
+        return worst_of_each(state.shown for state in self.states.values() if state.alerts)
 
     def current(self) -> list[Fact]:
         """The alerts that are not inactive."""

@@ -27,14 +27,13 @@ def of_thresholds(scores: ScoreTable, features: int) -> NDArray[np.float64]:
     near = np.full(features, np.nan)
     for part in scores.ready:  # whatever has a threshold is decided by
         if part.asked.bounded:
-            places = part.asked.features
-            near[places] = np.fmax(near[places], part.of_threshold())
+            part.raise_nearness(near)
     return near
 
 
 def nearness(scores: ScoreTable, features: int) -> Nearness:
     """The same as float16[f], not below 0."""
-    found: Nearness = np.clip(of_thresholds(scores, features), 0.0, HIGHEST).astype(np.float16)
+    found: Nearness = of_thresholds(scores, features).clip(0.0, HIGHEST).astype(np.float16)
     return found
 
 

@@ -153,7 +153,8 @@ class View(Generic[S]):
 
     def _standing(self) -> Mapping[str, AlertState]:
         """The features that any operator holds for not inactive."""
-        return worst_of_each(operator.standing() for operator in self.operators)
+        standing = [each for operator in self.operators if (each := operator.standing())]
+        return worst_of_each(standing) if len(standing) > 1 else dict(*standing)
 
     def accept(self, features: Collection[str], until: Nanos | None, at: Nanos) -> list[Fact]:
         """Let every operator take these features as they are for how they should be."""
