@@ -40,10 +40,6 @@ template <>
 const char *Array<std::int32_t>::letters() { return "il"; }
 template <>
 const char *Array<bool>::letters() { return "?"; }
-template <>
-const char *Array<const double>::letters() { return "d"; }
-template <>
-const char *Array<const std::int32_t>::letters() { return "il"; }
 
 using Ints = Array<std::int64_t>;
 using Floats = Array<double>;
@@ -301,12 +297,29 @@ bool fade(PyObject *const *given) {
     return true;
 }
 
+// Rows of numbers or codes, in any order in memory.
+template <typename Number>
+struct Rows {
+    const View view;
+
+    Rows(PyObject *object, const char *letters)
+        : view(object, PyBUF_STRIDED_RO | PyBUF_FORMAT), fits(view.holds(letters, sizeof(Number), 2)) {}
+    Py_ssize_t rows() const { return view.buffer.shape[0]; }
+    Py_ssize_t columns() const { return view.buffer.shape[1]; }
+    Number one(Py_ssize_t row, Py_ssize_t column) const {
+        const Py_ssize_t *steps = view.buffer.strides;
+        return at<Number>(static_cast<const char *>(view.buffer.buf) + row * steps[0] + column * steps[1]);
+    }
+    const bool fits;
+};
+
 // Whether a column holds one value alone in more rows: those that are not known say nothing. NaN: there was none before.
 template <typename Number, typename Known>
-bool alone(const Number *first, Py_ssize_t rows, Py_ssize_t step, double *value, Known known) {
-    for (Py_ssize_t row = 0; row < rows; ++row, first += step) {
-        if (!known(*first)) continue;
-        const double found = static_cast<double>(*first);
+bool alone(const Rows<Number> &table, Py_ssize_t column, double *value, Known known) {
+    for (Py_ssize_t row = 0; row < table.rows(); ++row) {
+        const Number each = table.one(row, column);
+        if (!known(each)) continue;
+        const double found = static_cast<double>(each);
         if (std::isnan(*value)) *value = found;
         else if (*value != found) return false;
     }
@@ -314,29 +327,28 @@ bool alone(const Number *first, Py_ssize_t rows, Py_ssize_t step, double *value,
 }
 
 bool unvaried(PyObject *const *given) {
-    const Array<const double> numeric(given[0], 2);
-    const Array<const std::int32_t> codes(given[1], 2);
+    const Rows<double> numeric(given[0], "d");
+    const Rows<std::int32_t> codes(given[1], "il");
     const Ints columns(given[2], 1), unseen(given[3], 1);
     const Floats values(given[4], 1, PyBUF_CONTIG);
     const Array<bool> kept(given[5], 1, PyBUF_CONTIG);
-    if (!numeric.fits() || !codes.fits() || !columns.fits() || !unseen.fits() || !values.fits() || !kept.fits() ||
-        !same_length({columns.length(), values.length(), kept.length()}) || numeric.length() != codes.length() ||
-        codes.length(1) != unseen.length())
+    if (!numeric.fits || !codes.fits || !columns.fits() || !unseen.fits() || !values.fits() || !kept.fits() ||
+        !same_length({columns.length(), values.length(), kept.length()}) || numeric.rows() != codes.rows() ||
+        codes.columns() != unseen.length())
         return false;
-    const Py_ssize_t numbers = numeric.length(1), categories = codes.length(1), rows = numeric.length();
-    for (Py_ssize_t at = 0; at < columns.length(); ++at)
-        if (columns[at] < 0 || columns[at] >= numbers + categories) return false;
-    for (Py_ssize_t at = 0; at < columns.length(); ++at) {
-        if (columns[at] < numbers) {
-            kept[at] = alone(numeric.data() + columns[at], rows, numbers, &values[at], [](double each) { return std::isfinite(each); });
+    const Py_ssize_t numbers = numeric.columns();
+    for (Py_ssize_t place = 0; place < columns.length(); ++place)
+        if (columns[place] < 0 || columns[place] >= numbers + codes.columns()) return false;
+    for (Py_ssize_t place = 0; place < columns.length(); ++place) {
+        if (columns[place] < numbers) {
+            kept[place] = alone(numeric, columns[place], &values[place], [](double each) { return std::isfinite(each); });
             continue;
         }
-        const Py_ssize_t column = columns[at] - numbers;
+        const Py_ssize_t column = columns[place] - numbers;
         const std::int64_t other = unseen[column];
-        const std::int32_t *first = codes.data() + column;
         bool several = false;  // of a category that is not known nobody can say whether it is one
-        for (Py_ssize_t row = 0; row < rows && !several; ++row) several = first[row * categories] == other;
-        kept[at] = !several && alone(first, rows, categories, &values[at], [other](std::int32_t each) { return each < other; });
+        for (Py_ssize_t row = 0; row < codes.rows() && !several; ++row) several = codes.one(row, column) == other;
+        kept[place] = !several && alone(codes, column, &values[place], [other](std::int32_t each) { return each < other; });
     }
     return true;
 }

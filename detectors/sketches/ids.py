@@ -123,7 +123,7 @@ def merged(samples: Sequence[IdSample], pending: Iterable[Hashes] = ()) -> IdSam
         hashes, counts = hashes[inside], counts[inside]
     order = np.argsort(hashes, kind="stable")
     hashes = hashes[order]
-    begins = np.flatnonzero(np.diff(hashes, prepend=np.uint64(0)) > 0)  # no hash is 0
+    begins = _begins(hashes)
     totals = np.add.reduceat(counts[order], begins) if begins.size else counts
     return IdSample(sum(each.rows for each in parts), hashes[begins][:KEPT], totals[:KEPT])
 
@@ -145,9 +145,19 @@ def _counted(pending: Iterable[Hashes]) -> IdSample:
 def _smallest(hashes: Hashes, rows: int) -> IdSample:
     """The smallest of them with their counts."""
     hashes = np.sort(hashes)
-    begins = np.flatnonzero(np.diff(hashes, prepend=np.uint64(0)) > 0)
+    begins = _begins(hashes)
+    if begins.size == hashes.size:  # as nearly always
+        return IdSample(rows, hashes[:KEPT].copy(), np.ones(min(hashes.size, KEPT), dtype=np.int64))
     counts = np.diff(np.append(begins, hashes.size))
     return IdSample(rows, hashes[begins][:KEPT], counts[:KEPT])
+
+
+def _begins(hashes: Hashes) -> NDArray[np.intp]:
+    """Where another one begins, in rising order; `np.diff` takes five times as long for a few."""
+    new = np.empty(hashes.size, dtype=np.bool_)
+    new[:1] = True
+    np.not_equal(hashes[1:], hashes[:-1], out=new[1:])
+    return new.nonzero()[0]
 
 
 class Ids:
@@ -187,7 +197,8 @@ class Ids:
     @property
     def parts(self) -> tuple[IdSample, ...]:
         """All of it, nothing waiting."""
-        self._settle()
+        if self._waiting or self._rows:
+            self._settle()
         return self._parts
 
     @property
@@ -209,6 +220,8 @@ class Ids:
 
     def less(self, other: "Ids") -> "Ids":
         """Return these without others that were added. Raises ValueError where they were not."""
+        if len(other.parts) == 1 and self.parts and self.parts[0] is other.parts[0]:  # as where a window slides
+            return Ids(self.parts[1:])
         gone = {id(each) for each in other.parts}
         left = tuple(each for each in self.parts if id(each) not in gone)
         if len(left) + len(gone) != len(self.parts):

@@ -38,7 +38,7 @@ class Unvaried:
     @classmethod
     def of(cls, layout: Layout) -> Self:
         """Return those of no rows: all of them."""
-        return cls(layout, np.arange(len(layout.names)), np.full(len(layout.names), np.nan))
+        return cls(layout, *_all_columns(layout))
 
     def update(self, numeric: Floats, codes: Codes) -> None:
         """Take some rows, as they are counted. Costs little, however many columns never vary."""
@@ -89,6 +89,12 @@ class Unvaried:
         if (np.diff(columns) <= 0).any() or (columns >= len(layout.names)).any():
             raise ValueError("the unvaried columns are damaged")
         return cls(layout, columns, rows["value"].astype(np.float64))
+
+
+@per_layout
+def _all_columns(layout: Layout) -> tuple[Ints, Floats]:
+    """All columns, without a value; nobody changes these."""
+    return np.arange(len(layout.names)), np.full(len(layout.names), np.nan)
 
 
 @per_layout
