@@ -8,6 +8,7 @@ from itertools import repeat
 import numpy as np
 
 from detectors.features import Bools, Floats, Ints, every
+from detectors.sketches import Tally
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,8 +79,12 @@ class ScoreColumns:
     def __len__(self) -> int:
         return len(self.names)
 
-    def settle(self) -> None:
-        """Nothing is left to be worked out."""
+    def settle(self) -> "ScoreColumns":
+        """Return the same, of which nothing is left to be worked out."""
+        return self
+
+    def keep(self, window: Callable[[], Tally]) -> None:
+        """Hold on to no counts: this gives them again. There are none to hold on to."""
 
     def take(self, places: Ints) -> "ScoreColumns":
         """Return the scores in these places."""
@@ -124,9 +129,13 @@ Rest = tuple[Floats | None, Mapping[str, Floats | Ints]]  # p-values and details
 
 
 class LateColumns(ScoreColumns):
-    """The same, of which p-values and details, which nobody decides by, are worked out when they are read. Then all are looked at."""
+    """The same, of which p-values and details, which nobody decides by, are worked out when they are read. Then all are looked at.
 
-    __slots__ = ("_found", "_rest")
+    `rest` does that, given the `window` once more.
+    """
+
+    __slots__ = ("_found", "_rest", "_window")
+    __setattr__ = object.__setattr__  # one is made for each window, and what is frozen takes four times as long
 
     def __init__(
         self,
@@ -135,32 +144,43 @@ class LateColumns(ScoreColumns):
         known: Bools,
         rows: Ints,
         values: Floats,
-        rest: Callable[[], Rest],
+        window: Tally,
+        rest: Callable[[Tally, "ScoreColumns"], Rest],
     ) -> None:
-        put = object.__setattr__
-        put(self, "detector", detector)
-        put(self, "names", names)
-        put(self, "known", known)
-        put(self, "rows", rows)
-        put(self, "values", values)
-        put(self, "_rest", rest)
-        put(self, "_found", None)
+        self.detector = detector
+        self.names = names
+        self.known = known
+        self.rows = rows
+        self.values = values
+        self._window: Tally | Callable[[], Tally] = window
+        self._rest = rest
+        self._found: ScoreColumns | None = None
 
-    def _all(self) -> ScoreColumns:
-        found: ScoreColumns | None = self._found
+    def settle(self) -> ScoreColumns:
+        """Work them out."""
+        window, found = self._window, self._found  # in this order: another thread may do the same
         if found is None:
-            found = ScoreColumns(self.detector, self.names, self.known, self.rows, self.values, *self._rest())
-            object.__setattr__(self, "_found", found)
+            counts = window if isinstance(window, Tally) else window()
+            parts = self.detector, self.names, self.known, self.rows, self.values
+            found = self._found = ScoreColumns(*parts, *self._rest(counts, self))
+            self._window = _gone
         return found
 
-    def settle(self) -> None:
-        """Work them out."""
-        self._all()
+    def keep(self, window: Callable[[], Tally]) -> None:
+        """Do not hold on to the counts: this gives them again."""
+        if self._found is None:
+            self._window = window
 
     @property
     def pvalues(self) -> Floats | None:  # type: ignore[override]
-        return self._all().pvalues
+        """The p-values."""
+        return self.settle().pvalues
 
     @property
     def details(self) -> Mapping[str, Floats | Ints]:  # type: ignore[override]
-        return self._all().details
+        """The details."""
+        return self.settle().details
+
+
+def _gone() -> Tally:
+    raise AssertionError("a window is worked out twice")

@@ -99,9 +99,13 @@ class Sums:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ChartStanding:
-    """Which features have a sum past half its threshold, bool[f], and the highest sum of each over its threshold, float64[f]."""
+    """Which features have a sum past half its threshold, bool[f], and the highest sum of each over its threshold, float64[f].
+
+    `known` bool[f]: whether that says anything.
+    """
 
     warning: Bools
+    known: Bools
     ratios: Floats
 
 
@@ -445,7 +449,9 @@ class Charts:
     def standing(self) -> "ChartStanding":
         """How the features stand, worked out once after each change of the charts; not to be changed."""
         if self._standing is None:
-            self._standing = ChartStanding(self.warning, self.ratios)
+            ratios = self.ratios
+            known = self.judged | (ratios >= 1)  # rates speak also where hardly a value is left
+            self._standing = ChartStanding(self.warning, known, ratios)
         return self._standing
 
     def _warns(self, values: Floats) -> Bools:

@@ -122,6 +122,50 @@ bool distances(PyObject *const *given) {
     return true;
 }
 
+// The same at the edges alone. A division takes longer than all else, so it is done only where a product says that it matters: the
+// two differ by far less than NEAR, and what is divided is what `distance` divides, to the last bit.
+constexpr double NEAR = 1e-12;
+
+double farthest(const std::int64_t *counts, std::int64_t width, double rows, const std::int32_t *upto, double all,
+                double *rough) {
+    const double share = 1.0 / rows, theirs = 1.0 / all;
+    std::int64_t running = 0;
+    double highest = 0.0, lowest = 0.0;
+    for (std::int64_t cell = 0; cell < width; ++cell) {
+        running += counts[cell];
+        rough[cell] = static_cast<double>(running) * share - static_cast<double>(upto[cell]) * theirs;
+        highest = std::max(highest, rough[cell]);
+        lowest = std::min(lowest, rough[cell]);
+    }
+    const double most = std::max(highest, -lowest), least = most - NEAR * (1.0 + most);
+    double found = -std::numeric_limits<double>::infinity();
+    running = 0;
+    for (std::int64_t cell = 0; cell < width; ++cell) {
+        running += counts[cell];
+        if (std::fabs(rough[cell]) < least) continue;
+        const double apart = static_cast<double>(running) / rows - static_cast<double>(upto[cell]) / all;
+        found = std::max(found, std::fabs(apart));
+    }
+    return found + 0.0;
+}
+
+bool edges(PyObject *const *given) {
+    const Ints counts(given[0], 1), starts(given[1], 1), widths(given[2], 1);
+    const Array<std::int32_t> upto(given[4], 2);
+    const Floats rows(given[3], 1), behind(given[5], 1), values(given[6], 1, PyBUF_CONTIG);
+    if (!counts.fits() || !starts.fits() || !widths.fits() || !rows.fits() || !upto.fits() || !behind.fits() ||
+        !values.fits() ||
+        !same_length({starts.length(), widths.length(), rows.length(), upto.length(), behind.length(), values.length()}) ||
+        !runs_fit(starts, widths, counts.length(), upto.length(1)))
+        return false;
+    const std::unique_ptr<double[]> rough(new (std::nothrow) double[static_cast<std::size_t>(upto.length(1))]);
+    if (rough == nullptr) return false;
+    for (Py_ssize_t row = 0; row < starts.length(); ++row)
+        values[row] = farthest(counts.data() + starts[row], widths[row], rows[row], upto.data() + row * upto.length(1),
+                               behind[row], rough.get());
+    return true;
+}
+
 double moment(const std::int64_t *counts, std::int64_t width, const double *places) {
     double lanes[LANES] = {};
     const std::int64_t whole = width - width % LANES;
@@ -406,6 +450,8 @@ PyCFunction method() {
 PyMethodDef methods[] = {
     {"distances", method<distances, 10>(), METH_FASTCALL,
      "distances(counts, starts, widths, rows, upto, single, behind, most, values, upper): fill the last two."},
+    {"edges", method<edges, 7>(), METH_FASTCALL,
+     "edges(counts, starts, widths, rows, upto, behind, values): fill the last."},
     {"errors", method<errors, 7>(), METH_FASTCALL,
      "errors(rows, shifts, known, constant, limits, errors, usable): fill the last two."},
     {"fade", method<fade, 7>(), METH_FASTCALL,

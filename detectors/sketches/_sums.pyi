@@ -16,6 +16,16 @@ def distances(
     upper: Floats,
     /,
 ) -> bool: ...
+def edges(
+    counts: Ints,
+    starts: Ints,
+    widths: Ints,
+    rows: Floats,
+    upto: NDArray[np.int32 | np.int64],
+    behind: Floats,
+    values: Floats,
+    /,
+) -> bool: ...
 def errors(
     rows: Ints, shifts: Floats, known: Bools, constant: Bools, limits: Floats, errors: Floats, usable: Bools, /
 ) -> bool: ...

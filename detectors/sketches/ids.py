@@ -118,14 +118,25 @@ def merged(samples: Sequence[IdSample], pending: Iterable[Hashes] = ()) -> IdSam
         return samples[0]
     parts = [*samples, fresh]
     hashes, counts = np.concatenate([each.hashes for each in parts]), np.concatenate([each.counts for each in parts])
+    rows = sum(each.rows for each in parts)
     if bounds:
         inside = hashes <= np.uint64(min(bounds))
         hashes, counts = hashes[inside], counts[inside]
+    if hashes.size >= MANY:  # likewise, see `_counted`
+        inside = hashes <= np.uint64(AMPLE * KEPT * (LARGEST // hashes.size))
+        small = _added(rows, hashes[inside], counts[inside])
+        if small.hashes.size == KEPT:
+            return small
+    return _added(rows, hashes, counts)
+
+
+def _added(rows: int, hashes: Hashes, counts: Ints) -> IdSample:
+    """The smallest of them, each with all its counts."""
     order = np.argsort(hashes, kind="stable")
     hashes = hashes[order]
     begins = _begins(hashes)
     totals = np.add.reduceat(counts[order], begins) if begins.size else counts
-    return IdSample(sum(each.rows for each in parts), hashes[begins][:KEPT], totals[:KEPT])
+    return IdSample(rows, hashes[begins][:KEPT], totals[:KEPT])
 
 
 def _counted(pending: Iterable[Hashes]) -> IdSample:

@@ -51,7 +51,7 @@ class Sketch:
     [2, 1, 0, 0]
     """
 
-    __slots__ = ("counts", "groups", "ids", "layout", "rows", "schema", "served", "unvaried", "violations")
+    __slots__ = ("_tally", "counts", "groups", "ids", "layout", "rows", "schema", "served", "unvaried", "violations")
 
     def __init__(
         self,
@@ -65,6 +65,7 @@ class Sketch:
         violations: Violations | None = None,
         schema: SchemaRuns | None = None,
     ) -> None:
+        self._tally: Tally | None = None
         self.layout = layout
         self.rows = rows
         self.counts = counts
@@ -87,6 +88,7 @@ class Sketch:
         A code is 0..K-1 for a known category, K for any other, K + 1 for missing. Raises ValueError for another shape
         or code, and then counts nothing.
         """
+        self._tally = None
         count(self.layout, numeric, codes, self.counts)
         self.rows += len(numeric)
         if self.unvaried is not None:
@@ -94,6 +96,7 @@ class Sketch:
 
     def identify(self, hashes: Hashes) -> None:
         """Take the ids of rows that were counted, uint64[n] hashes; 0 is none."""
+        self._tally = None
         if self.ids is None and hashes.any():
             self.ids = Ids()
         if self.ids is not None:
@@ -101,6 +104,7 @@ class Sketch:
 
     def assign(self, hashes: Hashes) -> None:
         """Take the groups of rows that were counted, uint64[n] hashes; 0 is none."""
+        self._tally = None
         if self.groups is None and hashes.any():
             self.groups = GroupSizes()
         if self.groups is not None:
@@ -108,12 +112,14 @@ class Sketch:
 
     def serve(self, served: Served) -> None:
         """Take how the requests of rows that were counted were served, int16[n, 2]."""
+        self._tally = None
         if self.served is None:
             self.served = ServedCounts()
         self.served.update(served)
 
     def violate(self, found: Violations) -> None:
         """Take the rules of a data contract that rows break, those of rows that are not counted included."""
+        self._tally = None
         self.violations = all_violations(self.violations, found)
 
     def note_schema(self, found: SchemaRuns) -> None:
@@ -123,6 +129,7 @@ class Sketch:
     def add(self, other: "Sketch | PackedSketch") -> None:
         """Add the other's counts to these. Raises LayoutMismatchError when the layouts differ."""
         self.layout.same_as(other.layout)
+        self._tally = None
         self.unvaried = self._unvaried_with(other)
         self.counts += other.counts
         self.rows += other.rows
@@ -135,6 +142,7 @@ class Sketch:
     def subtract(self, part: "Sketch | PackedSketch") -> None:
         """Take counts out again that were added before. Raises LayoutMismatchError when the layouts differ."""
         self.layout.same_as(part.layout)
+        self._tally = None
         self.counts -= part.counts
         self.rows -= part.rows
         if self.ids is not None and part.ids is not None:
@@ -205,8 +213,10 @@ class Sketch:
         return self.rows + (0 if self.violations is None else self.violations.excluded)
 
     def tally(self) -> "Tally":
-        """Return what several detectors ask for, worked out once."""
-        return Tally(self)
+        """Return what several detectors ask for, worked out once as long as nothing is counted."""
+        if self._tally is None:
+            self._tally = Tally(self)
+        return self._tally
 
     def to_bytes(self) -> bytes:
         """Write the counts in the smallest unsigned integers that hold them, with layout, version and checksum."""

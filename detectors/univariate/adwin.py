@@ -152,6 +152,7 @@ class AdwinBank:
         self._widths = np.zeros(features)  # panes since the last change, as each window knows
         self._detections = np.zeros(features)  # so does it
         self._memory = PaneMemory.of(features)
+        self._given = False  # whether somebody holds on to what is known: it is not to change then
         self.fed = 0  # panes
         self._journal: deque[tuple[int, bytes]] = deque(maxlen=PANES)
 
@@ -170,7 +171,9 @@ class AdwinBank:
         self._journal.append((self.fed, entry))
         errors, usable = self._errors(rows, shifts)
         which = slice(None) if every(usable) else usable.nonzero()[0]
-        self._widths[which] += 1
+        self._widths = self._widths + 1 if isinstance(which, slice) else np.where(usable, self._widths + 1, self._widths)
+        self._detections = self._detections.copy() if self._given else self._detections
+        self._given = False
         fed = enumerate(errors.tolist())
         if not isinstance(which, slice):
             fed = zip(which.tolist(), errors[which].tolist(), strict=True)
@@ -206,8 +209,9 @@ class AdwinBank:
 
     def standing(self) -> "BankStanding":
         """Return what the scores are made of, as it is now: what is fed later does not change it."""
+        self._given = True
         recent = self._memory.shifts, self._memory.rows
-        return BankStanding(self._names, self.fed, *recent, self._widths.copy(), self._detections.copy())
+        return BankStanding(self._names, self.fed, *recent, self._widths, self._detections)
 
     def take_journal(self) -> list[tuple[int, bytes]]:
         """Return what was fed since the last call, numbered as `fed` counts, at most the last 64 panes: 16 bytes a feature."""
@@ -309,7 +313,7 @@ class PaneMemory:
         self._end += 1
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)  # not frozen, which takes a third of the time
 class BankStanding:
     """What the scores of a bank are made of: panes since the last change, float64[k], changes so far, and the last panes."""
 

@@ -92,13 +92,15 @@ class KsScorer:
         self.layout.same_as(window.layout)
         usable = window.usable[: self.rows.size]
         rows = np.maximum(usable, 1).astype(np.float64)
-        values, upper = sums.distances(self.layout, window.counts, rows, self.cumulated)
+        values = sums.edges(self.layout, window.counts, rows, self.cumulated)
         known = (usable >= max(1, min_rows)) & self.known
-        return LateColumns(Ks.name, self.names, known, usable, values, lambda: self._rest(rows, values, upper))
+        return LateColumns(Ks.name, self.names, known, usable, values, window, self._rest)
 
-    def _rest(self, rows: Floats, values: Floats, upper: Floats) -> Rest:
+    def _rest(self, window: Tally, found: ScoreColumns) -> Rest:
         from scipy import special  # 0.3 s to import; who only counts should not wait for it
 
+        rows, values = np.maximum(found.rows, 1).astype(np.float64), found.values
+        _, upper = sums.distances(self.layout, window.counts, rows, self.cumulated)
         pvalues = special.kolmogorov(np.sqrt(rows * self.rows / (rows + self.rows)) * values)
         return pvalues, {"upper": upper, "resolution": self.cumulated.most}
 

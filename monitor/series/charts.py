@@ -294,6 +294,5 @@ class ChartBudget(Operator[Sketch]):
 
 def chart_scores(charts: Charts, usable: NDArray[np.int64]) -> ScoreColumns:
     """Where the charts stand, as scores: the highest sum of each feature over its threshold, so that 1 fires."""
-    ratios = charts.standing.ratios
-    known = charts.judged | (ratios >= 1)  # rates speak also where hardly a value is left
-    return ScoreColumns(BUDGET_RULE, charts.reference.names, known=known, rows=usable, values=ratios)
+    standing = charts.standing
+    return ScoreColumns(BUDGET_RULE, charts.reference.names, standing.known, usable, standing.ratios)

@@ -166,7 +166,7 @@ class DetectorScorer:
     def columns(self, window: Tally, scored: object) -> ScoreColumns:
         """Score a window."""
         del scored
-        return self._of(window)
+        return columns_of(self.detector, self.reference, window, self.min_rows)
 
     def later(self, window: Tally) -> Later | None:
         """Counts are all it needs. One of another package scores at once, for what fails in there is told where the window is."""
@@ -174,4 +174,4 @@ class DetectorScorer:
         return self._of if is_own(self.detector) else None
 
     def _of(self, window: Tally) -> ScoreColumns:
-        return columns_of(self.detector, self.reference, window, self.min_rows)
+        return self.columns(window, ())

@@ -108,6 +108,8 @@ class FeatureScoring(Scoring[Sketch]):
 
     def tell(self, scored: Scored, standing: Mapping[str, AlertState]) -> list[Fact]:
         """Keep the window, and say it with its scores and the state of each feature."""
+        for part in scored.scores.ready:
+            part.columns.keep(KeptCounts(scored.counts).tally)
         self.last = scored
         self.history.add(scored.window)
         self._changed = True

@@ -108,12 +108,12 @@ class TrackKeeper:
     def add(self, start: Nanos, end: Nanos, scores: ScoreTable) -> tuple[TrackPoint, TrackPoint]:
         """Take a window: its own point, and that of the hour in which it ended, with the most that any of its windows had."""
         near = nearness(scores, self._features)
-        window = TrackPoint(start, end, near.astype(DTYPE).tobytes())
+        window = TrackPoint(start, end, near.astype(DTYPE, copy=False).tobytes())
         hour = (end - 1) // HOUR * HOUR
         before = self._hours.points[-1] if self._hours.points else None
         if before is not None and before.start == hour:
             near = np.fmax(near, np.frombuffer(before.nearness, dtype=DTYPE))
-        so_far = TrackPoint(hour, hour + HOUR, near.astype(DTYPE).tobytes())
+        so_far = TrackPoint(hour, hour + HOUR, near.astype(DTYPE, copy=False).tobytes())
         self._windows.add(window)
         self._hours.add(so_far)
         return window, so_far
