@@ -63,7 +63,7 @@ from detectors.sketches import IdSample, Tally
 from detectors.sketches.groups import GroupSizes
 from detectors.sketches.ids import merged
 from detectors.sketches.sketch import unseen
-from detectors.sketches.sums import halves
+from detectors.sketches import sums
 
 ENOUGH = 20.0  # independent rows that a feature is judged on; fewer are carried over to the next subgroup
 FILLED = 1.001  # times the threshold: past it
@@ -137,6 +137,7 @@ class Charts:
         self._carried_since = np.full(features, NEVER)
         self._carried_error = np.zeros((features, 3))  # of the carried values' sums, squared, where rows come in groups
         self._subgroup: _Subgroup | None = None
+        self.completed: list[Ints | None] = []  # counts of the subgroups that the last pane has completed
         self._standing: ChartStanding | None = None  # until the next change
         self.row_charts = RowCharts(self.design, quiet)
         self.duplicates = DuplicateChart(spec.per_month, self.design.subgroup_ns, quiet, spec.floors.duplicates)
@@ -156,7 +157,7 @@ class Charts:
 
     def update(self, pane: Tally, start: int, end: int) -> list[ChartPoint]:
         """Take a sealed pane; the points of the subgroups that it completes are returned: none, one, or two after a gap."""
-        points, number = [], start // self.design.subgroup_ns
+        points, number, self.completed = [], start // self.design.subgroup_ns, []
         if self._subgroup is not None and self._subgroup.number != number:
             points.append(self._complete())
         if self._subgroup is None:
@@ -175,6 +176,7 @@ class Charts:
     def _complete(self) -> ChartPoint:
         subgroup, self._subgroup = self._subgroup, None
         assert subgroup is not None
+        self.completed.append(subgroup.counts)
         return self.judge(
             *subgroup.counted(self.design.cells),
             subgroup.rows,
@@ -616,13 +618,18 @@ class _Subgroup:
         if self._sum is None:
             self._sum = pane.counts.copy()
         else:
-            self._sum += pane.counts
+            sums.add(self._sum, pane.counts)
         if pane.ids is not None:
             self._ids.append(pane.ids.sample)
             if len(self._ids) == MANY_SAMPLES:
                 self._ids = [merged(self._ids)]
         if groups is not None:
             self._groups = groups if self._groups is None else self._groups.plus(groups)
+
+    @property
+    def counts(self) -> Ints | None:
+        """All counts of its panes, those before a restart left out; None where there are no others."""
+        return self._sum
 
     @property
     def ids(self) -> IdSample | None:
@@ -640,7 +647,7 @@ class _Subgroup:
         if self._sum is None:
             assert self._before is not None
             return self._before
-        lost, beyond = halves(self._layout, self._sum)[0], unseen(self._layout, self._sum)
+        lost, beyond = sums.missing(self._layout, self._sum), unseen(self._layout, self._sum)
         merged_cells = cells.merge(self._sum)
         if self._before is None:
             return merged_cells, lost, beyond

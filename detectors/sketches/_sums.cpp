@@ -126,27 +126,56 @@ bool distances(PyObject *const *given) {
 // two differ by far less than NEAR, and what is divided is what `distance` divides, to the last bit.
 constexpr double NEAR = 1e-12;
 
-double farthest(const std::int64_t *counts, std::int64_t width, double rows, const std::int32_t *upto, double all,
-                double *rough) {
-    const double share = 1.0 / rows, theirs = 1.0 / all;
+constexpr std::int64_t BLOCK = 32;  // cells that are looked at again together
+
+struct Edges {
+    const std::int64_t *counts;
+    const std::int32_t *upto;
+    double rows, all, share, theirs;
+
+    double near(std::int64_t running, std::int64_t cell) const {
+        return std::fabs(static_cast<double>(running) * share - static_cast<double>(upto[cell]) * theirs);
+    }
+    double apart(std::int64_t running, std::int64_t cell) const {
+        return std::fabs(static_cast<double>(running) / rows - static_cast<double>(upto[cell]) / all);
+    }
+};
+
+// The most of a block, near enough; four at a time, for each waits for the one before.
+double rough(const Edges &edges, std::int64_t first, std::int64_t last, std::int64_t &running) {
+    double lanes[LANES] = {};
+    std::int64_t cell = first;
+    for (; cell + LANES <= last; cell += LANES) {
+        std::int64_t upto[LANES];
+        for (std::int64_t lane = 0; lane < LANES; ++lane) upto[lane] = running += edges.counts[cell + lane];
+        for (std::int64_t lane = 0; lane < LANES; ++lane) {
+            const double near = edges.near(upto[lane], cell + lane);
+            lanes[lane] = near > lanes[lane] ? near : lanes[lane];
+        }
+    }
+    for (; cell < last; ++cell) lanes[0] = std::max(lanes[0], edges.near(running += edges.counts[cell], cell));
+    return std::max(std::max(lanes[0], lanes[1]), std::max(lanes[2], lanes[3]));
+}
+
+double farthest(const Edges &edges, std::int64_t width, double *most, std::int64_t *before) {
     std::int64_t running = 0;
-    double highest = 0.0, lowest = 0.0;
-    for (std::int64_t cell = 0; cell < width; ++cell) {
-        running += counts[cell];
-        rough[cell] = static_cast<double>(running) * share - static_cast<double>(upto[cell]) * theirs;
-        highest = std::max(highest, rough[cell]);
-        lowest = std::min(lowest, rough[cell]);
+    double highest = 0.0;
+    for (std::int64_t first = 0, block = 0; first < width; first += BLOCK, ++block) {
+        before[block] = running;
+        most[block] = rough(edges, first, std::min(first + BLOCK, width), running);
+        highest = std::max(highest, most[block]);
     }
-    const double most = std::max(highest, -lowest), least = most - NEAR * (1.0 + most);
-    double found = -std::numeric_limits<double>::infinity();
-    running = 0;
-    for (std::int64_t cell = 0; cell < width; ++cell) {
-        running += counts[cell];
-        if (std::fabs(rough[cell]) < least) continue;
-        const double apart = static_cast<double>(running) / rows - static_cast<double>(upto[cell]) / all;
-        found = std::max(found, std::fabs(apart));
+    const double least = highest - NEAR * (1.0 + highest);
+    double found = 0.0;
+    for (std::int64_t first = 0, block = 0; first < width; first += BLOCK, ++block) {
+        if (most[block] < least) continue;
+        running = before[block];
+        for (std::int64_t cell = first; cell < std::min(first + BLOCK, width); ++cell) {
+            running += edges.counts[cell];
+            if (edges.near(running, cell) >= least) found = std::max(found, edges.apart(running, cell));
+        }
     }
-    return found + 0.0;
+    return found;
 }
 
 bool edges(PyObject *const *given) {
@@ -158,11 +187,15 @@ bool edges(PyObject *const *given) {
         !same_length({starts.length(), widths.length(), rows.length(), upto.length(), behind.length(), values.length()}) ||
         !runs_fit(starts, widths, counts.length(), upto.length(1)))
         return false;
-    const std::unique_ptr<double[]> rough(new (std::nothrow) double[static_cast<std::size_t>(upto.length(1))]);
-    if (rough == nullptr) return false;
-    for (Py_ssize_t row = 0; row < starts.length(); ++row)
-        values[row] = farthest(counts.data() + starts[row], widths[row], rows[row], upto.data() + row * upto.length(1),
-                               behind[row], rough.get());
+    const auto blocks = static_cast<std::size_t>(upto.length(1) / BLOCK + 1);
+    const std::unique_ptr<double[]> most(new (std::nothrow) double[blocks]);
+    const std::unique_ptr<std::int64_t[]> before(new (std::nothrow) std::int64_t[blocks]);
+    if (most == nullptr || before == nullptr) return false;
+    for (Py_ssize_t row = 0; row < starts.length(); ++row) {
+        const std::int32_t *theirs = upto.data() + row * upto.length(1);
+        const Edges edges{counts.data() + starts[row], theirs, rows[row], behind[row], 1.0 / rows[row], 1.0 / behind[row]};
+        values[row] = farthest(edges, widths[row], most.get(), before.get());
+    }
     return true;
 }
 
@@ -279,20 +312,63 @@ bool runs(PyObject *const *given) {
     return true;
 }
 
-// Each row of counts has its usable cells, then those of missing values: the most that a usable one holds, and all in the others.
-bool halves(PyObject *const *given) {
-    const Ints counts(given[0], 1), bounds(given[1], 1), missing(given[2], 1, PyBUF_CONTIG), most(given[3], 1, PyBUF_CONTIG);
-    if (!counts.fits() || !bounds.fits() || !missing.fits() || !most.fits() ||
-        !same_length({bounds.length(), 2 * missing.length(), 2 * most.length()}) || !chained(bounds, counts.length()))
+// Each row of counts has its usable cells, then those of missing values: all that the others hold.
+bool missing(PyObject *const *given) {
+    const Ints counts(given[0], 1), bounds(given[1], 1), found(given[2], 1, PyBUF_CONTIG);
+    if (!counts.fits() || !bounds.fits() || !found.fits() || !same_length({bounds.length(), 2 * found.length()}) ||
+        !chained(bounds, counts.length()))
         return false;
-    for (Py_ssize_t row = 0; row < missing.length(); ++row) {
-        const std::int64_t lost = bounds[2 * row + 1], end = row + 1 < missing.length() ? bounds[2 * row + 2] : counts.length();
-        most[row] = *std::max_element(counts.data() + bounds[2 * row], counts.data() + lost);
+    for (Py_ssize_t row = 0; row < found.length(); ++row) {
+        const std::int64_t end = row + 1 < found.length() ? bounds[2 * row + 2] : counts.length();
         std::int64_t sum = 0;
-        for (std::int64_t cell = lost; cell < end; ++cell) sum += counts[cell];
-        missing[row] = sum;
+        for (std::int64_t cell = bounds[2 * row + 1]; cell < end; ++cell) sum += counts[cell];
+        found[row] = sum;
     }
     return true;
+}
+
+// The most that a usable cell of each row holds.
+bool fullest(PyObject *const *given) {
+    const Ints counts(given[0], 1), bounds(given[1], 1), found(given[2], 1, PyBUF_CONTIG);
+    if (!counts.fits() || !bounds.fits() || !found.fits() || !same_length({bounds.length(), 2 * found.length()}) ||
+        !chained(bounds, counts.length()))
+        return false;
+    for (Py_ssize_t row = 0; row < found.length(); ++row) {
+        const std::int64_t *cell = counts.data() + bounds[2 * row], *const end = counts.data() + bounds[2 * row + 1];
+        std::int64_t lanes[LANES] = {*cell, *cell, *cell, *cell};
+        for (; cell + LANES <= end; cell += LANES)
+            for (std::int64_t lane = 0; lane < LANES; ++lane) lanes[lane] = std::max(lanes[lane], cell[lane]);
+        for (; cell < end; ++cell) lanes[0] = std::max(lanes[0], *cell);
+        found[row] = std::max(std::max(lanes[0], lanes[1]), std::max(lanes[2], lanes[3]));
+    }
+    return true;
+}
+
+template <typename Number>
+bool added(const View &part, const Ints &counts, bool less) {
+    const auto *from = static_cast<const Number *>(part.buffer.buf);
+    std::int64_t *to = counts.data();
+    const Py_ssize_t cells = counts.length();
+    if (less)
+        for (Py_ssize_t cell = 0; cell < cells; ++cell) to[cell] -= static_cast<std::int64_t>(from[cell]);
+    else
+        for (Py_ssize_t cell = 0; cell < cells; ++cell) to[cell] += static_cast<std::int64_t>(from[cell]);
+    return true;
+}
+
+// Counts of another sketch, packed or not, added to these or taken from them.
+template <bool less>
+bool move(PyObject *const *given) {
+    const Ints counts(given[0], 1, PyBUF_CONTIG);
+    const View part(given[1], PyBUF_CONTIG_RO | PyBUF_FORMAT);
+    if (!counts.fits() || !part.aligned(8)) return false;
+    const auto fits = [&](const char *letters, Py_ssize_t width) {
+        return part.holds(letters, width, 1) && part.buffer.shape[0] == counts.length();
+    };
+    if (fits("B", 1)) return added<std::uint8_t>(part, counts, less);
+    if (fits("H", 2)) return added<std::uint16_t>(part, counts, less);
+    if (fits("IL", 4)) return added<std::uint32_t>(part, counts, less);
+    return fits("lq", 8) && added<std::int64_t>(part, counts, less);
 }
 
 bool shifts(PyObject *const *given) {
@@ -456,11 +532,14 @@ PyMethodDef methods[] = {
      "errors(rows, shifts, known, constant, limits, errors, usable): fill the last two."},
     {"fade", method<fade, 7>(), METH_FASTCALL,
      "fade(usable, most, varies, seen, varied, recent, memory): change the three before the last."},
-    {"halves", method<halves, 4>(), METH_FASTCALL, "halves(counts, bounds, missing, most): fill the last two."},
+    {"add", method<move<false>, 2>(), METH_FASTCALL, "add(counts, part): change the first."},
+    {"fullest", method<fullest, 3>(), METH_FASTCALL, "fullest(counts, bounds, most): fill the last."},
+    {"missing", method<missing, 3>(), METH_FASTCALL, "missing(counts, bounds, missing): fill the last."},
     {"nearest", method<nearest, 5>(), METH_FASTCALL, "nearest(values, known, bounds, places, near): raise the last."},
     {"moments", method<moments, 5>(), METH_FASTCALL, "moments(counts, starts, widths, places, sums): fill the last."},
     {"pearson", method<pearson, 5>(), METH_FASTCALL, "pearson(window, reference, starts, sums, dof): fill the last two."},
     {"runs", method<runs, 3>(), METH_FASTCALL, "runs(counts, starts, sums): fill the last."},
+    {"subtract", method<move<true>, 2>(), METH_FASTCALL, "subtract(counts, part): change the first."},
     {"shifts", method<shifts, 7>(), METH_FASTCALL,
      "shifts(counts, starts, widths, places, rows, zero, shifts): fill the last."},
     {"unvaried", method<unvaried, 6>(), METH_FASTCALL,

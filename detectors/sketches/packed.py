@@ -65,9 +65,9 @@ class PackedSketch:
         self.unvaried = (
             unvaried if unvaried is not None and unvaried.columns.size else None
         )  # else there is nothing to keep
-        most = int(np.maximum.reduce(counts))
+        most = rows if rows < KINDS[0][0] else int(np.maximum.reduce(counts))
         kind = next((each for limit, each in KINDS if most < limit), counts.dtype)
-        self.counts: NDArray[Any] = counts.astype(counts.dtype if kind.itemsize == counts.itemsize else kind)
+        self.counts: NDArray[Any] = counts.astype(kind)
 
     def to_bytes(self) -> bytes:
         """Write the counts with layout, version and checksum; `Sketch.from_bytes` reads them."""

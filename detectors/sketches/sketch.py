@@ -131,7 +131,7 @@ class Sketch:
         self.layout.same_as(other.layout)
         self._tally = None
         self.unvaried = self._unvaried_with(other)
-        self.counts += other.counts
+        sums.add(self.counts, other.counts)
         self.rows += other.rows
         self.ids = _both(self.ids, other.ids)
         self.groups = _all(self.groups, other.groups)
@@ -143,7 +143,7 @@ class Sketch:
         """Take counts out again that were added before. Raises LayoutMismatchError when the layouts differ."""
         self.layout.same_as(part.layout)
         self._tally = None
-        self.counts -= part.counts
+        sums.subtract(self.counts, part.counts)
         self.rows -= part.rows
         if self.ids is not None and part.ids is not None:
             self.ids = self.ids.less(part.ids)
@@ -200,7 +200,7 @@ class Sketch:
     @property
     def missing(self) -> Ints:
         """Rows without a value (absent or non-finite), int64[f]."""
-        return sums.halves(self.layout, self.counts)[0]
+        return sums.missing(self.layout, self.counts)
 
     @property
     def unseen(self) -> Ints:
@@ -344,7 +344,7 @@ class Tally:
     `served` how their requests were served. `arrived` are the rows and those that are left out of them.
     """
 
-    __slots__ = ("_halves", "_unseen", "_usable", "arrived", "counts", "groups", "ids", "layout", "rows", "served")
+    __slots__ = ("_missing", "_most", "_unseen", "_usable", "arrived", "counts", "groups", "ids", "layout", "rows", "served")
 
     def __init__(self, sketch: Sketch) -> None:
         self.layout = sketch.layout
@@ -354,24 +354,24 @@ class Tally:
         self.ids = sketch.ids
         self.groups = sketch.groups
         self.served = sketch.served
-        self._halves: tuple[Ints, Ints] | None = None
+        self._missing: Ints | None = None
+        self._most: Ints | None = None
         self._usable: Ints | None = None
         self._unseen: Ints | None = None
 
     @property
     def missing(self) -> Ints:
         """Rows without a value, int64[f]."""
-        return self._both()[0]
+        if self._missing is None:
+            self._missing = sums.missing(self.layout, self.counts)
+        return self._missing
 
     @property
     def most(self) -> Ints:
         """Rows in the fullest cell of values, int64[f]."""
-        return self._both()[1]
-
-    def _both(self) -> tuple[Ints, Ints]:
-        if self._halves is None:
-            self._halves = sums.halves(self.layout, self.counts)
-        return self._halves
+        if self._most is None:
+            self._most = sums.fullest(self.layout, self.counts)
+        return self._most
 
     @property
     def usable(self) -> Ints:

@@ -4,7 +4,7 @@ Each function asks the compiled part, which does nothing with arrays that it doe
 """
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -110,17 +110,32 @@ def run_sums(counts: Ints, starts: Ints) -> Ints:
     return sums
 
 
-def halves(layout: Layout, counts: Ints) -> tuple[Ints, Ints]:
-    """Return the rows without a value, and those in the cell of values that has most of them, int64[f] each."""
-    missing, most = np.empty((2, len(layout.names)), dtype=np.int64)
-    if not USED or not _sums.halves(counts, layout.halves, missing, most):
-        return numpy_halves(layout, counts)
-    return missing, most
+def missing(layout: Layout, counts: Ints) -> Ints:
+    """Return the rows without a value, int64[f]."""
+    found = np.empty(len(layout.names), dtype=np.int64)
+    if not USED or not _sums.missing(counts, layout.halves, found):
+        return np.asarray(np.add.reduceat(counts, layout.halves)[1::2])
+    return found
 
 
-def numpy_halves(layout: Layout, counts: Ints) -> tuple[Ints, Ints]:
-    """Return the same by numpy."""
-    return np.add.reduceat(counts, layout.halves)[1::2], np.maximum.reduceat(counts, layout.halves)[::2]
+def fullest(layout: Layout, counts: Ints) -> Ints:
+    """Return the rows in the cell of values that has most of them, int64[f]."""
+    found = np.empty(len(layout.names), dtype=np.int64)
+    if not USED or not _sums.fullest(counts, layout.halves, found):
+        return np.asarray(np.maximum.reduceat(counts, layout.halves)[::2])
+    return found
+
+
+def add(counts: Ints, part: NDArray[Any]) -> None:
+    """Add counts of any width to these, int64[size] each."""
+    if not USED or not _sums.add(counts, part):
+        counts += part
+
+
+def subtract(counts: Ints, part: NDArray[Any]) -> None:
+    """Take counts of any width from these."""
+    if not USED or not _sums.subtract(counts, part):
+        counts -= part
 
 
 def shifts(layout: Layout, counts: Ints, places: Floats, rows: Ints, zero: Floats) -> Floats:

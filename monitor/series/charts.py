@@ -82,7 +82,6 @@ class ChartBudget(Operator[Sketch]):
         self._matters: Matters = {}
         self._elsewhere = elsewhere
         self._suspects: dict[str, NDArray[np.int64]] = {}  # counts since a feature began to warn: for words
-        self._uncharted: NDArray[np.int64] | None = None  # all counts since the last subgroup
         self._warns: tuple[ChartStanding, dict[str, AlertState]] | None = None  # see `standing`
         self._changed = True
         self.told_already: Callable[[], Collection[str]] = tuple  # features whose data another incident calls bad
@@ -92,21 +91,20 @@ class ChartBudget(Operator[Sketch]):
     def on_pane(self, pane: SealedPane[Sketch]) -> list[Fact]:
         """Take a sealed pane, which may end a subgroup, or two after a gap."""
         points = self.charts.update(pane.sketch.tally(), pane.start, pane.end)
-        ended = [point for point in points if point.end <= pane.start]  # cut short by a gap
-        followed = [(point, self._follow(point)) for point in ended]
+        self._changed = True
+        if not points and not self._suspects:
+            return []
+        charted = list(zip(points, self.charts.completed, strict=True))
+        cut_short = [each for each in charted if each[0].end <= pane.start]  # by a gap
+        followed = [(point, self._follow(point, counts)) for point, counts in cut_short]
         for name, counts in self._suspects.items():
             np.add(counts, pane.sketch.row(name), out=counts)
-        if self._uncharted is None:
-            self._uncharted = pane.sketch.counts.copy()
-        else:
-            self._uncharted += pane.sketch.counts
-        followed += [(point, self._follow(point)) for point in points[len(ended) :]]
-        self._changed = True
+        followed += [(point, self._follow(point, counts)) for point, counts in charted[len(cut_short) :]]
         return [fact for each in followed for fact in self._told(*each)]
 
-    def _follow(self, point: ChartPoint) -> list[Episodes]:
-        """Let each incident take one subgroup; the episodes before and after, in the order of the alerts."""
-        self._suspect(point)
+    def _follow(self, point: ChartPoint, counts: NDArray[np.int64] | None) -> list[Episodes]:
+        """Let each incident take one subgroup of these counts; the episodes before and after, in the order of the alerts."""
+        self._suspect(point, counts)
         span = Span(point.start, point.end)
         found: dict[IncidentKind, list[FiringFeature]] = {kind: [] for kind in self.incidents}
         kept = matters(self._not_elsewhere(point), self._matters, point.end)
@@ -151,7 +149,7 @@ class ChartBudget(Operator[Sketch]):
         for alert in self.incidents.values() if names else ():
             alert.incident.settle(names)
 
-    def _suspect(self, point: ChartPoint) -> None:
+    def _suspect(self, point: ChartPoint, charted: NDArray[np.int64] | None) -> None:
         """Keep the counts of features that warn or fire, from the subgroup on in which they began."""
         uneasy = np.flatnonzero(point.warning | point.firing.any(axis=1)).tolist()
         names = {self._reference.names[place] for place in uneasy}
@@ -160,10 +158,9 @@ class ChartBudget(Operator[Sketch]):
         }  # which words are of from here on
         for name in self._suspects.keys() - (names - grown):
             del self._suspects[name]
-        if self._uncharted is not None:
+        if charted is not None:
             layout = self._reference.layout
-            self._suspects |= {name: layout.row(self._uncharted, name).copy() for name in names - self._suspects.keys()}
-        self._uncharted = None
+            self._suspects |= {name: layout.row(charted, name).copy() for name in names - self._suspects.keys()}
 
     def _counted(self, evidence: Sequence[Evidence]) -> list[Evidence]:
         """The evidence with the counts of the features in front."""
