@@ -41,6 +41,9 @@ const char *Array<std::int32_t>::letters() { return "il"; }
 template <>
 const char *Array<bool>::letters() { return "?"; }
 
+template <>
+const char *Array<std::uint64_t>::letters() { return "LQ"; }
+
 using Ints = Array<std::int64_t>;
 using Floats = Array<double>;
 
@@ -511,6 +514,25 @@ bool errors(PyObject *const *given) {
     return true;
 }
 
+// How many rows have each of the smallest hashes: as many as there are, or as are kept.
+PyObject *distinct(PyObject *, PyObject *const *arguments, Py_ssize_t number) {
+    if (number != 3) return PyErr_Format(PyExc_TypeError, "3 arrays are needed, not %zd", number);
+    const Array<std::uint64_t> rows(arguments[0], 1), kept(arguments[1], 1, PyBUF_CONTIG);
+    const Ints counts(arguments[2], 1, PyBUF_CONTIG);
+    if (!rows.fits() || !kept.fits() || !counts.fits() || kept.length() != counts.length()) return PyLong_FromLong(-1);
+    Py_ssize_t found = 0;
+    for (Py_ssize_t row = 0; row < rows.length(); ++row) {
+        if (row > 0 && rows[row] == rows[row - 1]) {
+            ++counts[found - 1];
+            continue;
+        }
+        if (found == kept.length()) break;
+        kept[found] = rows[row];
+        counts[found++] = 1;
+    }
+    return PyLong_FromSsize_t(found);
+}
+
 // A function of so many arrays as one of Python's: True where it was done, False where they do not fit.
 template <bool (*work)(PyObject *const *), Py_ssize_t arrays>
 PyObject *called(PyObject *, PyObject *const *arguments, Py_ssize_t number) {
@@ -544,6 +566,8 @@ PyMethodDef methods[] = {
      "shifts(counts, starts, widths, places, rows, zero, shifts): fill the last."},
     {"unvaried", method<unvaried, 6>(), METH_FASTCALL,
      "unvaried(numeric, codes, columns, unseen, values, kept): change the values, fill the last."},
+    {"distinct", reinterpret_cast<PyCFunction>(reinterpret_cast<void *>(distinct)), METH_FASTCALL,
+     "distinct(rising, kept, counts): fill the last two; how many there are, -1 where they do not fit."},
     {"shares", method<shares, 6>(), METH_FASTCALL,
      "shares(window, reference, starts, ratios, apart, expected): fill the last three."},
     {nullptr, nullptr, 0, nullptr}};

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.features import Ints
+from detectors.sketches import sums
 
 Hashes = NDArray[np.uint64]
 """Of ids, one a row; 0 is no id."""
@@ -155,7 +156,14 @@ def _counted(pending: Iterable[Hashes]) -> IdSample:
 
 def _smallest(hashes: Hashes, rows: int) -> IdSample:
     """The smallest of them with their counts."""
-    hashes = np.sort(hashes)
+    hashes = hashes.copy()
+    hashes.sort()
+    if sums.USED:
+        size = min(hashes.size, KEPT)
+        kept, counts = np.empty(size, dtype=np.uint64), np.empty(size, dtype=np.int64)
+        found = sums.distinct(hashes, kept, counts)
+        if found >= 0:
+            return IdSample(rows, kept[:found], counts[:found])
     begins = _begins(hashes)
     if begins.size == hashes.size:  # as nearly always
         return IdSample(rows, hashes[:KEPT].copy(), np.ones(min(hashes.size, KEPT), dtype=np.int64))
@@ -201,7 +209,7 @@ class Ids:
     def _settle(self) -> None:
         """Let nothing wait."""
         if self._waiting or self._rows:
-            found = merged(self._parts, self._pending)
+            found = merged(self._parts, self._pending) if self._parts else _counted(self._pending)
             self._parts = (IdSample(found.rows + self._rows, found.hashes, found.counts),)
             self._pending, self._waiting, self._rows = [], 0, 0
 
@@ -215,7 +223,8 @@ class Ids:
     @property
     def sample(self) -> IdSample:
         """The sample of all of it."""
-        return merged(self.parts) if self.parts else NONE
+        parts = self.parts
+        return parts[0] if len(parts) == 1 else merged(parts) if parts else NONE
 
     def copy(self) -> "Ids":
         """Return ids that no longer change with these; they are of the same parts."""
@@ -224,6 +233,11 @@ class Ids:
     def whole(self) -> "Ids":
         """Return the same as one part."""
         return self if len(self.parts) == 1 else Ids((self.sample,))
+
+    def slid(self, gone: "Ids | None", come: "Ids | None") -> "Ids":
+        """Return these without some that were added, and with others."""
+        left = self if gone is None else self.less(gone)
+        return Ids(left.parts if come is None else left.parts + come.parts)
 
     def plus(self, other: "Ids") -> "Ids":
         """Return these and others."""

@@ -171,6 +171,30 @@ class Sketch:
             return None if held is None else held.copy()
         return None if self.unvaried is None or other.unvaried is None else self.unvaried.plus(other.unvaried)
 
+    def slid(self, gone: "Sketch | PackedSketch | None", come: "Sketch | PackedSketch | None") -> "Sketch":
+        """Return these counts without some that were added before, and with others: those of the next window.
+
+        Raises LayoutMismatchError when the layouts differ.
+        """
+        if gone is None or come is None or not (_plain(self) and _plain(gone) and _plain(come)):
+            return self._slid(gone, come)
+        self.layout.same_as(gone.layout)
+        self.layout.same_as(come.layout)
+        counts, rows = self.counts.copy(), self.rows - gone.rows + come.rows
+        sums.subtract(counts, gone.counts)
+        sums.add(counts, come.counts)
+        ids = _both(None, come.ids) if self.ids is None else self.ids.slid(gone.ids, come.ids)
+        unvaried = come.unvaried if rows == come.rows else None
+        return Sketch(self.layout, rows, counts, ids, unvaried=unvaried)
+
+    def _slid(self, gone: "Sketch | PackedSketch | None", come: "Sketch | PackedSketch | None") -> "Sketch":
+        total = self.copy()
+        if gone is not None:
+            total.subtract(gone)
+        if come is not None:
+            total.add(come)
+        return total
+
     def copy(self) -> "Sketch":
         """Return a sketch that no longer changes with this one."""
         parts = _both(self.ids, None), _all(self.groups, None), _sum(self.served, None), self.unvaried
@@ -313,6 +337,11 @@ def _parts(data: bytes, count: int) -> tuple[list[bytes | None], bytes]:
 
 def _ids(data: bytes) -> Ids:
     return Ids((IdSample.from_bytes(data),))
+
+
+def _plain(each: Sketch | PackedSketch) -> bool:
+    """Whether nothing but counts and ids is told."""
+    return each.groups is None and each.served is None and each.violations is None and each.schema is None
 
 
 def _sum(one: ServedCounts | None, other: ServedCounts | None) -> ServedCounts | None:

@@ -21,7 +21,8 @@ except ImportError:  # installed without a compiler
 NOTHING_INSIDE = -2.0  # less than any difference can make up for
 LANES = 4  # partial sums of a moment, as in the compiled part
 USED = COMPILED and _sums is not None
-unvaried, fade, errors = (None,) * 3 if _sums is None else (_sums.unvaried, _sums.fade, _sums.errors)
+if USED:
+    unvaried, fade, errors, distinct = _sums.unvaried, _sums.fade, _sums.errors, _sums.distinct
 
 
 @dataclass(frozen=True, slots=True, eq=False)

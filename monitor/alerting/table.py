@@ -36,7 +36,7 @@ class AskedScores:
         object.__setattr__(self, "bounded", not np.isnan(self.bounds).all())
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)  # not frozen: some are made for each window, and it takes a third of the time
 class DetectorScores:
     """What one detector said, and what was asked of it."""
 

@@ -24,7 +24,8 @@ Nearness = NDArray[np.float16]
 
 def of_thresholds(scores: ScoreTable, features: int) -> NDArray[np.float64]:
     """Each feature's largest score ÷ threshold, float64[f]; NaN where no score with a threshold is known."""
-    near = np.full(features, np.nan)
+    near = np.empty(features)
+    near.fill(np.nan)
     for part in scores.ready:  # whatever has a threshold is decided by
         if part.asked.bounded:
             part.raise_nearness(near)

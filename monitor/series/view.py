@@ -61,6 +61,8 @@ class View(Generic[S]):
         self.spec = spec
         self.windows = Windows(spec.windows, spec.sketches)
         self.scoring, self.operators = spec.build(key)
+        self._of_panes = [each for each in self.operators if type(each).on_pane is not Operator.on_pane]
+        self._of_windows = [each for each in self.operators if type(each).on_window is not Operator.on_window]
         self._owner = Owner(key, spec.name)
         self._last: WindowSpan | None = None
         self._changed = False
@@ -137,13 +139,13 @@ class View(Generic[S]):
     def _take(self, closed: SealedPane[S] | ClosedWindow[S]) -> list[Fact]:
         match closed:
             case SealedPane():
-                return [fact for operator in self.operators for fact in operator.on_pane(closed)]
+                return [fact for operator in self._of_panes for fact in operator.on_pane(closed)]
             case ClosedWindow():
                 return self._judge(closed)
 
     def _judge(self, window: ClosedWindow[S]) -> list[Fact]:
         scored = self.scoring.score(window)
-        told = [fact for operator in self.operators for fact in operator.on_window(window, scored.scores)]
+        told = [fact for operator in self._of_windows for fact in operator.on_window(window, scored.scores)]
         self._last = WindowSpan(window.start, window.end, window.sketch.rows)
         return [*self.scoring.tell(scored, self._standing()), *told]
 
