@@ -494,26 +494,6 @@ bool nearest(PyObject *const *given) {
     return true;
 }
 
-// What panes say to ADWIN, in standard errors, and which features say anything; see AdwinBank in univariate/adwin.py.
-bool errors(PyObject *const *given) {
-    const Ints rows(given[0], 1);
-    const Floats shifted(given[1], 1), limits(given[4], 1), found(given[5], 1, PyBUF_CONTIG);
-    const Array<bool> known(given[2], 1), constant(given[3], 1), usable(given[6], 1, PyBUF_CONTIG);
-    if (!rows.fits() || !shifted.fits() || !limits.fits() || !found.fits() || !known.fits() || !constant.fits() ||
-        !usable.fits() || limits.length() != 2 ||
-        !same_length({rows.length(), shifted.length(), known.length(), constant.length(), found.length(), usable.length()}))
-        return false;
-    const double fewest = limits[0], most = limits[1];
-    for (Py_ssize_t at = 0; at < rows.length(); ++at) {
-        const double count = static_cast<double>(rows[at]), shift = shifted[at];
-        usable[at] = count >= fewest && known[at];
-        const double sign = shift > 0 ? 1.0 : shift < 0 ? -1.0 : shift == 0 ? 0.0 : shift;
-        const double error = constant[at] ? sign * most : shift * std::sqrt(count);
-        found[at] = error < -most ? -most : error > most ? most : error;
-    }
-    return true;
-}
-
 // How many rows have each of the smallest hashes: as many as there are, or as are kept.
 PyObject *distinct(PyObject *, PyObject *const *arguments, Py_ssize_t number) {
     if (number != 3) return PyErr_Format(PyExc_TypeError, "3 arrays are needed, not %zd", number);
@@ -550,8 +530,6 @@ PyMethodDef methods[] = {
      "distances(counts, starts, widths, rows, upto, single, behind, most, values, upper): fill the last two."},
     {"edges", method<edges, 7>(), METH_FASTCALL,
      "edges(counts, starts, widths, rows, upto, behind, values): fill the last."},
-    {"errors", method<errors, 7>(), METH_FASTCALL,
-     "errors(rows, shifts, known, constant, limits, errors, usable): fill the last two."},
     {"fade", method<fade, 7>(), METH_FASTCALL,
      "fade(usable, most, varies, seen, varied, recent, memory): change the three before the last."},
     {"add", method<move<false>, 2>(), METH_FASTCALL, "add(counts, part): change the first."},

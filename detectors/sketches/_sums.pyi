@@ -28,9 +28,6 @@ def edges(
     values: Floats,
     /,
 ) -> bool: ...
-def errors(
-    rows: Ints, shifts: Floats, known: Bools, constant: Bools, limits: Floats, errors: Floats, usable: Bools, /
-) -> bool: ...
 def fade(
     usable: Ints, most: Ints, varies: Bools, seen: Ints, varied: Ints, recent: Floats, memory: Floats, /
 ) -> bool: ...

@@ -4,7 +4,7 @@ import io
 import struct
 import zlib
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
 from typing import Any, ClassVar, Self
@@ -15,14 +15,12 @@ from detectors.baseline import Baseline
 from detectors.features import Bools, Floats, Ints, every, some
 from detectors.protocols import DetailMetric, Detector, JudgedWindows
 from detectors.scores import DriftScore, ScoreColumns
-from detectors.sketches import Sketch, sums
+from detectors.sketches import Sketch
 from detectors.univariate.laws import limits_by_place, usable_rows
 
 PANES = 64  # remembered for display; the detector itself remembers as many as it likes
-ROOM = PANES + 16  # kept before the newest are copied to a new place
 CLIP = 8.0  # standard errors: no single pane decides alone
 FEWEST = 2  # usable rows that make a pane
-LIMITS = np.array([FEWEST, CLIP])
 DELTA = 5e-4  # where no budget sets it
 CLOCK = 32  # values of a stream between two checks, as in river
 HEADER = struct.Struct("<4sB16s8sdQ")  # magic, version, river version, reference hash, delta, panes fed
@@ -145,14 +143,12 @@ class AdwinBank:
         self.delta = delta
         numeric = baseline.numeric
         features = len(numeric)
-        self._names = baseline.names[:features]
+        self.names = baseline.names[:features]
         self._constant = np.array([feature.std == 0 for feature in numeric], dtype=np.bool_)
         self._known = np.array([feature.count > 0 for feature in numeric], dtype=np.bool_)
         self._windows = [_river(delta, clock=1) for _ in range(features)]
-        self._widths = np.zeros(features)  # panes since the last change, as each window knows
-        self._detections = np.zeros(features)  # so does it
-        self._memory = PaneMemory.of(features)
-        self._given = False  # whether somebody holds on to what is known: it is not to change then
+        self._state = BankState.of(features)
+        self._waiting: list[WaitingPane] = []
         self.fed = 0  # panes
         self._journal: deque[tuple[int, bytes]] = deque(maxlen=PANES)
 
@@ -163,37 +159,65 @@ class AdwinBank:
         """
         self.baseline.layout.same_as(pane.layout)
         tally = pane.tally()
-        self._feed(tally.usable[: len(self._windows)], self.baseline.mean_shift(tally))
+        rows, shifts = tally.usable[: len(self._windows)], self.baseline.mean_shift(tally)
+        self._enter(rows, shifts)
+        self._journal.append((self.fed, rows.astype("<i8", copy=False).tobytes() + shifts.astype("<f8", copy=False).tobytes()))
 
-    def _feed(self, rows: Ints, shifts: Floats) -> None:
+    def _enter(self, rows: Ints, shifts: Floats) -> None:
+        """Let a pane wait until somebody asks where the means stand: many are fed in half the time of one after the other."""
         self.fed += 1
-        entry = rows.astype("<i8", copy=False).tobytes() + shifts.astype("<f8", copy=False).tobytes()
-        self._journal.append((self.fed, entry))
-        errors, usable = self._errors(rows, shifts)
-        which = slice(None) if every(usable) else usable.nonzero()[0]
-        self._widths = self._widths + 1 if isinstance(which, slice) else np.where(usable, self._widths + 1, self._widths)
-        self._detections = self._detections.copy() if self._given else self._detections
-        self._given = False
-        fed = enumerate(errors.tolist())
-        if not isinstance(which, slice):
-            fed = zip(which.tolist(), errors[which].tolist(), strict=True)
-        for i, error in fed:
-            if self._windows[i].update(error):
-                self._look_at(i)
-        self._memory.add(shifts, rows, which)
+        self._waiting.append(WaitingPane(rows, shifts))
+        if len(self._waiting) == PANES:
+            self.feed()
 
-    def _errors(self, rows: Ints, shifts: Floats) -> tuple[Floats, Bools]:
-        """In standard errors, and which features say anything."""
-        errors, usable = np.empty(rows.size), np.empty(rows.size, dtype=np.bool_)
-        if sums.USED and sums.errors(rows, shifts, self._known, self._constant, LIMITS, errors, usable):
-            return errors, usable
+    def feed(self) -> None:
+        """Feed the panes that wait."""
+        panes, self._waiting = self._waiting, []
+        if not panes:
+            return
+        rows, shifts = np.array([each.rows for each in panes]), np.array([each.shifts for each in panes])
         errors = np.where(self._constant, np.sign(shifts) * CLIP, shifts * np.sqrt(rows))
-        return np.minimum(np.maximum(errors, -CLIP), CLIP), (rows >= FEWEST) & self._known
+        errors = np.minimum(np.maximum(errors, -CLIP), CLIP)
+        usable = (rows >= FEWEST) & self._known
+        if every(usable):
+            self._feed_all(panes, errors.T.tolist())
+            return
+        for pane, error, which in zip(panes, errors, usable, strict=True):
+            self._feed_some(pane, error, which)
 
-    def _look_at(self, i: int) -> None:
-        """Take over what one window knows; between changes it grows by one a pane."""
-        self._widths[i] = self._windows[i].get_width()
-        self._detections[i] = self._windows[i].get_n_detections()
+    def _feed_all(self, panes: Sequence["WaitingPane"], errors: list[list[float]]) -> None:
+        """Feed panes in which every feature has rows enough, feature by feature."""
+        number = len(panes)
+        widths = self._state.widths + np.arange(1, number + 1)[:, None]
+        detections = np.repeat(self._state.detections[None], number, axis=0)
+        for i, (window, column) in enumerate(zip(self._windows, errors, strict=True)):
+            update = window.update
+            for at, error in enumerate(column):
+                if update(error):
+                    widths[at:, i] = window.get_width() + np.arange(number - at)
+                    detections[at:, i] = window.get_n_detections()
+        shifts = np.concatenate([self._state.shifts, [each.shifts for each in panes]])
+        rows = np.concatenate([self._state.rows, [each.rows for each in panes]])
+        for at, pane in enumerate(panes):
+            last = slice(at + 1, at + 1 + PANES)
+            if pane.asked is not None:
+                pane.asked.set(BankState(shifts[last], rows[last], widths[at], detections[at]))
+        self._state = BankState(shifts[number:], rows[number:], widths[-1], detections[-1])
+
+    def _feed_some(self, pane: "WaitingPane", errors: Floats, usable: Bools) -> None:
+        """Feed a pane in which only some features have rows enough."""
+        which, before = usable.nonzero()[0].tolist(), self._state
+        widths, detections = before.widths + usable, before.detections.copy()
+        for i, error in zip(which, errors[which].tolist(), strict=True):
+            if self._windows[i].update(error):
+                widths[i], detections[i] = self._windows[i].get_width(), self._windows[i].get_n_detections()
+        shifts, rows = before.shifts.copy(), before.rows.copy()
+        for memory, newest in ((shifts, pane.shifts), (rows, pane.rows)):
+            memory[:-1, which] = memory[1:, which]
+            memory[-1, which] = newest[which]
+        self._state = BankState(shifts, rows, widths, detections)
+        if pane.asked is not None:
+            pane.asked.set(self._state)
 
     def scores(self, *, min_rows: int = 1) -> list[DriftScore]:
         """Return |mean shift| in reference sd over the panes since the last change, at most 64, of every numeric feature.
@@ -209,9 +233,12 @@ class AdwinBank:
 
     def standing(self) -> "BankStanding":
         """Return what the scores are made of, as it is now: what is fed later does not change it."""
-        self._given = True
-        recent = self._memory.shifts, self._memory.rows
-        return BankStanding(self._names, self.fed, *recent, self._widths, self._detections)
+        if not self._waiting:
+            return BankStanding(self, self.fed, self._state)
+        last = self._waiting[-1]
+        if last.asked is None:
+            last.asked = BankStanding(self, self.fed)
+        return last.asked
 
     def take_journal(self) -> list[tuple[int, bytes]]:
         """Return what was fed since the last call, numbered as `fed` counts, at most the last 64 panes: 16 bytes a feature."""
@@ -224,17 +251,17 @@ class AdwinBank:
         count = len(self._windows)
         if len(entry) != 16 * count:
             raise ValueError(f"an entry of ADWIN's journal should have {16 * count} bytes, not {len(entry)}")
-        self._feed(np.frombuffer(entry, "<i8", count), np.frombuffer(entry, "<f8", count, 8 * count))
-        self._journal.pop()
+        self._enter(np.frombuffer(entry, "<i8", count), np.frombuffer(entry, "<f8", count, 8 * count))
 
     def to_bytes(self) -> bytes:
         """Write all state, so that a bank read from it continues bit for bit."""
+        self.feed()
         out = io.BytesIO()
         out.write(
             HEADER.pack(MAGIC, VERSION, _river_version(), bytes.fromhex(self.baseline.hash), self.delta, self.fed)
         )
-        out.write(self._memory.shifts.T.astype("<f8").tobytes())
-        out.write(self._memory.rows.T.astype("<i8").tobytes())
+        out.write(self._state.shifts.T.astype("<f8").tobytes())
+        out.write(self._state.rows.T.astype("<i8").tobytes())
         for window in self._windows:
             state = window.__getstate__()
             out.write(struct.pack("<I", len(state)))
@@ -265,81 +292,72 @@ class AdwinBank:
         body = io.BytesIO(data[HEADER.size : -4])
         size = 8 * PANES * len(bank._windows)
         shifts, rows = (np.frombuffer(body.read(size), kind).reshape(-1, PANES).T for kind in ("<f8", "<i8"))
-        bank._memory = PaneMemory(shifts, rows)
-        for i, window in enumerate(bank._windows):
+        for window in bank._windows:
             window.__setstate__(body.read(struct.unpack("<I", body.read(4))[0]))
-            bank._look_at(i)
+        widths, detections = ([getattr(each, name)() for each in bank._windows] for name in ("get_width", "get_n_detections"))
+        bank._state = BankState(shifts, rows, np.array(widths, dtype=np.float64), np.array(detections, dtype=np.float64))
         return bank
 
 
-class PaneMemory:
-    """The last 64 panes of each feature, the newest last. What it has given away never changes: it writes behind that, or anew."""
+@dataclass(slots=True, eq=False)  # these are not frozen, which takes a third of the time; nobody changes them
+class BankState:
+    """What is known of each feature: the last 64 panes, float64[64, k] and int64[64, k], the newest last; how many have come
+    since the last change, and how many changes there were, float64[k] each.
+    """
 
-    def __init__(self, shifts: Floats, rows: Ints) -> None:
-        size = ROOM, shifts.shape[1]
-        self._shifts, self._rows, self._end = np.empty(size), np.empty(size, dtype=np.int64), PANES
-        self._shifts[:PANES], self._rows[:PANES] = shifts, rows
-
-    @classmethod
-    def of(cls, features: int) -> Self:
-        """Return the memory of no panes."""
-        return cls(np.zeros((PANES, features)), np.zeros((PANES, features), dtype=np.int64))
-
-    @property
-    def shifts(self) -> Floats:
-        """The means, float64[64, k], in reference sd; not to be changed."""
-        return self._shifts[self._end - PANES : self._end]
-
-    @property
-    def rows(self) -> Ints:
-        """The rows, int64[64, k]; not to be changed."""
-        return self._rows[self._end - PANES : self._end]
-
-    def add(self, shifts: Floats, rows: Ints, which: Ints | slice) -> None:
-        """Take a pane of `which` features; those of the others stay as they are."""
-        before = self.shifts, self.rows
-        if self._end == ROOM:
-            self.__init__(*before)  # type: ignore[misc]
-        newest = slice(self._end + 1 - PANES, self._end + 1)
-        self._shifts[self._end], self._rows[self._end] = shifts, rows
-        if not isinstance(which, slice):
-            left_out = np.ones(rows.size, dtype=np.bool_)
-            left_out[which] = False
-            anew = PaneMemory(self._shifts[newest], self._rows[newest])
-            for mine, old in ((anew._shifts, before[0]), (anew._rows, before[1])):
-                mine[:PANES, left_out] = old[:, left_out]
-            self._shifts, self._rows, self._end = anew._shifts, anew._rows, anew._end
-            return
-        self._end += 1
-
-
-@dataclass(slots=True, eq=False)  # not frozen, which takes a third of the time
-class BankStanding:
-    """What the scores of a bank are made of: panes since the last change, float64[k], changes so far, and the last panes."""
-
-    names: tuple[str, ...]
-    fed: int
     shifts: Floats
     rows: Ints
     widths: Floats
     detections: Floats
 
+    @classmethod
+    def of(cls, features: int) -> Self:
+        """Return that of no panes."""
+        empty = np.zeros((PANES, features))
+        return cls(empty, empty.astype(np.int64), np.zeros(features), np.zeros(features))
+
+
+@dataclass(slots=True, eq=False)
+class WaitingPane:
+    """A pane that is not fed yet, and who asked where the means stand after it."""
+
+    rows: Ints
+    shifts: Floats
+    asked: "BankStanding | None" = None
+
+
+@dataclass(slots=True, eq=False)
+class BankStanding:
+    """Where the means of a bank stand after so many panes; worked out when its scores are asked for."""
+
+    bank: AdwinBank
+    fed: int
+    state: BankState | None = None
+
+    def set(self, state: BankState) -> None:
+        """Take what it is."""
+        self.state = state
+
     def columns(self, *, min_rows: int = 1, brought: Ints | None = None) -> ScoreColumns:
         """Return the scores; see `AdwinBank.columns`."""
-        rows = self.rows
-        if some(self.widths < min(self.fed, PANES)):  # what came before the last change counts no more
-            rows = np.where(np.arange(PANES)[:, None] >= PANES - self.widths, rows, 0)
+        if self.state is None:
+            self.bank.feed()
+        state = self.state
+        assert state is not None
+        rows = state.rows
+        if some(state.widths < min(self.fed, PANES)):  # what came before the last change counts no more
+            rows = np.where(np.arange(PANES)[:, None] >= PANES - state.widths, rows, 0)
         total = np.add.reduce(rows)
-        shifts = np.add.reduce(self.shifts * rows) / np.maximum(total, 1)
+        shifts = np.add.reduce(state.shifts * rows) / np.maximum(total, 1)
         known = total >= max(1, min_rows)
         if brought is not None and some(brought < max(1, min_rows)):
             enough = brought >= max(1, min_rows)
             known, total = known & enough, np.where(enough, total, brought)
         return ScoreColumns(
             "adwin",
-            self.names,
+            self.bank.names,
             known=known,
             rows=total,
             values=np.abs(shifts),
-            details={"direction": np.sign(shifts), "detections": self.detections},
+            details={"direction": np.sign(shifts), "detections": state.detections},
         )
