@@ -4,6 +4,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import repeat
+from typing import Any
 
 import numpy as np
 
@@ -131,7 +132,7 @@ Rest = tuple[Floats | None, Mapping[str, Floats | Ints]]  # p-values and details
 class LateColumns(ScoreColumns):
     """The same, of which p-values and details, which nobody decides by, are worked out when they are read. Then all are looked at.
 
-    `rest` does that, given the `window` once more.
+    `rest` does that, given the `window` once more; None: there are none.
     """
 
     __slots__ = ("_found", "_rest", "_window")
@@ -144,15 +145,15 @@ class LateColumns(ScoreColumns):
         known: Bools,
         rows: Ints,
         values: Floats,
-        window: Tally,
-        rest: Callable[[Tally, "ScoreColumns"], Rest],
+        window: Tally | Callable[[], Tally] | None = None,
+        rest: Callable[[Any, "ScoreColumns"], Rest] | None = None,
     ) -> None:
         self.detector = detector
         self.names = names
         self.known = known
         self.rows = rows
         self.values = values
-        self._window: Tally | Callable[[], Tally] = window
+        self._window = window
         self._rest = rest
         self._found: ScoreColumns | None = None
 
@@ -160,15 +161,15 @@ class LateColumns(ScoreColumns):
         """Work them out."""
         window, found = self._window, self._found  # in this order: another thread may do the same
         if found is None:
-            counts = window if isinstance(window, Tally) else window()
-            parts = self.detector, self.names, self.known, self.rows, self.values
-            found = self._found = ScoreColumns(*parts, *self._rest(counts, self))
-            self._window = _gone
+            counts = window() if callable(window) else window
+            rest = (None, {}) if self._rest is None else self._rest(counts, self)
+            found = self._found = ScoreColumns(self.detector, self.names, self.known, self.rows, self.values, *rest)
+            self._window = None
         return found
 
     def keep(self, window: Callable[[], Tally]) -> None:
         """Do not hold on to the counts: this gives them again."""
-        if self._found is None:
+        if self._window is not None:
             self._window = window
 
     @property
@@ -180,7 +181,3 @@ class LateColumns(ScoreColumns):
     def details(self) -> Mapping[str, Floats | Ints]:  # type: ignore[override]
         """The details."""
         return self.settle().details
-
-
-def _gone() -> Tally:
-    raise AssertionError("a window is worked out twice")

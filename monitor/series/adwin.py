@@ -39,6 +39,10 @@ class AdwinOperator(Operator[Sketch]):
         self.bank.update(pane.sketch)
         return []
 
+    def settle(self) -> None:
+        """Feed what waits: who reads scores must find it done."""
+        self.bank.feed()
+
     def columns(self, window: Tally, scored: Sequence[ScoreColumns]) -> ScoreColumns:
         """Where the means stand, of features with enough values in the window: few say little, as for other detectors."""
         del scored

@@ -24,6 +24,7 @@ from detectors.charts import (
 )
 from detectors.charts.matters import Matters, begun, matters
 from detectors.features import some
+from detectors.scores import LateColumns
 from detectors.univariate import volume
 from monitor.alerting.alerts import AlertState, Span
 from monitor.alerting.budget import BY_CHARTS, BY_SELF_CHECK, EVERY_FEATURE
@@ -292,4 +293,4 @@ class ChartBudget(Operator[Sketch]):
 def chart_scores(charts: Charts, usable: NDArray[np.int64]) -> ScoreColumns:
     """Where the charts stand, as scores: the highest sum of each feature over its threshold, so that 1 fires."""
     standing = charts.standing
-    return ScoreColumns(BUDGET_RULE, charts.reference.names, standing.known, usable, standing.ratios)
+    return LateColumns(BUDGET_RULE, charts.reference.names, standing.known, usable, standing.ratios)

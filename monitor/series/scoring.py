@@ -149,9 +149,10 @@ class FeatureScoring(Scoring[Sketch]):
     def _without_alerts(self, scores: ScoreTable) -> Mapping[str, int]:
         """The states where nothing alerts. They follow from which scores are known, which is seldom another than last time."""
         known = tuple((part.columns.detector, part.known.tobytes()) for part in scores.parts)
-        if self._quiet[0] != known:
-            self._quiet = known, self._find_states(scores)
-        return self._quiet[1]
+        quiet = self._quiet  # another thread may ask too
+        if quiet[0] != known:
+            quiet = self._quiet = known, self._find_states(scores)
+        return quiet[1]
 
     def _find_states(self, scores: ScoreTable) -> dict[str, int]:
         features = self._asking.features
