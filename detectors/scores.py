@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from detectors.features import Bools, Floats, Ints, every
-from detectors.sketches import Tally
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +54,7 @@ class DriftScore:
         return self.value is None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)  # not frozen, which takes four times as long; nobody changes one
 class ScoreColumns:
     """The scores of one detector over many features, a column for each part of `DriftScore`.
 
@@ -84,7 +83,7 @@ class ScoreColumns:
         """Return the same, of which nothing is left to be worked out."""
         return self
 
-    def keep(self, window: Callable[[], Tally]) -> None:
+    def keep(self, window: Callable[[], Any]) -> None:
         """Hold on to no counts: this gives them again. There are none to hold on to."""
 
     def take(self, places: Ints) -> "ScoreColumns":
@@ -136,7 +135,6 @@ class LateColumns(ScoreColumns):
     """
 
     __slots__ = ("_found", "_rest", "_window")
-    __setattr__ = object.__setattr__  # one is made for each window, and what is frozen takes four times as long
 
     def __init__(
         self,
@@ -145,7 +143,7 @@ class LateColumns(ScoreColumns):
         known: Bools,
         rows: Ints,
         values: Floats,
-        window: Tally | Callable[[], Tally] | None = None,
+        window: Any = None,
         rest: Callable[[Any, "ScoreColumns"], Rest] | None = None,
     ) -> None:
         self.detector = detector
@@ -167,7 +165,7 @@ class LateColumns(ScoreColumns):
             self._window = None
         return found
 
-    def keep(self, window: Callable[[], Tally]) -> None:
+    def keep(self, window: Callable[[], Any]) -> None:
         """Do not hold on to the counts: this gives them again."""
         if self._window is not None:
             self._window = window

@@ -596,7 +596,19 @@ class _Judged:
 class _Subgroup:
     """Panes of a subgroup that is not yet complete. What they count is added up; what follows from it is worked out at its end."""
 
-    __slots__ = ("_before", "_groups", "_ids", "_layout", "_sum", "covered", "end", "excluded", "number", "rows", "start")
+    __slots__ = (
+        "_before",
+        "_groups",
+        "_ids",
+        "_layout",
+        "_sum",
+        "covered",
+        "end",
+        "excluded",
+        "number",
+        "rows",
+        "start",
+    )
 
     def __init__(self, layout: Layout, number: int, start: int, covered: int) -> None:
         self.number = number

@@ -373,7 +373,19 @@ class Tally:
     `served` how their requests were served. `arrived` are the rows and those that are left out of them.
     """
 
-    __slots__ = ("_missing", "_most", "_unseen", "_usable", "arrived", "counts", "groups", "ids", "layout", "rows", "served")
+    __slots__ = (
+        "_missing",
+        "_most",
+        "_unseen",
+        "_usable",
+        "arrived",
+        "counts",
+        "groups",
+        "ids",
+        "layout",
+        "rows",
+        "served",
+    )
 
     def __init__(self, sketch: Sketch) -> None:
         self.layout = sketch.layout

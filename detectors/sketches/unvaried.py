@@ -45,10 +45,10 @@ class Unvaried:
         if not self.columns.size or not len(numeric):
             return
         values, kept = self.values.copy(), np.empty(self.columns.size, dtype=np.bool_)
-        if not sums.USED or not sums.unvaried(numeric, codes, self.columns, self._unseen, values, kept):
-            return self._update(numeric, codes)
-        self.columns, self.values = self.columns[kept], values[kept]
-        return None
+        if sums.USED and sums.unvaried(numeric, codes, self.columns, self._unseen, values, kept):
+            self.columns, self.values = self.columns[kept], values[kept]
+        else:
+            self._update(numeric, codes)
 
     def _update(self, numeric: Floats, codes: Codes) -> None:
         """Do it by numpy."""

@@ -161,7 +161,9 @@ class AdwinBank:
         tally = pane.tally()
         rows, shifts = tally.usable[: len(self._windows)], self.baseline.mean_shift(tally)
         self._enter(rows, shifts)
-        self._journal.append((self.fed, rows.astype("<i8", copy=False).tobytes() + shifts.astype("<f8", copy=False).tobytes()))
+        self._journal.append(
+            (self.fed, rows.astype("<i8", copy=False).tobytes() + shifts.astype("<f8", copy=False).tobytes())
+        )
 
     def _enter(self, rows: Ints, shifts: Floats) -> None:
         """Let a pane wait until somebody asks where the means stand: many are fed in half the time of one after the other."""
@@ -291,18 +293,27 @@ class AdwinBank:
         bank.fed = fed
         body = io.BytesIO(data[HEADER.size : -4])
         size = 8 * PANES * len(bank._windows)
-        shifts, rows = (np.frombuffer(body.read(size), kind).reshape(-1, PANES).T for kind in ("<f8", "<i8"))
+        shifts, rows = (
+            np.ascontiguousarray(np.frombuffer(body.read(size), kind).reshape(-1, PANES).T)  # sums go down columns
+            for kind in ("<f8", "<i8")
+        )
         for window in bank._windows:
             window.__setstate__(body.read(struct.unpack("<I", body.read(4))[0]))
-        widths, detections = ([getattr(each, name)() for each in bank._windows] for name in ("get_width", "get_n_detections"))
-        bank._state = BankState(shifts, rows, np.array(widths, dtype=np.float64), np.array(detections, dtype=np.float64))
+        widths, detections = (
+            [getattr(each, name)() for each in bank._windows] for name in ("get_width", "get_n_detections")
+        )
+        bank._state = BankState(
+            shifts, rows, np.array(widths, dtype=np.float64), np.array(detections, dtype=np.float64)
+        )
         return bank
 
 
 @dataclass(slots=True, eq=False)  # these are not frozen, which takes a third of the time; nobody changes them
 class BankState:
-    """What is known of each feature: the last 64 panes, float64[64, k] and int64[64, k], the newest last; how many have come
-    since the last change, and how many changes there were, float64[k] each.
+    """What is known of each feature, of the last 64 panes, the newest last.
+
+    `shifts` float64[64, k] and `rows` int64[64, k]; `widths` float64[k] are the panes since the last change, `detections` float64[k]
+    the changes there were.
     """
 
     shifts: Floats

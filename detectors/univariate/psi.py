@@ -140,7 +140,9 @@ class PsiScorer:
         values = np.add.reduceat(apart * np.log(ratios), self.cells.starts)
         usable = window.usable
         known = (usable >= max(1, min_rows)) & self.known
-        return LateColumns(Psi.name, self.layout.names, known, usable, values, window, partial(self._rest, counts, expected))
+        return LateColumns(
+            Psi.name, self.layout.names, known, usable, values, window, partial(self._rest, counts, expected)
+        )
 
     def _rest(self, counts: Ints, expected: Floats, window: Tally, found: ScoreColumns) -> Rest:
         del window  # merged, its counts are few enough to be kept

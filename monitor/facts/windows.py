@@ -113,32 +113,37 @@ class LateIds(WindowIds):
     """The ids of a window of many panes, put together when they are first read."""
 
     __slots__ = ("_found",)
+    _found: Ids | WindowIds
 
     def __init__(self, ids: Ids) -> None:
         object.__setattr__(self, "_found", ids)
 
     def settle(self) -> WindowIds:
         """The same, worked out."""
-        found: Ids | WindowIds = self._found
+        found = self._found
         if isinstance(found, Ids):
             found = WindowIds.said(found)
             object.__setattr__(self, "_found", found)
         return found
 
     @property
-    def rows(self) -> int:  # type: ignore[override]
+    def rows(self) -> int:
+        """Rows that have one."""
         return self.settle().rows
 
     @property
-    def distinct(self) -> float:  # type: ignore[override]
+    def distinct(self) -> float:
+        """Distinct ids."""
         return self.settle().distinct
 
     @property
-    def share(self) -> float:  # type: ignore[override]
+    def share(self) -> float:
+        """The share of these rows that repeat one."""
         return self.settle().share
 
     @property
-    def error(self) -> float:  # type: ignore[override]
+    def error(self) -> float:
+        """Its standard error."""
         return self.settle().error
 
     def __eq__(self, other: object) -> bool:

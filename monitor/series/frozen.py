@@ -415,5 +415,3 @@ def usual_at(stills: Sequence[Still], value: float, begun: Nanos) -> Nanos:
 def rows_needed(share: float) -> float:
     """So many independent rows of what has this share that chance does not bring; inf where there is nothing else."""
     return math.log(CHANCE) / math.log(share) if share < 1 else math.inf
-
-

@@ -153,6 +153,7 @@ class Operator(Saved, Protocol[S]):
 
     def settle(self) -> None:
         """No more panes are sealed for now: what others may read at any time is to be there."""
+        return
 
     def on_late(self, late: Mapping[str, int], open_rows: int, sealed_until: Nanos) -> list[Fact]:
         """Take the number of late events of each topic, before the panes that event time has passed are sealed.

@@ -84,11 +84,10 @@ class FeatureScoring(Scoring[Sketch]):
         ready: list[ScoreColumns] = []
         later: list[ScoreColumns | Later] = []
         for scorer, waits in self._scorers:
-            found = waits(tally) if waits is not None else None
-            if found is None:
-                found = scorer.columns(tally, ready)
-                ready.append(found)
-            later.append(found)
+            late = waits(tally) if waits is not None else None
+            if late is None:
+                ready.append(scorer.columns(tally, ready))
+            later.append(late or ready[-1])
         if len(ready) == len(later):
             return self._asking.table(ready)
         return self._asking.table(ready, WorkOut(self._asking, counts, later))
@@ -108,8 +107,10 @@ class FeatureScoring(Scoring[Sketch]):
 
     def tell(self, scored: Scored, standing: Mapping[str, AlertState]) -> list[Fact]:
         """Keep the window, and say it with its scores and the state of each feature."""
-        for part in scored.scores.ready:
-            part.columns.keep(KeptCounts(scored.counts).tally)
+        if scored.counts is not None:
+            counts = KeptCounts(scored.counts)
+            for part in scored.scores.ready:
+                part.columns.keep(counts.tally)
         self.last = scored
         self.history.add(scored.window)
         self._changed = True
@@ -222,9 +223,7 @@ class WorkOut:
     def __call__(self) -> tuple[DetectorScores, ...]:
         """All parts, in the order of the scorers."""
         tally = self.counts.tally()
-        return self.asking.parts(
-            each if isinstance(each, ScoreColumns) else each(tally) for each in self.columns
-        )
+        return self.asking.parts(each if isinstance(each, ScoreColumns) else each(tally) for each in self.columns)
 
 
 class LateStates(Mapping[str, int]):

@@ -80,7 +80,7 @@ class SketchSpec(Protocol[S_co]):
 def slid(total: S, gone: Any | None, come: Any | None) -> S:
     """The sum of a window's panes, given that of the window one slide before, the pane that it leaves and the one that it takes up."""
     if isinstance(total, Sketch):
-        return total.slid(gone, come)
+        return total.slid(gone, come)  # type: ignore[return-value]  # it is what S is here
     moved = total.copy()
     if gone is not None:
         moved.subtract(gone)
