@@ -57,13 +57,12 @@ from detectors.charts.selfcheck import SelfCheck
 from detectors.charts.trailing import Trailing
 from detectors.charts.watch import WatchedSubgroup
 from detectors.features import Bools, Floats, Ints, some
-from detectors.reference.reference import Reference
 from detectors.layout import Layout
-from detectors.sketches import IdSample, Tally
+from detectors.reference.reference import Reference
+from detectors.sketches import IdSample, Tally, sums
 from detectors.sketches.groups import GroupSizes
 from detectors.sketches.ids import merged
 from detectors.sketches.sketch import unseen
-from detectors.sketches import sums
 
 ENOUGH = 20.0  # independent rows that a feature is judged on; fewer are carried over to the next subgroup
 FILLED = 1.001  # times the threshold: past it

@@ -162,7 +162,9 @@ def nearest(values: Floats, known: Bools, bounds: Floats, places: Ints, near: Fl
 def numpy_nearest(values: Floats, known: Bools, bounds: Floats, places: Ints, near: Floats) -> None:
     """Do the same by numpy."""
     with np.errstate(divide="ignore", invalid="ignore"):  # a bound may be 0
-        near[places] = np.fmax(near[places], np.where(known, values / bounds, np.nan))
+        found = np.where(known, values / bounds, np.nan)
+    found[np.isnan(found)] = np.nan  # 0 / 0 is one of another sign
+    near[places] = np.fmax(near[places], found)
 
 
 def moments(layout: Layout, counts: Ints, places: Floats) -> Floats:

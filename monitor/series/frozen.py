@@ -207,8 +207,10 @@ class Frozen(Operator[Sketch]):
 
     def _count(self, varied: Bools, usable: Ints, most: Ints) -> None:
         """Add a pane to the past of what varied in it. Each pane comes by here with all columns: a few additions, nothing more."""
-        if sums.USED and sums.fade(usable, most, varied, self._seen, self._varied, self._recent, MEMORY):
-            return
+        if not sums.USED or not sums.fade(usable, most, varied, self._seen, self._varied, self._recent, MEMORY):
+            self._count_by_numpy(varied, usable, most)
+
+    def _count_by_numpy(self, varied: Bools, usable: Ints, most: Ints) -> None:
         self._seen += varied
         self._varied += varied
         if int(self._seen.max(initial=0)) >= REMEMBERED:
