@@ -129,8 +129,8 @@ class Scoring(Saved, Protocol[S]):
     def tell(self, scored: Scored, standing: Mapping[str, AlertState]) -> list[Fact]:
         """What is said of the window, once every operator has taken it: `standing` are the features not inactive."""
 
-    def settle(self) -> None:
-        """No more windows close for now: work out what of the last one was left for later."""
+    def settle(self, *, whole: bool) -> None:
+        """No more windows close for now: hold on to nothing; and where it is to be `whole`, leave nothing of the last one for later."""
 
     def current(self, standing: Mapping[str, AlertState]) -> list[Fact]:
         """The facts that say where things stand, for a reader that starts now."""

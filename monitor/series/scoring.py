@@ -62,13 +62,16 @@ class FeatureScoring(Scoring[Sketch]):
         self._tracks = TrackKeeper(len(self._asking.features))
         self._changed = False
         self._quiet: tuple[tuple[tuple[str, bytes], ...], Mapping[str, int]] = (), {}  # see `_without_alerts`
+        self._held: KeptCounts | None = None  # of the last window
         self._settled: Scored | None = None  # the window that nothing is left of to work out
         self._states = LateStates(dict[str, int])
 
     def score(self, window: ClosedWindow[Sketch]) -> Scored:
         """Score a closed window: what is decided by now, the rest when it is read."""
         tally = window.sketch.tally()
-        counts = KeptCounts(PackedSketch(tally.layout, tally.rows, tally.counts))
+        if self._held is not None:
+            self._held.forget()
+        counts = self._held = KeptCounts(PackedSketch(tally.layout, tally.rows, tally.counts), tally)
         quality, ids = Qualities(self._reference, counts.tally), WindowIds.of(tally)
         more = ids, self._group_rows(tally), WindowRequests.of(tally.served)
         closed = WindowClosed(self._key, window.start, window.end, tally.rows, quality, *more)
@@ -107,10 +110,9 @@ class FeatureScoring(Scoring[Sketch]):
 
     def tell(self, scored: Scored, standing: Mapping[str, AlertState]) -> list[Fact]:
         """Keep the window, and say it with its scores and the state of each feature."""
-        if scored.counts is not None:
-            counts = KeptCounts(scored.counts)
+        if self._held is not None:
             for part in scored.scores.ready:
-                part.columns.keep(counts.tally)
+                part.columns.keep(self._held.tally)
         self.last = scored
         self.history.add(scored.window)
         self._changed = True
@@ -122,11 +124,15 @@ class FeatureScoring(Scoring[Sketch]):
         self._states = LateStates(partial(self.states, scored.scores, standing))
         return [scored.window, WindowScored(self._key, scored.window.end, scored.scores, self._states, scored.counts)]
 
-    def settle(self) -> None:
+    def settle(self, *, whole: bool) -> None:
         """Work out what is read of the last window: no other closes for now."""
-        if self.last is None or self._settled is self.last:
-            return
-        self._settled, (window, scores) = self.last, (self.last.window, self.last.scores)
+        if whole and self.last is not None and self._settled is not self.last:
+            self._work_out(self.last)
+        if self._held is not None:
+            self._held.forget()
+
+    def _work_out(self, last: Scored) -> None:
+        self._settled, window, scores = last, last.window, last.scores
         if isinstance(window.quality, Qualities):
             window.quality.settle()
         if window.ids is not None:
@@ -200,15 +206,23 @@ class FeatureScoring(Scoring[Sketch]):
 
 
 class KeptCounts:
-    """The counts of a closed window, as small as they go: who reads late gets the same tally again."""
+    """The counts of a closed window, as small as they go: who reads late gets the same tally again. Until `forget` it is at hand."""
 
-    __slots__ = ("kept",)
+    __slots__ = ("_tally", "kept")
 
-    def __init__(self, kept: PackedSketch) -> None:
+    def __init__(self, kept: PackedSketch, tally: Tally) -> None:
         self.kept = kept
+        self._tally: Tally | None = tally
+
+    def forget(self) -> None:
+        """Another window has come, or nothing is left to be worked out."""
+        self._tally = None
 
     def tally(self) -> Tally:
         """What detectors ask for."""
+        return self._tally or self._again()
+
+    def _again(self) -> Tally:
         return Sketch(self.kept.layout, self.kept.rows, self.kept.counts.astype(np.int64)).tally()
 
 

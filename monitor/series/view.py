@@ -161,8 +161,7 @@ class View(Generic[S]):
         closed, self._closed = self._closed, 0
         for operator in self.operators:
             operator.settle()
-        if 0 < closed <= FEW:
-            self.scoring.settle()
+        self.scoring.settle(whole=0 < closed <= FEW)
 
     def _standing(self) -> Mapping[str, AlertState]:
         """The features that any operator holds for not inactive."""

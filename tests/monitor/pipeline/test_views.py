@@ -85,7 +85,7 @@ class NoScores:
     def tell(self, scored: Scored, standing: Mapping[str, AlertState]) -> list[Fact]:
         return []
 
-    def settle(self) -> None:
+    def settle(self, *, whole: bool) -> None:
         return
 
     def current(self, standing: Mapping[str, AlertState]) -> list[Fact]:
