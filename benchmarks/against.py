@@ -54,6 +54,28 @@ PROGRAMS = {
         print(median([bench.window() for _ in range(30)][3:]))
         """,
     ),
+    "sliding windows": Program(
+        "µs an event, decoded, of an hour sliding by a minute, 10 000 rows in each",
+        """
+        from benchmarks import windows
+        from monitor.runtime.telemetry import configure_logging
+        configure_logging("error", "json")
+        windows.calm_collector()
+        print(windows.sliding_read(10_000, 7)["other"]["median"])
+        """,
+    ),
+    "many models": Program(
+        "ms to close a window of 1000 models of 20 features each",
+        """
+        from statistics import median
+        from benchmarks import windows
+        from monitor.runtime.telemetry import configure_logging
+        configure_logging("error", "json")
+        bench = windows.Bench(windows.fitted(20, windows.MINUTE), 1_000, windows.MINUTE)
+        windows.calm_collector()
+        print(median([bench.window() for _ in range(5)][2:]))
+        """,
+    ),
     "checkpoint": Program(
         "ms a checkpoint of 2 000 features",
         """

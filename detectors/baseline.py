@@ -174,11 +174,7 @@ class Baseline:
         """
         places, zero = self._places
         rows = window.usable[: zero.size]
-        shift = sums.moments(self.layout, window.counts, places) / np.maximum(rows, 1) - zero
-        empty = rows == 0
-        if some(empty):
-            shift[empty] = np.nan
-        return np.asarray(shift)
+        return sums.shifts(self.layout, window.counts, places, rows, zero)
 
     @cached_property
     def _places(self) -> tuple[Floats, Floats]:

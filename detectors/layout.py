@@ -124,10 +124,12 @@ class Layout:
         """The last usable cell of each row, int64[f]: over, or other."""
         return self.lost - 1
 
-    @cached_property
-    def tails(self) -> Cells:
-        """The cells of missing values of every feature."""
-        return Cells.of([np.arange(first, last) for first, last in zip(self.lost, self.offsets[1:], strict=True)])
+    def row(self, counts: Ints, name: str) -> Ints:
+        """Return the named feature's part of these counts, a view. Raises KeyError."""
+        if name not in self.names:
+            raise KeyError(name)
+        place = self.names.index(name)
+        return counts[self.offsets[place] : self.offsets[place + 1]]
 
     def numbers(self, counts: Ints) -> Ints:
         """Return under, bins and over of every numeric feature, int64[k, cells]; zeros follow where there are fewer.

@@ -61,9 +61,14 @@ def window_detectors() -> dict[str, WindowDetector]:
     return {name: detector for name, detector in DETECTORS.items() if isinstance(detector, WindowDetector)}
 
 
+def is_own(detector: Detector) -> bool:
+    """Return whether a detector is one of ours: what it returns needs no looking at."""
+    return type(detector).__module__.startswith(PACKAGE)
+
+
 def columns_of(detector: WindowDetector, baseline: Baseline, window: Tally, min_rows: int = 1) -> ScoreColumns:
     """Let a detector score a window. Raises PluginError where one of another package fails or returns what is no score."""
-    if type(detector).__module__.startswith(PACKAGE):
+    if is_own(detector):
         return detector.columns(baseline, window, min_rows=min_rows)
     try:
         columns = detector.columns(baseline, window, min_rows=min_rows)

@@ -1,9 +1,10 @@
 """How far a feature has moved and what that rests on: one number of one feature, or a column for many."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import repeat
+from typing import Any
 
 import numpy as np
 
@@ -53,7 +54,7 @@ class DriftScore:
         return self.value is None
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)  # not frozen, which takes four times as long; nobody changes one
 class ScoreColumns:
     """The scores of one detector over many features, a column for each part of `DriftScore`.
 
@@ -77,6 +78,13 @@ class ScoreColumns:
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def settle(self) -> "ScoreColumns":
+        """Return the same, of which nothing is left to be worked out."""
+        return self
+
+    def keep(self, window: Callable[[], Any]) -> None:
+        """Hold on to no counts: this gives them again. There are none to hold on to."""
 
     def take(self, places: Ints) -> "ScoreColumns":
         """Return the scores in these places."""
@@ -115,3 +123,59 @@ class ScoreColumns:
                 self.names, *columns, pvalues, thresholds, details, strict=False
             )
         ]
+
+
+Rest = tuple[Floats | None, Mapping[str, Floats | Ints]]  # p-values and details
+
+
+class LateColumns(ScoreColumns):
+    """The same, of which p-values and details, which nobody decides by, are worked out when they are read. Then all are looked at.
+
+    `rest` does that, given the `window` once more; None: there are none.
+    """
+
+    __slots__ = ("_found", "_rest", "_window")
+
+    def __init__(
+        self,
+        detector: str,
+        names: tuple[str, ...],
+        known: Bools,
+        rows: Ints,
+        values: Floats,
+        window: Any = None,
+        rest: Callable[[Any, "ScoreColumns"], Rest] | None = None,
+    ) -> None:
+        self.detector = detector
+        self.names = names
+        self.known = known
+        self.rows = rows
+        self.values = values
+        self._window = window
+        self._rest = rest
+        self._found: ScoreColumns | None = None
+
+    def settle(self) -> ScoreColumns:
+        """Work them out."""
+        window, found = self._window, self._found  # in this order: another thread may do the same
+        if found is None:
+            counts = window() if callable(window) else window
+            rest = (None, {}) if self._rest is None else self._rest(counts, self)
+            found = self._found = ScoreColumns(self.detector, self.names, self.known, self.rows, self.values, *rest)
+            self._window = None
+        return found
+
+    def keep(self, window: Callable[[], Any]) -> None:
+        """Do not hold on to the counts: this gives them again."""
+        if self._window is not None:
+            self._window = window
+
+    @property
+    def pvalues(self) -> Floats | None:  # type: ignore[override]
+        """The p-values."""
+        return self.settle().pvalues
+
+    @property
+    def details(self) -> Mapping[str, Floats | Ints]:  # type: ignore[override]
+        """The details."""
+        return self.settle().details

@@ -229,6 +229,7 @@ class Pipeline:
             facts += self._on_schedule(end + view.spec.windows.lateness - 1)
             facts += self._followed(view.close(end))
         for view in woken:
+            view.settle()
             view.seal_until(self.watermark.value)
             self._sleep(view)
         if self.watermark.value // MINUTE != self._looked_at:

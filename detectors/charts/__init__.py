@@ -2,7 +2,7 @@
 
 from detectors.charts import duplicates
 from detectors.charts.budget import Budget, BudgetError, adwin_delta
-from detectors.charts.charts import Charts, Sums
+from detectors.charts.charts import Charts, ChartStanding, Sums
 from detectors.charts.compared import Against, Comparison
 from detectors.charts.design import CHARTS, BudgetSpec, ChartDesign
 from detectors.charts.firing import FiringFeature, FiringReader
@@ -21,6 +21,7 @@ __all__ = [
     "BudgetSpec",
     "ChartDesign",
     "ChartPoint",
+    "ChartStanding",
     "Charts",
     "Comparison",
     "FiringFeature",

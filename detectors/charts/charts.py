@@ -39,6 +39,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.calibration.cells import MergedCells
 from detectors.calibration.components import TINY
 from detectors.charts.days import NO_DAYS, DayCheck
 from detectors.charts.design import CHARTS, DRIFTS, GAUSSIAN, BudgetSpec, ChartDesign, most
@@ -56,13 +57,16 @@ from detectors.charts.selfcheck import SelfCheck
 from detectors.charts.trailing import Trailing
 from detectors.charts.watch import WatchedSubgroup
 from detectors.features import Bools, Floats, Ints, some
+from detectors.layout import Layout
 from detectors.reference.reference import Reference
-from detectors.sketches import IdSample, Tally
+from detectors.sketches import IdSample, Tally, sums
 from detectors.sketches.groups import GroupSizes
 from detectors.sketches.ids import merged
+from detectors.sketches.sketch import unseen
 
 ENOUGH = 20.0  # independent rows that a feature is judged on; fewer are carried over to the next subgroup
 FILLED = 1.001  # times the threshold: past it
+MANY_SAMPLES = 16  # of ids, which are then made one
 QUIET = 12  # subgroups that a chart has to be quiet for, or a day where that is fewer
 DAY_NS = 86_400 * 10**9
 NEVER = np.iinfo(np.int64).min
@@ -90,6 +94,18 @@ class Sums:
         moved = np.maximum(self.values + np.minimum(increments, self.most), 0.0)
         self.values = np.where(np.isnan(increments), self.values, moved)
         return np.asarray(self.values >= self.limits)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ChartStanding:
+    """Which features have a sum past half its threshold, bool[f], and the highest sum of each over its threshold, float64[f].
+
+    `known` bool[f]: whether that says anything.
+    """
+
+    warning: Bools
+    known: Bools
+    ratios: Floats
 
 
 class Charts:
@@ -120,6 +136,8 @@ class Charts:
         self._carried_since = np.full(features, NEVER)
         self._carried_error = np.zeros((features, 3))  # of the carried values' sums, squared, where rows come in groups
         self._subgroup: _Subgroup | None = None
+        self.completed: list[Ints | None] = []  # counts of the subgroups that the last pane has completed
+        self._standing: ChartStanding | None = None  # until the next change
         self.row_charts = RowCharts(self.design, quiet)
         self.duplicates = DuplicateChart(spec.per_month, self.design.subgroup_ns, quiet, spec.floors.duplicates)
         self.check = SelfCheck(self.design.thresholds, self.design.subgroup_ns)
@@ -138,13 +156,12 @@ class Charts:
 
     def update(self, pane: Tally, start: int, end: int) -> list[ChartPoint]:
         """Take a sealed pane; the points of the subgroups that it completes are returned: none, one, or two after a gap."""
-        points, number = [], start // self.design.subgroup_ns
+        points, number, self.completed = [], start // self.design.subgroup_ns, []
         if self._subgroup is not None and self._subgroup.number != number:
             points.append(self._complete())
-        subgroup = self._subgroup or self._begin(number, start)
-        ids = None if pane.ids is None else pane.ids.sample
-        groups = pane.groups if self.design.together else None
-        self._subgroup = subgroup.plus(self.design.cells.merge(pane.counts), pane, end, ids, groups)
+        if self._subgroup is None:
+            self._subgroup = self._begin(number, start)
+        self._subgroup.add(pane, end, pane.groups if self.design.together else None)
         if end % self.design.subgroup_ns == 0:
             points.append(self._complete())
         return points
@@ -153,15 +170,14 @@ class Charts:
         """Begin a subgroup. All of it counts as seen, panes without rows too, but what was before the very first pane."""
         length = self.design.subgroup_ns
         covered = length if self.row_charts.begun else (number + 1) * length - start
-        return _Subgroup.empty(number, start, self._firing.shape[0], self.design.cells.width, covered)
+        return _Subgroup(self.reference.layout, number, start, covered)
 
     def _complete(self) -> ChartPoint:
         subgroup, self._subgroup = self._subgroup, None
         assert subgroup is not None
+        self.completed.append(subgroup.counts)
         return self.judge(
-            subgroup.cells,
-            subgroup.missing,
-            subgroup.unseen,
+            *subgroup.counted(self.design.cells),
             subgroup.rows,
             subgroup.start,
             subgroup.end,
@@ -189,7 +205,7 @@ class Charts:
 
         `excluded` rows came besides.
         """
-        design = self.design
+        design, self._standing = self.design, None
         duplicates, worth = self.duplicates.follow(ids, start)
         of_groups = None if not design.together else design.worth(np.nan if groups is None else groups.together(rows))
         holiday = design.calendar.cover(start, end)
@@ -343,6 +359,7 @@ class Charts:
     def _begin_anew(self, places: Sequence[int]) -> None:
         if not places:
             return
+        self._standing = None
         which = np.zeros(self.judged.size, dtype=np.bool_)
         which[places] = True
         self._firing[places] = self._open[places] = False
@@ -429,6 +446,15 @@ class Charts:
         """Which features have a sum past half its threshold, bool[f]."""
         return self._warns(self.values)
 
+    @property
+    def standing(self) -> "ChartStanding":
+        """How the features stand, worked out once after each change of the charts; not to be changed."""
+        if self._standing is None:
+            ratios = self.ratios
+            known = self.judged | (ratios >= 1)  # rates speak also where hardly a value is left
+            self._standing = ChartStanding(self.warning, known, ratios)
+        return self._standing
+
     def _warns(self, values: Floats) -> Bools:
         return np.asarray((values >= self.design.thresholds / 2).any(axis=1))
 
@@ -462,7 +488,7 @@ class Charts:
     # --- state --------------------------------------------------------------------------------------------------
 
     def _arrays(self) -> dict[str, NDArray[Any]]:
-        self._fires = None  # whoever asks may write into them
+        self._fires = self._standing = None  # whoever asks may write into them
         own = {
             "values": self.sums.values,
             "firing": self._firing,
@@ -496,7 +522,7 @@ class Charts:
     def to_bytes(self) -> bytes:
         """Write all state, so that charts read from it go on bit for bit."""
         arrays = {name: array.tobytes() for name, array in self._arrays().items()}
-        subgroup = None if self._subgroup is None else self._subgroup.packed()
+        subgroup = None if self._subgroup is None else self._subgroup.packed(self.design.cells)
         packed = zlib.compress(
             msgspec.msgpack.encode([arrays, subgroup, self.levels.packed(), self.trailing.packed()]), 1
         )
@@ -520,7 +546,8 @@ class Charts:
             raise ValueError("the charts are of another make")
         if any(len(held) != mine[name].nbytes for name, held in arrays.items()):
             raise ValueError("the charts are of another make")
-        self._subgroup = None if subgroup is None else _Subgroup.unpacked(subgroup, self.design.cells.width)
+        layout, width = self.reference.layout, self.design.cells.width
+        self._subgroup = None if subgroup is None else _Subgroup.unpacked(layout, subgroup, width)
         for name, held in arrays.items():
             mine[name][...] = np.frombuffer(held, dtype=mine[name].dtype).reshape(mine[name].shape)
         self.design.widen(self.passing.widened)
@@ -565,53 +592,92 @@ class _Judged:
     holiday: bool
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class _Subgroup:
-    """Panes of a subgroup that is not yet complete."""
+    """Panes of a subgroup that is not yet complete. What they count is added up; what follows from it is worked out at its end."""
 
-    number: int
-    start: int
-    end: int
-    rows: int
-    cells: Ints
-    missing: Ints
-    unseen: Ints
-    covered: int  # nanoseconds
-    ids: IdSample | None = None
-    groups: GroupSizes | None = None
-    excluded: int = 0  # rows that came besides
+    __slots__ = (
+        "_before",
+        "_groups",
+        "_ids",
+        "_layout",
+        "_sum",
+        "covered",
+        "end",
+        "excluded",
+        "number",
+        "rows",
+        "start",
+    )
 
-    @classmethod
-    def empty(cls, number: int, start: int, features: int, width: int, covered: int) -> "_Subgroup":
-        none = np.zeros(features, dtype=np.int64)
-        return cls(number, start, start, 0, np.zeros((features, width), dtype=np.int64), none, none, covered)
+    def __init__(self, layout: Layout, number: int, start: int, covered: int) -> None:
+        self.number = number
+        self.start = self.end = start
+        self.rows = 0
+        self.covered = covered  # nanoseconds
+        self.excluded = 0  # rows that came besides
+        self._layout = layout
+        self._before: tuple[Ints, Ints, Ints] | None = None  # cells, missing and unseen values of a saved one
+        self._sum: Ints | None = None  # counts of the panes since
+        self._ids: list[IdSample] = []
+        self._groups: GroupSizes | None = None
 
-    def plus(self, cells: Ints, pane: Tally, end: int, ids: IdSample | None, groups: GroupSizes | None) -> "_Subgroup":
-        known = [each for each in (self.ids, ids) if each is not None]
-        together = self.groups.plus(groups) if self.groups is not None and groups is not None else self.groups or groups
-        return replace(
-            self,
-            end=end,
-            rows=self.rows + pane.rows,
-            cells=self.cells + cells,
-            missing=self.missing + pane.missing,
-            unseen=self.unseen + pane.unseen,
-            ids=merged(known) if known else None,
-            groups=together,
-            excluded=self.excluded + pane.arrived - pane.rows,
-        )
+    def add(self, pane: Tally, end: int, groups: GroupSizes | None) -> None:
+        """Take a pane."""
+        self.end = end
+        self.rows += pane.rows
+        self.excluded += pane.arrived - pane.rows
+        if self._sum is None:
+            self._sum = pane.counts.copy()
+        else:
+            sums.add(self._sum, pane.counts)
+        if pane.ids is not None:
+            self._ids.append(pane.ids.sample)
+            if len(self._ids) == MANY_SAMPLES:
+                self._ids = [merged(self._ids)]
+        if groups is not None:
+            self._groups = groups if self._groups is None else self._groups.plus(groups)
 
-    def packed(self) -> list[object]:
-        arrays = (self.cells.tobytes(), self.missing.tobytes(), self.unseen.tobytes())
+    @property
+    def counts(self) -> Ints | None:
+        """All counts of its panes, those before a restart left out; None where there are no others."""
+        return self._sum
+
+    @property
+    def ids(self) -> IdSample | None:
+        """Their ids, if any row has one."""
+        self._ids = [merged(self._ids)] if self._ids else []
+        return self._ids[0] if self._ids else None
+
+    @property
+    def groups(self) -> GroupSizes | None:
+        """What their rows belong to, if that is told."""
+        return self._groups
+
+    def counted(self, cells: MergedCells) -> tuple[Ints, Ints, Ints]:
+        """Return merged cells int64[f, w], missing and unseen values int64[f]."""
+        if self._sum is None:
+            assert self._before is not None
+            return self._before
+        lost, beyond = sums.missing(self._layout, self._sum), unseen(self._layout, self._sum)
+        merged_cells = cells.merge(self._sum)
+        if self._before is None:
+            return merged_cells, lost, beyond
+        return merged_cells + self._before[0], lost + self._before[1], beyond + self._before[2]
+
+    def packed(self, cells: MergedCells) -> list[object]:
+        arrays = (each.tobytes() for each in self.counted(cells))
         ids, groups = (b"" if part is None else part.to_bytes() for part in (self.ids, self.groups))
         behind = [groups, self.excluded] if self.excluded else [groups] if groups else []
         return [self.number, self.start, self.end, self.rows, self.covered, *arrays, ids, *behind]
 
     @classmethod
-    def unpacked(cls, saved: list[Any], width: int) -> "_Subgroup":
+    def unpacked(cls, layout: Layout, saved: list[Any], width: int) -> "_Subgroup":
         cells, missing, unseen = (np.frombuffer(part, dtype=np.int64) for part in saved[5:8])
         number, start, end, rows, covered = saved[:5]
+        found = cls(layout, number, start, covered)
+        found.end, found.rows, found._before = end, rows, (cells.reshape(-1, width), missing, unseen)
         ids = IdSample.from_bytes(saved[8]) if saved[8:] and saved[8] else None  # earlier versions had none
-        groups = GroupSizes.from_bytes(saved[9]) if saved[9:] and saved[9] else None
-        excluded = saved[10] if saved[10:] else 0
-        return cls(number, start, end, rows, cells.reshape(-1, width), missing, unseen, covered, ids, groups, excluded)
+        found._ids = [] if ids is None else [ids]
+        found._groups = GroupSizes.from_bytes(saved[9]) if saved[9:] and saved[9] else None
+        found.excluded = saved[10] if saved[10:] else 0
+        return found

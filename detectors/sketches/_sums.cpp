@@ -4,6 +4,7 @@
 #include "_view.hpp"
 
 #include <algorithm>
+#include <cmath>
 #include <initializer_list>
 #include <limits>
 #include <memory>
@@ -39,6 +40,9 @@ template <>
 const char *Array<std::int32_t>::letters() { return "il"; }
 template <>
 const char *Array<bool>::letters() { return "?"; }
+
+template <>
+const char *Array<std::uint64_t>::letters() { return "LQ"; }
 
 using Ints = Array<std::int64_t>;
 using Floats = Array<double>;
@@ -117,6 +121,83 @@ bool distances(PyObject *const *given) {
         const Py_ssize_t first = row * upto.length(1);
         const Reference reference{upto.data() + first, single.data() + first, behind[row], most[row]};
         distance(counts.data() + starts[row], widths[row], rows[row], reference, apart.get(), &values[row], &upper[row]);
+    }
+    return true;
+}
+
+// The same at the edges alone. A division takes longer than all else, so it is done only where a product says that it matters: the
+// two differ by far less than NEAR, and what is divided is what `distance` divides, to the last bit.
+constexpr double NEAR = 1e-12;
+
+constexpr std::int64_t BLOCK = 32;  // cells that are looked at again together
+
+struct Edges {
+    const std::int64_t *counts;
+    const std::int32_t *upto;
+    double rows, all, share, theirs;
+
+    double near(std::int64_t running, std::int64_t cell) const {
+        return std::fabs(static_cast<double>(running) * share - static_cast<double>(upto[cell]) * theirs);
+    }
+    double apart(std::int64_t running, std::int64_t cell) const {
+        return std::fabs(static_cast<double>(running) / rows - static_cast<double>(upto[cell]) / all);
+    }
+};
+
+// The most of a block, near enough; four at a time, for each waits for the one before.
+double rough(const Edges &edges, std::int64_t first, std::int64_t last, std::int64_t &running) {
+    double lanes[LANES] = {};
+    std::int64_t cell = first;
+    for (; cell + LANES <= last; cell += LANES) {
+        std::int64_t upto[LANES];
+        for (std::int64_t lane = 0; lane < LANES; ++lane) upto[lane] = running += edges.counts[cell + lane];
+        for (std::int64_t lane = 0; lane < LANES; ++lane) {
+            const double near = edges.near(upto[lane], cell + lane);
+            lanes[lane] = near > lanes[lane] ? near : lanes[lane];
+        }
+    }
+    for (; cell < last; ++cell) lanes[0] = std::max(lanes[0], edges.near(running += edges.counts[cell], cell));
+    return std::max(std::max(lanes[0], lanes[1]), std::max(lanes[2], lanes[3]));
+}
+
+double farthest(const Edges &edges, std::int64_t width, double *most, std::int64_t *before) {
+    std::int64_t running = 0;
+    double highest = 0.0;
+    for (std::int64_t first = 0, block = 0; first < width; first += BLOCK, ++block) {
+        before[block] = running;
+        most[block] = rough(edges, first, std::min(first + BLOCK, width), running);
+        highest = std::max(highest, most[block]);
+    }
+    const double least = highest - NEAR * (1.0 + highest);
+    double found = 0.0;
+    for (std::int64_t first = 0, block = 0; first < width; first += BLOCK, ++block) {
+        if (most[block] < least) continue;
+        running = before[block];
+        for (std::int64_t cell = first; cell < std::min(first + BLOCK, width); ++cell) {
+            running += edges.counts[cell];
+            if (edges.near(running, cell) >= least) found = std::max(found, edges.apart(running, cell));
+        }
+    }
+    return found;
+}
+
+bool edges(PyObject *const *given) {
+    const Ints counts(given[0], 1), starts(given[1], 1), widths(given[2], 1);
+    const Array<std::int32_t> upto(given[4], 2);
+    const Floats rows(given[3], 1), behind(given[5], 1), values(given[6], 1, PyBUF_CONTIG);
+    if (!counts.fits() || !starts.fits() || !widths.fits() || !rows.fits() || !upto.fits() || !behind.fits() ||
+        !values.fits() ||
+        !same_length({starts.length(), widths.length(), rows.length(), upto.length(), behind.length(), values.length()}) ||
+        !runs_fit(starts, widths, counts.length(), upto.length(1)))
+        return false;
+    const auto blocks = static_cast<std::size_t>(upto.length(1) / BLOCK + 1);
+    const std::unique_ptr<double[]> most(new (std::nothrow) double[blocks]);
+    const std::unique_ptr<std::int64_t[]> before(new (std::nothrow) std::int64_t[blocks]);
+    if (most == nullptr || before == nullptr) return false;
+    for (Py_ssize_t row = 0; row < starts.length(); ++row) {
+        const std::int32_t *theirs = upto.data() + row * upto.length(1);
+        const Edges edges{counts.data() + starts[row], theirs, rows[row], behind[row], 1.0 / rows[row], 1.0 / behind[row]};
+        values[row] = farthest(edges, widths[row], most.get(), before.get());
     }
     return true;
 }
@@ -234,6 +315,204 @@ bool runs(PyObject *const *given) {
     return true;
 }
 
+// Each row of counts has its usable cells, then those of missing values: all that the others hold.
+bool missing(PyObject *const *given) {
+    const Ints counts(given[0], 1), bounds(given[1], 1), found(given[2], 1, PyBUF_CONTIG);
+    if (!counts.fits() || !bounds.fits() || !found.fits() || !same_length({bounds.length(), 2 * found.length()}) ||
+        !chained(bounds, counts.length()))
+        return false;
+    for (Py_ssize_t row = 0; row < found.length(); ++row) {
+        const std::int64_t end = row + 1 < found.length() ? bounds[2 * row + 2] : counts.length();
+        std::int64_t sum = 0;
+        for (std::int64_t cell = bounds[2 * row + 1]; cell < end; ++cell) sum += counts[cell];
+        found[row] = sum;
+    }
+    return true;
+}
+
+// The most that a usable cell of each row holds.
+bool fullest(PyObject *const *given) {
+    const Ints counts(given[0], 1), bounds(given[1], 1), found(given[2], 1, PyBUF_CONTIG);
+    if (!counts.fits() || !bounds.fits() || !found.fits() || !same_length({bounds.length(), 2 * found.length()}) ||
+        !chained(bounds, counts.length()))
+        return false;
+    for (Py_ssize_t row = 0; row < found.length(); ++row) {
+        const std::int64_t *cell = counts.data() + bounds[2 * row], *const end = counts.data() + bounds[2 * row + 1];
+        std::int64_t lanes[LANES] = {*cell, *cell, *cell, *cell};
+        for (; cell + LANES <= end; cell += LANES)
+            for (std::int64_t lane = 0; lane < LANES; ++lane) lanes[lane] = std::max(lanes[lane], cell[lane]);
+        for (; cell < end; ++cell) lanes[0] = std::max(lanes[0], *cell);
+        found[row] = std::max(std::max(lanes[0], lanes[1]), std::max(lanes[2], lanes[3]));
+    }
+    return true;
+}
+
+template <typename Number>
+bool added(const View &part, const Ints &counts, bool less) {
+    const auto *from = static_cast<const Number *>(part.buffer.buf);
+    std::int64_t *to = counts.data();
+    const Py_ssize_t cells = counts.length();
+    if (less)
+        for (Py_ssize_t cell = 0; cell < cells; ++cell) to[cell] -= static_cast<std::int64_t>(from[cell]);
+    else
+        for (Py_ssize_t cell = 0; cell < cells; ++cell) to[cell] += static_cast<std::int64_t>(from[cell]);
+    return true;
+}
+
+// Counts of another sketch, packed or not, added to these or taken from them.
+template <bool less>
+bool move(PyObject *const *given) {
+    const Ints counts(given[0], 1, PyBUF_CONTIG);
+    const View part(given[1], PyBUF_CONTIG_RO | PyBUF_FORMAT);
+    if (!counts.fits() || !part.aligned(8)) return false;
+    const auto fits = [&](const char *letters, Py_ssize_t width) {
+        return part.holds(letters, width, 1) && part.buffer.shape[0] == counts.length();
+    };
+    if (fits("B", 1)) return added<std::uint8_t>(part, counts, less);
+    if (fits("H", 2)) return added<std::uint16_t>(part, counts, less);
+    if (fits("IL", 4)) return added<std::uint32_t>(part, counts, less);
+    return fits("lq", 8) && added<std::int64_t>(part, counts, less);
+}
+
+bool shifts(PyObject *const *given) {
+    const Ints counts(given[0], 1), starts(given[1], 1), widths(given[2], 1), rows(given[4], 1);
+    const Floats places(given[3], 2), zero(given[5], 1), found(given[6], 1, PyBUF_CONTIG);
+    if (!counts.fits() || !starts.fits() || !widths.fits() || !places.fits() || !rows.fits() || !zero.fits() ||
+        !found.fits() ||
+        !same_length({starts.length(), widths.length(), places.length(), rows.length(), zero.length(), found.length()}) ||
+        !runs_fit(starts, widths, counts.length(), places.length(1)))
+        return false;
+    for (Py_ssize_t row = 0; row < starts.length(); ++row) {
+        const double sum = moment(counts.data() + starts[row], widths[row], places.data() + row * places.length(1));
+        found[row] = rows[row] ? sum / static_cast<double>(std::max<std::int64_t>(rows[row], 1)) - zero[row]
+                               : std::numeric_limits<double>::quiet_NaN();
+    }
+    return true;
+}
+
+// The past of columns in panes where they varied; see Frozen in monitor/series/frozen.py.
+bool fade(PyObject *const *given) {
+    const Ints usable(given[0], 1), most(given[1], 1), seen(given[3], 1, PyBUF_CONTIG), varied(given[4], 1, PyBUF_CONTIG);
+    const Array<bool> varies(given[2], 1);
+    const Floats recent(given[5], 2, PyBUF_CONTIG), memory(given[6], 1);
+    if (!usable.fits() || !most.fits() || !varies.fits() || !seen.fits() || !varied.fits() || !recent.fits() ||
+        !memory.fits() || memory.length() != 2 || recent.length() != 2 ||
+        !same_length({usable.length(), most.length(), varies.length(), seen.length(), varied.length(), recent.length(1)}))
+        return false;
+    const Py_ssize_t columns = usable.length();
+    std::int64_t longest = 0;
+    for (Py_ssize_t column = 0; column < columns; ++column) {
+        seen[column] += varies[column];
+        varied[column] += varies[column];
+        longest = std::max(longest, seen[column]);
+        const double rows = varies[column] ? static_cast<double>(usable[column]) : 0.0;
+        const double kept = memory[0] / (memory[0] + rows);
+        recent[column] = recent[column] * kept + rows;
+        recent[columns + column] = recent[columns + column] * kept +
+                                   (varies[column] ? static_cast<double>(usable[column] - most[column]) : 0.0);
+    }
+    if (static_cast<double>(longest) >= memory[1])
+        for (Py_ssize_t column = 0; column < columns; ++column)
+            if (static_cast<double>(seen[column]) >= memory[1]) {
+                seen[column] /= 2;
+                varied[column] /= 2;
+            }
+    return true;
+}
+
+// Rows of numbers or codes, in any order in memory.
+template <typename Number>
+struct Rows {
+    const View view;
+
+    Rows(PyObject *object, const char *letters)
+        : view(object, PyBUF_STRIDED_RO | PyBUF_FORMAT), fits(view.holds(letters, sizeof(Number), 2)) {}
+    Py_ssize_t rows() const { return view.buffer.shape[0]; }
+    Py_ssize_t columns() const { return view.buffer.shape[1]; }
+    Number one(Py_ssize_t row, Py_ssize_t column) const {
+        const Py_ssize_t *steps = view.buffer.strides;
+        return at<Number>(static_cast<const char *>(view.buffer.buf) + row * steps[0] + column * steps[1]);
+    }
+    const bool fits;
+};
+
+// Whether a column holds one value alone in more rows: those that are not known say nothing. NaN: there was none before.
+template <typename Number, typename Known>
+bool alone(const Rows<Number> &table, Py_ssize_t column, double *value, Known known) {
+    for (Py_ssize_t row = 0; row < table.rows(); ++row) {
+        const Number each = table.one(row, column);
+        if (!known(each)) continue;
+        const double found = static_cast<double>(each);
+        if (std::isnan(*value)) *value = found;
+        else if (*value != found) return false;
+    }
+    return true;
+}
+
+bool unvaried(PyObject *const *given) {
+    const Rows<double> numeric(given[0], "d");
+    const Rows<std::int32_t> codes(given[1], "il");
+    const Ints columns(given[2], 1), unseen(given[3], 1);
+    const Floats values(given[4], 1, PyBUF_CONTIG);
+    const Array<bool> kept(given[5], 1, PyBUF_CONTIG);
+    if (!numeric.fits || !codes.fits || !columns.fits() || !unseen.fits() || !values.fits() || !kept.fits() ||
+        !same_length({columns.length(), values.length(), kept.length()}) || numeric.rows() != codes.rows() ||
+        codes.columns() != unseen.length())
+        return false;
+    const Py_ssize_t numbers = numeric.columns();
+    for (Py_ssize_t place = 0; place < columns.length(); ++place)
+        if (columns[place] < 0 || columns[place] >= numbers + codes.columns()) return false;
+    for (Py_ssize_t place = 0; place < columns.length(); ++place) {
+        if (columns[place] < numbers) {
+            kept[place] = alone(numeric, columns[place], &values[place], [](double each) { return std::isfinite(each); });
+            continue;
+        }
+        const Py_ssize_t column = columns[place] - numbers;
+        const std::int64_t other = unseen[column];
+        bool several = false;  // of a category that is not known nobody can say whether it is one
+        for (Py_ssize_t row = 0; row < codes.rows() && !several; ++row) several = codes.one(row, column) == other;
+        kept[place] = !several && alone(codes, column, &values[place], [other](std::int32_t each) { return each < other; });
+    }
+    return true;
+}
+
+// The largest of what was found near and of these scores over their thresholds, where they are known; NaN is nothing.
+bool nearest(PyObject *const *given) {
+    const Floats values(given[0], 1), bounds(given[2], 1), near(given[4], 1, PyBUF_CONTIG);
+    const Array<bool> known(given[1], 1);
+    const Ints places(given[3], 1);
+    if (!values.fits() || !known.fits() || !bounds.fits() || !places.fits() || !near.fits() ||
+        !same_length({values.length(), known.length(), bounds.length(), places.length()}))
+        return false;
+    for (Py_ssize_t at = 0; at < places.length(); ++at)
+        if (places[at] < 0 || places[at] >= near.length()) return false;
+    for (Py_ssize_t at = 0; at < places.length(); ++at) {
+        double &held = near[places[at]];
+        const double found = values[at] / bounds[at];
+        if (known[at] && !std::isnan(found) && (std::isnan(held) || found > held)) held = found;
+    }
+    return true;
+}
+
+// How many rows have each of the smallest hashes: as many as there are, or as are kept.
+PyObject *distinct(PyObject *, PyObject *const *arguments, Py_ssize_t number) {
+    if (number != 3) return PyErr_Format(PyExc_TypeError, "3 arrays are needed, not %zd", number);
+    const Array<std::uint64_t> rows(arguments[0], 1), kept(arguments[1], 1, PyBUF_CONTIG);
+    const Ints counts(arguments[2], 1, PyBUF_CONTIG);
+    if (!rows.fits() || !kept.fits() || !counts.fits() || kept.length() != counts.length()) return PyLong_FromLong(-1);
+    Py_ssize_t found = 0;
+    for (Py_ssize_t row = 0; row < rows.length(); ++row) {
+        if (row > 0 && rows[row] == rows[row - 1]) {
+            ++counts[found - 1];
+            continue;
+        }
+        if (found == kept.length()) break;
+        kept[found] = rows[row];
+        counts[found++] = 1;
+    }
+    return PyLong_FromSsize_t(found);
+}
+
 // A function of so many arrays as one of Python's: True where it was done, False where they do not fit.
 template <bool (*work)(PyObject *const *), Py_ssize_t arrays>
 PyObject *called(PyObject *, PyObject *const *arguments, Py_ssize_t number) {
@@ -249,9 +528,24 @@ PyCFunction method() {
 PyMethodDef methods[] = {
     {"distances", method<distances, 10>(), METH_FASTCALL,
      "distances(counts, starts, widths, rows, upto, single, behind, most, values, upper): fill the last two."},
+    {"edges", method<edges, 7>(), METH_FASTCALL,
+     "edges(counts, starts, widths, rows, upto, behind, values): fill the last."},
+    {"fade", method<fade, 7>(), METH_FASTCALL,
+     "fade(usable, most, varies, seen, varied, recent, memory): change the three before the last."},
+    {"add", method<move<false>, 2>(), METH_FASTCALL, "add(counts, part): change the first."},
+    {"fullest", method<fullest, 3>(), METH_FASTCALL, "fullest(counts, bounds, most): fill the last."},
+    {"missing", method<missing, 3>(), METH_FASTCALL, "missing(counts, bounds, missing): fill the last."},
+    {"nearest", method<nearest, 5>(), METH_FASTCALL, "nearest(values, known, bounds, places, near): raise the last."},
     {"moments", method<moments, 5>(), METH_FASTCALL, "moments(counts, starts, widths, places, sums): fill the last."},
     {"pearson", method<pearson, 5>(), METH_FASTCALL, "pearson(window, reference, starts, sums, dof): fill the last two."},
     {"runs", method<runs, 3>(), METH_FASTCALL, "runs(counts, starts, sums): fill the last."},
+    {"subtract", method<move<true>, 2>(), METH_FASTCALL, "subtract(counts, part): change the first."},
+    {"shifts", method<shifts, 7>(), METH_FASTCALL,
+     "shifts(counts, starts, widths, places, rows, zero, shifts): fill the last."},
+    {"unvaried", method<unvaried, 6>(), METH_FASTCALL,
+     "unvaried(numeric, codes, columns, unseen, values, kept): change the values, fill the last."},
+    {"distinct", reinterpret_cast<PyCFunction>(reinterpret_cast<void *>(distinct)), METH_FASTCALL,
+     "distinct(rising, kept, counts): fill the last two; how many there are, -1 where they do not fit."},
     {"shares", method<shares, 6>(), METH_FASTCALL,
      "shares(window, reference, starts, ratios, apart, expected): fill the last three."},
     {nullptr, nullptr, 0, nullptr}};

@@ -32,6 +32,7 @@ VERSION, WITH_IDS, WITH_GROUPS, WITH_MORE, WITH_VIOLATIONS, WITH_SCHEMA = (
 # 5: the same, with what breaks a contract behind them. 6: the same, and behind that what is told of the schema.
 NONE = 0xFFFFFFFF
 LENGTH = struct.Struct("<I")
+KINDS = [(1 << 8 * width, np.dtype(f"u{width}")) for width in (1, 2, 4)]
 
 
 class PackedSketch:
@@ -64,8 +65,9 @@ class PackedSketch:
         self.unvaried = (
             unvaried if unvaried is not None and unvaried.columns.size else None
         )  # else there is nothing to keep
-        kind = np.min_scalar_type(int(counts.max()))
-        self.counts: NDArray[Any] = counts.astype(counts.dtype if kind.itemsize == counts.itemsize else kind)
+        most = rows if rows < KINDS[0][0] else int(np.maximum.reduce(counts))
+        kind = next((each for limit, each in KINDS if most < limit), counts.dtype)
+        self.counts: NDArray[Any] = counts.astype(kind)
 
     def to_bytes(self) -> bytes:
         """Write the counts with layout, version and checksum; `Sketch.from_bytes` reads them."""

@@ -8,8 +8,9 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.features import Floats, Ints
+from detectors.features import Bools, Floats, Ints
 from detectors.layout import Layout, LayoutMismatchError
+from detectors.sketches import sums
 from detectors.sketches.counting import count
 from detectors.sketches.groups import GroupSizes
 from detectors.sketches.ids import Hashes, Ids, IdSample
@@ -50,7 +51,7 @@ class Sketch:
     [2, 1, 0, 0]
     """
 
-    __slots__ = ("counts", "groups", "ids", "layout", "rows", "schema", "served", "unvaried", "violations")
+    __slots__ = ("_tally", "counts", "groups", "ids", "layout", "rows", "schema", "served", "unvaried", "violations")
 
     def __init__(
         self,
@@ -64,6 +65,7 @@ class Sketch:
         violations: Violations | None = None,
         schema: SchemaRuns | None = None,
     ) -> None:
+        self._tally: Tally | None = None
         self.layout = layout
         self.rows = rows
         self.counts = counts
@@ -86,6 +88,7 @@ class Sketch:
         A code is 0..K-1 for a known category, K for any other, K + 1 for missing. Raises ValueError for another shape
         or code, and then counts nothing.
         """
+        self._tally = None
         count(self.layout, numeric, codes, self.counts)
         self.rows += len(numeric)
         if self.unvaried is not None:
@@ -93,6 +96,7 @@ class Sketch:
 
     def identify(self, hashes: Hashes) -> None:
         """Take the ids of rows that were counted, uint64[n] hashes; 0 is none."""
+        self._tally = None
         if self.ids is None and hashes.any():
             self.ids = Ids()
         if self.ids is not None:
@@ -100,6 +104,7 @@ class Sketch:
 
     def assign(self, hashes: Hashes) -> None:
         """Take the groups of rows that were counted, uint64[n] hashes; 0 is none."""
+        self._tally = None
         if self.groups is None and hashes.any():
             self.groups = GroupSizes()
         if self.groups is not None:
@@ -107,12 +112,14 @@ class Sketch:
 
     def serve(self, served: Served) -> None:
         """Take how the requests of rows that were counted were served, int16[n, 2]."""
+        self._tally = None
         if self.served is None:
             self.served = ServedCounts()
         self.served.update(served)
 
     def violate(self, found: Violations) -> None:
         """Take the rules of a data contract that rows break, those of rows that are not counted included."""
+        self._tally = None
         self.violations = all_violations(self.violations, found)
 
     def note_schema(self, found: SchemaRuns) -> None:
@@ -122,8 +129,9 @@ class Sketch:
     def add(self, other: "Sketch | PackedSketch") -> None:
         """Add the other's counts to these. Raises LayoutMismatchError when the layouts differ."""
         self.layout.same_as(other.layout)
+        self._tally = None
         self.unvaried = self._unvaried_with(other)
-        self.counts += other.counts
+        sums.add(self.counts, other.counts)
         self.rows += other.rows
         self.ids = _both(self.ids, other.ids)
         self.groups = _all(self.groups, other.groups)
@@ -134,7 +142,8 @@ class Sketch:
     def subtract(self, part: "Sketch | PackedSketch") -> None:
         """Take counts out again that were added before. Raises LayoutMismatchError when the layouts differ."""
         self.layout.same_as(part.layout)
-        self.counts -= part.counts
+        self._tally = None
+        sums.subtract(self.counts, part.counts)
         self.rows -= part.rows
         if self.ids is not None and part.ids is not None:
             self.ids = self.ids.less(part.ids)
@@ -162,6 +171,30 @@ class Sketch:
             return None if held is None else held.copy()
         return None if self.unvaried is None or other.unvaried is None else self.unvaried.plus(other.unvaried)
 
+    def slid(self, gone: "Sketch | PackedSketch | None", come: "Sketch | PackedSketch | None") -> "Sketch":
+        """Return these counts without some that were added before, and with others: those of the next window.
+
+        Raises LayoutMismatchError when the layouts differ.
+        """
+        if gone is None or come is None or not (_plain(self) and _plain(gone) and _plain(come)):
+            return self._slid(gone, come)
+        self.layout.same_as(gone.layout)
+        self.layout.same_as(come.layout)
+        counts, rows = self.counts.copy(), self.rows - gone.rows + come.rows
+        sums.subtract(counts, gone.counts)
+        sums.add(counts, come.counts)
+        ids = _both(None, come.ids) if self.ids is None else self.ids.slid(gone.ids, come.ids)
+        unvaried = come.unvaried if rows == come.rows else None
+        return Sketch(self.layout, rows, counts, ids, unvaried=unvaried)
+
+    def _slid(self, gone: "Sketch | PackedSketch | None", come: "Sketch | PackedSketch | None") -> "Sketch":
+        total = self.copy()
+        if gone is not None:
+            total.subtract(gone)
+        if come is not None:
+            total.add(come)
+        return total
+
     def copy(self) -> "Sketch":
         """Return a sketch that no longer changes with this one."""
         parts = _both(self.ids, None), _all(self.groups, None), _sum(self.served, None), self.unvaried
@@ -181,10 +214,7 @@ class Sketch:
 
     def row(self, name: str) -> Ints:
         """Return the named feature's counts, a view in the layout of its feature. Raises KeyError."""
-        if name not in self.layout.names:
-            raise KeyError(name)
-        i = self.layout.names.index(name)
-        return self.counts[self.layout.offsets[i] : self.layout.offsets[i + 1]]
+        return self.layout.row(self.counts, name)
 
     @property
     def usable(self) -> Ints:
@@ -194,15 +224,12 @@ class Sketch:
     @property
     def missing(self) -> Ints:
         """Rows without a value (absent or non-finite), int64[f]."""
-        tails = self.layout.tails
-        return np.asarray(np.add.reduceat(self.counts[tails.index], tails.starts))
+        return sums.missing(self.layout, self.counts)
 
     @property
     def unseen(self) -> Ints:
         """Rows outside the reference's range or categories, int64[f]."""
-        beyond = self.counts[self.layout.beyond]
-        beyond[: self.layout.starts.size] += self.counts[self.layout.starts]
-        return np.asarray(beyond)
+        return unseen(self.layout, self.counts)
 
     @property
     def arrived(self) -> int:
@@ -210,8 +237,10 @@ class Sketch:
         return self.rows + (0 if self.violations is None else self.violations.excluded)
 
     def tally(self) -> "Tally":
-        """Return what several detectors ask for, worked out once."""
-        return Tally(self)
+        """Return what several detectors ask for, worked out once as long as nothing is counted."""
+        if self._tally is None:
+            self._tally = Tally(self)
+        return self._tally
 
     def to_bytes(self) -> bytes:
         """Write the counts in the smallest unsigned integers that hold them, with layout, version and checksum."""
@@ -310,6 +339,11 @@ def _ids(data: bytes) -> Ids:
     return Ids((IdSample.from_bytes(data),))
 
 
+def _plain(each: Sketch | PackedSketch) -> bool:
+    """Whether nothing but counts and ids is told."""
+    return each.groups is None and each.served is None and each.violations is None and each.schema is None
+
+
 def _sum(one: ServedCounts | None, other: ServedCounts | None) -> ServedCounts | None:
     if one is None or other is None:
         found = one if other is None else other
@@ -334,24 +368,23 @@ def _both(one: Ids | None, other: Ids | None) -> Ids | None:
 class Tally:
     """What the detectors ask of one window's counts, which must not change meanwhile: rows by what became of them, int64[f].
 
-    `all` int64[f] are the rows themselves and `some` bool[f] whether there is any: the same for each feature. `ids` are those
-    of the rows, None where no row had one; `groups` what they belong to, `served` how their requests were served. `arrived` are the
-    rows and those that are left out of them.
+    `all` int64[f] are the rows themselves and `some` bool[f] whether there is any: the same for each feature. `most` are the rows in
+    the cell of values that has most of them. `ids` are those of the rows, None where no row had one; `groups` what they belong to,
+    `served` how their requests were served. `arrived` are the rows and those that are left out of them.
     """
 
     __slots__ = (
-        "all",
+        "_missing",
+        "_most",
+        "_unseen",
+        "_usable",
         "arrived",
         "counts",
         "groups",
         "ids",
         "layout",
-        "missing",
         "rows",
         "served",
-        "some",
-        "unseen",
-        "usable",
     )
 
     def __init__(self, sketch: Sketch) -> None:
@@ -362,8 +395,52 @@ class Tally:
         self.ids = sketch.ids
         self.groups = sketch.groups
         self.served = sketch.served
-        self.missing = sketch.missing
-        self.usable = self.rows - self.missing
-        self.unseen = sketch.unseen
-        self.all = self.missing + self.usable
-        self.some = self.all > 0
+        self._missing: Ints | None = None
+        self._most: Ints | None = None
+        self._usable: Ints | None = None
+        self._unseen: Ints | None = None
+
+    @property
+    def missing(self) -> Ints:
+        """Rows without a value, int64[f]."""
+        if self._missing is None:
+            self._missing = sums.missing(self.layout, self.counts)
+        return self._missing
+
+    @property
+    def most(self) -> Ints:
+        """Rows in the fullest cell of values, int64[f]."""
+        if self._most is None:
+            self._most = sums.fullest(self.layout, self.counts)
+        return self._most
+
+    @property
+    def usable(self) -> Ints:
+        """Rows with a value, int64[f]."""
+        if self._usable is None:
+            self._usable = self.rows - self.missing
+        return self._usable
+
+    @property
+    def unseen(self) -> Ints:
+        """Rows outside the reference's range or categories, int64[f]."""
+        if self._unseen is None:
+            self._unseen = unseen(self.layout, self.counts)
+        return self._unseen
+
+    @property
+    def all(self) -> Ints:
+        """All rows, int64[f]."""
+        return np.full(len(self.layout.names), self.rows)
+
+    @property
+    def some(self) -> Bools:
+        """Whether there is any, bool[f]."""
+        return np.full(len(self.layout.names), self.rows > 0)
+
+
+def unseen(layout: Layout, counts: Ints) -> Ints:
+    """Return the rows outside the reference's range or categories, int64[f]."""
+    beyond = counts[layout.beyond]
+    beyond[: layout.starts.size] += counts[layout.starts]
+    return np.asarray(beyond)

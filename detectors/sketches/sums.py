@@ -4,7 +4,7 @@ Each function asks the compiled part, which does nothing with arrays that it doe
 """
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,8 @@ except ImportError:  # installed without a compiler
 NOTHING_INSIDE = -2.0  # less than any difference can make up for
 LANES = 4  # partial sums of a moment, as in the compiled part
 USED = COMPILED and _sums is not None
+if USED:
+    unvaried, fade, distinct = _sums.unvaried, _sums.fade, _sums.distinct
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,6 +69,23 @@ def distances(layout: Layout, counts: Ints, rows: Floats, reference: Cumulated) 
     return values, upper
 
 
+def edges(layout: Layout, counts: Ints, rows: Floats, reference: Cumulated) -> Floats:
+    """Return the first of these alone: how far at most at an edge."""
+    values = np.empty(rows.size)
+    theirs = reference.upto, reference.rows
+    if not USED or not _sums.edges(counts, layout.starts, layout.widths, rows, *theirs, values):
+        return numpy_edges(layout.numbers(counts), rows, reference)
+    return values
+
+
+def numpy_edges(counts: Ints, rows: Floats, reference: Cumulated) -> Floats:
+    """Return the same by numpy, from counts [k, cells]."""
+    apart = running(counts)
+    apart /= rows[:, None]
+    apart -= reference.below
+    return np.asarray(np.maximum(apart.max(axis=1), -apart.min(axis=1)) + 0.0)
+
+
 def numpy_distances(counts: Ints, rows: Floats, reference: Cumulated) -> tuple[Floats, Floats]:
     """Return the same by numpy, from counts [k, cells]."""
     apart, share = running(counts), reference.inside
@@ -90,6 +109,62 @@ def run_sums(counts: Ints, starts: Ints) -> Ints:
     if not USED or not _sums.runs(counts, starts, sums):
         return np.asarray(np.add.reduceat(counts, starts))
     return sums
+
+
+def missing(layout: Layout, counts: Ints) -> Ints:
+    """Return the rows without a value, int64[f]."""
+    found = np.empty(len(layout.names), dtype=np.int64)
+    if not USED or not _sums.missing(counts, layout.halves, found):
+        return np.asarray(np.add.reduceat(counts, layout.halves)[1::2])
+    return found
+
+
+def fullest(layout: Layout, counts: Ints) -> Ints:
+    """Return the rows in the cell of values that has most of them, int64[f]."""
+    found = np.empty(len(layout.names), dtype=np.int64)
+    if not USED or not _sums.fullest(counts, layout.halves, found):
+        return np.asarray(np.maximum.reduceat(counts, layout.halves)[::2])
+    return found
+
+
+def add(counts: Ints, part: NDArray[Any]) -> None:
+    """Add counts of any width to these, int64[size] each."""
+    if not USED or not _sums.add(counts, part):
+        counts += part
+
+
+def subtract(counts: Ints, part: NDArray[Any]) -> None:
+    """Take counts of any width from these."""
+    if not USED or not _sums.subtract(counts, part):
+        counts -= part
+
+
+def shifts(layout: Layout, counts: Ints, places: Floats, rows: Ints, zero: Floats) -> Floats:
+    """Return the moment of each number over its `rows`, int64[k], less `zero`, float64[k]; NaN where it has none."""
+    found = np.empty(rows.size)
+    if not USED or not _sums.shifts(counts, layout.starts, layout.widths, places, rows, zero, found):
+        return numpy_shifts(layout, counts, places, rows, zero)
+    return found
+
+
+def numpy_shifts(layout: Layout, counts: Ints, places: Floats, rows: Ints, zero: Floats) -> Floats:
+    """Return the same by numpy."""
+    found = numpy_moments(layout.numbers(counts), places) / np.maximum(rows, 1) - zero
+    return np.where(rows == 0, np.nan, found)
+
+
+def nearest(values: Floats, known: Bools, bounds: Floats, places: Ints, near: Floats) -> None:
+    """Raise `near`, float64[f], in these places to values / bounds where that is more, and known; NaN is nothing."""
+    if not USED or not _sums.nearest(values, known, bounds, places, near):
+        numpy_nearest(values, known, bounds, places, near)
+
+
+def numpy_nearest(values: Floats, known: Bools, bounds: Floats, places: Ints, near: Floats) -> None:
+    """Do the same by numpy."""
+    with np.errstate(divide="ignore", invalid="ignore"):  # a bound may be 0
+        found = np.where(known, values / bounds, np.nan)
+    found[np.isnan(found)] = np.nan  # 0 / 0 is one of another sign
+    near[places] = np.fmax(near[places], found)
 
 
 def moments(layout: Layout, counts: Ints, places: Floats) -> Floats:

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.features import Bools, Codes, Floats, Ints
-from detectors.layout import Layout
+from detectors.layout import Layout, per_layout
+from detectors.sketches import sums
 
 ROW = np.dtype([("column", "<u4"), ("value", "<f8")])
 
@@ -32,17 +33,25 @@ class Unvaried:
         self.layout = layout
         self.columns = columns
         self.values = values
-        self._unseen = np.array([len(each.categories) for each in layout.categorical], dtype=np.int64)
+        self._unseen = _unseen(layout)
 
     @classmethod
     def of(cls, layout: Layout) -> Self:
         """Return those of no rows: all of them."""
-        return cls(layout, np.arange(len(layout.names)), np.full(len(layout.names), np.nan))
+        return cls(layout, *_all_columns(layout))
 
     def update(self, numeric: Floats, codes: Codes) -> None:
         """Take some rows, as they are counted. Costs little, however many columns never vary."""
         if not self.columns.size or not len(numeric):
             return
+        values, kept = self.values.copy(), np.empty(self.columns.size, dtype=np.bool_)
+        if sums.USED and sums.unvaried(numeric, codes, self.columns, self._unseen, values, kept):
+            self.columns, self.values = self.columns[kept], values[kept]
+        else:
+            self._update(numeric, codes)
+
+    def _update(self, numeric: Floats, codes: Codes) -> None:
+        """Do it by numpy."""
         numbers = len(self.layout.numeric)
         split = int(np.searchsorted(self.columns, numbers))
         first, second = self.columns[:split], self.columns[split:] - numbers
@@ -80,6 +89,18 @@ class Unvaried:
         if (np.diff(columns) <= 0).any() or (columns >= len(layout.names)).any():
             raise ValueError("the unvaried columns are damaged")
         return cls(layout, columns, rows["value"].astype(np.float64))
+
+
+@per_layout
+def _all_columns(layout: Layout) -> tuple[Ints, Floats]:
+    """All columns, without a value; nobody changes these."""
+    return np.arange(len(layout.names)), np.full(len(layout.names), np.nan)
+
+
+@per_layout
+def _unseen(layout: Layout) -> Ints:
+    """The codes of categories that are not known."""
+    return np.array([len(each.categories) for each in layout.categorical], dtype=np.int64)
 
 
 def _of_numbers(numeric: Floats, columns: Ints, values: Floats) -> tuple[Floats, Bools]:

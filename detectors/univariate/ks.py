@@ -11,7 +11,7 @@ from detectors.baseline import Baseline
 from detectors.features import Bools, Floats
 from detectors.layout import Layout
 from detectors.protocols import DetailMetric, JudgedWindows, WindowDetector
-from detectors.scores import ScoreColumns
+from detectors.scores import LateColumns, Rest, ScoreColumns
 from detectors.sketches import Tally, sums
 from detectors.univariate.laws import SURE, TIE, limits_by_place, usable_rows
 
@@ -89,21 +89,20 @@ class KsScorer:
 
     def __call__(self, window: Tally, min_rows: int = 1) -> ScoreColumns:
         """Score a window."""
-        from scipy import special  # 0.3 s to import; who only counts should not wait for it
-
         self.layout.same_as(window.layout)
         usable = window.usable[: self.rows.size]
         rows = np.maximum(usable, 1).astype(np.float64)
-        values, upper = sums.distances(self.layout, window.counts, rows, self.cumulated)
-        return ScoreColumns(
-            Ks.name,
-            self.names,
-            known=(usable >= max(1, min_rows)) & self.known,
-            rows=usable,
-            values=values,
-            pvalues=special.kolmogorov(np.sqrt(rows * self.rows / (rows + self.rows)) * values),
-            details={"upper": upper, "resolution": self.cumulated.most},
-        )
+        values = sums.edges(self.layout, window.counts, rows, self.cumulated)
+        known = (usable >= max(1, min_rows)) & self.known
+        return LateColumns(Ks.name, self.names, known, usable, values, window, self._rest)
+
+    def _rest(self, window: Tally, found: ScoreColumns) -> Rest:
+        from scipy import special  # 0.3 s to import; who only counts should not wait for it
+
+        rows, values = np.maximum(found.rows, 1).astype(np.float64), found.values
+        _, upper = sums.distances(self.layout, window.counts, rows, self.cumulated)
+        pvalues = special.kolmogorov(np.sqrt(rows * self.rows / (rows + self.rows)) * values)
+        return pvalues, {"upper": upper, "resolution": self.cumulated.most}
 
 
 # --- the null law -----------------------------------------------------------------------------------------------------

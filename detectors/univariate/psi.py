@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
@@ -11,7 +12,7 @@ from detectors.baseline import Baseline, CategoricalBaseline, FeatureBaseline, N
 from detectors.features import Bools, Floats, Ints
 from detectors.layout import Cells, Layout
 from detectors.protocols import DetailMetric, JudgedWindows, WindowDetector
-from detectors.scores import ScoreColumns
+from detectors.scores import LateColumns, Rest, ScoreColumns
 from detectors.sketches import Tally, sums
 from detectors.univariate.homogeneity import NO_CELL, pearson
 from detectors.univariate.laws import BINARY, LEAST, SURE, gamma_tail, limits_by_place, two_cells, usable_rows
@@ -134,19 +135,20 @@ class PsiScorer:
     def __call__(self, window: Tally, min_rows: int = 1) -> ScoreColumns:
         """Score a window."""
         self.layout.same_as(window.layout)
-        counts = np.add.reduceat(window.counts, self.cuts)[self.kept]
+        counts = sums.run_sums(window.counts, self.cuts)[self.kept]
         ratios, apart, expected = sums.shares(counts, self.counts, self.cells)
         values = np.add.reduceat(apart * np.log(ratios), self.cells.starts)
-        _, _, pvalues = pearson(counts, self.counts, self.cells, self.pool)
-        return ScoreColumns(
-            Psi.name,
-            self.layout.names,
-            known=(window.usable >= max(1, min_rows)) & self.known,
-            rows=window.usable,
-            values=values,
-            pvalues=pvalues,
-            details={"expected": expected, "debiased": np.maximum(values - expected, 0.0)},
+        usable = window.usable
+        known = (usable >= max(1, min_rows)) & self.known
+        return LateColumns(
+            Psi.name, self.layout.names, known, usable, values, window, partial(self._rest, counts, expected)
         )
+
+    def _rest(self, counts: Ints, expected: Floats, window: Tally, found: ScoreColumns) -> Rest:
+        del window  # merged, its counts are few enough to be kept
+        values = found.values
+        _, _, pvalues = pearson(counts, self.counts, self.cells, self.pool)
+        return pvalues, {"expected": expected, "debiased": np.maximum(values - expected, 0.0)}
 
     def held(self, places: Ints) -> tuple[Floats, Ints, Ints]:
         """Return the baseline's counts above 0 on merged bins, whose they are among `places`, and how many each has."""

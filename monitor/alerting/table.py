@@ -1,6 +1,6 @@
 """All scores of one window, kept as columns: a window is scored far more often than its scores are read."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import overload
 
@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from detectors import DriftScore, ScoreColumns
 from detectors.features import some
+from detectors.sketches.sums import nearest
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -35,7 +36,7 @@ class AskedScores:
         object.__setattr__(self, "bounded", not np.isnan(self.bounds).all())
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)  # not frozen: some are made for each window, and it takes a third of the time
 class DetectorScores:
     """What one detector said, and what was asked of it."""
 
@@ -58,15 +59,25 @@ class DetectorScores:
 
     def of_threshold(self) -> NDArray[np.float64]:
         """Each score asked for ÷ its threshold, float64[w]; NaN where it is not known or has none."""
-        kept = self.asked.kept
+        near = np.full(len(self), np.nan)
+        values = self.columns.values if self.asked.kept is None else self.columns.values[self.asked.kept]
+        nearest(values, self.known, self.asked.bounds, np.arange(len(self)), near)
+        return near
+
+    def raise_nearness(self, near: NDArray[np.float64]) -> None:
+        """Raise what is said of all features of the series, float64[f], to each score asked for ÷ its threshold, where both are known."""
+        kept, asked = self.asked.kept, self.asked
         values = self.columns.values if kept is None else self.columns.values[kept]
-        with np.errstate(divide="ignore", invalid="ignore"):  # a threshold may be 0
-            return np.where(self.known, values / self.asked.bounds, np.nan)
+        nearest(values, self.known, asked.bounds, asked.features, near)
 
     def scores(self) -> list[DriftScore]:
         """The scores that are asked for."""
         columns, thresholds = self.wanted()
         return columns.scores(thresholds)
+
+    def breaches(self, rule: str) -> bool:
+        """Whether any value is above what a rule allows, known or not."""
+        return some(self.columns.values > self.asked.limits[rule])
 
     def above(self, rule: str, min_rows: int) -> list[int]:
         """The places of the scores that breach a rule, of those that rest on so many rows."""
@@ -84,18 +95,37 @@ class DetectorScores:
 
 
 class ScoreTable(Sequence[DriftScore]):
-    """A window's scores. Reads like a tuple; each reading makes the values anew, and none is kept."""
+    """A window's scores. Reads like a tuple; each reading makes the values anew, and none is kept.
 
-    __slots__ = ("parts",)
+    Of a window among many that close together most scores are read by nobody. `ready` are the parts that somebody decides by;
+    `work_out` gives all of them, in the order of the detectors, when a part is first asked for that is not among these.
+    """
+
+    __slots__ = ("_work_out", "ready")
     __hash__ = None  # type: ignore[assignment]  # it is equal to a tuple of the same scores
 
-    def __init__(self, parts: tuple[DetectorScores, ...]) -> None:
-        self.parts = parts
+    def __init__(
+        self,
+        ready: tuple[DetectorScores, ...],
+        work_out: Callable[[], tuple[DetectorScores, ...]] | None = None,
+    ) -> None:
+        self.ready = ready
+        self._work_out = work_out
 
     @property
-    def by_detector(self) -> Mapping[str, DetectorScores]:
-        """What each detector said."""
-        return {part.columns.detector: part for part in self.parts}
+    def parts(self) -> tuple[DetectorScores, ...]:
+        """What each detector said; two threads may work it out at once, and find the same."""
+        work_out = self._work_out
+        if work_out is not None:
+            self.ready, self._work_out = work_out(), None
+        return self.ready
+
+    def of(self, detector: str) -> DetectorScores:
+        """What a detector said. Raises KeyError."""
+        for part in self.ready:
+            if part.columns.detector == detector:
+                return part
+        return {part.columns.detector: part for part in self.parts}[detector]
 
     def __len__(self) -> int:
         return sum(len(part) for part in self.parts)

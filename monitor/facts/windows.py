@@ -1,12 +1,14 @@
 """What closed windows and sealed panes have shown."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import overload
 
 from detectors import Baseline, PackedSketch, Tally
 from detectors.charts import ChartPoint
+from detectors.features import Floats, Ints
+from detectors.sketches.ids import Ids
 from monitor.alerting.table import ScoreTable
 from monitor.facts.requests import WindowRequests
 from monitor.stream.events import Nanos, SeriesKey
@@ -26,16 +28,19 @@ class FeatureQuality:
 
 
 class Qualities(Sequence[FeatureQuality]):
-    """The quality of all features of a window. Reads like a tuple; the values are made when they are read, which is seldom."""
+    """The quality of all features of a window. Reads like a tuple; the values are made when they are read, which is seldom.
 
-    __slots__ = ("_missing", "_names", "_rows", "_shifts", "_unseen")
+    `window` gives the counts when it is first read, or at `settle`.
+    """
 
-    def __init__(self, baseline: Baseline, window: Tally) -> None:
-        self._names = window.layout.names
-        self._rows = max(window.rows, 1)
-        self._missing = window.missing
-        self._unseen = window.unseen
-        self._shifts = baseline.mean_shift(window)  # of the numbers, which come first
+    __slots__ = ("_baseline", "_found", "_window")
+
+    def __init__(self, baseline: Baseline, window: Tally | Callable[[], Tally]) -> None:
+        self._baseline = baseline
+        self._window = window
+        self._found: tuple[int, Ints, Ints, Floats] | None = None
+        if isinstance(window, Tally):
+            self.settle()
 
     @property
     def missing_values(self) -> int:
@@ -43,7 +48,16 @@ class Qualities(Sequence[FeatureQuality]):
         return int(self._missing.sum())
 
     def __len__(self) -> int:
-        return len(self._names)
+        return len(self._baseline.names)
+
+    def settle(self) -> tuple[int, Ints, Ints, Floats]:
+        """Work out rows, missing and unseen values, and how far the means of the numbers went, which come first."""
+        window, found = self._window, self._found  # in this order: another thread may do the same
+        if found is None:
+            window = window if isinstance(window, Tally) else window()
+            found = max(window.rows, 1), window.missing, window.unseen, self._baseline.mean_shift(window)
+            self._found, self._window = found, _gone
+        return found
 
     @overload
     def __getitem__(self, at: int) -> FeatureQuality: ...
@@ -56,10 +70,11 @@ class Qualities(Sequence[FeatureQuality]):
         return iter(self._all())
 
     def _all(self) -> tuple[FeatureQuality, ...]:
-        shares = (self._missing / self._rows).tolist(), (self._unseen / self._rows).tolist()
-        shifts = [shift if math.isfinite(shift) else None for shift in self._shifts.tolist()]
-        shifts += [None] * (len(self._names) - len(shifts))
-        return tuple(map(FeatureQuality, self._names, *shares, shifts))
+        names, (rows, missing, unseen, means) = self._baseline.names, self.settle()
+        shares = (missing / rows).tolist(), (unseen / rows).tolist()
+        shifts = [shift if math.isfinite(shift) else None for shift in means.tolist()]
+        shifts += [None] * (len(names) - len(shifts))
+        return tuple(map(FeatureQuality, names, *shares, shifts))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Qualities | tuple) and tuple(self) == tuple(other)
@@ -82,11 +97,72 @@ class WindowIds:
 
     @classmethod
     def of(cls, window: Tally) -> "WindowIds | None":
-        """Those of a window; None where no row has one."""
-        if window.ids is None:
+        """Those of a window; None where no row has one. Of a window of many panes they are put together when they are read."""
+        ids = window.ids
+        if ids is None or not any(part.rows for part in ids.parts):
             return None
-        found = window.ids.sample.duplicates()
-        return cls(found.rows, found.distinct, found.share, found.error) if found.rows else None
+        return LateIds(ids) if len(ids.parts) > 1 else cls.said(ids)
+
+    @classmethod
+    def said(cls, ids: Ids) -> "WindowIds":
+        """What some ids say."""
+        found = ids.sample.duplicates()
+        return WindowIds(found.rows, found.distinct, found.share, found.error)
+
+    def settle(self) -> "WindowIds":
+        """The same, worked out."""
+        return self
+
+
+class LateIds(WindowIds):
+    """The ids of a window of many panes, put together when they are first read."""
+
+    __slots__ = ("_found",)
+    _found: Ids | WindowIds
+
+    def __init__(self, ids: Ids) -> None:
+        object.__setattr__(self, "_found", ids)
+
+    def settle(self) -> WindowIds:
+        """The same, worked out."""
+        found = self._found
+        if isinstance(found, Ids):
+            found = WindowIds.said(found)
+            object.__setattr__(self, "_found", found)
+        return found
+
+    @property
+    def rows(self) -> int:
+        """Rows that have one."""
+        return self.settle().rows
+
+    @property
+    def distinct(self) -> float:
+        """Distinct ids."""
+        return self.settle().distinct
+
+    @property
+    def share(self) -> float:
+        """The share of these rows that repeat one."""
+        return self.settle().share
+
+    @property
+    def error(self) -> float:
+        """Its standard error."""
+        return self.settle().error
+
+    def __eq__(self, other: object) -> bool:
+        return self.settle() == (other.settle() if isinstance(other, WindowIds) else other)
+
+    def __hash__(self) -> int:
+        return hash(self.settle())
+
+    def __repr__(self) -> str:
+        return repr(self.settle())
+
+
+def _gone() -> Tally:
+    raise AssertionError("the counts of a window are asked for twice")
 
 
 @dataclass(frozen=True, slots=True)

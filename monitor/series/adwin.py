@@ -7,7 +7,7 @@ from zlib import crc32
 from detectors import Reference, ScoreColumns, Sketch, Tally
 from detectors.univariate import adwin
 from monitor.facts import Fact, StateReset
-from monitor.series.operators import Operator
+from monitor.series.operators import Later, Operator
 from monitor.series.records import Entry
 from monitor.stream.events import SeriesKey
 from monitor.stream.windows import SealedPane
@@ -19,8 +19,9 @@ WHOLE_AFTER = adwin.PANES  # a kilobyte or more a feature, so a checkpoint write
 class AdwinOperator(Operator[Sketch]):
     """Decides nothing by itself: rules look at its scores."""
 
-    name = WHOLE
+    name = gives = WHOLE
     kinds = (WHOLE, FED)
+    reads = frozenset[str]()
 
     def __init__(self, key: SeriesKey, reference: Reference, delta: float, min_rows: int) -> None:
         self.bank = adwin.AdwinBank(reference, delta=delta)
@@ -38,10 +39,19 @@ class AdwinOperator(Operator[Sketch]):
         self.bank.update(pane.sketch)
         return []
 
+    def settle(self) -> None:
+        """Feed what waits: who reads scores must find it done."""
+        self.bank.feed()
+
     def columns(self, window: Tally, scored: Sequence[ScoreColumns]) -> ScoreColumns:
         """Where the means stand, of features with enough values in the window: few say little, as for other detectors."""
         del scored
-        return self.bank.columns(min_rows=self._min_rows, brought=window.usable[: self._numbers])
+        return self.later(window)(window)
+
+    def later(self, window: Tally) -> Later:
+        """The bank as it is now is enough."""
+        bank, brought = self.bank.standing(), window.usable[: self._numbers]
+        return lambda _: bank.columns(min_rows=self._min_rows, brought=brought)
 
     # --- state --------------------------------------------------------------------------------------------------
 

@@ -14,6 +14,7 @@ from detectors.charts import (
     BudgetSpec,
     ChartPoint,
     Charts,
+    ChartStanding,
     FiringFeature,
     FiringReader,
     IncidentKind,
@@ -27,6 +28,7 @@ from detectors.charts.matters import Matters, begun, matters
 from detectors.charts.takeover import take_over
 from detectors.encoding import PREDICTION
 from detectors.features import Bools, Floats, some
+from detectors.scores import LateColumns
 from detectors.univariate import volume
 from monitor.alerting.alerts import AlertState, Span
 from monitor.alerting.budget import BY_CHARTS, BY_SELF_CHECK, EVERY_FEATURE
@@ -64,6 +66,7 @@ class ChartBudget(Operator[Sketch]):
 
     name = NAME
     kinds = (NAME, INCIDENT)
+    reads, gives = frozenset[str](), BUDGET_RULE
 
     def __init__(
         self,
@@ -87,7 +90,7 @@ class ChartBudget(Operator[Sketch]):
         self._matters: Matters = {}
         self._elsewhere = elsewhere
         self._suspects: dict[str, NDArray[np.int64]] = {}  # counts since a feature began to warn: for words
-        self._uncharted: Sketch | None = None  # what came since the last subgroup
+        self._warns: tuple[ChartStanding, dict[str, AlertState]] | None = None  # see `standing`
         self._changed = True
         self.told_already: Callable[[], Collection[str]] = tuple  # features whose data another incident calls bad
         self._begun = False  # whether it has been told what features are compared with
@@ -97,19 +100,21 @@ class ChartBudget(Operator[Sketch]):
         """Take a sealed pane, which may end a subgroup, or two after a gap."""
         before = self.charts.values, self.charts.firing
         points = self.charts.update(pane.sketch.tally(), pane.start, pane.end)
+        self._changed = True
+        if not points and not self._suspects:
+            return []
         befores = [before, *((point.values, point.firing) for point in points)]
-        ended = [point for point in points if point.end <= pane.start]  # cut short by a gap
-        followed = [(point, self._follow(point)) for point in ended]
+        charted = list(zip(points, self.charts.completed, strict=True))
+        cut_short = [each for each in charted if each[0].end <= pane.start]  # by a gap
+        followed = [(point, self._follow(point, counts)) for point, counts in cut_short]
         for name, counts in self._suspects.items():
             np.add(counts, pane.sketch.row(name), out=counts)
-        self._uncharted = pane.sketch if self._uncharted is None else self._uncharted.merge(pane.sketch)
-        followed += [(point, self._follow(point)) for point in points[len(ended) :]]
-        self._changed = True
+        followed += [(point, self._follow(point, counts)) for point, counts in charted[len(cut_short) :]]
         return [fact for each, was in zip(followed, befores, strict=False) for fact in self._told(*each, was)]
 
-    def _follow(self, point: ChartPoint) -> list[Episodes]:
-        """Let each incident take one subgroup; the episodes before and after, in the order of the alerts."""
-        self._suspect(point)
+    def _follow(self, point: ChartPoint, counts: NDArray[np.int64] | None) -> list[Episodes]:
+        """Let each incident take one subgroup of these counts; the episodes before and after, in the order of the alerts."""
+        self._suspect(point, counts)
         span = Span(point.start, point.end)
         found: dict[IncidentKind, list[FiringFeature]] = {kind: [] for kind in self.incidents}
         kept = matters(self._not_elsewhere(point), self._matters, point.end)
@@ -154,7 +159,7 @@ class ChartBudget(Operator[Sketch]):
         for alert in self.incidents.values() if names else ():
             alert.incident.settle(names)
 
-    def _suspect(self, point: ChartPoint) -> None:
+    def _suspect(self, point: ChartPoint, charted: NDArray[np.int64] | None) -> None:
         """Keep the counts of features that warn or fire, from the subgroup on in which they began."""
         uneasy = np.flatnonzero(point.warning | point.firing.any(axis=1)).tolist()
         names = {self._reference.names[place] for place in uneasy}
@@ -163,9 +168,9 @@ class ChartBudget(Operator[Sketch]):
         }  # which words are of from here on
         for name in self._suspects.keys() - (names - grown):
             del self._suspects[name]
-        if self._uncharted is not None:
-            self._suspects |= {name: self._uncharted.row(name).copy() for name in names - self._suspects.keys()}
-        self._uncharted = None
+        if charted is not None:
+            layout = self._reference.layout
+            self._suspects |= {name: layout.row(charted, name).copy() for name in names - self._suspects.keys()}
 
     def _counted(self, evidence: Sequence[Evidence]) -> list[Evidence]:
         """The evidence with the counts of the features in front."""
@@ -249,9 +254,18 @@ class ChartBudget(Operator[Sketch]):
 
     def standing(self) -> Mapping[str, AlertState]:
         """The features of the incident, and those of which a chart is past half its threshold."""
-        names = self._reference.names
-        pending = {names[place]: AlertState.PENDING for place in np.flatnonzero(self.charts.warning).tolist()}
-        return worst_of_each((*(alert.state.shown for alert in self._alerts), pending))
+        states = [alert.state.shown for alert in self._alerts if alert.state.alerts]
+        pending = self._pending()
+        return worst_of_each((*states, pending)) if states else pending
+
+    def _pending(self) -> dict[str, AlertState]:
+        """Those past half their threshold, looked for once after each change of the charts."""
+        standing = self.charts.standing
+        if self._warns is None or self._warns[0] is not standing:
+            names = self._reference.names
+            found = {names[place]: AlertState.PENDING for place in np.flatnonzero(standing.warning).tolist()}
+            self._warns = standing, found
+        return self._warns[1]
 
     def current(self) -> list[Fact]:
         """Whether the calibration is suspect, and the alerts that are not inactive."""
@@ -332,6 +346,5 @@ def sum_step(evidence: Evidence, place: int, point: ChartPoint, before: Floats, 
 
 def chart_scores(charts: Charts, usable: NDArray[np.int64]) -> ScoreColumns:
     """Where the charts stand, as scores: the highest sum of each feature over its threshold, so that 1 fires."""
-    ratios = charts.ratios
-    known = charts.judged | (ratios >= 1)  # rates speak also where hardly a value is left
-    return ScoreColumns(BUDGET_RULE, charts.reference.names, known=known, rows=usable, values=ratios)
+    standing = charts.standing
+    return LateColumns(BUDGET_RULE, charts.reference.names, standing.known, usable, standing.ratios)

@@ -30,6 +30,7 @@ class EffectBudget(Operator[Sketch]):
 
     name = "effects"
     kinds = (INCIDENT, ACCEPTED)
+    reads, gives = frozenset({"psi"}), BUDGET_RULE
 
     def __init__(
         self,
@@ -54,7 +55,7 @@ class EffectBudget(Operator[Sketch]):
             return []
         alert, incident = self.alert, self.alert.incident
         self._levels_changed |= self._levels.see(window.sketch, window.end, max(FEWEST_ROWS, self._min_rows))
-        called = calling(alert.teller, alert.state, scores.by_detector[BUDGET_RULE])
+        called = calling(alert.teller, alert.state, scores.of(BUDGET_RULE))
         frozen = {*self.elsewhere.told(window.start), *self.elsewhere.usual(window.start)}
         called = {name: score for name, score in called.items() if name not in frozen}
         span = Span(window.start, window.end)

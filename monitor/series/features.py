@@ -1,13 +1,13 @@
 """The view of features: which scorers and operators a series has, by what it is configured to be judged by."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from functools import partial
 
 from detectors import Reference, ScoreColumns, Sketch, Tally, WindowDetector, window_detectors
 from detectors.calibration import calibrate
 from detectors.charts import duplicates
-from detectors.plugins import columns_of
+from detectors.plugins import columns_of, is_own
+from detectors.protocols import Scorer, prepared
 from monitor.alerting.budget import BY_EFFECT
 from monitor.alerting.episodes import RuleState
 from monitor.series.adwin import AdwinOperator
@@ -25,7 +25,7 @@ from monitor.series.judging import Judging
 from monitor.series.lateness import LateEvents
 from monitor.series.learning import LEARNT, Learning, Lesson
 from monitor.series.nodata import NoData
-from monitor.series.operators import NOWHERE, Both, Elsewhere, Operator, Unjudged
+from monitor.series.operators import NOWHERE, Both, Elsewhere, Later, Operator, Unjudged
 from monitor.series.reachability import Reachability
 from monitor.series.rules import Rules
 from monitor.series.schema import SchemaWatch
@@ -160,15 +160,32 @@ def _alerts(key: SeriesKey, judging: Judging) -> list[tuple[Teller, RuleState]]:
     ]
 
 
-@dataclass(frozen=True, slots=True)
 class DetectorScorer:
     """One of the detectors that judge a window by its counts alone."""
 
-    detector: WindowDetector
-    reference: Reference
-    min_rows: int
+    reads = frozenset[str]()
+
+    def __init__(self, detector: WindowDetector, reference: Reference, min_rows: int) -> None:
+        self.detector = detector
+        self.gives = detector.name
+        self._reference = reference
+        self._min_rows = min_rows
+        self._late = self._of if is_own(detector) else None
+        self._scorer: Scorer | None = None  # of a detector of ours, once it was asked
 
     def columns(self, window: Tally, scored: object) -> ScoreColumns:
         """Score a window."""
         del scored
-        return columns_of(self.detector, self.reference, window, self.min_rows)
+        if self._scorer is not None:
+            return self._scorer(window, self._min_rows)
+        if is_own(self.detector):
+            self._scorer = prepared(self.detector, self._reference)
+        return columns_of(self.detector, self._reference, window, self._min_rows)
+
+    def later(self, window: Tally) -> Later | None:
+        """Counts are all it needs. One of another package scores at once, for what fails in there is told where the window is."""
+        del window
+        return self._late
+
+    def _of(self, window: Tally) -> ScoreColumns:
+        return self.columns(window, ())

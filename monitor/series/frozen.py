@@ -34,6 +34,7 @@ from detectors import Reference, Sketch
 from detectors.charts import IncidentKind
 from detectors.encoding import PREDICTION
 from detectors.features import Bools, Floats, Ints
+from detectors.sketches import sums
 from monitor.alerting.alerts import Span
 from monitor.alerting.budget import BY_FREEZE
 from monitor.alerting.episodes import Evidence
@@ -51,6 +52,7 @@ CHANCE = 1e-9  # of a freeze that is none
 PANES, USUALLY = 12, 0.9  # panes that were looked at, and the share of them that varied
 REMEMBERED = 1024  # panes; then what is older counts half
 RECENT = 1024.0  # rows of its own past, on average; what is older fades
+MEMORY = np.array([RECENT, REMEMBERED])
 AWAITED = 2  # times `min_rows`: for so many rows of one value nothing else is told of it, since it may become a freeze
 ALIKE, SLOW = (
     0.25,
@@ -186,7 +188,8 @@ class Frozen(Operator[Sketch]):
         return [*self.alert.told(episodes, WindowSpan(pane.start, pane.end, pane.sketch.rows))]
 
     def _take(self, pane: SealedPane[Sketch]) -> None:
-        most, usable = cells_and_rows(pane.sketch)
+        tally = pane.sketch.tally()
+        most, usable = tally.most, tally.usable
         unvaried, varied = pane.sketch.unvaried, usable > 0
         if unvaried is None or not unvaried.columns.size:
             unvaried = None
@@ -204,6 +207,10 @@ class Frozen(Operator[Sketch]):
 
     def _count(self, varied: Bools, usable: Ints, most: Ints) -> None:
         """Add a pane to the past of what varied in it. Each pane comes by here with all columns: a few additions, nothing more."""
+        if not sums.USED or not sums.fade(usable, most, varied, self._seen, self._varied, self._recent, MEMORY):
+            self._count_by_numpy(varied, usable, most)
+
+    def _count_by_numpy(self, varied: Bools, usable: Ints, most: Ints) -> None:
         self._seen += varied
         self._varied += varied
         if int(self._seen.max(initial=0)) >= REMEMBERED:
@@ -410,10 +417,3 @@ def usual_at(stills: Sequence[Still], value: float, begun: Nanos) -> Nanos:
 def rows_needed(share: float) -> float:
     """So many independent rows of what has this share that chance does not bring; inf where there is nothing else."""
     return math.log(CHANCE) / math.log(share) if share < 1 else math.inf
-
-
-def cells_and_rows(sketch: Sketch) -> tuple[Ints, Ints]:
-    """The rows in the cell of each feature that has most of them, and its rows with a value, int64[f] each."""
-    bounds = sketch.layout.halves
-    most = np.maximum.reduceat(sketch.counts, bounds)[::2]
-    return np.asarray(most), sketch.usable

@@ -8,6 +8,7 @@ import msgspec
 from detectors import ScoreColumns, Tally
 from detectors.univariate import volume
 from monitor.facts import WindowClosed
+from monitor.series.operators import Later
 from monitor.series.records import Entry
 from monitor.stream.events import SECOND, Nanos
 
@@ -72,6 +73,8 @@ def _entry(end: Nanos, window: WindowClosed | None) -> Entry:
 class VolumeScorer:
     """Scores the number of rows of a window, by the reference's own rate if it has one, else by the usual rows."""
 
+    reads, gives = frozenset[str](), volume.Volume.name
+
     def __init__(self, history: History, rows_per_second: float | None, length: Nanos) -> None:
         self._history = history
         self._expected = None if rows_per_second is None else rows_per_second * length / SECOND
@@ -80,6 +83,11 @@ class VolumeScorer:
         """Score a window."""
         del scored  # rows alone count
         return volume.columns(window.arrived, self.expected_rows)
+
+    def later(self, window: Tally) -> Later:
+        """What rows are usual now is enough."""
+        rows, expected = window.arrived, self.expected_rows
+        return lambda _: volume.columns(rows, expected)
 
     @property
     def expected_rows(self) -> float | None:

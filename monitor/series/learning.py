@@ -80,6 +80,7 @@ class Learning(Operator[Sketch]):
 
     name = "learning"
     kinds = (WINDOW, TOTAL, OPEN, LEARNT, ACCEPTED, CHARTS, INCIDENT)
+    reads, gives = EffectBudget.reads, EffectBudget.gives
 
     def __init__(self, key: SeriesKey, reference: Reference, effects: EffectBudget, lesson: Lesson) -> None:
         self.effects = effects

@@ -4,9 +4,9 @@ When a pane is sealed every operator takes it. When a window closes it is scored
 scores: two phases, always in this order.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from detectors import PackedSketch, ScoreColumns, Tally
 from monitor.alerting.alerts import AlertState, Span
@@ -117,11 +117,28 @@ class Saved(Protocol):
         """Take up saved rows; what had to be dropped is said. `alike`: made under today's reference, window and slide."""
 
 
+Later = Callable[[Tally], ScoreColumns]  # what scores a window, given its counts once more
+
+
 class ColumnScorer(Protocol):
-    """One column of scores."""
+    """One column of scores, called `gives`. `reads` are those that it has to have."""
+
+    reads: frozenset[str] = frozenset()
+
+    @property
+    def gives(self) -> str:
+        """The detector that its scores are of."""
 
     def columns(self, window: Tally, scored: Sequence[ScoreColumns]) -> ScoreColumns:
-        """Score a window, given the columns of the scorers before."""
+        """Score a window, given the columns of those that it reads."""
+
+
+@runtime_checkable
+class LateScorer(ColumnScorer, Protocol):
+    """One that can wait until somebody asks."""
+
+    def later(self, window: Tally) -> Later | None:
+        """What scores this window later, when the state is another one, to the last bit alike; None where only now will do."""
 
 
 class Scoring(Saved, Protocol[S]):
@@ -132,6 +149,9 @@ class Scoring(Saved, Protocol[S]):
 
     def tell(self, scored: Scored, standing: Mapping[str, AlertState]) -> list[Fact]:
         """What is said of the window, once every operator has taken it: `standing` are the features not inactive."""
+
+    def settle(self, *, whole: bool) -> None:
+        """No more windows close for now: hold on to nothing; and where it is to be `whole`, leave nothing of the last one for later."""
 
     def current(self, standing: Mapping[str, AlertState]) -> list[Fact]:
         """The facts that say where things stand, for a reader that starts now."""
@@ -151,6 +171,10 @@ class Operator(Saved, Protocol[S]):
         """Take a closed window, scored."""
         del window, scores
         return []
+
+    def settle(self) -> None:
+        """No more panes are sealed for now: what others may read at any time is to be there."""
+        return
 
     def on_late(self, late: Mapping[str, int], open_rows: int, sealed_until: Nanos) -> list[Fact]:
         """Take the number of late events of each topic, before the panes that event time has passed are sealed.

@@ -36,12 +36,14 @@ class Rules(Operator[Sketch]):
 
     def on_window(self, window: ClosedWindow[Sketch], scores: ScoreTable) -> list[Fact]:
         """Let every rule's alert take one window."""
-        parts, span = scores.by_detector, Span(window.start, window.end)
+        span = Span(window.start, window.end)
         closed = WindowSpan(window.start, window.end, window.sketch.rows)
         facts: list[Fact] = []
         for teller, state in self._alerts:
-            active = bool(state.alerts)
-            called, was = calling(teller, state, parts[teller.rule.detector]), copied_state(state)
+            part, active = scores.of(teller.rule.detector), bool(state.alerts)
+            if not active and state.episode.state is AlertState.INACTIVE and not part.breaches(teller.rule.name):
+                continue  # as nearly always
+            called, was = calling(teller, state, part), copied_state(state)
             before, after = state.step(called, span)
             if active or before is not after:
                 told = teller.told(before, after, state.evidence(), closed)
@@ -60,7 +62,7 @@ class Rules(Operator[Sketch]):
 
     def standing(self) -> Mapping[str, AlertState]:
         """The features of which an alert is not inactive."""
-        return worst_of_each(state.shown for state in self.states.values())
+        return worst_of_each(state.shown for state in self.states.values() if state.alerts)
 
     def current(self) -> list[Fact]:
         """The alerts that are not inactive."""

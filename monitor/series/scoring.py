@@ -1,8 +1,9 @@
 """The scores of a window of features: asked for, with thresholds, and what they make of each feature's state."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Self
 
 import msgspec
@@ -19,7 +20,7 @@ from monitor.series.contract import ID, UNIQUE, broken_in
 from monitor.series.history import KIND as WINDOW
 from monitor.series.history import History
 from monitor.series.judging import Judging
-from monitor.series.operators import ColumnScorer, Scored, Scoring
+from monitor.series.operators import ColumnScorer, Later, LateScorer, Scored, Scoring
 from monitor.series.records import Entry
 from monitor.series.tracks import TrackKeeper
 from monitor.stream.events import SeriesKey
@@ -50,21 +51,28 @@ class FeatureScoring(Scoring[Sketch]):
         self.history = history
         self.last: Scored | None = None
         self._key = key
-        self._scorers = scorers
+        self._asking = Asking(judging)
+        pressing = {rule.detector for rule in judging.all_rules}.union(*(each.reads for each in scorers))
+        self._scorers = [
+            (each, each.later if isinstance(each, LateScorer) and each.gives not in pressing else None)
+            for each in scorers
+        ]
         self._reference = judging.reference
         self._contract = judging.contract
-        self._asking = Asking(judging)
         self._tracks = TrackKeeper(len(self._asking.features))
         self._changed = False
         self._quiet: tuple[tuple[tuple[str, bytes], ...], Mapping[str, int]] = (), {}  # see `_without_alerts`
+        self._held: KeptCounts | None = None  # of the last window
+        self._settled: Scored | None = None  # the window that nothing is left of to work out
+        self._states = LateStates(dict[str, int])
 
     def score(self, window: ClosedWindow[Sketch]) -> Scored:
-        """Score a closed window."""
+        """Score a closed window: what is decided by now, the rest when it is read."""
         tally = window.sketch.tally()
-        columns: list[ScoreColumns] = []
-        for scorer in self._scorers:
-            columns.append(scorer.columns(tally, columns))
-        quality, ids = Qualities(self._reference, tally), WindowIds.of(tally)
+        if self._held is not None:
+            self._held.forget()
+        counts = self._held = KeptCounts(PackedSketch(tally.layout, tally.rows, tally.counts), tally)
+        quality, ids = Qualities(self._reference, counts.tally), WindowIds.of(tally)
         more = ids, self._group_rows(tally), WindowRequests.of(tally.served)
         closed = WindowClosed(self._key, window.start, window.end, tally.rows, quality, *more)
         if (broken := window.sketch.violations) is not None:
@@ -72,7 +80,20 @@ class FeatureScoring(Scoring[Sketch]):
             closed = replace(closed, violations=found, excluded=broken.excluded)
         if repeats := self._repeats(ids):
             closed = replace(closed, violations=tuple(sorted([*closed.violations, (ID, UNIQUE, repeats)])))
-        return Scored(closed, self._asking.table(columns), PackedSketch(tally.layout, tally.rows, tally.counts))
+        return Scored(closed, self._scores(tally, counts), counts.kept)
+
+    def _scores(self, tally: Tally, counts: "KeptCounts") -> ScoreTable:
+        """The scores that are decided by, or read by other scorers; and of those that are not, what works them out."""
+        ready: list[ScoreColumns] = []
+        later: list[ScoreColumns | Later] = []
+        for scorer, waits in self._scorers:
+            late = waits(tally) if waits is not None else None
+            if late is None:
+                ready.append(scorer.columns(tally, ready))
+            later.append(late or ready[-1])
+        if len(ready) == len(later):
+            return self._asking.table(ready)
+        return self._asking.table(ready, WorkOut(self._asking, counts, later))
 
     def _repeats(self, ids: WindowIds | None) -> int:
         """The rows of a window that repeat an id of it, where ids are to come once."""
@@ -89,6 +110,9 @@ class FeatureScoring(Scoring[Sketch]):
 
     def tell(self, scored: Scored, standing: Mapping[str, AlertState]) -> list[Fact]:
         """Keep the window, and say it with its scores and the state of each feature."""
+        if self._held is not None:
+            for part in scored.scores.ready:
+                part.columns.keep(self._held.tally)
         self.last = scored
         self.history.add(scored.window)
         self._changed = True
@@ -97,8 +121,25 @@ class FeatureScoring(Scoring[Sketch]):
         return [*self._told(scored, standing), tracked]
 
     def _told(self, scored: Scored, standing: Mapping[str, AlertState]) -> list[Fact]:
-        states = self.states(scored.scores, standing)
-        return [scored.window, WindowScored(self._key, scored.window.end, scored.scores, states, scored.counts)]
+        self._states = LateStates(partial(self.states, scored.scores, standing))
+        return [scored.window, WindowScored(self._key, scored.window.end, scored.scores, self._states, scored.counts)]
+
+    def settle(self, *, whole: bool) -> None:
+        """Work out what is read of the last window: no other closes for now."""
+        if whole and self.last is not None and self._settled is not self.last:
+            self._work_out(self.last)
+        if self._held is not None:
+            self._held.forget()
+
+    def _work_out(self, last: Scored) -> None:
+        self._settled, window, scores = last, last.window, last.scores
+        if isinstance(window.quality, Qualities):
+            window.quality.settle()
+        if window.ids is not None:
+            window.ids.settle()
+        for part in scores.parts:
+            part.columns.settle()
+        self._states.settle()
 
     # --- states -------------------------------------------------------------------------------------------------
 
@@ -115,9 +156,10 @@ class FeatureScoring(Scoring[Sketch]):
     def _without_alerts(self, scores: ScoreTable) -> Mapping[str, int]:
         """The states where nothing alerts. They follow from which scores are known, which is seldom another than last time."""
         known = tuple((part.columns.detector, part.known.tobytes()) for part in scores.parts)
-        if self._quiet[0] != known:
-            self._quiet = known, self._find_states(scores)
-        return self._quiet[1]
+        quiet = self._quiet  # another thread may ask too
+        if quiet[0] != known:
+            quiet = self._quiet = known, self._find_states(scores)
+        return quiet[1]
 
     def _find_states(self, scores: ScoreTable) -> dict[str, int]:
         features = self._asking.features
@@ -163,6 +205,71 @@ class FeatureScoring(Scoring[Sketch]):
         return []
 
 
+class KeptCounts:
+    """The counts of a closed window, as small as they go: who reads late gets the same tally again. Until `forget` it is at hand."""
+
+    __slots__ = ("_tally", "kept")
+
+    def __init__(self, kept: PackedSketch, tally: Tally) -> None:
+        self.kept = kept
+        self._tally: Tally | None = tally
+
+    def forget(self) -> None:
+        """Another window has come, or nothing is left to be worked out."""
+        self._tally = None
+
+    def tally(self) -> Tally:
+        """What detectors ask for."""
+        return self._tally or self._again()
+
+    def _again(self) -> Tally:
+        return Sketch(self.kept.layout, self.kept.rows, self.kept.counts.astype(np.int64)).tally()
+
+
+@dataclass(slots=True)
+class WorkOut:
+    """Works out the scores of a window that nobody decides by; those that are there are taken as they are."""
+
+    asking: "Asking"
+    counts: KeptCounts
+    columns: Sequence[ScoreColumns | Later]
+
+    def __call__(self) -> tuple[DetectorScores, ...]:
+        """All parts, in the order of the scorers."""
+        tally = self.counts.tally()
+        return self.asking.parts(each if isinstance(each, ScoreColumns) else each(tally) for each in self.columns)
+
+
+class LateStates(Mapping[str, int]):
+    """The states of features, worked out when they are first read."""
+
+    __slots__ = ("_find", "_found")
+
+    def __init__(self, find: Callable[[], Mapping[str, int]]) -> None:
+        self._find = find
+        self._found: Mapping[str, int] | None = None
+
+    def settle(self) -> Mapping[str, int]:
+        """Work them out."""
+        find, found = self._find, self._found  # in this order: another thread may do the same
+        if found is None:
+            found = self._found = find()
+            self._find = dict  # what it holds on to is a window
+        return found
+
+    def __getitem__(self, name: str) -> int:
+        return self.settle()[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.settle())
+
+    def __len__(self) -> int:
+        return len(self.settle())
+
+    def __repr__(self) -> str:
+        return repr(self.settle())
+
+
 class Asking:
     """What is asked of each detector: which features, by which thresholds. All of it is configuration."""
 
@@ -172,9 +279,13 @@ class Asking:
         self._rules = {rule.name: judging.rules_for(rule) for rule in judging.all_rules}
         self._asked: dict[str, tuple[tuple[str, ...], AskedScores]] = {}  # by detector, with the features it scores
 
-    def table(self, columns: Iterable[ScoreColumns]) -> ScoreTable:
-        """The scores that are asked for, each with the threshold that applies."""
-        return ScoreTable(tuple(DetectorScores(each, self._of(each.detector, each.names)) for each in columns))
+    def table(self, columns: Iterable[ScoreColumns], work_out: "WorkOut | None" = None) -> ScoreTable:
+        """The scores that are asked for, each with the threshold that applies, and what works out those that are not ready."""
+        return ScoreTable(self.parts(columns), work_out)
+
+    def parts(self, columns: Iterable[ScoreColumns]) -> tuple[DetectorScores, ...]:
+        """The same, without the table."""
+        return tuple(DetectorScores(each, self._of(each.detector, each.names)) for each in columns)
 
     def _of(self, detector: str, names: tuple[str, ...]) -> AskedScores:
         """What is asked of a detector that scores these features; worked out when it first speaks."""
@@ -256,7 +367,8 @@ class SavedReport:
 def _report(last: Scored | None) -> Entry:
     if last is None:
         return Entry(REPORT, None)
-    window = replace(last.window, quality=tuple(last.window.quality))
+    ids = last.window.ids
+    window = replace(last.window, quality=tuple(last.window.quality), ids=None if ids is None else ids.settle())
     columns = [SavedColumns.of(part.columns) for part in last.scores.parts]
     counts = b"" if last.counts is None else last.counts.to_bytes()
     return Entry(REPORT, msgspec.msgpack.encode(SavedReport(window, columns, counts)))

@@ -24,17 +24,17 @@ Nearness = NDArray[np.float16]
 
 def of_thresholds(scores: ScoreTable, features: int) -> NDArray[np.float64]:
     """Each feature's largest score ÷ threshold, float64[f]; NaN where no score with a threshold is known."""
-    near = np.full(features, np.nan)
-    for part in scores.parts:
+    near = np.empty(features)
+    near.fill(np.nan)
+    for part in scores.ready:  # whatever has a threshold is decided by
         if part.asked.bounded:
-            places = part.asked.features
-            near[places] = np.fmax(near[places], part.of_threshold())
+            part.raise_nearness(near)
     return near
 
 
 def nearness(scores: ScoreTable, features: int) -> Nearness:
     """The same as float16[f], not below 0."""
-    found: Nearness = np.clip(of_thresholds(scores, features), 0.0, HIGHEST).astype(np.float16)
+    found: Nearness = of_thresholds(scores, features).clip(0.0, HIGHEST).astype(np.float16)
     return found
 
 
@@ -109,12 +109,12 @@ class TrackKeeper:
     def add(self, start: Nanos, end: Nanos, scores: ScoreTable) -> tuple[TrackPoint, TrackPoint]:
         """Take a window: its own point, and that of the hour in which it ended, with the most that any of its windows had."""
         near = nearness(scores, self._features)
-        window = TrackPoint(start, end, near.astype(DTYPE).tobytes())
+        window = TrackPoint(start, end, near.astype(DTYPE, copy=False).tobytes())
         hour = (end - 1) // HOUR * HOUR
         before = self._hours.points[-1] if self._hours.points else None
         if before is not None and before.start == hour:
             near = np.fmax(near, np.frombuffer(before.nearness, dtype=DTYPE))
-        so_far = TrackPoint(hour, hour + HOUR, near.astype(DTYPE).tobytes())
+        so_far = TrackPoint(hour, hour + HOUR, near.astype(DTYPE, copy=False).tobytes())
         self._windows.add(window)
         self._hours.add(so_far)
         return window, so_far

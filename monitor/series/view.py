@@ -23,6 +23,7 @@ from monitor.stream.sketches import S, SketchSpec
 from monitor.stream.windows import ClosedWindow, SealedPane, Windows, WindowSpec
 
 STATE, PANE = "series", "pane"
+FEW = 2  # windows that close together as in quiet times
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +62,12 @@ class View(Generic[S]):
         self.spec = spec
         self.windows = Windows(spec.windows, spec.sketches)
         self.scoring, self.operators = spec.build(key)
+        self._of_panes = [each for each in self.operators if type(each).on_pane is not Operator.on_pane]
+        self._of_windows = [each for each in self.operators if type(each).on_window is not Operator.on_window]
+        self._of_standing = [each for each in self.operators if type(each).standing is not Operator.standing]
         self._owner = Owner(key, spec.name)
         self._last: WindowSpan | None = None
+        self._closed = 0  # windows, since the last of them was settled
         self._changed = False
         self.late: dict[str, int] = {}  # events by topic, not told to the operators yet
         self._open_rows = 0  # counted since a pane was sealed
@@ -143,19 +148,31 @@ class View(Generic[S]):
     def _take(self, closed: SealedPane[S] | ClosedWindow[S]) -> list[Fact]:
         match closed:
             case SealedPane():
-                return [fact for operator in self.operators for fact in operator.on_pane(closed)]
+                return [fact for operator in self._of_panes for fact in operator.on_pane(closed)]
             case ClosedWindow():
                 return self._judge(closed)
 
     def _judge(self, window: ClosedWindow[S]) -> list[Fact]:
+        self._closed += 1
         scored = self.scoring.score(window)
-        told = [fact for operator in self.operators for fact in operator.on_window(window, scored.scores)]
+        told = [fact for operator in self._of_windows for fact in operator.on_window(window, scored.scores)]
         self._last = WindowSpan(window.start, window.end, window.sketch.rows)
         return [*self.scoring.tell(scored, self._standing()), *told]
 
+    def settle(self) -> None:
+        """Nothing else closes for now: what somebody may read of the last window is worked out here, not where it is read.
+
+        Where windows close by the dozen the next ones are on their way: who reads meanwhile, or a checkpoint, works it out.
+        """
+        closed, self._closed = self._closed, 0
+        for operator in self.operators:
+            operator.settle()
+        self.scoring.settle(whole=0 < closed <= FEW)
+
     def _standing(self) -> Mapping[str, AlertState]:
         """The features that any operator holds for not inactive."""
-        return worst_of_each(operator.standing() for operator in self.operators)
+        standing = [each for operator in self._of_standing if (each := operator.standing())]
+        return worst_of_each(standing) if len(standing) > 1 else dict(*standing)
 
     def accept(self, features: Collection[str], until: Nanos | None, at: Nanos) -> list[Fact]:
         """Let every operator take these features as they are for how they should be."""

@@ -77,6 +77,18 @@ class SketchSpec(Protocol[S_co]):
         """Read what `to_bytes` wrote. Raises ValueError for damaged bytes and those of another specification."""
 
 
+def slid(total: S, gone: Any | None, come: Any | None) -> S:
+    """The sum of a window's panes, given that of the window one slide before, the pane that it leaves and the one that it takes up."""
+    if isinstance(total, Sketch):
+        return total.slid(gone, come)  # type: ignore[return-value]  # it is what S is here
+    moved = total.copy()
+    if gone is not None:
+        moved.subtract(gone)
+    if come is not None:
+        moved.add(come)
+    return moved
+
+
 @dataclass(frozen=True, slots=True)
 class LayoutSketches:
     """Sketches on a layout: those of features."""

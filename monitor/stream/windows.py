@@ -14,7 +14,7 @@ from detectors.sketches.violations import Violations
 from monitor.stream.delta import PanePart
 from monitor.stream.events import Nanos
 from monitor.stream.schema import RowSchema
-from monitor.stream.sketches import S, SketchSpec
+from monitor.stream.sketches import S, SketchSpec, slid
 
 LOOSE = 2  # panes of one series held in 64 bits
 
@@ -175,13 +175,7 @@ class Windows(Generic[S]):
         """The sum of the window's panes; from the last window's total where that is one slide behind."""
         last = self._sum
         if last is not None and last.end == end - self.spec.slide:
-            total = last.sketch.copy()
-            gone, come = self.panes.get(last.start), self.panes.get(last.end)
-            if gone is not None:
-                total.subtract(gone)
-            if come is not None:
-                total.add(come)
-            return total
+            return slid(last.sketch, self.panes.get(last.start), self.panes.get(last.end))
         inside = self._starts[bisect_left(self._starts, start) : bisect_left(self._starts, end)]
         if len(inside) == 1:
             return self._whole(inside[0])  # sealed, so nothing changes it any more

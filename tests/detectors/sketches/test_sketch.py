@@ -204,3 +204,32 @@ def test_packed_counts_of_another_grid_are_refused() -> None:
     for change in (sketch_of({}).add, sketch_of({}).subtract):
         with pytest.raises(LayoutMismatchError):
             change(other)
+
+
+@pytest.mark.parametrize("watched", [False, True])
+def test_a_window_slid_is_one_less_a_pane_and_with_another(watched: bool) -> None:
+    """Whatever else the panes tell: ids, groups, and what of it only some do."""
+    rng = np.random.default_rng(5)
+
+    def pane(rows: int, *, ids: bool = True, groups: bool = False) -> Sketch:
+        sketch = Sketch.empty(REFERENCE.layout, watched=watched)
+        sketch.update(*REFERENCE.encode({"n": rng.normal(size=rows), "m": rng.normal(size=rows)}))
+        if ids:
+            sketch.identify(rng.integers(1, 50, rows).astype(np.uint64))
+        if groups:
+            sketch.assign(rng.integers(1, 9, rows).astype(np.uint64))
+        return sketch
+
+    for kinds in ({}, {"ids": False}, {"groups": True}):
+        first, second, third = (pane(20, **kinds).packed() for _ in range(3))
+        total = Sketch.empty(REFERENCE.layout, watched=watched)
+        total.add(first)
+        total.add(second)
+        for gone, come in ((first, third), (None, third), (first, None), (None, None)):
+            expected = total.copy()
+            if gone is not None:
+                expected.subtract(gone)
+            if come is not None:
+                expected.add(come)
+
+            assert total.slid(gone, come).to_bytes() == expected.to_bytes()

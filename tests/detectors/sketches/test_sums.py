@@ -11,6 +11,9 @@ from detectors import Layout, Reference, Sketch
 from detectors.features import CategoricalFeature, NumericFeature
 from detectors.layout import Cells
 from detectors.sketches import sums
+from detectors.sketches.unvaried import Unvaried
+from monitor.series.frozen import MEMORY, Frozen
+from monitor.stream.events import MINUTE, SeriesKey
 
 pytestmark = pytest.mark.usefixtures("compiled_parts")
 
@@ -69,6 +72,22 @@ def test_distances_are_the_same(case: tuple[Layout, np.ndarray, np.random.Genera
 
     assert bits(*found) == bits(*sums.numpy_distances(matrix, rows, reference))
     assert bits(*found) == bits(*by_tables(matrix, rows, own, single))
+    assert bits(sums.edges(grid, counts, rows, reference)) == bits(found[0])
+    assert bits(sums.numpy_edges(matrix, rows, reference)) == bits(found[0])
+
+
+@pytest.mark.parametrize("bins", [29, 30, 31, 62, 300])
+def test_the_farthest_edge_is_found_in_whichever_block_it_lies(bins: int) -> None:
+    """They are looked through by 32 cells; all edges may be as far, or all but one."""
+    grid = grid_of([bins])
+    own = np.full((1, bins + 2), 7)
+    reference = sums.Cumulated.of(own, np.zeros(own.shape, dtype=np.bool_))
+    for place in range(bins + 2):
+        counts = np.zeros(grid.size, dtype=np.int64)
+        counts[place] = 11
+        matrix, rows = grid.numbers(counts), np.array([11.0])
+
+        assert bits(sums.edges(grid, counts, rows, reference)) == bits(sums.numpy_edges(matrix, rows, reference))
 
 
 def by_tables(window: np.ndarray, rows: np.ndarray, own: np.ndarray, single: np.ndarray) -> list[np.ndarray]:
@@ -100,6 +119,84 @@ def test_moments_are_the_same(case: tuple[Layout, np.ndarray, np.random.Generato
         row[width:] = 0.0
 
     assert bits(sums.moments(grid, counts, places)) == bits(sums.numpy_moments(matrix, places))
+
+
+@given(windows())
+def test_shifts_missing_and_fullest_cells_are_the_same(case: tuple[Layout, np.ndarray, np.random.Generator]) -> None:
+    grid, counts, rng = case
+    places = rng.normal(size=grid.numbers(counts).shape)
+    for row, width in zip(places, grid.widths.tolist(), strict=True):
+        row[width:] = 0.0
+    rows, zero = rng.integers(0, 3, len(places)), rng.normal(size=len(places))
+
+    assert bits(sums.shifts(grid, counts, places, rows, zero)) == bits(
+        sums.numpy_shifts(grid, counts, places, rows, zero)
+    )
+    assert bits(sums.missing(grid, counts)) == bits(np.add.reduceat(counts, grid.halves)[1::2])
+    assert bits(sums.fullest(grid, counts)) == bits(np.maximum.reduceat(counts, grid.halves)[::2])
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.uint32, np.int64])
+def test_counts_of_any_width_are_added_and_taken_out(kind: type[np.generic]) -> None:
+    part = np.arange(0, 250, 3).astype(kind)
+    counts = np.arange(part.size)
+
+    sums.add(counts, part)
+    assert counts.tolist() == (np.arange(part.size) + part).tolist()
+    sums.subtract(counts, part)
+    assert counts.tolist() == list(range(part.size))
+    assert sums._sums.add(counts, part[1:]) is sums._sums.add(counts, part.astype(np.float64)) is False
+
+
+@given(SEEDS)
+def test_how_near_scores_are_is_the_same(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    values, bounds = rng.choice([0.0, 0.5, 2.0, np.nan, np.inf], (2, 9))
+    known, places = rng.random(9) < 0.7, rng.permutation(12)[:9]
+    one, other = (np.full(12, np.nan) for _ in range(2))
+    for _ in range(2):
+        sums.nearest(values, known, bounds, places, one)
+        sums.numpy_nearest(values, known, bounds, places, other)
+        values = rng.permutation(values)
+
+    assert bits(one) == bits(other)
+
+
+@given(SEEDS)
+def test_columns_that_do_not_vary_are_the_same(seed: int) -> None:
+    """Rows in any order in memory, with values that are missing, and categories that nobody knows."""
+    rng = np.random.default_rng(seed)
+    grid = Layout(
+        tuple(number(f"n{at}", 3) for at in range(6)),
+        tuple(CategoricalFeature(f"c{at}", ("a", "b")) for at in range(4)),
+    )
+    one, other = Unvaried.of(grid), Unvaried.of(grid)
+    for _ in range(3):
+        rows = int(rng.integers(1, 5))
+        numeric = rng.choice([1.0, np.nan, np.inf, 2.0], (rows, 6), p=[0.8, 0.1, 0.05, 0.05])
+        codes = rng.choice([0, 1, 2, 3], (rows, 4), p=[0.85, 0.05, 0.05, 0.05]).astype(np.int32)
+        if rng.random() < 0.5:
+            numeric, codes = np.asfortranarray(numeric), np.asfortranarray(codes)
+        one.update(numeric, codes)
+        if other.columns.size:
+            other._update(numeric, codes)
+
+        assert bits(one.columns, one.values) == bits(other.columns, other.values)
+
+
+@given(SEEDS)
+def test_the_past_of_columns_fades_the_same(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    usable = rng.integers(0, 2000, 8)
+    most, varies = rng.integers(0, usable + 1), rng.random(8) < 0.6
+    seen = rng.integers(1000, 1030, 8)
+    compiled = seen.copy(), seen // 2, rng.random((2, 8))
+    frozen = Frozen(SeriesKey("m", "1"), Reference.fit({f"x{at}": np.arange(5.0) for at in range(8)}), MINUTE, 1)
+    frozen._seen, frozen._varied, frozen._recent = (each.copy() for each in compiled)
+
+    assert sums.fade(usable, most, varies, *compiled, MEMORY) is True
+    frozen._count_by_numpy(varies, usable, most)
+    assert bits(*compiled) == bits(frozen._seen, frozen._varied, frozen._recent)
 
 
 @given(tables())

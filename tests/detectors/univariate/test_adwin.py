@@ -226,3 +226,25 @@ def test_unchanged_panes_are_cut_as_often_as_the_budget_reckons() -> None:
         cuts += sum(map(bool, map(window.update, np.clip(rng.normal(size=8640), -adwin.CLIP, adwin.CLIP).tolist())))
 
     assert 0.2 < cuts / (90 * 8640) / (0.02 * ADWIN_RATE) < 4
+
+
+@pytest.mark.parametrize("few", [False, True])
+def test_panes_that_wait_are_fed_as_if_each_were_asked_about(few: bool) -> None:
+    """Many are fed at once; whoever asked in between gets what was known then, whenever the answer is read."""
+    rng = np.random.default_rng(11)
+    panes = [
+        pane(rng, shift=0.0 if number < 90 else 1.0, rows=1 if few and number % 7 == 3 else 200)
+        for number in range(150)
+    ]
+    asked, waiting = (adwin.AdwinBank(REFERENCE, delta=0.002) for _ in range(2))
+    now, later = [], []
+    for sealed in panes:
+        asked.update(sealed)
+        now.append(asked.columns())
+        waiting.update(sealed)
+        later.append(waiting.standing())
+
+    assert [each.columns().scores() for each in later] == [each.scores() for each in now]
+    assert waiting.to_bytes() == asked.to_bytes()
+    assert any(score.details["detections"] for score in now[-1].scores())
+    assert waiting.take_journal() == asked.take_journal()

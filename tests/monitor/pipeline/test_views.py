@@ -85,6 +85,9 @@ class NoScores:
     def tell(self, scored: Scored, standing: Mapping[str, AlertState]) -> list[Fact]:
         return []
 
+    def settle(self, *, whole: bool) -> None:
+        return
+
     def current(self, standing: Mapping[str, AlertState]) -> list[Fact]:
         return []
 
