@@ -80,6 +80,7 @@ LEFT_OUT: Mapping[type[Fact], str] = {
     facts.LabelDelays: PER_WINDOW,
     facts.LateShare: "the alert of the rule `lateness` says the same",
     facts.WatermarkAdvanced: PER_WINDOW,
+    facts.ReaderChosen: OPERATION,
     facts.PartitionsAssigned: OPERATION,
     facts.PartitionsHeld: OPERATION,
     facts.PartitionsUnreachable: "the alert of the rule `reachability` says the same",

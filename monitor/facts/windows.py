@@ -45,7 +45,7 @@ class Qualities(Sequence[FeatureQuality]):
     @property
     def missing_values(self) -> int:
         """How many values of all features are missing."""
-        return int(self._missing.sum())
+        return int(self.settle()[1].sum())
 
     def __len__(self) -> int:
         return len(self._baseline.names)
