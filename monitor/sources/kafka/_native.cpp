@@ -6,6 +6,7 @@
 #define Py_LIMITED_API 0x030B0000  // what the wheel's tag promises
 #include <Python.h>
 
+#include "../_unlocked.hpp"
 #include "_client.hpp"
 
 #include <dlfcn.h>
@@ -44,17 +45,6 @@ class Owned {
 
  private:
   PyObject* object_;
-};
-
-// Lets other threads run while no object of Python is touched.
-class Unlocked {
- public:
-  Unlocked() : state_(PyEval_SaveThread()) {}
-  ~Unlocked() { PyEval_RestoreThread(state_); }
-  Unlocked(const Unlocked&) = delete;
-
- private:
-  PyThreadState* state_;
 };
 
 PyObject* text_of(const std::string& text) {

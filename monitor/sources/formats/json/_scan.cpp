@@ -11,6 +11,7 @@
 #include <Python.h>
 
 #include "../../_messages.hpp"
+#include "../../_unlocked.hpp"
 #include "_reader.hpp"
 
 #include <algorithm>
@@ -271,17 +272,6 @@ std::vector<Value> values_of(PyObject* object) {
   }
   return values;
 }
-
-// Lets other threads run while no object of Python is touched.
-class Unlocked {
- public:
-  Unlocked() : state_(PyEval_SaveThread()) {}
-  ~Unlocked() { PyEval_RestoreThread(state_); }
-  Unlocked(const Unlocked&) = delete;
-
- private:
-  PyThreadState* state_;
-};
 
 // What a scan reads from and writes to.
 struct Scan {

@@ -284,6 +284,36 @@ def test_a_forked_process_leaves_the_consumer_alone() -> None:
 
 
 @pytest.mark.usefixtures("compiled_parts")
+def test_a_thread_that_reads_when_the_process_ends_does_not_abort_it() -> None:
+    """As that of a close that takes too long: Python ends such threads where they ask for its lock."""
+    script = """
+        import sys, threading, time
+        from confluent_kafka import TopicPartition
+        from monitor.sources.kafka.embedded import EmbeddedBroker
+        from monitor.sources.kafka.native import NativeConsumer
+        broker = EmbeddedBroker()
+        broker.create("t")
+        consumer = NativeConsumer({"bootstrap.servers": broker.bootstrap_servers, "group.id": "g"})
+        consumer.incremental_assign([TopicPartition("t", 0, 0)])
+        reading = threading.Event()
+        def read():
+            while True:
+                consumer.batch(1, 0.01)
+                reading.set()
+        class Slow:  # its end comes when the interpreter has begun to end, and is long enough for the call to return
+            def __del__(self, sleep=time.sleep):
+                sleep(0.3)
+        threading.Thread(target=read, daemon=True).start()
+        assert reading.wait(60)
+        sys.slow = Slow()
+    """
+    command = [sys.executable, "-c", textwrap.dedent(script)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.usefixtures("compiled_parts")
 def test_no_secret_is_said(mock_broker: MockBroker) -> None:
     consumer = NativeConsumer(properties(mock_broker, sasl_password=SECRET))
     try:
