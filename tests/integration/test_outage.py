@@ -220,7 +220,7 @@ def peaks_of_reading(broker: Any, topic: str, home: Path, ending: ExitStack, len
         panes.append(daemon.metric("driftd_open_panes"))
         return daemon.metric("driftd_events_total", outcome="ok") >= length * CROWDED
 
-    daemon.wait_for(read)
+    daemon.wait_for(read, seconds=240)
     assert daemon.metric("driftd_events_total", outcome="late") == 0
     status = Path(f"/proc/{daemon.pid}/status").read_text(encoding="ascii")
     [peak] = [int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:")]
@@ -228,6 +228,7 @@ def peaks_of_reading(broker: Any, topic: str, home: Path, ending: ExitStack, len
     return peak, max(panes)
 
 
+@pytest.mark.timeout(600)
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="asks Linux for the peak of resident memory")
 def test_memory_does_not_grow_with_the_backlog(broker: Any, topic: str, tmp_path: Path, ending: ExitStack) -> None:
     """One partition is read slowly, so the others would be read far ahead of it."""

@@ -86,7 +86,7 @@ class Client : public std::enable_shared_from_this<Client> {
   explicit Client(const Library& of) : library(of), process_(getpid()) {}
   ~Client() {
     if (handle_ == nullptr || elsewhere()) return;
-    library.queue_destroy(queue_);
+    if (queue_ != nullptr) library.queue_destroy(queue_);
     library.destroy_flags(handle_, NO_CONSUMER_CLOSE);
   }
   Client(const Client&) = delete;
@@ -115,7 +115,7 @@ class Client : public std::enable_shared_from_this<Client> {
       library.conf_destroy(conf);
       throw Failure{library.last_error(), std::string("Failed to create consumer: ") + why};
     }
-    library.poll_set_consumer(handle_);
+    check(library.poll_set_consumer(handle_));  // refused without a group
     queue_ = library.queue_get_consumer(handle_);
   }
 

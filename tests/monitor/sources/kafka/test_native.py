@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from confluent_kafka import KafkaException, Producer, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
 from detectors import Reference
 from monitor.sources.base import Lying, TopicRecords
@@ -34,6 +34,7 @@ FUZZ = ROOT / "tests" / "native" / "fuzz_client.cpp"
 SANITIZED = ("-std=c++17", "-O1", "-g", "-Wall", "-Wextra", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 REFERENCE = Reference.fit({"age": [20.0, 30.0, 40.0], "plan": ["free", "pro", "pro"]})
 PATIENCE = 30.0  # seconds for what was produced to come
+OLDER = {"api.version.request": False, "broker.version.fallback": "0.10.0"}  # record format 1
 SECRET = "hunter2-of-the-broker"
 
 
@@ -105,11 +106,15 @@ def test_both_clients_bring_the_same_records(mock_broker: MockBroker, topic: str
 
 
 @pytest.mark.usefixtures("compiled_parts")
-@pytest.mark.parametrize("headers", [None, [("traceparent", b"00-1")]])
+@pytest.mark.parametrize(
+    ("headers", "written_as"),
+    [(None, {}), ([("traceparent", b"00-1")], {}), (None, OLDER), (None, {**OLDER, "compression.type": "lz4"})],
+    ids=["plain", "headers", "older", "older and compressed"],
+)
 def test_messages_scanned_where_they_lie_give_the_same_columns(
-    mock_broker: MockBroker, topic: str, headers: Any
+    mock_broker: MockBroker, topic: str, headers: Any, written_as: dict[str, Any]
 ) -> None:
-    """Also those that no NUL follows, which headers see to, those that are left to other readers, and those that are cut short."""
+    """Also those that no NUL follows, as with headers and in older formats, those left to other readers, and those cut short."""
     drawn = random.Random(7)
     whole = [
         f'{{"id": "{at}", "ts": {NOON // 1_000_000 + at}, "model": "churn", "version": "3", '
@@ -117,7 +122,8 @@ def test_messages_scanned_where_they_lie_give_the_same_columns(
         for at in range(400)
     ]
     values = [drawn.choice([one, one, one, one[: drawn.randrange(len(one))], one + b" ", b"", None]) for one in whole]
-    send(mock_broker, topic, [{"value": value, "partition": 0, "headers": headers} for value in values])
+    messages = [{"value": value, "partition": 0, "headers": headers} for value in values]
+    send(mock_broker, topic, messages, **written_as)
     with closing(assigned(NativeConsumer(properties(mock_broker)), topic)) as consumer:
         held = [records.records(()) for records in taken(consumer, topic, len(values))]
     assert all(isinstance(records.values, Lying) for records in held)
@@ -164,6 +170,14 @@ def test_properties_are_refused_in_the_words_of_the_python_client(
         said.append((refused.value.args[0].code(), refused.value.args[0].str()))
 
     assert said[0] == said[1]
+
+
+@pytest.mark.usefixtures("compiled_parts")
+def test_a_consumer_without_a_group_is_refused(mock_broker: MockBroker) -> None:
+    with pytest.raises(KafkaException) as refused:
+        NativeConsumer({**properties(mock_broker), "group.id": ""})
+
+    assert refused.value.args[0].code() == KafkaError._UNKNOWN_GROUP
 
 
 @pytest.mark.usefixtures("compiled_parts")
