@@ -8,7 +8,7 @@ import pytest
 from detectors import Reference
 from detectors.charts import BudgetSpec
 from monitor.alerting.rules import AlertRule
-from monitor.facts import Fact, WindowClosed, WindowScored
+from monitor.facts import Fact, SubgroupCharted, WindowClosed, WindowScored
 from monitor.pipeline import Pipeline
 from monitor.series.series import SeriesSpec
 from monitor.stream.events import EventBatch
@@ -67,6 +67,8 @@ def said(fact: Fact) -> str:
             return f"{at} {list(scores)!r} {dict(states)!r} {None if counts is None else counts.to_bytes().hex()}"
         case WindowClosed(_, start, end, rows, quality, ids):
             return f"{start} {end} {rows} {list(quality)!r} {ids!r}"
+        case SubgroupCharted(point=point):
+            return f"{point.end} { ({place: sizes.tolist() for place, sizes in point.sizes.items()}) }"
         case _:
             return type(fact).__name__
 
