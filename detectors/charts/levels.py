@@ -214,7 +214,11 @@ class Levels:
     def sizes(self) -> dict[int, Floats]:
         """How large the changes of what fires are, by place, float64[c]."""
         watch = self.watch
-        return {place: watch.sizes[row].copy() for row, place in enumerate(watch.places.tolist()) if watch.fired[row] != NEVER}
+        return {
+            place: watch.sizes[row].copy()
+            for row, place in enumerate(watch.places.tolist())
+            if watch.fired[row] != NEVER
+        }
 
     def _settle(self, end: int, firing: Bools) -> list[LevelChange]:
         watch = self.watch
