@@ -53,7 +53,7 @@ def compare(
                 found.append(detector.score(times.size, _usual_rows(times[times != NO_TIME], rows_per_second)))
             case _ if detectors is not None:
                 raise ValueError(f"{detector.name} needs to know when rows came: give timestamp")
-    return Scores(found, library_of(data))
+    return Scores(found, None if isinstance(data, Sketch) else library_of(data))
 
 
 def _detector(chosen: Detector | str) -> Detector:

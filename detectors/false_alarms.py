@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from detectors import special
 from detectors.baseline import Baseline
 from detectors.features import Floats
 from detectors.plugins import DETECTORS
@@ -58,8 +59,6 @@ def alarms(chance: Floats, windows: JudgedWindows, *, hold: int = 1) -> Floats:
     With `hold` 1, windows that overlap cross a threshold more often: at level c by c sqrt((1 - r²) / 2 pi) of the chance a
     slide, r the correlation of neighbours (Rice 1944), at least as often as disjoint ones and at most once a slide.
     """
-    from scipy import special
-
     if hold > 1:
         return np.asarray(windows.per_month * chance**hold)
 

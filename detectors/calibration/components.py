@@ -4,6 +4,7 @@ from functools import cache
 
 import numpy as np
 
+from detectors import special
 from detectors.features import Bools, Floats, Ints
 
 TINY = 1e-9
@@ -20,8 +21,6 @@ def normal_scores(shares: Floats, sizes: Ints, numeric: int) -> Floats:
     the t and F tests where data are normal, unmoved by outliers, at home with ties. Only the first `numeric` features have
     them; a feature of two cells has no scale.
     """
-    from scipy import special
-
     held = np.arange(shares.shape[1]) < sizes[:, None]
     upper = np.cumsum(shares, axis=1)
     lower = np.concatenate([np.zeros((len(shares), 1)), upper[:, :-1]], axis=1)
@@ -62,8 +61,6 @@ def recentred(q: Floats, moved: Floats, scores: Floats, sizes: Ints | None = Non
     `moved` float64[k, 2]; a few steps are enough for what days differ by. The score of scale is of the stretch alone: a shift
     by a moves it too, by a² / √2. `sizes` int64[k]: cells of each, if not all.
     """
-    from scipy import special
-
     borders = special.ndtri(np.clip(np.cumsum(q, axis=-1), 0.0, 1.0))
     last = np.full(len(q), q.shape[1]) if sizes is None else sizes
     borders[np.arange(q.shape[1]) >= last[:, None] - 1] = np.inf
@@ -108,13 +105,9 @@ def chi2_deviate(statistic: Floats, dof: Floats, noncentral: Floats) -> Floats:
 @cache
 def normal_quantile(chance: float) -> float:
     """Return the standard normal deviate that is exceeded with this chance."""
-    from scipy import special
-
     return float(-special.ndtri(chance))
 
 
 def chi2_quantile(chance: float, dof: Floats) -> Floats:
     """Return the chi-square value that is exceeded with this chance."""
-    from scipy import special
-
     return np.asarray(special.chdtri(np.maximum(dof, 1.0), chance))

@@ -14,6 +14,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from detectors import special
 from detectors.calibration.groups import Together, within
 from detectors.calibration.variation import groups_of, quick_sd
 from detectors.features import Floats, Ints
@@ -116,8 +117,6 @@ def _slow(events: Floats, expected: Floats, dispersion: float, windows: RateWind
 
 def _between(events: Floats, expected: Floats, dispersion: float, units: Ints) -> float:
     """The variance of relative rates between units of time, by moments; 0 where chance explains it."""
-    from scipy import special
-
     number = np.unique(units, return_inverse=True)[1]
     seen, due = np.bincount(number, weights=events), np.bincount(number, weights=expected)
     seen, due = seen[due > 0], due[due > 0]
@@ -131,8 +130,6 @@ def _between(events: Floats, expected: Floats, dispersion: float, units: Ints) -
 
 
 def _student(chance: float, dof: int) -> float:
-    from scipy import special
-
     return float(special.stdtrit(max(dof, 1), 1 - chance))
 
 
@@ -172,16 +169,12 @@ def upper_share(events: Floats, rows: Floats, features: int, ends: Floats) -> Fl
 
     The posterior's upper bound for a Poisson count (`ends`: 1, or 2 where both ends of a range were themselves drawn).
     """
-    from scipy import special
-
     bound = special.gammaincinv(np.asarray(events, dtype=np.float64) + ends, 1 - UNSURE / (4 * features))
     return np.asarray(np.minimum(bound / np.maximum(rows, 1.0), 1.0))
 
 
 def lower_share(events: Floats, rows: Floats, features: int) -> Floats:
     """Return the least share that a reference of so many events in so many rows may really have, as `upper_share` the most."""
-    from scipy import special
-
     events = np.asarray(events, dtype=np.float64)
     bound = special.gammaincinv(np.maximum(events, TINY), UNSURE / (4 * features))
     return np.asarray(np.where(events > 0, bound / np.maximum(rows, 1.0), 0.0))

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from detectors import special
 from detectors.features import Floats, Ints
 
 NOTHING = 1e-12
@@ -90,8 +91,6 @@ def _lag(rest: Floats, inside: Floats) -> Floats:
 
 
 def _chance(much: Floats, inside: Floats, free: int, autocorrelation: Floats) -> Floats:
-    from scipy import special
-
     less = (1 - autocorrelation) / (1 + autocorrelation)
     t = much / np.sqrt(np.maximum(inside, NOTHING) / free) * np.sqrt(less)
     return np.asarray(2 * special.stdtr(np.maximum(free * less, FEWEST_FREE), -t))
@@ -103,8 +102,6 @@ def deviating(values: Floats, known: Floats, most: int, chance: float) -> list[t
     Externally studentised deviates, the farthest taken out before the next is looked at, so that two odd rows do not hide
     each other (generalised ESD: Rosner 1983).
     """
-    from scipy import special
-
     base = np.linalg.qr(known)[0]
     hat = np.eye(values.size) - base @ base.T
     apart, farthest, sure = hat @ values, list[tuple[int, float]](), 0

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from detectors import special
 from detectors.calibration import seasons
 from detectors.features import Floats, Ints
 
@@ -46,8 +47,6 @@ def _parts(series: Floats, middles: Ints) -> tuple[Floats, Ints] | None:
 
 def _differ(days: Floats, weekday: Ints) -> bool:
     """Return whether rows float64[d, parts] differ between days of the week by more than within them (F test)."""
-    from scipy import special
-
     names, which = np.unique(weekday, return_inverse=True)
     of_each = np.stack([days[which == at].mean(axis=0) for at in range(names.size)])
     free = max(days.shape[1] - 1, 1)

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from detectors import special
 from detectors.calibration.student import tail_of_days
 from detectors.features import Floats, Ints
 
@@ -58,8 +59,6 @@ class Level:
 
     def most(self, chance: float) -> float:
         """Return the square that a draw exceeds with this chance: F, which of one degree is the square of Student's t."""
-        from scipy import special
-
         if not self.variance:
             return 0.0
         free = max(self.shape, 1.0)
@@ -152,8 +151,6 @@ def _blocks(series: Floats, times: Ints, window_ns: int) -> tuple[Floats, Ints, 
 
 def _f_bound(free: float, known: float) -> float:
     """Return the ratio of variances that chance hardly exceeds; `known` infinite: of a variance to its theory."""
-    from scipy import special
-
     return float(special.chdtri(free, SURE)) / free if np.isinf(known) else float(special.fdtri(free, known, 1 - SURE))
 
 
@@ -232,7 +229,7 @@ def _alike(days: Floats, free: float) -> float:
 
 def _prior(logs: Floats, dof: Floats, alike: float) -> tuple[float, float]:
     """Return the degrees of freedom and the variance of the law that the variances are drawn from (Smyth 2004)."""
-    from scipy import special
+    from scipy import special  # all of it: polygamma is written in Python
 
     known = logs - special.digamma(dof / 2) + np.log(dof / 2)
     by_chance = float(special.polygamma(1, dof / 2).mean()) * (1 - alike)
@@ -247,7 +244,7 @@ def _prior(logs: Floats, dof: Floats, alike: float) -> tuple[float, float]:
 
 
 def _trigamma_inverse(value: float) -> float:
-    from scipy import special
+    from scipy import special  # all of it: polygamma is written in Python
 
     x = 0.5 + 1 / value
     for _ in range(20):
@@ -258,8 +255,6 @@ def _trigamma_inverse(value: float) -> float:
 
 def _lent(level: Level, prior: float, common: float) -> Level:
     """Return a level with what the prior knows, unless it varies more than that would let it."""
-    from scipy import special
-
     if min(prior, common) <= 0 or special.fdtrc(level.dof, prior, level.variance / common) < OUTSIDE:
         return level
     dof = prior + level.dof

@@ -12,6 +12,7 @@ from functools import cache
 
 import numpy as np
 
+from detectors import special
 from detectors.features import Floats, Ints
 
 TAILS = (3.0, 3.5, 4.0, 5.0, 6.0, 8.0, 12.0, 20.0)  # degrees of freedom that are tried
@@ -60,7 +61,7 @@ def _tail(logs: Floats) -> float:
 
     A tail that two weeks have not refuted is possible: the mixture is what the next day is drawn from, for all that is known.
     """
-    from scipy import optimize, special
+    from scipy import optimize
 
     before = np.array([NORMAL, *[(1 - NORMAL) / len(TAILS)] * len(TAILS)])
     weights = before * np.exp(logs - logs.max())
@@ -120,8 +121,6 @@ def _difference(tail: float) -> Floats:
 
 
 def _student(x: Floats, tail: float) -> Floats:
-    from scipy import special
-
     constant = special.gammaln((tail + 1) / 2) - special.gammaln(tail / 2) - np.log(tail * np.pi) / 2
     return np.asarray(constant - (tail + 1) / 2 * np.log1p(np.square(x) / tail))
 

@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from detectors import special
 from detectors.features import Floats
 
 CHANCE = 0.01  # of a deviate in the tail
@@ -32,8 +33,6 @@ NO_TAIL = Tail(0.0, 0.0, 1.0)
 
 def heavier_tail(deviates: Sequence[Floats]) -> Tail:
     """Return the tail of deviates of several features, unless it may be a normal one."""
-    from scipy import special
-
     every = np.concatenate([np.empty(0), *deviates])
     chance = max(CHANCE, FEWEST / max(every.size, 1))
     if chance > MOST:
@@ -54,8 +53,6 @@ def normalised(deviates: Floats, chance: Floats | float, start: Floats | float, 
     >>> normalised(np.array([1.0, 2.0, 6.0]), *Tail(0.01, 2.0, 1.0)).round(2)
     array([1.  , 2.  , 3.56])
     """
-    from scipy import special
-
     far = (deviates > start) & (np.asarray(chance) > 0)
     if not far.any():
         return deviates

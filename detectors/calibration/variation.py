@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from detectors import special
 from detectors.features import Floats, Ints
 
 LOCAL_NS = 3 * 3600 * 10**9
@@ -59,13 +60,9 @@ def _block_means(series: Floats, length: int) -> Floats:
 
 def chi2_bound(free: float) -> float:
     """Return the chi-square of so many degrees that chance hardly exceeds."""
-    from scipy import special
-
     return float(special.chdtri(free, SURE))
 
 
 def t_quantile(chance: float, dof: int) -> float:
     """Return Student's t that is exceeded with this chance."""
-    from scipy import special
-
     return float(special.stdtrit(max(dof, 1), 1 - chance))

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from detectors import special
 from detectors.calibration import seasons
 from detectors.calibration.components import normal_scores
 from detectors.calibration.days import DAY_NS, DayLevels, OwnWindows
@@ -85,8 +86,6 @@ def _shared(windows: OwnWindows, learnt: FeatureCalibration, at: int) -> float |
 
 def _neighbours(apart: Floats) -> Floats:
     """Return the chance of days so like the days before, float64[s] (Young 1941: normal, which is on the safe side)."""
-    from scipy import special
-
     count = len(apart)
     squares = np.maximum(np.square(apart).sum(axis=0), 1e-12)
     agreement = 1 - np.square(np.diff(apart, axis=0)).sum(axis=0) / (2 * squares)

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors import special
 from detectors.calibration.rates import RATIOS
 from detectors.charts.budget import CERTAIN, points_per_month, ratio_threshold
 from detectors.charts.rates import LIKE_MANY, MORE, MOST_OF_RATIO, UP
@@ -193,8 +194,6 @@ class DuplicateChart:
 
 def _beyond_chance(events: float, rows: float, tolerated: float) -> bool:
     """Whether chance does not explain so many: Chernoff's bound."""
-    from scipy import special
-
     q = events / max(rows, 1.0)
     apart = rows * (special.rel_entr(q, tolerated) + special.rel_entr(1 - q, 1 - tolerated))
     return bool(q > tolerated and apart >= -np.log(CERTAIN))

@@ -29,6 +29,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors import special
 from detectors.calibration.components import TINY, normal_scores
 from detectors.charts import growth
 from detectors.charts.budget import MONTH_NS
@@ -484,8 +485,6 @@ def _trend(values: Floats, rows: Floats, ages: Floats) -> Floats:
 
     Weighted least squares; a stretch of n rows varies by 1 / n at least.
     """
-    from scipy import special
-
     weights = rows.copy()
     total = np.maximum(weights.sum(axis=1, keepdims=True), 1.0)
     mean, time = (
@@ -504,8 +503,6 @@ def _trend(values: Floats, rows: Floats, ages: Floats) -> Floats:
 
 def _step(values: Floats, rows: Floats, ages: Floats) -> Floats:
     """Return how far apart values float64[k, blocks] surely are before and after one of the stretches, float64[k]; 0 by chance."""
-    from scipy import special
-
     order = np.argsort(-ages)
     weights, ordered = rows[:, order], values[:, order]
     free = np.maximum(np.count_nonzero(rows, axis=1) - 2.0, 1.0)

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors import special
 from detectors.calibration.components import normal_quantile
 from detectors.calibration.rates import MOST_AT_ONCE
 from detectors.charts.budget import CERTAIN
@@ -217,8 +218,6 @@ class RateSide:
 
         Rows that go missing together count as one: an hour's outage a month is no proof of anything, whatever its rows.
         """
-        from scipy import special
-
         q = events / np.maximum(rows, 1.0)
         apart = rows * (special.rel_entr(q, tolerated) + special.rel_entr(1 - q, 1 - tolerated)) / self._dispersion
         return np.asarray((apart >= -np.log(CERTAIN)) & ((q > self._highest) | (self._way < 0)))

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from detectors import special
 from detectors.features import CategoricalFeature, Feature, Floats, Ints, NumericFeature
 
 KS, TV = "ks", "tv"  # Kolmogorov-Smirnov distance of numbers, total variation of categories
@@ -50,8 +51,6 @@ def _numbers(first: NumericFeature, one: Ints, second: NumericFeature, two: Ints
     grid = np.union1d(first.edges, second.edges)
     (low_one, high_one), (low_two, high_two) = _between(first, one, grid), _between(second, two, grid)
     value = float(max(0.0, np.max(low_one - high_two), np.max(low_two - high_one)))
-    from scipy import special
-
     together = rows[0] * rows[1] / sum(rows)
     return Apart(KS, value, float(special.kolmogorov(math.sqrt(together) * value)), rows)
 
@@ -78,7 +77,5 @@ def _categories(first: CategoricalFeature, one: Ints, second: CategoricalFeature
     shares = table / table.sum(axis=0)
     value = float(np.abs(shares[:, 0] - shares[:, 1]).sum() / 2)
     expected = table.sum(axis=1, keepdims=True) * table.sum(axis=0) / table.sum()
-    from scipy import special
-
     statistic = float(((table - expected) ** 2 / expected).sum())
     return Apart(TV, value, float(special.chdtrc(max(len(table) - 1, 1), statistic)), rows)

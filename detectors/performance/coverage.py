@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import ArrayLike
 
+from detectors import special
 from detectors.features import Floats, Ints
 
 LEVEL: Final = 0.001  # how often the test says so of labels that come at random, at most
@@ -75,6 +76,4 @@ def _fisher(said: Ints, known: Ints, group: int) -> float:
 
 
 def _log_choose(many: int, some: Floats) -> Floats:
-    from scipy import special  # 0.3 s to import; who only counts should not wait for it
-
     return np.asarray(special.gammaln(many + 1.0) - special.gammaln(some + 1) - special.gammaln(many - some + 1))

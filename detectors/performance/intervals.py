@@ -11,6 +11,7 @@ from statistics import NormalDist
 
 import numpy as np
 
+from detectors import special
 from detectors.features import Floats
 from detectors.performance.measured import Interval
 
@@ -51,8 +52,6 @@ def wilson(share: float, rows: float, confidence: float) -> Interval:
 
 def student(mean: float, error: float, rows: int, confidence: float) -> Interval:
     """Return the interval of a mean of so many rows, two at least, by Student's law (Biometrika 6, 1908)."""
-    from scipy import special
-
     reach = float(special.stdtrit(rows - 1, (1 + confidence) / 2)) * error
     return mean - reach, mean + reach
 

@@ -17,6 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from detectors import special
 from detectors.features import Floats
 from detectors.performance.intervals import normal_quantile
 from detectors.performance.measured import Interval
@@ -116,8 +117,6 @@ def _error(apart: Floats, weights: Floats, mean: float) -> float:
 
 
 def _student(value: float, error: float, windows: int, confidence: float) -> Interval:
-    from scipy import special
-
     reach = float(special.stdtrit(windows - 1, (1 + confidence) / 2)) * error
     return value - reach, value + reach
 

@@ -11,6 +11,7 @@ from typing import Any, ClassVar, Self
 
 import numpy as np
 
+from detectors import special
 from detectors.baseline import Baseline
 from detectors.features import Bools, Floats, Ints, every, some
 from detectors.protocols import DetailMetric, Detector, JudgedWindows
@@ -98,8 +99,6 @@ class Adwin(Detector):
 
     def false_alarm_chance(self, baseline: Baseline, limits: Mapping[str, float], windows: JudgedWindows) -> Floats:
         """Return the chance of a larger shift: the normal law of a mean over 64 panes, which is an approximation."""
-        from scipy import special
-
         places, above = limits_by_place(baseline, limits)
         rows, known = usable_rows(baseline, places, windows)
         numeric = baseline.numeric

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from detectors import special
 from detectors.features import Bools, Floats, Ints, some
 from detectors.layout import Cells
 from detectors.sketches import sums
@@ -17,8 +18,6 @@ def pearson(window: Ints, reference: Ints, cells: Cells, pool: Ints) -> tuple[Fl
     window count is below 1 (Cochran 1954) joins the rarest other cell when two or more others remain: else one single
     unseen value would look certain in a long reference. One cell or none: X² is 0 and p is 1.
     """
-    from scipy import special  # 0.3 s to import; who only counts should not wait for it
-
     if some(pool != NO_CELL):
         window, reference = _join_thin_pools(window, reference, cells, pool)
     statistic, dof = sums.pearson(window, reference, cells)

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from detectors import special
 from detectors.baseline import Baseline
 from detectors.features import Bools, Floats
 from detectors.layout import Layout
@@ -60,8 +61,6 @@ class Ks(WindowDetector):
 
     def false_alarm_chance(self, baseline: Baseline, limits: Mapping[str, float], windows: JudgedWindows) -> Floats:
         """Return the chance of a higher D: the two-sample Kolmogorov law, counted out where values are tied."""
-        from scipy import special
-
         places, above = limits_by_place(baseline, limits)
         rows, known = usable_rows(baseline, places, windows)
         numeric = places < len(baseline.numeric)
@@ -97,8 +96,6 @@ class KsScorer:
         return LateColumns(Ks.name, self.names, known, usable, values, window, self._rest)
 
     def _rest(self, window: Tally, found: ScoreColumns) -> Rest:
-        from scipy import special  # 0.3 s to import; who only counts should not wait for it
-
         rows, values = np.maximum(found.rows, 1).astype(np.float64), found.values
         _, upper = sums.distances(self.layout, window.counts, rows, self.cumulated)
         pvalues = special.kolmogorov(np.sqrt(rows * self.rows / (rows + self.rows)) * values)
@@ -110,8 +107,6 @@ class KsScorer:
 
 def _corrected(shares: Floats, n: float, limit: float, asymptotic: float) -> float:
     """The chance at n rows that fall into cells of these shares."""
-    from scipy import special
-
     if shares.size <= FEW_CELLS or shares.max() * shares.size > EVEN:
         return min(asymptotic, _tied(shares, n, limit))
     root = math.sqrt(n)
@@ -124,8 +119,6 @@ def _tied(shares: Floats, n: float, limit: float) -> float:
 
     Counted as independent Poisson cells, on the condition that they add up to n.
     """
-    from scipy import special
-
     rows = int(min(max(1, round(n)), COUNTED))
     if rows == COUNTED:
         limit *= math.sqrt(n / rows)

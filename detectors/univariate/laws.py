@@ -5,6 +5,7 @@ from typing import Final
 
 import numpy as np
 
+from detectors import special
 from detectors.baseline import Baseline
 from detectors.features import Floats, Ints
 from detectors.protocols import JudgedWindows
@@ -31,8 +32,6 @@ def usable_rows(baseline: Baseline, places: Ints, windows: JudgedWindows) -> tup
 
 def gamma_tail(limits: Floats | float, mean: Floats | float, variance: Floats | float, third: Floats | float) -> Floats:
     """Return the chance to be above, by the shifted gamma law of these moments (Pearson's third)."""
-    from scipy import special
-
     sd = np.sqrt(variance)
     skew = np.clip(third / sd**3, 1e-3, 1e3)
     shape = 4 / skew**2
@@ -57,8 +56,6 @@ def _crossing(score: Callable[[float], float], inner: float, outer: float, limit
 
 def outside(share: Floats, n: float, low: Floats, high: Floats) -> Floats:
     """Return the chance that a binomial count of n rows is below `low` or above `high`, float64[s]."""
-    from scipy import special
-
     above = np.clip(np.floor(high + TIE) + 1, 1, n + 1)
     below = np.clip(np.ceil(low - TIE) - 1, -1, n)
     over = special.betainc(above, np.maximum(n - above + 1, 1e-9), share)

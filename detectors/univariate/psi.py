@@ -8,6 +8,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from detectors import special
 from detectors.baseline import Baseline, CategoricalBaseline, FeatureBaseline, NumericBaseline
 from detectors.features import Bools, Floats, Ints
 from detectors.layout import Cells, Layout
@@ -97,8 +98,6 @@ class Psi(WindowDetector):
 
     def false_alarm_chance(self, baseline: Baseline, limits: Mapping[str, float], windows: JudgedWindows) -> Floats:
         """Return the chance of a higher index: a gamma law by its first three moments, exact for two cells."""
-        from scipy import special
-
         places, above = limits_by_place(baseline, limits)
         rows, known = usable_rows(baseline, places, windows)
         counts, owner, bins = self.prepare(baseline).held(places)
@@ -200,8 +199,6 @@ def _moments(counts: Floats, owner: Ints, n: Floats, m: Floats, bins: Ints) -> t
 
 def _weighed(mean: Floats) -> tuple[Floats, Floats]:
     """Places and weights, float64[c, NODES], of a Poisson count: every one where they are few, else evenly apart."""
-    from scipy import special
-
     spread = 6 * np.sqrt(mean)
     last, first = mean + spread + 8, np.maximum(0.0, mean - spread)
     few = last < NODES

@@ -6,6 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
+from detectors import special
 from detectors.baseline import Baseline, CategoricalBaseline, FeatureBaseline, NumericBaseline
 from detectors.features import Floats
 from detectors.protocols import JudgedWindows, Scorer, WindowDetector
@@ -46,8 +47,6 @@ class Unseen(WindowDetector):
         end. Of values that repeat it is how many the baseline saw once (Good 1953). A count by it, at shares as small as
         these, is negative binomial.
         """
-        from scipy import special
-
         places, above = limits_by_place(baseline, limits)
         share = baseline.unseen_shares[places]
         count = np.floor(windows.rows * (share + above) + TIE) + 1

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 import msgspec
 import numpy as np
 
-from detectors import Sketch
+from detectors import Sketch, special
 from detectors.charts import CHARTS as ALL_CHARTS
 from detectors.charts import BudgetSpec, ChartPoint, Charts, FiringFeature, FiringReader, IncidentKind, LevelStep
 from detectors.charts.floors import Floors
@@ -362,8 +362,6 @@ class ServiceBudget(Operator[Sketch]):
 
 def poisson_tail(count: int, due: float) -> float:
     """Return the chance of so many or more where so many are due."""
-    from scipy import special
-
     return float(special.gammainc(count, due)) if count else 1.0
 
 

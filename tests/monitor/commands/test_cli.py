@@ -296,7 +296,21 @@ def test_the_daemon_does_not_load_what_only_other_commands_need() -> None:
     later |= {"cronsim", "smtplib", "monitor.targets.email", "monitor.targets.airflow"}  # where they are configured
     later |= {"monitor.runtime.page.model", "monitor.html.plots"}  # when a page is asked for
     later |= {"rich", "pygments"}  # by the demo, and by `reference show`
+    later |= {"asyncio.base_events", "scipy", "narwhals"}
     assert not (others | later) & set(loaded)
+
+
+def test_judging_loads_no_more_of_its_libraries_than_it_uses(tmp_path: Path) -> None:
+    Reference.fit({"age": [1.0, 2.0, 3.0] * 100, "plan": ["a", "b", "c"] * 100}).save(tmp_path / "r.json")
+    program = (
+        "import sys; from detectors import Reference; reference = Reference.load(sys.argv[1]); "
+        "reference.compare(reference.sketch); print(*sys.modules)"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "r.json")]
+    loaded = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()
+
+    assert "scipy.special._ufuncs" in loaded
+    assert not {"scipy.special", "scipy.linalg", "numpy.f2py", "narwhals"} & set(loaded)
 
 
 def test_adwin_does_not_load_all_of_river() -> None:

@@ -1,10 +1,11 @@
-"""Libraries that load another one only where it is there are told that it is not."""
+"""Libraries that load another one only where it is there are told that it is not; what is imported for nothing waits."""
 
+import subprocess
 import sys
 
 import pytest
 
-from monitor.runtime.importing import without
+from monitor.runtime.importing import later, without
 
 
 def test_what_is_hidden_cannot_be_imported_and_can_again_afterwards() -> None:
@@ -16,4 +17,32 @@ def test_what_is_hidden_cannot_be_imported_and_can_again_afterwards() -> None:
 def test_what_is_loaded_already_stays() -> None:
     with without("sys"):
         import sys as again
+    assert again is sys
+
+
+def test_a_later_module_is_loaded_when_something_of_it_is_used() -> None:
+    program = (
+        "import sys; from monitor.runtime.importing import later; later('wave'); import wave; import wave as again; "
+        "before = 'open' in vars(wave); wave.open; import wave as after; from wave import Error; "
+        "print(before, again is wave, after is sys.modules['wave'], after.open is wave.open, Error is after.Error)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+    assert done.stdout.split() == ["False", "True", "True", "True", "True"]
+
+
+def test_a_later_package_has_its_modules() -> None:
+    program = (
+        "import asyncio, sys, monitor; from monitor.runtime.importing import later; later('wsgiref'); import wsgiref.headers; "
+        "print('_LaterModule' in str(type(sys.modules['wsgiref'])), wsgiref.headers.Headers.__name__)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+
+    assert done.stdout.split() == ["False", "Headers"]
+
+
+def test_what_is_loaded_already_is_not_put_off() -> None:
+    later("sys")
+    import sys as again
+
     assert again is sys
