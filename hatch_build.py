@@ -17,6 +17,7 @@ SOURCES = tuple(
     ROOT / name
     for name in (
         "detectors/sketches/_count.cpp",
+        "detectors/sketches/_digest.cpp",
         "detectors/sketches/_sums.cpp",
         "monitor/sources/formats/json/_scan.cpp",
         "monitor/sources/kafka/_native.cpp",
