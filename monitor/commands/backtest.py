@@ -54,6 +54,7 @@ class BacktestChoice:
     decimal: str = "."
     labels: list[Path] = field(default_factory=list)
     label_topic: str | None = None
+    threads: int = 1  # no part of the command: what is found does not depend on it
 
     @property
     def command(self) -> str:

@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 
 from detectors import Kind
 from detectors.columns import Column
@@ -59,12 +60,16 @@ def chunks(
     time: TimeColumn | None,
     kinds: Mapping[str, Kind] = NO_KINDS,
     exact: Sequence[str] = (),
+    threads: int = 1,
 ) -> Iterator[Pieces]:
     """The wanted columns, chunk by chunk; a column that a file lacks is all missing. Raises TableError.
 
-    `exact` are those that tell rows apart: no number of theirs becomes a double.
+    `exact` are those that tell rows apart: no number of theirs becomes a double. With more than one of `threads`, which arrow then has
+    as well, a chunk is read while the one before it is used.
     """
-    return ahead(chunks_of(paths, shape, wanted, time, kinds, exact))
+    pa.set_cpu_count(threads)
+    pieces = chunks_of(paths, shape, wanted, time, kinds, exact)
+    return ahead(pieces) if threads > 1 else pieces
 
 
 def ahead(pieces: Iterator[Pieces]) -> Iterator[Pieces]:
