@@ -27,6 +27,7 @@ from monitor.commands.reference import FitChoice, check_output, hand_over, is_sp
 from monitor.sections import parse_duration
 from monitor.settings import ConfigError, Settings, load_settings
 from monitor.settings.schema import ModelSettings, TopicSettings
+from monitor.sources.ahead import ahead
 from monitor.sources.decode.class_scores import is_score
 from monitor.sources.decode.finding import FeatureFinder
 from monitor.sources.decode.joining import WEIGHT
@@ -35,7 +36,7 @@ from monitor.sources.decode.spool import Spool
 from monitor.sources.formats.fields import LABELLED, FieldMap
 from monitor.sources.formats.values import LATEST_NANOS
 from monitor.sources.tables.base import TableError
-from monitor.sources.tables.files import Pieces, ahead
+from monitor.sources.tables.files import Pieces
 from monitor.stream.events import Nanos, SeriesKey
 
 TIME = "event time"  # of the rows; beside features, none of which is called so by the mapping

@@ -1,7 +1,6 @@
 """Files of several formats as one table: a first look, then chunk by chunk in bounded memory."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +8,7 @@ import pyarrow as pa
 
 from detectors import Kind
 from detectors.columns import Column
+from monitor.sources.ahead import ahead
 from monitor.sources.tables.base import Dialect, TableError, explained
 from monitor.sources.tables.csv import PLAIN, CsvTable
 from monitor.sources.tables.lines import LinesTable
@@ -70,15 +70,6 @@ def chunks(
     pa.set_cpu_count(threads)
     pieces = chunks_of(paths, shape, wanted, time, kinds, exact)
     return ahead(pieces) if threads > 1 else pieces
-
-
-def ahead(pieces: Iterator[Pieces]) -> Iterator[Pieces]:
-    """The same, each read in a thread while the one before it is used."""
-    with ThreadPoolExecutor(1, thread_name_prefix="reader") as reader:
-        pending = reader.submit(next, pieces, None)
-        while (chunk := pending.result()) is not None:
-            pending = reader.submit(next, pieces, None)
-            yield chunk
 
 
 def chunks_of(
