@@ -17,7 +17,9 @@ SOURCES = tuple(
     ROOT / name
     for name in (
         "detectors/sketches/_count.cpp",
+        "detectors/sketches/_digest.cpp",
         "detectors/sketches/_sums.cpp",
+        "monitor/sources/_lines.cpp",
         "monitor/sources/formats/json/_scan.cpp",
         "monitor/sources/kafka/_native.cpp",
     )

@@ -85,9 +85,11 @@ def make(path: Path, rows: int) -> None:
 
 def measure_fit(path: Path) -> Callable[[], None]:
     """The command itself."""
+    from monitor.commands.arguments import usable_cores
     from monitor.commands.reference import FitChoice, fit
 
-    choice = FitChoice([path], path.with_suffix(".json"), timestamp="ts" if "timed" in path.name else None)
+    timestamp = "ts" if "timed" in path.name else None
+    choice = FitChoice([path], path.with_suffix(".json"), timestamp=timestamp, threads=usable_cores())
     return lambda: print(fit(choice))
 
 

@@ -178,6 +178,7 @@ def _add_backtest(commands: "argparse._SubParsersAction[_Parser]") -> None:
         backtest, "--budget", arguments.budgets, metavar="N", help="other budgets to compare, a month: 0.3,1,3"
     )
     arguments.add_dialect(backtest)
+    arguments.add_threads(backtest, "read and judge; 1 reads nothing ahead")
 
 
 def _add_reference(commands: "argparse._SubParsersAction[_Parser]") -> None:
@@ -246,6 +247,7 @@ def _add_reference(commands: "argparse._SubParsersAction[_Parser]") -> None:
         help="leave out these columns or these days; an end may be open",
     )
     arguments.add_dialect(fit)
+    arguments.add_threads(fit, "read and count")
     _json(fit)
 
     push = _add(actions, "push", "put a reference beside a version of a model in the registry", _push)
@@ -380,6 +382,7 @@ def _backtest(options: argparse.Namespace) -> Exit:
             shown=options.show,
             labels=options.labels,
             label_topic=options.label_topic,
+            threads=options.threads or arguments.usable_cores(),
         )
     )
 
@@ -427,6 +430,7 @@ def _fit(options: argparse.Namespace) -> Exit:
             json=options.json,
             config=options.config,
             model=options.model,
+            threads=options.threads or arguments.usable_cores(),
             version=options.version,
             topic=options.topic,
             kafka=options.kafka,

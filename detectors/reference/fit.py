@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -20,6 +21,7 @@ from detectors.reference.copies import Copy, RowSample
 from detectors.reference.grouping import GroupColumn
 from detectors.reference.labels import LabelColumn
 from detectors.reference.profiles import CategoryProfile, NumericProfile
+from detectors.reference.workers import Workers
 from detectors.sketches.placing import ColumnCells
 from detectors.spellings import CategoryCodes
 
@@ -56,40 +58,49 @@ class FirstPass:
     kinds: Mapping[str, Kind]
     timestamp: str | None
     arrivals: Arrivals
+    workers: Workers = field(default_factory=Workers)
     columns: dict[str, NumericProfile | CategoryProfile | None] = field(default_factory=dict)
     rows: int = 0
 
     def add(self, chunk: Mapping[str, Column]) -> None:
         """Take one chunk; a column it lacks is missing in its rows."""
-        for name, column in chunk.items():
-            if name == self.timestamp:
-                self.arrivals.add(name, column)
-                continue
-            profile = self.columns.setdefault(name, None)
-            if profile is None:
-                refuse_time(name, column)
-                kind = self.kinds.get(name) or infer_kind(column)
-                if kind is None:
-                    continue
-                profile = NumericProfile(name) if kind is Kind.NUMERIC else CategoryProfile()
-                self.columns[name] = profile
-            if isinstance(profile, NumericProfile):
-                profile.take(column)
-            else:
-                profile.add(column)
+        self.columns |= {name: None for name in chunk if name != self.timestamp and name not in self.columns}
+        self.workers.all(partial(self._take, name, column) for name, column in chunk.items())
         self.rows += rows_of(chunk)
+
+    def _take(self, name: str, column: Column) -> None:
+        if name == self.timestamp:
+            self.arrivals.add(name, column)
+            return
+        profile = self.columns[name]
+        if profile is None:
+            refuse_time(name, column)
+            kind = self.kinds.get(name) or infer_kind(column)
+            if kind is None:
+                return
+            profile = self.columns[name] = NumericProfile(name) if kind is Kind.NUMERIC else CategoryProfile()
+        if isinstance(profile, NumericProfile):
+            profile.take(column)
+        else:
+            profile.add(column)
 
     def layout(self) -> Layout:
         """Return the frozen layout; a column without any value is numeric."""
-        numeric, categorical = [], []
-        for name, held in self.columns.items():
-            profile = self.columns[name] = held or NumericProfile(name)
-            if isinstance(profile, NumericProfile):
-                profile.finish()
-                numeric.append(NumericFeature(name, profile.edges(), profile.discrete))
-            else:
-                categorical.append(CategoricalFeature(name, profile.categories()))
-        return Layout(tuple(numeric), tuple(categorical))
+        found: dict[str, NumericFeature | CategoricalFeature] = {}
+        self.workers.all(partial(self._finish, name, found) for name in self.columns)
+        features = [found[name] for name in self.columns]
+        return Layout(
+            tuple(each for each in features if isinstance(each, NumericFeature)),
+            tuple(each for each in features if isinstance(each, CategoricalFeature)),
+        )
+
+    def _finish(self, name: str, found: dict[str, NumericFeature | CategoricalFeature]) -> None:
+        profile = self.columns[name] = self.columns[name] or NumericProfile(name)
+        if isinstance(profile, NumericProfile):
+            profile.finish()
+            found[name] = NumericFeature(name, profile.edges(), profile.discrete)
+        else:
+            found[name] = CategoricalFeature(name, profile.categories())
 
     def moments(self, name: str) -> tuple[float, float]:
         """Return mean and standard deviation of a number."""
@@ -219,6 +230,7 @@ class SecondPass:
         labels: "LabelTally | None" = None,
     ) -> None:
         self.rows = 0
+        self._workers = first.workers
         self._layout = layout
         self._timestamp = timestamp
         self._tally = tally
@@ -230,23 +242,37 @@ class SecondPass:
 
     def add(self, chunk: Mapping[str, Column]) -> None:
         """Take one chunk; a column it lacks is missing in its rows."""
-        rows = rows_of(chunk)
         placed = self._place(chunk)
         features: dict[str, BinCounts | CodeCounts] = {**self._numeric, **self._categorical}
-        said: Floats | Codes | None = None
-        for at, (name, counts) in enumerate(features.items()):
-            if name not in chunk:
-                counts.absent(rows)
-                self.sample.absent(name, self.rows, rows)
-                continue
-            column, cells = counts.add(chunk[name])
-            self.sample.take(name, column, self.rows)
-            said = column if name == PREDICTION else said
-            if placed is not None:
-                placed.add(at, cells)
+        said: dict[str, Floats | Codes] = {}
+        self._workers.all(
+            partial(self._count, at, name, counts, chunk, placed, said)
+            for at, (name, counts) in enumerate(features.items())
+        )
         if self._labels is not None:
-            self._labels.add(chunk, said, self._times(chunk))
-        self.rows += rows
+            self._labels.add(chunk, said.get(PREDICTION), self._times(chunk))
+        self.rows += rows_of(chunk)
+
+    def _count(
+        self,
+        at: int,
+        name: str,
+        counts: BinCounts | CodeCounts,
+        chunk: Mapping[str, Column],
+        placed: Placed | None,
+        said: dict[str, Floats | Codes],
+    ) -> None:
+        """Count one feature, `at` in the order of the layout; what the prediction said is kept."""
+        if name not in chunk:
+            counts.absent(rows_of(chunk))
+            self.sample.absent(name, self.rows, rows_of(chunk))
+            return
+        column, cells = counts.add(chunk[name])
+        self.sample.take(name, column, self.rows)
+        if name == PREDICTION:
+            said[name] = column
+        if placed is not None:
+            placed.add(at, cells)
 
     def _times(self, chunk: Mapping[str, Column]) -> Ints | None:
         if self._timestamp is None or self._timestamp not in chunk:
@@ -282,15 +308,19 @@ def fit(
     calendar: Holidays = NO_HOLIDAYS,
     group: GroupColumn | None = None,
     label: LabelColumn | None = None,
+    workers: Workers | None = None,
 ) -> Fitted:
-    """Read the chunks twice; `group` is the column that says which rows come together, `label` what came true. Raises ValueError naming the column or number that makes a reference impossible."""
+    """Read the chunks twice; `group` is the column that says which rows come together, `label` what came true.
+
+    `workers` share the columns of each chunk; the result is the same. Raises ValueError naming the column or number that makes a reference impossible.
+    """
     _check_window(timestamp, window_ns)
     name = None if group is None else group.name
     _check_group(name, timestamp, window_ns, prediction)
     _check_label(label, {"timestamp": timestamp, "prediction": prediction, "group": name})
     labelling = Labelling.of(label)
     grouped = False
-    first = FirstPass(_as_kinds(kinds, prediction), timestamp, Arrivals(window_ns))
+    first = FirstPass(_as_kinds(kinds, prediction), timestamp, Arrivals(window_ns), workers or Workers())
     for chunk in _read(chunks, prediction, progress, before=0):
         grouped |= name in chunk
         labelling.look(chunk)

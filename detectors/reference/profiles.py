@@ -10,6 +10,7 @@ import numpy as np
 from detectors.columns import Coded, Column, as_written_floats, distinct
 from detectors.features import LARGEST, MAX_CATEGORIES, CategoricalFeature, Floats, Ints, NumericFeature
 from detectors.precision import Less, are_told_apart, is_written, last_before, last_of
+from detectors.sketches.blocks import fill, kept, moments, with_unknown
 from detectors.spellings import folded
 
 BLOCK = 16_384  # values digested at once; equal blocks make a fit independent of how the data was chunked
@@ -32,30 +33,18 @@ class BlockBuffer:
 
     def add(self, values: Floats) -> None:
         """Take float64[n]; digest every block that is full. What is not finite is passed over."""
-        for start in range(0, values.size, BLOCK):  # small pieces stay in the processor's cache
-            self._take(finite(values[start : start + BLOCK]))
-
-    def _take(self, values: Floats) -> None:
-        room = BLOCK - self._size
-        self._held[self._size : self._size + values.size] = values[:room]  # the slice ends with the block
-        self._size += values.size
-        if self._size >= BLOCK:
-            self._digest(self._held)
-            rest = values[room:]
-            self._held[: rest.size] = rest
-            self._size = rest.size
+        taken = 0
+        while taken < values.size:
+            taken, self._size = fill(values, taken, self._held, self._size)
+            if self._size == BLOCK:
+                self._digest(self._held)
+                self._size = 0
 
     def flush(self) -> None:
         """Digest what is left."""
         if self._size:
             self._digest(self._held[: self._size])
         self._size = 0
-
-
-def finite(values: Floats) -> Floats:
-    """Return the values that can be binned; no infinities, no NaN, and one zero instead of two."""
-    usable = np.abs(values) < LARGEST
-    return np.asarray((values if usable.all() else values[usable]) + 0.0)
 
 
 class NumericProfile:
@@ -70,6 +59,7 @@ class NumericProfile:
         self.distinct: Floats | None = np.empty(0)
         self.halves = True  # every column so far was of half precision
         self._sample = np.empty(SAMPLE)
+        self._room, self._places = np.empty(BLOCK), np.empty(BLOCK, dtype=np.int64)  # for each block anew
         self._random = np.random.default_rng(zlib.crc32(name.encode(errors="surrogatepass")))
         self._blocks = BlockBuffer(self._digest)
 
@@ -92,17 +82,16 @@ class NumericProfile:
 
     def _digest(self, block: Floats) -> None:
         self._keep(block)
-        mean, std = _moments(block)
+        mean, std, least, most = moments(block, self._room)
         rows = self.seen + block.size
         old, new = self.seen / rows, block.size / rows
         gap = mean - self.mean  # a Python float: overflows to infinity without a warning
         between = abs(gap) if np.isfinite(gap) else LARGEST
         self.mean = self.mean + gap * new if np.isfinite(gap) else self.mean * old + mean * new
         self.std = float(np.hypot(np.hypot(old**0.5 * self.std, new**0.5 * std), (old * new) ** 0.5 * between))
-        self.min, self.max = min(self.min, float(block.min())), max(self.max, float(block.max()))
+        self.min, self.max = min(self.min, least), max(self.max, most)
         if self.distinct is not None:
-            values = np.union1d(self.distinct, block)
-            self.distinct = values if values.size <= BINS else None
+            self.distinct = with_unknown(self.distinct, block, BINS)
         self.seen = rows
 
     def _keep(self, block: Floats) -> None:
@@ -111,9 +100,9 @@ class NumericProfile:
         self._sample[self.seen : self.seen + room] = block[:room]
         rest = block[room:]
         if rest.size:
-            ranks = np.arange(self.seen + room + 1, self.seen + block.size + 1)
-            kept = np.flatnonzero(self._random.random(rest.size) * ranks < SAMPLE)
-            self._sample[self._random.integers(0, SAMPLE, kept.size)] = rest[kept]
+            draws = self._random.random(out=self._room[: rest.size])
+            taken = kept(draws, self.seen + room + 1, SAMPLE, self._places)
+            self._sample[self._random.integers(0, SAMPLE, taken.size)] = rest[taken]
 
     @property
     def discrete(self) -> bool:
@@ -175,19 +164,6 @@ def _last(values: Floats, less: Less | None) -> Floats:
 def _before(values: Floats, less: Less | None) -> Floats:
     """The last doubles below these values."""
     return np.nextafter(values, -np.inf) if less is None else last_before(values, less)
-
-
-def _moments(block: Floats) -> tuple[float, float]:
-    """Return mean and standard deviation; scaled by a power of two, so that nothing over- or underflows."""
-    largest = float(np.abs(block).max())
-    if largest == 0:
-        return 0.0, 0.0
-    scale = float(np.ldexp(1.0, int(np.frexp(largest)[1]) - 1))
-    scaled = block / scale
-    apart = scaled - scaled[0]  # exact zeros for a constant block, so its deviation is exactly 0
-    middle = float(apart.mean())
-    spread = float(np.sqrt(np.square(apart - middle).mean()))
-    return min((float(scaled[0]) + middle) * scale, LARGEST), min(spread * scale, LARGEST)
 
 
 class CategoryProfile:

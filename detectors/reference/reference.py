@@ -30,6 +30,7 @@ from detectors.reference.file import ReferenceFormatError
 from detectors.reference.grouping import GroupColumn
 from detectors.reference.labels import LabelColumn
 from detectors.reference.service import ERROR, LATENCY, MIDDLES, ServedColumns, profiled
+from detectors.reference.workers import Workers
 from detectors.results import Scores
 from detectors.sketches import Sketch
 from detectors.sketches.served import BINS, ServedCounts
@@ -172,6 +173,7 @@ class Reference(Baseline):
         group: str | GroupColumn | None = None,
         label: str | LabelColumn | None = None,
         served: ServedColumns | None = None,
+        threads: int = 1,
     ) -> Self:
         """Profile any number of rows in bounded memory: `chunks` is called twice and must give the same rows.
 
@@ -181,20 +183,22 @@ class Reference(Baseline):
         each of the last eight weeks' windows, or thousand. `progress` hears the rows read so far, both passes together.
         `group` is the column of what rows come together in, or its name, `label` that of what came true, of which the last 2016 windows
         are kept. `calendar`: the holidays, and the zone whose hours and days the calibration has. `served` are columns that say how
-        requests were served; where there are any `chunks` is called four times.
+        requests were served; where there are any `chunks` is called four times. `threads` share the columns of each chunk: the
+        reference is the same with any number of them.
         Raises ValueError as `fit` does, and when the two passes see different numbers of rows.
         """
-        fitted = fitting.fit(
-            chunks if served is None else lambda: served.without(chunks()),
-            kinds=kinds,
-            prediction=prediction,
-            timestamp=timestamp,
-            window_ns=window_ns,
-            progress=progress,
-            calendar=calendar,
-            group=GroupColumn(group) if isinstance(group, str) else group,
-            label=LabelColumn(label) if isinstance(label, str) else label,
-        )
+        how: dict[str, Any] = {"window_ns": window_ns, "progress": progress, "calendar": calendar}
+        with Workers(threads) as workers:
+            fitted = fitting.fit(
+                chunks if served is None else lambda: served.without(chunks()),
+                kinds=kinds,
+                prediction=prediction,
+                timestamp=timestamp,
+                group=GroupColumn(group) if isinstance(group, str) else group,
+                label=LabelColumn(label) if isinstance(label, str) else label,
+                workers=workers,
+                **how,
+            )
         return cls(
             **fitted.baseline.parts(),
             period=fitted.period,
@@ -204,11 +208,7 @@ class Reference(Baseline):
             copies=fitted.copies,
             created_by=_created_by(),
             performance=fitted.performance,
-            service=None
-            if served is None
-            else ReferenceService.fit(
-                served, chunks, timestamp, window_ns=window_ns, progress=progress, calendar=calendar
-            ),
+            service=None if served is None else ReferenceService.fit(served, chunks, timestamp, threads=threads, **how),
         )
 
     @cached_property

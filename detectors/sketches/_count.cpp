@@ -139,6 +139,7 @@ bool place_all(PyObject *const *arguments, double scale) {
     auto *const count = static_cast<std::int64_t *>(counts.buffer.buf);
     auto *const sum = static_cast<double *>(sums.buffer.buf);
     auto *const found = static_cast<std::int32_t *>(cells.buffer.buf);
+    const Unlocked unlocked;  // columns are counted side by side
     place_column(ladder, static_cast<const char *>(values.buffer.buf), values.buffer.shape[0], values.buffer.strides[0],
                  [=](std::ptrdiff_t row, double value, std::ptrdiff_t cell) {
                      ++count[cell];
@@ -174,6 +175,7 @@ bool tally_all(PyObject *const *arguments) {
     const auto *const within = static_cast<const std::int64_t *>(window.buffer.buf);
     const auto *const slot = static_cast<const std::int64_t *>(slots.buffer.buf);
     const Py_ssize_t rows = cells.buffer.shape[0], known = merged.buffer.shape[0], windows = slots.buffer.shape[0];
+    const Unlocked unlocked;
     if (!lie_in<std::int32_t>(cell, rows, 0, known) || !lie_in<std::int64_t>(within, rows, 0, windows) ||
         !lie_in<std::int64_t>(into, known, -1, counts.buffer.shape[1]) ||
         !lie_in<std::int64_t>(slot, windows, -1, counts.buffer.shape[0]))

@@ -35,6 +35,18 @@ class View {
     bool held_;
 };
 
+// Without the interpreter lock until the end of the scope: nothing of Python may be touched, and arrays are only lent.
+class Unlocked {
+  public:
+    Unlocked() : state_(PyEval_SaveThread()) {}
+    ~Unlocked() { PyEval_RestoreThread(state_); }
+    Unlocked(const Unlocked &) = delete;
+    Unlocked &operator=(const Unlocked &) = delete;
+
+  private:
+    PyThreadState *state_;
+};
+
 template <typename Number>
 Number at(const char *address) {  // an array may begin at any byte
     Number number;

@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Protocol
 
 from monitor.facts import Fact
+from monitor.sources import lines
+from monitor.sources.ahead import ahead
 from monitor.sources.base import TopicRecords
 from monitor.sources.decode.topic import Decoded, TopicDecoder
-from monitor.sources.tables.base import BOM
+from monitor.sources.lines import LongLineError, Values
 from monitor.stream.events import MicroBatch, Nanos, Partition
 
-BLOCK = 4 << 20  # bytes of a file at once: some thousand events
-LONGEST_LINE = 64 << 20  # bytes; a message has one MiB
 LINES = frozenset({".jsonl", ".ndjson", ".json"})
 TABLES = frozenset({".parquet", ".pq", ".csv"})
 
@@ -87,6 +87,25 @@ class Lines:
                 new = frozenset()
 
 
+class ReadAhead:
+    """A record of one partition, of which each piece is read and decoded in a thread while the one before it is judged."""
+
+    def __init__(self, recorded: Recorded) -> None:
+        self._recorded = recorded
+
+    @property
+    def notes(self) -> Sequence[str]:
+        """The record's."""
+        return self._recorded.notes
+
+    def hold(self, partitions: frozenset[Partition]) -> None:
+        """A single partition runs ahead of nothing."""
+
+    def pieces(self) -> Iterator[Piece]:
+        """All of it, once, in order. Raises RecordedError."""
+        return ahead(self._recorded.pieces())
+
+
 def piece_of(decoded: Decoded, partition: Partition, assigned: frozenset[Partition], events: int, done: float) -> Piece:
     """What a decoder made of events of one partition."""
     read = frozenset({partition})
@@ -123,28 +142,12 @@ def unreadable(path: Path, error: OSError) -> RecordedError:
     return RecordedError(f"{path}: cannot be read: {error.strerror or error}")
 
 
-def blocks(path: Path) -> Iterator[tuple[int, list[bytes | None]]]:
+def blocks(path: Path) -> Iterator[tuple[int, Values]]:
     """The lines of a file, a block of bytes at once with how long it was; empty ones are left out. Raises RecordedError."""
-    rest, first = b"", True
     try:
         with path.open("rb") as file:
-            while block := file.read(BLOCK):
-                if first:
-                    block, first = block.removeprefix(BOM), False
-                *lines, rest = (rest + block).split(b"\n")
-                if len(rest) > LONGEST_LINE:
-                    raise RecordedError(
-                        f"{path}: a line is longer than {LONGEST_LINE >> 20} MiB: is this one message a line?"
-                    )
-                yield len(block), messages(lines)
+            yield from lines.blocks(file)
+    except LongLineError as error:
+        raise RecordedError(f"{path}: {error}") from None
     except OSError as error:
         raise unreadable(path, error) from None
-    if rest.strip():
-        yield 0, [rest]
-
-
-def messages(lines: list[bytes]) -> list[bytes | None]:
-    """The lines that hold something."""
-    if b"" in lines or b"\r" in lines:
-        return [line for line in lines if line.strip()]
-    return list(lines)

@@ -13,6 +13,8 @@ from monitor.commands.exits import Exit
 
 Commands: TypeAlias = "argparse._SubParsersAction[Any]"  # noqa: SLF001 - that to which commands are added has no other name
 
+MOST_THREADS = 256
+
 
 class Several(argparse.Action):
     """Adds to what the option brought before; its type makes a list of each word."""
@@ -33,6 +35,16 @@ def add_dialect(parser: argparse.ArgumentParser) -> None:
     """How the CSVs that a command reads are written."""
     parser.add_argument("--delimiter", default=",", metavar="C", help="between the fields of a CSV (,)")
     parser.add_argument("--decimal", choices=[".", ","], default=".", help="before the decimals of a CSV's numbers (.)")
+
+
+def add_threads(parser: argparse.ArgumentParser, what: str) -> None:
+    """How many threads a command works with; what it finds is the same with any number. Absent: None, `usable_cores` are meant."""
+    parser.add_argument("--threads", type=threads, metavar="N", help=f"that {what} (one a core that may be used)")
+
+
+def usable_cores() -> int:
+    """How many cores this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def add_command(
@@ -141,6 +153,13 @@ def seconds(text: str) -> int:
     """How long the demo lasts."""
     if not (text.isascii() and text.isdigit()) or not 30 <= int(text) <= 600:  # noqa: PLR2004 - said in the message
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 30 to 600")
+    return int(text)
+
+
+def threads(text: str) -> int:
+    """How many threads."""
+    if not (text.isascii() and text.isdigit()) or not 1 <= int(text) <= MOST_THREADS:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to {MOST_THREADS}")
     return int(text)
 
 

@@ -54,6 +54,7 @@ class BacktestChoice:
     decimal: str = "."
     labels: list[Path] = field(default_factory=list)
     label_topic: str | None = None
+    threads: int = 1  # no part of the command: what is found does not depend on it
 
     @property
     def command(self) -> str:
@@ -181,11 +182,11 @@ def record_of(choice: BacktestChoice, configuration: Configuration, within: Rang
         return topic_range(choice, configuration, within)
     dialect = dialect_of(choice.delimiter, choice.decimal)
     decoder = undated(build_decoder(configuration, topic_of(configuration.settings, choice.topic)))
-    events = files_of(choice.inputs, decoder, dialect)
+    events = files_of(choice.inputs, decoder, dialect, threads=choice.threads)
     if not choice.labels:
         return events
     decoder = undated(build_decoder(configuration, label_topic_of(configuration.settings, choice.label_topic)))
-    return Paired(events, files_of(choice.labels, decoder, dialect, "--labels"))
+    return Paired(events, files_of(choice.labels, decoder, dialect, "--labels", threads=choice.threads))
 
 
 def label_topics_of(choice: BacktestChoice, settings: Settings) -> frozenset[str]:

@@ -27,6 +27,7 @@ from monitor.commands.reference import FitChoice, check_output, hand_over, is_sp
 from monitor.sections import parse_duration
 from monitor.settings import ConfigError, Settings, load_settings
 from monitor.settings.schema import ModelSettings, TopicSettings
+from monitor.sources.ahead import ahead
 from monitor.sources.decode.class_scores import is_score
 from monitor.sources.decode.finding import FeatureFinder
 from monitor.sources.decode.joining import WEIGHT
@@ -35,7 +36,7 @@ from monitor.sources.decode.spool import Spool
 from monitor.sources.formats.fields import LABELLED, FieldMap
 from monitor.sources.formats.values import LATEST_NANOS
 from monitor.sources.tables.base import TableError
-from monitor.sources.tables.files import Pieces, ahead
+from monitor.sources.tables.files import Pieces
 from monitor.stream.events import Nanos, SeriesKey
 
 TIME = "event time"  # of the rows; beside features, none of which is called so by the mapping
@@ -171,6 +172,7 @@ class ModelEvents:
     taken: int = 0
     ungrouped: str = ""  # why rows are taken for independent, where a mapping says what they belong to
     labels: EventLabels | None = None
+    threads: int = 1
 
     @classmethod
     def begin(cls, settings: Settings, model: ModelSettings, choice: FitChoice) -> "ModelEvents":
@@ -201,7 +203,7 @@ class ModelEvents:
             decoders[topic.name] = decoder
             if labels is not None:
                 refuse_without_id(topic, fields, [decoder.series[ours]] if fields.predicts else [])
-        return cls(settings, topics, finders, decoders, labels=labels)
+        return cls(settings, topics, finders, decoders, labels=labels, threads=choice.threads)
 
     def record(self, choice: FitChoice, within: Range) -> Recorded:
         """The events that are meant. Raises ConfigError."""
@@ -278,6 +280,7 @@ class ModelEvents:
                 group=GroupColumn(GROUP, hashed=True, few=self._few) if self._group else None,
                 label=label,
                 served=self._served,
+                threads=self.threads,
             )
         except ValueError as error:
             raise (error if self.taken or not isinstance(error, ValueError) else ValueError(self._nothing())) from error
@@ -287,12 +290,15 @@ class ModelEvents:
         return "no event is of the model" + "".join(f"; {line}" for line in self._refused())
 
     def _first(self, recorded: Recorded, within: Range, spool: Spool) -> Iterator[Pieces]:
-        chunks = ahead(self._read(recorded, within, spool))
+        chunks = self._ahead(self._read(recorded, within, spool))
         return chunks if self.excluded is None else self.excluded.without(chunks)
+
+    def _ahead(self, pieces: Iterator[Pieces]) -> Iterator[Pieces]:
+        return ahead(pieces) if self.threads > 1 else pieces
 
     def _again(self, spool: Spool) -> Iterator[Pieces]:
         labels = None if self.labels is None else self.labels.column()
-        chunks = ahead(self._pieces(columns, labels) for columns in spool.read())
+        chunks = self._ahead(self._pieces(columns, labels) for columns in spool.read())
         return chunks if self.excluded is None else Exclusion(self.excluded.spans, TIME).without(chunks)
 
     def _read(self, recorded: Recorded, within: Range, spool: Spool) -> Iterator[Pieces]:

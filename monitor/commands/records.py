@@ -7,7 +7,7 @@ from types import MappingProxyType
 from confluent_kafka import KafkaException
 
 from monitor.app import broker_properties, explain_client
-from monitor.backtest.recorded import LINES, TABLES, Lines, Recorded
+from monitor.backtest.recorded import LINES, TABLES, Lines, ReadAhead, Recorded
 from monitor.backtest.replay import Range
 from monitor.settings import ConfigError, Settings
 from monitor.settings.schema import TopicSettings
@@ -53,13 +53,18 @@ def topic_of(settings: Settings, name: str | None) -> TopicSettings:
     return topics[name] if name is not None else next(iter(topics.values()))
 
 
-def files_of(paths: Sequence[Path], decoder: TopicDecoder, dialect: Dialect, option: str = "--input") -> Recorded:
-    """Recorded files, as an option names them. Raises ConfigError."""
+def files_of(
+    paths: Sequence[Path], decoder: TopicDecoder, dialect: Dialect, option: str = "--input", *, threads: int = 1
+) -> Recorded:
+    """Recorded files, as an option names them; with more than one thread they are read ahead. Raises ConfigError."""
+    found: Recorded
     if holds_lines(paths, option):
-        return Lines(paths, decoder)
-    from monitor.backtest.tables import Tables
+        found = Lines(paths, decoder)
+    else:
+        from monitor.backtest.tables import Tables
 
-    return Tables(paths, decoder, dialect)
+        found = Tables(paths, decoder, dialect)
+    return ReadAhead(found) if threads > 1 else found
 
 
 def holds_lines(paths: Sequence[Path], option: str = "--input") -> bool:

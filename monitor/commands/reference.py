@@ -81,6 +81,7 @@ class FitChoice:
     kafka: bool = False
     first: str | None = None
     until: str | None = None
+    threads: int = 1
 
     def of_labels(self, column: str) -> bool:
         """Whether a column is that of labels, of their weights, or of scores of classes."""
@@ -186,7 +187,7 @@ def profile(
     exclusions = chain([first], (replace(first) for _ in count()))
 
     def passes() -> Iterator[Pieces]:
-        pieces = chunks(sorted(choice.inputs), shape, read, next(times), kinds, exact)
+        pieces = chunks(sorted(choice.inputs), shape, read, next(times), kinds, exact, choice.threads)
         return next(exclusions).without(pieces) if excluded else pieces
 
     reference = Reference.fit_chunks(
@@ -200,6 +201,7 @@ def profile(
         group=choice.group,
         label=label,
         served=served,
+        threads=choice.threads,
     )
     progress.done()
     if excluded:

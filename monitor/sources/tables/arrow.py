@@ -13,6 +13,7 @@ WORDS = pa.array(["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "<NA>"]
 TRUTH = pa.array(["true", "false"])
 LAST_EXACT = 1e22  # power of ten that a double holds
 SURELY_WHOLE = 2.0**50  # a double is a few units of the last place from it: rounding still finds the whole number
+FIRST = 64  # texts, which mostly tell already: a cast that fails makes an error of each that is no number
 MOST_CODES = 65_536  # texts of one dictionary, which are all made into objects for each chunk
 
 
@@ -105,6 +106,10 @@ def kind_of(kind: Any) -> str | None:
 
 def holds_numbers(column: Any) -> bool:
     """Whether every text of an arrow column that is there reads as a number."""
+    return (len(column) <= FIRST or _are_numbers(column[:FIRST])) and _are_numbers(column)
+
+
+def _are_numbers(column: Any) -> bool:
     try:
         pc.cast(pc.utf8_trim_whitespace(column), pa.float64())
     except pa.ArrowInvalid:

@@ -1,13 +1,14 @@
 """Files of several formats as one table: a first look, then chunk by chunk in bounded memory."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 
 from detectors import Kind
 from detectors.columns import Column
+from monitor.sources.ahead import ahead
 from monitor.sources.tables.base import Dialect, TableError, explained
 from monitor.sources.tables.csv import PLAIN, CsvTable
 from monitor.sources.tables.lines import LinesTable
@@ -59,21 +60,16 @@ def chunks(
     time: TimeColumn | None,
     kinds: Mapping[str, Kind] = NO_KINDS,
     exact: Sequence[str] = (),
+    threads: int = 1,
 ) -> Iterator[Pieces]:
     """The wanted columns, chunk by chunk; a column that a file lacks is all missing. Raises TableError.
 
-    `exact` are those that tell rows apart: no number of theirs becomes a double.
+    `exact` are those that tell rows apart: no number of theirs becomes a double. With more than one of `threads`, which arrow then has
+    as well, a chunk is read while the one before it is used.
     """
-    return ahead(chunks_of(paths, shape, wanted, time, kinds, exact))
-
-
-def ahead(pieces: Iterator[Pieces]) -> Iterator[Pieces]:
-    """The same, each read in a thread while the one before it is used."""
-    with ThreadPoolExecutor(1, thread_name_prefix="reader") as reader:
-        pending = reader.submit(next, pieces, None)
-        while (chunk := pending.result()) is not None:
-            pending = reader.submit(next, pieces, None)
-            yield chunk
+    pa.set_cpu_count(threads)
+    pieces = chunks_of(paths, shape, wanted, time, kinds, exact)
+    return ahead(pieces) if threads > 1 else pieces
 
 
 def chunks_of(

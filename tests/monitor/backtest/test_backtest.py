@@ -331,7 +331,7 @@ def test_blocks_of_any_size_give_the_same(
 ) -> None:
     file = written(home, events(30))
     whole = backtest(file, "--inject", f"plan:category=EU:20%@{day(1)}")
-    monkeypatch.setattr(recorded, "BLOCK", 997)
+    monkeypatch.setattr("monitor.sources.lines.BLOCK", 997)
 
     assert backtest(file, "--inject", f"plan:category=EU:20%@{day(1)}") == whole
 
@@ -342,7 +342,7 @@ def test_slices_of_any_length_give_the_same(
     """Also where two models come at other times, and some events are late: fewer at once than are judged before a span ends."""
     configure(home, models=[{"name": "churn", "version": "3"}, {"name": "fraud", "window": "15m"}])
     fraud = events(6, first=26, model="fraud")
-    monkeypatch.setattr(recorded, "BLOCK", 100_000)
+    monkeypatch.setattr("monitor.sources.lines.BLOCK", 100_000)
     file = written(home, [*events(30), *fraud, *events(10, first=30), *events(3)])
     whole = backtest(file, "--inject", f"churn/plan:category=EU:20%@{day(1)}")
     assert 0 < whole["events"]["late"] < 2 * FEW  # of two models
@@ -357,7 +357,7 @@ def test_slices_of_any_length_open_the_same_incidents_where_late_events_pour_in(
 ) -> None:
     """How many late events an incident tells of hangs on when one looked; that it opens, when, and all else do not."""
     configure(home, models=[{"name": "churn", "version": "3"}, {"name": "fraud", "window": "15m"}])
-    monkeypatch.setattr(recorded, "BLOCK", 100_000)
+    monkeypatch.setattr("monitor.sources.lines.BLOCK", 100_000)
     file = written(home, [*events(30), *events(12, first=20, model="fraud"), *events(10, first=30), *events(3)])
     whole = backtest(file)
     assert {each["model"] for each in whole["alerts"] if each["rule"] == "lateness"} == {"churn", "fraud"}
@@ -431,6 +431,24 @@ def test_files_in_order_are_one_record(home: Path, backtest: Callable[..., dict[
     assert backtest(*parts) == whole
 
 
+@pytest.mark.parametrize("compiled", [True, False])
+def test_a_result_is_the_same_read_ahead_or_not(
+    home: Path, backtest: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch, *, compiled: bool
+) -> None:
+    """With what cannot be used among the lines: nothing, blanks, NUL bytes, no end, half a line, more than a message holds."""
+    monkeypatch.setattr("monitor.sources.lines.BLOCK", 20_000)
+    monkeypatch.setattr("monitor.sources.lines.USED", compiled)
+    good = [json.dumps(one) for one in events(48)]
+    odd = ["", "  ", "\0", good[0][:-20], good[1] + "\0", good[2].replace("age", "a\0e"), "x" * 100_000, "[]", "\r"]
+    file = written(home, [*good[:2_000], *odd, *good[2_000:]])
+    file.write_bytes(file.read_bytes() + good[-1].encode()[:30])
+    found = [backtest(file, "--threads", threads) for threads in ("1", "2", "8")]
+
+    assert found[1:] == [found[0], found[0]]
+    assert found[0]["events"]["ok"] == len(good)
+    assert found[0]["rejected"] == {"malformed_json": 6, "not_object": 1}
+
+
 @pytest.mark.parametrize("ending", ["\r\n", "\n\n", "\r\n\r\n"])
 def test_empty_lines_and_carriage_returns_are_no_events(
     home: Path, backtest: Callable[..., dict[str, Any]], ending: str
@@ -463,7 +481,7 @@ def test_what_cannot_be_used_is_counted_by_reason(home: Path, backtest: Callable
 def test_late_events_are_counted_and_the_way_out_is_said(
     home: Path, backtest: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(recorded, "BLOCK", 10_000)  # within a block, as within a poll, any order is in time
+    monkeypatch.setattr("monitor.sources.lines.BLOCK", 10_000)  # within a block, as within a poll, any order is in time
     in_order = events(30)
     found = backtest(written(home, [*in_order[600:], *in_order[:600]]))
 
@@ -765,8 +783,8 @@ def test_when_nothing_can_be_judged_the_reason_is_said_with_exit_code_1(home: Pa
 
 
 def test_a_file_of_one_endless_line_is_given_up(home: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(recorded, "BLOCK", 100)
-    monkeypatch.setattr(recorded, "LONGEST_LINE", 1000)
+    monkeypatch.setattr("monitor.sources.lines.BLOCK", 100)
+    monkeypatch.setattr("monitor.sources.lines.LONGEST", 1000)
     (home / "one.jsonl").write_bytes(b"[" * 5000)
 
     assert "one.jsonl: a line is longer than" in refused(home, capsys, "--input", home / "one.jsonl")

@@ -265,7 +265,7 @@ def test_the_daemon_counts_the_same_events_to_the_same_counts(tmp_path: Path) ->
 def test_what_first_comes_late_is_read_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Categories that come after the messages that are looked through are read again; none becomes another."""
     monkeypatch.setattr(learner, "LOOKED_THROUGH", 10)
-    monkeypatch.setattr("monitor.backtest.recorded.BLOCK", 20_000)
+    monkeypatch.setattr("monitor.sources.lines.BLOCK", 20_000)
     rows = events()
     for at in range(1000, 3000):
         rows[at]["features"]["plan"] = f"plan-{at % 200}"

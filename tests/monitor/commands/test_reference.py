@@ -74,6 +74,34 @@ def refused(output: Output, *options: Any, source: str = "train.parquet") -> str
     return line.removeprefix("driftd: ")
 
 
+@pytest.mark.parametrize("source", ["train.parquet", "train.csv", "train.jsonl"])
+def test_a_file_is_the_same_with_any_number_of_threads(
+    train: Path, source: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("monitor.sources.tables.parquet.CHUNK", 300)
+    monkeypatch.setattr("monitor.sources.tables.lines.CHUNK", 300)
+    found = set()
+    for threads in (1, 2, 7):
+        given = ["--prediction", "score", "--timestamp", "ts", "--window", "30s", "--threads", threads]
+        assert fit(*given, source=source) == 0
+        found.add((train.parent / "out.json").read_bytes())
+    assert len(found) == 1
+
+
+@pytest.mark.parametrize("threads", [1, 4])
+@pytest.mark.parametrize("place", [0.3, 0.6, 0.99])
+def test_a_truncated_file_is_one_line_with_any_number_of_threads(
+    train: Path, capsys: Output, threads: int, place: float
+) -> None:
+    """Of Parquet the end says what there is; of one whose pages are damaged that comes out in the midst of reading."""
+    whole, begin = train.read_bytes(), pq.read_metadata(train).row_group(0).column(2).data_page_offset
+    train.write_bytes(whole[: int(len(whole) * place)])
+    assert "train.parquet: cannot be read: Parquet magic bytes not found" in refused(capsys, "--threads", threads)
+
+    train.write_bytes(whole[:begin] + b"\xff" * 200 + whole[begin + 200 :])
+    assert refused(capsys, "--threads", threads).startswith("train.parquet: cannot be read: ")
+
+
 def test_the_same_data_in_three_formats_is_the_same_reference(train: Path) -> None:
     hashes = set()
     for source in ("train.parquet", "train.csv", "train.jsonl"):

@@ -1,0 +1,110 @@
+"""A file of messages, one a line, block by block: by the compiled part where they lie, else as bytes.
+
+Both give the same messages of the same blocks.
+"""
+
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from typing import IO, overload
+
+from monitor.sources.base import Messages
+from monitor.sources.formats.json.scanning import COMPILED
+
+try:
+    from monitor.sources import _lines
+except ImportError:  # installed without a compiler
+    _lines = None  # type: ignore[assignment]
+
+USED = COMPILED and _lines is not None
+BOM = b"\xef\xbb\xbf"
+BLOCK = 4 << 20  # bytes of a file at once: some thousand events
+LONGEST = 64 << 20  # bytes of a line; a message has one MiB
+
+Values = Sequence[bytes | None]
+
+
+class LongLineError(ValueError):
+    """A line that no message is as long as."""
+
+
+class LineValues(Sequence[bytes | None]):
+    """The lines of a block: where they lie, for the scan; as bytes, for who asks for them."""
+
+    def __init__(self, messages: Messages) -> None:
+        self.messages = messages
+        self._count = _lines.count(messages)
+
+    @cached_property
+    def _all(self) -> list[bytes | None]:
+        return [_lines.value(self.messages, at) for at in range(self._count)]
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[bytes | None]:
+        return iter(self._all)
+
+    @overload
+    def __getitem__(self, place: int) -> bytes | None: ...
+    @overload
+    def __getitem__(self, place: slice) -> Values: ...
+    def __getitem__(self, place: int | slice) -> bytes | Values | None:
+        if isinstance(place, slice):
+            return self._all[place]
+        at = int(place)  # numpy's integers, too
+        return _lines.value(self.messages, at + self._count if at < 0 else at)
+
+
+def blocks(file: IO[bytes]) -> Iterator[tuple[int, Values]]:
+    """The lines of a file, a block of bytes at once with how long it was; empty ones are left out. Raises LongLineError and OSError.
+
+    What stands after the last end of a line is a message, too; its block has no length of its own.
+    """
+    rest = b""
+    for read, lines, rest in lying_blocks(file) if USED else split_blocks(file):  # noqa: B007 - what is left at the end counts
+        yield read, lines
+    if rest.strip():
+        yield 0, [rest]
+
+
+def lying_blocks(file: IO[bytes]) -> Iterator[tuple[int, Values, bytes]]:
+    """Each block's length, lines and what is left of it, which the next one begins with: lines where they lie."""
+    rest, first = b"", True
+    while True:
+        block = bytearray(len(rest) + BLOCK)
+        block[: len(rest)] = rest
+        with memoryview(block) as room, room[len(rest) :] as free:
+            read = file.readinto(free)  # type: ignore[attr-defined]
+        if not read:
+            return
+        end = len(rest) + read
+        begin = len(BOM) if first and block.startswith(BOM) else 0
+        lines, after = _lines.split(block, begin, end)
+        rest = whole_line(bytes(memoryview(block)[after:end]))
+        yield read - begin, LineValues(lines), rest
+        first = False
+
+
+def split_blocks(file: IO[bytes]) -> Iterator[tuple[int, Values, bytes]]:
+    """Do the same, with bytes of each line."""
+    rest, first = b"", True
+    while block := file.read(BLOCK):
+        if first:
+            block, first = block.removeprefix(BOM), False
+        *lines, rest = (rest + block).split(b"\n")
+        whole_line(rest)
+        yield len(block), there(lines), rest
+
+
+def whole_line(rest: bytes) -> bytes:
+    """What is left of a block, if it can be a message's beginning. Raises LongLineError."""
+    if len(rest) > LONGEST:
+        raise LongLineError(f"a line is longer than {LONGEST >> 20} MiB: is this one message a line?")
+    return rest
+
+
+def there(lines: list[bytes]) -> list[bytes | None]:
+    """The lines that hold something."""
+    if b"" in lines or b"\r" in lines:
+        return [line for line in lines if line.strip()]
+    return list(lines)
