@@ -74,34 +74,104 @@ struct Reference {
     const bool *single;
     double rows, most;
 
-    double share(std::int64_t cell) const {
-        return static_cast<double>(upto[cell] - (cell > 0 ? upto[cell - 1] : 0)) / rows;
-    }
+    double held(std::int64_t cell) const { return static_cast<double>(upto[cell] - (cell > 0 ? upto[cell - 1] : 0)); }
+    double share(std::int64_t cell) const { return held(cell) / rows; }
 };
 
-// How far a running share is from the reference's: `value` at the edges, `upper` inside the bins. Division sets the pace. The
-// reference's own shares are divided out anew each time, two at once, for as tables they are most of what a reference
-// takes in memory; that of a bin only where it may be the farthest.
-void distance(const std::int64_t *counts, std::int64_t width, double rows, const Reference &reference, double *apart,
-              double *value, double *upper) {
-    const double all = reference.rows;
-    for (std::int64_t cell = 0; cell < width; ++cell) apart[cell] = static_cast<double>(reference.upto[cell]) / all;
-    std::int64_t running = 0;
-    double highest = -std::numeric_limits<double>::infinity(), lowest = -highest;
-    for (std::int64_t cell = 0; cell < width; ++cell) {
-        running += counts[cell];
-        apart[cell] = static_cast<double>(running) / rows - apart[cell];
-        highest = std::max(highest, apart[cell]);
-        lowest = std::min(lowest, apart[cell]);
+// How far a running share is from the reference's: `value` at the edges, `upper` inside the bins, each to the last bit as the
+// quotients say. A division takes longer than all else, so it is done only where products say that it matters: the two
+// differ by far less than NEAR. The reference's own shares are divided out anew, for as tables they are most of what a
+// reference takes in memory.
+constexpr double NEAR = 1e-12;
+
+constexpr std::int64_t BLOCK = 32;  // cells that are looked at again together
+
+class Distance {
+  public:
+    explicit Distance(Py_ssize_t widest)
+        : cells_(new (std::nothrow) double[static_cast<std::size_t>(2 * widest)]),
+          blocks_(new (std::nothrow) double[static_cast<std::size_t>(widest / BLOCK + 1)]), widest_(widest) {}
+    bool ready() const { return cells_ != nullptr && blocks_ != nullptr; }
+
+    void find(const std::int64_t *counts, std::int64_t width, double rows, const Reference &reference, double *value,
+              double *upper) {
+        width_ = width;
+        rows_ = rows;
+        reference_ = &reference;
+        *value = at_edges(look(counts));
+        *upper = std::min(inside(*value), 1.0);
     }
-    double farthest = *value = std::max(highest, -lowest) + 0.0;
-    for (std::int64_t cell = 0; cell < width; ++cell) {
-        const double either = cell > 0 ? std::max(apart[cell], -apart[cell - 1]) : apart[0];
-        if (either + reference.most > farthest && !reference.single[cell])
-            farthest = std::max(farthest, either + reference.share(cell));
+
+  private:
+    double *running() const { return cells_.get(); }  // rows of the window up to each right edge
+    double *near() const { return cells_.get() + widest_; }  // how far apart, near enough
+    std::int64_t last(std::int64_t first) const { return std::min(first + BLOCK, width_); }
+    double apart(std::int64_t cell) const {
+        return running()[cell] / rows_ - static_cast<double>(reference_->upto[cell]) / reference_->rows;
     }
-    *upper = std::min(farthest, 1.0);
-}
+
+    // How far apart all cells are, near enough, and the most of each block; the most of all is returned.
+    double look(const std::int64_t *counts) const {
+        const double share = 1.0 / rows_, theirs = 1.0 / reference_->rows;
+        double *const upto = running(), *const found = near();
+        std::int64_t sum = 0;
+        for (std::int64_t cell = 0; cell < width_; ++cell) upto[cell] = static_cast<double>(sum += counts[cell]);
+        double highest = 0.0;
+        for (std::int64_t first = 0; first < width_; first += BLOCK) {
+            double lanes[LANES] = {};
+            std::int64_t cell = first;
+            for (; cell + LANES <= last(first); cell += LANES)
+                for (std::int64_t lane = 0; lane < LANES; ++lane) {
+                    const std::int64_t at = cell + lane;
+                    const double each = std::fabs(upto[at] * share - static_cast<double>(reference_->upto[at]) * theirs);
+                    found[at] = each;
+                    lanes[lane] = each > lanes[lane] ? each : lanes[lane];
+                }
+            for (; cell < last(first); ++cell) {
+                found[cell] = std::fabs(upto[cell] * share - static_cast<double>(reference_->upto[cell]) * theirs);
+                lanes[0] = std::max(lanes[0], found[cell]);
+            }
+            const double most = std::max(std::max(lanes[0], lanes[1]), std::max(lanes[2], lanes[3]));
+            blocks_[first / BLOCK] = most;
+            highest = std::max(highest, most);
+        }
+        return highest;
+    }
+
+    double at_edges(double highest) const {
+        const double least = highest - NEAR * (1.0 + highest);
+        double found = 0.0;
+        for (std::int64_t first = 0; first < width_; first += BLOCK) {
+            if (blocks_[first / BLOCK] < least) continue;
+            for (std::int64_t cell = first; cell < last(first); ++cell)
+                if (near()[cell] >= least) found = std::max(found, std::fabs(apart(cell)));
+        }
+        return found;
+    }
+
+    // The farthest that a bin's own rows can be, its edges on both sides being so far, and no less than these.
+    double inside(double farthest) const {
+        const double theirs = 1.0 / reference_->rows, slack = NEAR * (1.0 + farthest);
+        double before = 0.0;  // how far the edge before the block is
+        for (std::int64_t first = 0; first < width_; first += BLOCK) {
+            if (std::max(blocks_[first / BLOCK], before) + reference_->most + slack >= farthest)
+                for (std::int64_t cell = first; cell < last(first); ++cell) {
+                    const double either = std::max(near()[cell], cell > 0 ? near()[cell - 1] : 0.0);
+                    if (either + reference_->held(cell) * theirs + slack < farthest || reference_->single[cell]) continue;
+                    const double exact = cell > 0 ? std::max(apart(cell), -apart(cell - 1)) : apart(0);
+                    farthest = std::max(farthest, exact + reference_->share(cell));
+                }
+            before = near()[last(first) - 1];
+        }
+        return farthest;
+    }
+
+    const std::unique_ptr<double[]> cells_, blocks_;
+    const Py_ssize_t widest_;
+    std::int64_t width_ = 0;
+    double rows_ = 0.0;
+    const Reference *reference_ = nullptr;
+};
 
 bool distances(PyObject *const *given) {
     const Ints counts(given[0], 1), starts(given[1], 1), widths(given[2], 1);
@@ -115,89 +185,12 @@ bool distances(PyObject *const *given) {
                       most.length(), values.length(), upper.length()}) ||
         !runs_fit(starts, widths, counts.length(), upto.length(1)))
         return false;
-    const std::unique_ptr<double[]> apart(new (std::nothrow) double[static_cast<std::size_t>(upto.length(1))]);
-    if (apart == nullptr) return false;
+    Distance distance(upto.length(1));
+    if (!distance.ready()) return false;
     for (Py_ssize_t row = 0; row < starts.length(); ++row) {
         const Py_ssize_t first = row * upto.length(1);
         const Reference reference{upto.data() + first, single.data() + first, behind[row], most[row]};
-        distance(counts.data() + starts[row], widths[row], rows[row], reference, apart.get(), &values[row], &upper[row]);
-    }
-    return true;
-}
-
-// The same at the edges alone. A division takes longer than all else, so it is done only where a product says that it matters: the
-// two differ by far less than NEAR, and what is divided is what `distance` divides, to the last bit.
-constexpr double NEAR = 1e-12;
-
-constexpr std::int64_t BLOCK = 32;  // cells that are looked at again together
-
-struct Edges {
-    const std::int64_t *counts;
-    const std::int32_t *upto;
-    double rows, all, share, theirs;
-
-    double near(std::int64_t running, std::int64_t cell) const {
-        return std::fabs(static_cast<double>(running) * share - static_cast<double>(upto[cell]) * theirs);
-    }
-    double apart(std::int64_t running, std::int64_t cell) const {
-        return std::fabs(static_cast<double>(running) / rows - static_cast<double>(upto[cell]) / all);
-    }
-};
-
-// The most of a block, near enough; four at a time, for each waits for the one before.
-double rough(const Edges &edges, std::int64_t first, std::int64_t last, std::int64_t &running) {
-    double lanes[LANES] = {};
-    std::int64_t cell = first;
-    for (; cell + LANES <= last; cell += LANES) {
-        std::int64_t upto[LANES];
-        for (std::int64_t lane = 0; lane < LANES; ++lane) upto[lane] = running += edges.counts[cell + lane];
-        for (std::int64_t lane = 0; lane < LANES; ++lane) {
-            const double near = edges.near(upto[lane], cell + lane);
-            lanes[lane] = near > lanes[lane] ? near : lanes[lane];
-        }
-    }
-    for (; cell < last; ++cell) lanes[0] = std::max(lanes[0], edges.near(running += edges.counts[cell], cell));
-    return std::max(std::max(lanes[0], lanes[1]), std::max(lanes[2], lanes[3]));
-}
-
-double farthest(const Edges &edges, std::int64_t width, double *most, std::int64_t *before) {
-    std::int64_t running = 0;
-    double highest = 0.0;
-    for (std::int64_t first = 0, block = 0; first < width; first += BLOCK, ++block) {
-        before[block] = running;
-        most[block] = rough(edges, first, std::min(first + BLOCK, width), running);
-        highest = std::max(highest, most[block]);
-    }
-    const double least = highest - NEAR * (1.0 + highest);
-    double found = 0.0;
-    for (std::int64_t first = 0, block = 0; first < width; first += BLOCK, ++block) {
-        if (most[block] < least) continue;
-        running = before[block];
-        for (std::int64_t cell = first; cell < std::min(first + BLOCK, width); ++cell) {
-            running += edges.counts[cell];
-            if (edges.near(running, cell) >= least) found = std::max(found, edges.apart(running, cell));
-        }
-    }
-    return found;
-}
-
-bool edges(PyObject *const *given) {
-    const Ints counts(given[0], 1), starts(given[1], 1), widths(given[2], 1);
-    const Array<std::int32_t> upto(given[4], 2);
-    const Floats rows(given[3], 1), behind(given[5], 1), values(given[6], 1, PyBUF_CONTIG);
-    if (!counts.fits() || !starts.fits() || !widths.fits() || !rows.fits() || !upto.fits() || !behind.fits() ||
-        !values.fits() ||
-        !same_length({starts.length(), widths.length(), rows.length(), upto.length(), behind.length(), values.length()}) ||
-        !runs_fit(starts, widths, counts.length(), upto.length(1)))
-        return false;
-    const auto blocks = static_cast<std::size_t>(upto.length(1) / BLOCK + 1);
-    const std::unique_ptr<double[]> most(new (std::nothrow) double[blocks]);
-    const std::unique_ptr<std::int64_t[]> before(new (std::nothrow) std::int64_t[blocks]);
-    if (most == nullptr || before == nullptr) return false;
-    for (Py_ssize_t row = 0; row < starts.length(); ++row) {
-        const std::int32_t *theirs = upto.data() + row * upto.length(1);
-        const Edges edges{counts.data() + starts[row], theirs, rows[row], behind[row], 1.0 / rows[row], 1.0 / behind[row]};
-        values[row] = farthest(edges, widths[row], most.get(), before.get());
+        distance.find(counts.data() + starts[row], widths[row], rows[row], reference, &values[row], &upper[row]);
     }
     return true;
 }
@@ -528,8 +521,6 @@ PyCFunction method() {
 PyMethodDef methods[] = {
     {"distances", method<distances, 10>(), METH_FASTCALL,
      "distances(counts, starts, widths, rows, upto, single, behind, most, values, upper): fill the last two."},
-    {"edges", method<edges, 7>(), METH_FASTCALL,
-     "edges(counts, starts, widths, rows, upto, behind, values): fill the last."},
     {"fade", method<fade, 7>(), METH_FASTCALL,
      "fade(usable, most, varies, seen, varied, recent, memory): change the three before the last."},
     {"add", method<move<false>, 2>(), METH_FASTCALL, "add(counts, part): change the first."},

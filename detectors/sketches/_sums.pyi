@@ -18,16 +18,6 @@ def distances(
     upper: Floats,
     /,
 ) -> bool: ...
-def edges(
-    counts: Ints,
-    starts: Ints,
-    widths: Ints,
-    rows: Floats,
-    upto: NDArray[np.int32 | np.int64],
-    behind: Floats,
-    values: Floats,
-    /,
-) -> bool: ...
 def fade(
     usable: Ints, most: Ints, varies: Bools, seen: Ints, varied: Ints, recent: Floats, memory: Floats, /
 ) -> bool: ...

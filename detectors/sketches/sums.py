@@ -69,23 +69,6 @@ def distances(layout: Layout, counts: Ints, rows: Floats, reference: Cumulated) 
     return values, upper
 
 
-def edges(layout: Layout, counts: Ints, rows: Floats, reference: Cumulated) -> Floats:
-    """Return the first of these alone: how far at most at an edge."""
-    values = np.empty(rows.size)
-    theirs = reference.upto, reference.rows
-    if not USED or not _sums.edges(counts, layout.starts, layout.widths, rows, *theirs, values):
-        return numpy_edges(layout.numbers(counts), rows, reference)
-    return values
-
-
-def numpy_edges(counts: Ints, rows: Floats, reference: Cumulated) -> Floats:
-    """Return the same by numpy, from counts [k, cells]."""
-    apart = running(counts)
-    apart /= rows[:, None]
-    apart -= reference.below
-    return np.asarray(np.maximum(apart.max(axis=1), -apart.min(axis=1)) + 0.0)
-
-
 def numpy_distances(counts: Ints, rows: Floats, reference: Cumulated) -> tuple[Floats, Floats]:
     """Return the same by numpy, from counts [k, cells]."""
     apart, share = running(counts), reference.inside

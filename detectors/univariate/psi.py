@@ -140,12 +140,10 @@ class PsiScorer:
         values = np.add.reduceat(apart * np.log(ratios), self.cells.starts)
         usable = window.usable
         known = (usable >= max(1, min_rows)) & self.known
-        return LateColumns(
-            Psi.name, self.layout.names, known, usable, values, window, partial(self._rest, counts, expected)
-        )
+        rest = partial(self._rest, counts, expected)  # merged, the counts are few enough to be kept
+        return LateColumns(Psi.name, self.layout.names, known, usable, values, rest)
 
-    def _rest(self, counts: Ints, expected: Floats, window: Tally, found: ScoreColumns) -> Rest:
-        del window  # merged, its counts are few enough to be kept
+    def _rest(self, counts: Ints, expected: Floats, found: ScoreColumns) -> Rest:
         values = found.values
         _, _, pvalues = pearson(counts, self.counts, self.cells, self.pool)
         return pvalues, {"expected": expected, "debiased": np.maximum(values - expected, 0.0)}
