@@ -10,6 +10,10 @@
 #include <memory>
 #include <new>
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 namespace {
 
 constexpr std::int64_t LANES = 4;  // sums side by side: an addition need not wait for the last one
@@ -74,8 +78,9 @@ struct Reference {
     const bool *single;
     double rows, most;
 
-    double held(std::int64_t cell) const { return static_cast<double>(upto[cell] - (cell > 0 ? upto[cell - 1] : 0)); }
-    double share(std::int64_t cell) const { return held(cell) / rows; }
+    double share(std::int64_t cell) const {
+        return static_cast<double>(upto[cell] - (cell > 0 ? upto[cell - 1] : 0)) / rows;
+    }
 };
 
 // How far a running share is from the reference's: `value` at the edges, `upper` inside the bins, each to the last bit as the
@@ -83,6 +88,18 @@ struct Reference {
 // differ by far less than NEAR. The reference's own shares are divided out anew, for as tables they are most of what a
 // reference takes in memory.
 constexpr double NEAR = 1e-12;
+
+// Two numbers that are worked on at once, as every 64-bit machine can.
+constexpr std::int64_t PAIR = 2;
+typedef double Pair __attribute__((vector_size(16)));
+
+Pair pair_of(const std::int32_t *two) {
+#ifdef __SSE2__
+    return _mm_cvtepi32_pd(_mm_loadl_epi64(reinterpret_cast<const __m128i *>(two)));  // compilers convert one after the other
+#else
+    return Pair{static_cast<double>(two[0]), static_cast<double>(two[1])};
+#endif
+}
 
 constexpr std::int64_t BLOCK = 32;  // cells that are looked at again together
 
@@ -98,8 +115,9 @@ class Distance {
         width_ = width;
         rows_ = rows;
         reference_ = &reference;
-        *value = at_edges(look(counts));
-        *upper = std::min(inside(*value), 1.0);
+        std::int64_t place = 0;
+        *value = at_edges(look(counts), &place);
+        *upper = std::min(inside(*value, place), 1.0);
     }
 
   private:
@@ -110,57 +128,69 @@ class Distance {
         return running()[cell] / rows_ - static_cast<double>(reference_->upto[cell]) / reference_->rows;
     }
 
-    // How far apart all cells are, near enough, and the most of each block; the most of all is returned.
+    // How far all cells are, near enough, and the most of each block; the most of all is returned.
     double look(const std::int64_t *counts) const {
-        const double share = 1.0 / rows_, theirs = 1.0 / reference_->rows;
-        double *const upto = running(), *const found = near();
+        double *const upto = running();
         std::int64_t sum = 0;
         for (std::int64_t cell = 0; cell < width_; ++cell) upto[cell] = static_cast<double>(sum += counts[cell]);
         double highest = 0.0;
-        for (std::int64_t first = 0; first < width_; first += BLOCK) {
-            double lanes[LANES] = {};
-            std::int64_t cell = first;
-            for (; cell + LANES <= last(first); cell += LANES)
-                for (std::int64_t lane = 0; lane < LANES; ++lane) {
-                    const std::int64_t at = cell + lane;
-                    const double each = std::fabs(upto[at] * share - static_cast<double>(reference_->upto[at]) * theirs);
-                    found[at] = each;
-                    lanes[lane] = each > lanes[lane] ? each : lanes[lane];
-                }
-            for (; cell < last(first); ++cell) {
-                found[cell] = std::fabs(upto[cell] * share - static_cast<double>(reference_->upto[cell]) * theirs);
-                lanes[0] = std::max(lanes[0], found[cell]);
-            }
-            const double most = std::max(std::max(lanes[0], lanes[1]), std::max(lanes[2], lanes[3]));
-            blocks_[first / BLOCK] = most;
-            highest = std::max(highest, most);
-        }
+        for (std::int64_t first = 0; first < width_; first += BLOCK)
+            highest = std::max(highest, blocks_[first / BLOCK] = look(first, last(first)));
         return highest;
     }
 
-    double at_edges(double highest) const {
+    double look(std::int64_t first, std::int64_t last) const {
+        const double share = 1.0 / rows_, theirs = 1.0 / reference_->rows;
+        Pair most = {}, upto, found;
+        std::int64_t cell = first;
+        for (; cell + PAIR <= last; cell += PAIR) {
+            std::memcpy(&upto, running() + cell, sizeof upto);
+            found = upto * share - pair_of(reference_->upto + cell) * theirs;
+            found = found < -found ? -found : found;
+            most = most < found ? found : most;
+            std::memcpy(near() + cell, &found, sizeof found);
+        }
+        for (; cell < last; ++cell) {
+            near()[cell] = std::fabs(running()[cell] * share - static_cast<double>(reference_->upto[cell]) * theirs);
+            most[0] = std::max(most[0], near()[cell]);
+        }
+        return std::max(most[0], most[1]);
+    }
+
+    // The farthest edge; `place` is where it lies.
+    double at_edges(double highest, std::int64_t *place) const {
         const double least = highest - NEAR * (1.0 + highest);
         double found = 0.0;
         for (std::int64_t first = 0; first < width_; first += BLOCK) {
             if (blocks_[first / BLOCK] < least) continue;
-            for (std::int64_t cell = first; cell < last(first); ++cell)
-                if (near()[cell] >= least) found = std::max(found, std::fabs(apart(cell)));
+            for (std::int64_t cell = first; cell < last(first); ++cell) {
+                if (near()[cell] < least) continue;
+                const double each = std::fabs(apart(cell));
+                if (each < found) continue;
+                found = each;
+                *place = cell;
+            }
         }
         return found;
     }
 
-    // The farthest that a bin's own rows can be, its edges on both sides being so far, and no less than these.
-    double inside(double farthest) const {
-        const double theirs = 1.0 / reference_->rows, slack = NEAR * (1.0 + farthest);
+    // The most of `farthest` and of how far the rows of a bin can be, its edges on both sides being so far.
+    double with_bin(double farthest, std::int64_t cell) const {
+        if (cell >= width_ || reference_->single[cell]) return farthest;
+        const double either = cell > 0 ? std::max(apart(cell), -apart(cell - 1)) : apart(0);
+        return std::max(farthest, either + reference_->share(cell));
+    }
+
+    // The same of all bins. Those beside the farthest edge come first: after them few others are looked at.
+    double inside(double farthest, std::int64_t place) const {
+        farthest = with_bin(with_bin(farthest, place), place + 1);
+        const double least = farthest - reference_->most - NEAR * (1.0 + farthest);
         double before = 0.0;  // how far the edge before the block is
         for (std::int64_t first = 0; first < width_; first += BLOCK) {
-            if (std::max(blocks_[first / BLOCK], before) + reference_->most + slack >= farthest)
-                for (std::int64_t cell = first; cell < last(first); ++cell) {
-                    const double either = std::max(near()[cell], cell > 0 ? near()[cell - 1] : 0.0);
-                    if (either + reference_->held(cell) * theirs + slack < farthest || reference_->single[cell]) continue;
-                    const double exact = cell > 0 ? std::max(apart(cell), -apart(cell - 1)) : apart(0);
-                    farthest = std::max(farthest, exact + reference_->share(cell));
-                }
+            if (std::max(blocks_[first / BLOCK], before) >= least)
+                for (std::int64_t cell = first; cell < last(first); ++cell)
+                    if (near()[cell] >= least || (cell > 0 && near()[cell - 1] >= least))
+                        farthest = with_bin(farthest, cell);
             before = near()[last(first) - 1];
         }
         return farthest;
