@@ -214,6 +214,12 @@ class AdwinBank:
     def _update(self, errors: Floats) -> list[tuple[int, int, int, int]]:
         """Feed each window its errors, float64[panes, k]; of each change the pane, the feature, the width and how many there were."""
         changed = []
+        if len(errors) == 1:  # in half the time
+            cut = [
+                window for window, error in zip(self._windows, errors[0].tolist(), strict=True) if window.update(error)
+            ]
+            places = [self._windows.index(each) for each in cut]
+            return [(0, at, each.get_width(), each.get_n_detections()) for at, each in zip(places, cut, strict=True)]
         for i, (window, column) in enumerate(zip(self._windows, errors.T.tolist(), strict=True)):
             update = window.update
             for at, error in enumerate(column):
