@@ -166,6 +166,11 @@ class Charts:
             points.append(self._complete())
         return points
 
+    def completes(self, start: int, end: int) -> bool:
+        """Whether a pane [start, end) will complete a subgroup, its own or the one before."""
+        subgroup, length = self._subgroup, self.design.subgroup_ns
+        return end % length == 0 or (subgroup is not None and subgroup.number != start // length)
+
     def _begin(self, number: int, start: int) -> "_Subgroup":
         """Begin a subgroup. All of it counts as seen, panes without rows too, but what was before the very first pane."""
         length = self.design.subgroup_ns

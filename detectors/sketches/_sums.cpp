@@ -324,20 +324,6 @@ bool shares(PyObject *const *given) {
     return true;
 }
 
-bool runs(PyObject *const *given) {
-    const Ints counts(given[0], 1), starts(given[1], 1), sums(given[2], 1, PyBUF_CONTIG);
-    if (!counts.fits() || !starts.fits() || !sums.fits() || !same_length({starts.length(), sums.length()}) ||
-        !chained(starts, counts.length()))
-        return false;
-    for (Py_ssize_t row = 0; row < starts.length(); ++row) {
-        const std::int64_t end = row + 1 < starts.length() ? starts[row + 1] : counts.length();
-        std::int64_t sum = 0;
-        for (std::int64_t cell = starts[row]; cell < end; ++cell) sum += counts[cell];
-        sums[row] = sum;
-    }
-    return true;
-}
-
 // Each row of counts has its usable cells, then those of missing values: all that the others hold.
 bool missing(PyObject *const *given) {
     const Ints counts(given[0], 1), bounds(given[1], 1), found(given[2], 1, PyBUF_CONTIG);
@@ -395,6 +381,66 @@ bool move(PyObject *const *given) {
     if (fits("H", 2)) return added<std::uint16_t>(part, counts, less);
     if (fits("IL", 4)) return added<std::uint32_t>(part, counts, less);
     return fits("lq", 8) && added<std::int64_t>(part, counts, less);
+}
+
+// Counts [cells] of another sketch, packed or not, one at a time.
+struct Part {
+    const View view;
+    Py_ssize_t width = 0;
+
+    Part(PyObject *object, Py_ssize_t cells) : view(object, PyBUF_CONTIG_RO | PyBUF_FORMAT) {
+        const char *const letters[] = {"B", "H", "IL", "lq"};
+        for (int kind = 0; kind < 4; ++kind)
+            if (view.holds(letters[kind], Py_ssize_t{1} << kind, 1) && view.aligned(8) && view.buffer.shape[0] == cells)
+                width = Py_ssize_t{1} << kind;
+    }
+    bool fits() const { return width > 0; }
+};
+
+template <typename Gone, typename Come>
+void slid_by(const Ints &counts, const Part &gone, const Part &come, const Ints &found) {
+    const auto *less = static_cast<const Gone *>(gone.view.buffer.buf);
+    const auto *more = static_cast<const Come *>(come.view.buffer.buf);
+    const std::int64_t *from = counts.data();
+    std::int64_t *to = found.data();
+    for (Py_ssize_t cell = 0; cell < counts.length(); ++cell)
+        to[cell] = from[cell] - static_cast<std::int64_t>(less[cell]) + static_cast<std::int64_t>(more[cell]);
+}
+
+// Counts without those of one sketch and with those of another: those of the next window, in one pass.
+bool slide(PyObject *const *given) {
+    const Ints counts(given[0], 1), found(given[3], 1, PyBUF_CONTIG);
+    if (!counts.fits() || !found.fits() || counts.length() != found.length()) return false;
+    const Part gone(given[1], counts.length()), come(given[2], counts.length());
+    if (!gone.fits() || !come.fits()) return false;
+    switch (gone.width * 16 + come.width) {
+        case 0x11: slid_by<std::uint8_t, std::uint8_t>(counts, gone, come, found); return true;
+        case 0x12: slid_by<std::uint8_t, std::uint16_t>(counts, gone, come, found); return true;
+        case 0x21: slid_by<std::uint16_t, std::uint8_t>(counts, gone, come, found); return true;
+        case 0x22: slid_by<std::uint16_t, std::uint16_t>(counts, gone, come, found); return true;
+        case 0x24: slid_by<std::uint16_t, std::uint32_t>(counts, gone, come, found); return true;
+        case 0x42: slid_by<std::uint32_t, std::uint16_t>(counts, gone, come, found); return true;
+        case 0x44: slid_by<std::uint32_t, std::uint32_t>(counts, gone, come, found); return true;
+        default: return false;  // as panes seldom are
+    }
+}
+
+// The runs that are chosen of those that begin here, each added up; the last goes to the end.
+bool chosen_runs(PyObject *const *given) {
+    const Ints counts(given[0], 1), starts(given[1], 1), chosen(given[2], 1), sums(given[3], 1, PyBUF_CONTIG);
+    if (!counts.fits() || !starts.fits() || !chosen.fits() || !sums.fits() ||
+        !same_length({chosen.length(), sums.length()}) || !chained(starts, counts.length()))
+        return false;
+    for (Py_ssize_t at = 0; at < chosen.length(); ++at)
+        if (chosen[at] < 0 || chosen[at] >= starts.length()) return false;
+    for (Py_ssize_t at = 0; at < chosen.length(); ++at) {
+        const Py_ssize_t run = chosen[at];
+        const std::int64_t end = run + 1 < starts.length() ? starts[run + 1] : counts.length();
+        std::int64_t sum = 0;
+        for (std::int64_t cell = starts[run]; cell < end; ++cell) sum += counts[cell];
+        sums[at] = sum;
+    }
+    return true;
 }
 
 bool shifts(PyObject *const *given) {
@@ -559,7 +605,8 @@ PyMethodDef methods[] = {
     {"nearest", method<nearest, 5>(), METH_FASTCALL, "nearest(values, known, bounds, places, near): raise the last."},
     {"moments", method<moments, 5>(), METH_FASTCALL, "moments(counts, starts, widths, places, sums): fill the last."},
     {"pearson", method<pearson, 5>(), METH_FASTCALL, "pearson(window, reference, starts, sums, dof): fill the last two."},
-    {"runs", method<runs, 3>(), METH_FASTCALL, "runs(counts, starts, sums): fill the last."},
+    {"runs", method<chosen_runs, 4>(), METH_FASTCALL, "runs(counts, starts, chosen, sums): fill the last."},
+    {"slide", method<slide, 4>(), METH_FASTCALL, "slide(counts, gone, come, found): fill the last."},
     {"subtract", method<move<true>, 2>(), METH_FASTCALL, "subtract(counts, part): change the first."},
     {"shifts", method<shifts, 7>(), METH_FASTCALL,
      "shifts(counts, starts, widths, places, rows, zero, shifts): fill the last."},

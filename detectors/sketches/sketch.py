@@ -181,9 +181,7 @@ class Sketch:
             return self._slid(gone, come)
         self.layout.same_as(gone.layout)
         self.layout.same_as(come.layout)
-        counts, rows = self.counts.copy(), self.rows - gone.rows + come.rows
-        sums.subtract(counts, gone.counts)
-        sums.add(counts, come.counts)
+        counts, rows = sums.slid(self.counts, gone.counts, come.counts), self.rows - gone.rows + come.rows
         ids = _both(None, come.ids) if self.ids is None else self.ids.slid(gone.ids, come.ids)
         unvaried = come.unvaried if rows == come.rows else None
         return Sketch(self.layout, rows, counts, ids, unvaried=unvaried)

@@ -86,11 +86,11 @@ def running(counts: Ints) -> Floats:
     return np.asarray(np.subtract(total, total[:, :1] - counts[:, :1], dtype=np.float64))
 
 
-def run_sums(counts: Ints, starts: Ints) -> Ints:
-    """Return the sums of runs of counts int64[size] that begin at `starts` int64[r], rising from 0; the last goes to the end."""
-    sums = np.empty(starts.size, dtype=np.int64)
-    if not USED or not _sums.runs(counts, starts, sums):
-        return np.asarray(np.add.reduceat(counts, starts))
+def run_sums(counts: Ints, starts: Ints, chosen: Ints) -> Ints:
+    """Return the sums of the chosen runs, int64[c], of counts int64[size]; they begin at `starts` int64[r], rising from 0, the last goes to the end."""
+    sums = np.empty(chosen.size, dtype=np.int64)
+    if not USED or not _sums.runs(counts, starts, chosen, sums):
+        return np.asarray(np.add.reduceat(counts, starts)[chosen])
     return sums
 
 
@@ -120,6 +120,17 @@ def subtract(counts: Ints, part: NDArray[Any]) -> None:
     """Take counts of any width from these."""
     if not USED or not _sums.subtract(counts, part):
         counts -= part
+
+
+def slid(counts: Ints, gone: NDArray[Any], come: NDArray[Any]) -> Ints:
+    """Return counts without some, and with others, int64[size] of any width each."""
+    found = np.empty_like(counts)
+    if USED and _sums.slide(counts, gone, come, found):
+        return found
+    np.copyto(found, counts)
+    subtract(found, gone)
+    add(found, come)
+    return found
 
 
 def shifts(layout: Layout, counts: Ints, places: Floats, rows: Ints, zero: Floats) -> Floats:

@@ -208,8 +208,35 @@ def test_tables_are_the_same(case: tuple[np.ndarray, np.ndarray, Cells]) -> None
 @given(tables())
 def test_runs_are_the_same(case: tuple[np.ndarray, np.ndarray, Cells]) -> None:
     window, _, cells = case
+    some = np.arange(cells.starts.size)[:: 2 if window.sum() % 2 else 1]
 
-    assert bits(sums.run_sums(window, cells.starts)) == bits(np.add.reduceat(window, cells.starts))
+    assert bits(sums.run_sums(window, cells.starts, some)) == bits(np.add.reduceat(window, cells.starts)[some])
+
+
+WIDTHS = [np.uint8, np.uint16, np.uint32, np.int64]
+
+
+@pytest.mark.parametrize("gone", WIDTHS)
+@pytest.mark.parametrize("come", WIDTHS)
+def test_counts_of_the_next_window_are_these_without_some_and_with_others(
+    gone: type[np.generic], come: type[np.generic]
+) -> None:
+    counts = np.arange(300, 600)
+    less, more = np.arange(0, 300).clip(0, 255).astype(gone), np.arange(300, 0, -1).clip(0, 255).astype(come)
+
+    assert sums.slid(counts, less, more).tolist() == (counts - less.astype(int) + more.astype(int)).tolist()
+    assert counts.tolist() == list(range(300, 600))
+    assert sums._sums.slide(counts, less[1:], more, counts.copy()) is False
+    assert sums._sums.slide(counts, less, more.astype(np.float64), counts.copy()) is False
+
+
+def test_runs_that_are_not_there_are_left_to_numpy() -> None:
+    counts, starts, sums_of = np.arange(6), np.array([0, 2, 4]), np.empty(1, dtype=np.int64)
+
+    assert sums._sums.runs(counts, starts, np.array([2]), sums_of) is True
+    assert sums_of.tolist() == [9]
+    assert sums._sums.runs(counts, starts, np.array([3]), sums_of) is False
+    assert sums._sums.runs(counts, starts, np.array([-1]), sums_of) is False
 
 
 def test_scores_do_not_depend_on_who_adds(monkeypatch: pytest.MonkeyPatch) -> None:
