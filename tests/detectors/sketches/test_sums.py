@@ -294,3 +294,62 @@ def test_distances_leave_tables_of_another_shape() -> None:
     assert sums._sums.distances(*window, wide, wide > 0, rows, np.ones(2), *ends) is False
     with pytest.raises(TypeError, match="10 arrays"):
         sums._sums.distances(rows)
+
+
+# Of each compiled function the arrays that it takes: i int64, d float64, w int32, u uint64, ? bool, B of any width; capitals have two
+# dimensions but for B.
+TAKES = {
+    "add": "iB",
+    "distances": "iiidWQdddd",
+    "distinct": "uui",
+    "fade": "ii?iiDd",
+    "fullest": "iii",
+    "missing": "iii",
+    "moments": "iiiDd",
+    "nearest": "d?did",
+    "pearson": "iiidi",
+    "runs": "iiii",
+    "shares": "iiiddd",
+    "shifts": "iiiDidd",
+    "slide": "iBBi",
+    "subtract": "iB",
+    "unvaried": "DWiid?",
+}
+KINDS = {"i": np.int64, "d": np.float64, "w": np.int32, "u": np.uint64, "?": np.bool_, "q": np.bool_}
+
+
+def thrown(rng: np.random.Generator, takes: str, rows: int, cells: int) -> np.ndarray:
+    """An array that may do: of the right kind mostly, of a length that others have, with places that may lie anywhere."""
+    kind = rng.choice(list(KINDS.values()) if rng.random() < 0.02 else [KINDS.get(takes.lower(), np.uint16)])
+    if takes == "B":
+        kind = rng.choice([np.uint8, np.uint16, np.uint32, np.int64])
+    length = int(rng.choice([rows, cells, 2 * rows, 2, int(rng.integers(0, 5))], p=[0.55, 0.25, 0.1, 0.07, 0.03]))
+    shape = (length, int(rng.choice([2, 4, cells]))) if takes in "DWQ" else (length,)
+    values = rng.integers(0, 5, shape) if rng.random() < 0.6 else np.broadcast_to(np.arange(shape[-1]) * 2, shape)
+    if rng.random() < 0.03:
+        values = rng.choice([-1, 2**40, -(2**40)], shape)
+    with np.errstate(invalid="ignore"):
+        found = np.array(values).astype(kind)
+    if rng.random() < 0.02:
+        found = np.repeat(found, 2, axis=-1)[..., ::2]  # with gaps
+    if rng.random() < 0.02:
+        found.setflags(write=False)
+    return found
+
+
+def test_no_arrays_do_harm() -> None:
+    """Whatever they are, a function works on them or says that they do not fit; the sanitisers watch over it in `make sanitize`."""
+    assert TAKES.keys() == {name for name, each in vars(sums._sums).items() if callable(each)}
+    rng, worked = np.random.default_rng(9), set[str]()
+    for name, takes in sorted(TAKES.items()):
+        function = getattr(sums._sums, name)
+        for _ in range(3_000):
+            rows = int(rng.integers(0, 4))
+            found = function(*(thrown(rng, each, rows, int(rng.choice([rows, 2 * rows, 4]))) for each in takes))
+            assert isinstance(found, bool | int)
+            if found is True or (name == "distinct" and found > 0):
+                worked.add(name)
+        with pytest.raises(TypeError, match="arrays are needed"):
+            function(np.zeros(1))
+
+    assert worked == TAKES.keys()
