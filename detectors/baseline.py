@@ -170,8 +170,12 @@ class Baseline:
         """Return (mean - own mean) / own sd of each numeric feature of a window, float64[k]; NaN without a usable row.
 
         Computed from counts and bin means, hence the same in any order of events. A feature that is constant here has no
-        sigma: there it is the share of rows above minus the share below the constant.
+        sigma: there it is the share of rows above minus the share below the constant. Not to be changed: whoever asks of the same
+        window gets the same.
         """
+        return window.shifts(self, self._mean_shift)
+
+    def _mean_shift(self, window: Tally) -> Floats:
         places, zero = self._places
         rows = window.usable[: zero.size]
         return sums.shifts(self.layout, window.counts, places, rows, zero)

@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import repeat
-from typing import Any
 
 import numpy as np
 
@@ -83,9 +82,6 @@ class ScoreColumns:
         """Return the same, of which nothing is left to be worked out."""
         return self
 
-    def keep(self, window: Callable[[], Any]) -> None:
-        """Hold on to no counts: this gives them again. There are none to hold on to."""
-
     def take(self, places: Ints) -> "ScoreColumns":
         """Return the scores in these places."""
         return ScoreColumns(
@@ -131,10 +127,10 @@ Rest = tuple[Floats | None, Mapping[str, Floats | Ints]]  # p-values and details
 class LateColumns(ScoreColumns):
     """The same, of which p-values and details, which nobody decides by, are worked out when they are read. Then all are looked at.
 
-    `rest` does that, given the `window` once more; None: there are none.
+    `rest` does that, and holds on to no counts of a whole window; None: there are none.
     """
 
-    __slots__ = ("_found", "_rest", "_window")
+    __slots__ = ("_found", "_rest")
 
     def __init__(
         self,
@@ -143,32 +139,24 @@ class LateColumns(ScoreColumns):
         known: Bools,
         rows: Ints,
         values: Floats,
-        window: Any = None,
-        rest: Callable[[Any, "ScoreColumns"], Rest] | None = None,
+        rest: Callable[["ScoreColumns"], Rest] | None = None,
     ) -> None:
         self.detector = detector
         self.names = names
         self.known = known
         self.rows = rows
         self.values = values
-        self._window = window
         self._rest = rest
         self._found: ScoreColumns | None = None
 
     def settle(self) -> ScoreColumns:
         """Work them out."""
-        window, found = self._window, self._found  # in this order: another thread may do the same
+        work_out, found = self._rest, self._found  # in this order: another thread may do the same
         if found is None:
-            counts = window() if callable(window) else window
-            rest = (None, {}) if self._rest is None else self._rest(counts, self)
+            rest = (None, {}) if work_out is None else work_out(self)
             found = self._found = ScoreColumns(self.detector, self.names, self.known, self.rows, self.values, *rest)
-            self._window = None
+            self._rest = None
         return found
-
-    def keep(self, window: Callable[[], Any]) -> None:
-        """Do not hold on to the counts: this gives them again."""
-        if self._window is not None:
-            self._window = window
 
     @property
     def pvalues(self) -> Floats | None:  # type: ignore[override]

@@ -166,6 +166,11 @@ class Charts:
             points.append(self._complete())
         return points
 
+    def completes(self, start: int, end: int) -> bool:
+        """Whether a pane [start, end) will complete a subgroup, its own or the one before."""
+        subgroup, length = self._subgroup, self.design.subgroup_ns
+        return end % length == 0 or (subgroup is not None and subgroup.number != start // length)
+
     def _begin(self, number: int, start: int) -> "_Subgroup":
         """Begin a subgroup. All of it counts as seen, panes without rows too, but what was before the very first pane."""
         length = self.design.subgroup_ns
@@ -596,6 +601,7 @@ class _Subgroup:
     """Panes of a subgroup that is not yet complete. What they count is added up; what follows from it is worked out at its end."""
 
     __slots__ = (
+        "_alone",
         "_before",
         "_groups",
         "_ids",
@@ -617,7 +623,8 @@ class _Subgroup:
         self.excluded = 0  # rows that came besides
         self._layout = layout
         self._before: tuple[Ints, Ints, Ints] | None = None  # cells, missing and unseen values of a saved one
-        self._sum: Ints | None = None  # counts of the panes since
+        self._alone: Tally | None = None  # the pane since, while there is one alone
+        self._sum: Ints | None = None  # counts of the panes since, where there are several
         self._ids: list[IdSample] = []
         self._groups: GroupSizes | None = None
 
@@ -626,9 +633,12 @@ class _Subgroup:
         self.end = end
         self.rows += pane.rows
         self.excluded += pane.arrived - pane.rows
-        if self._sum is None:
-            self._sum = pane.counts.copy()
+        if self._sum is None and self._alone is None:
+            self._alone = pane
         else:
+            if self._alone is not None:
+                self._sum, self._alone = self._alone.counts.copy(), None
+            assert self._sum is not None
             sums.add(self._sum, pane.counts)
         if pane.ids is not None:
             self._ids.append(pane.ids.sample)
@@ -639,8 +649,8 @@ class _Subgroup:
 
     @property
     def counts(self) -> Ints | None:
-        """All counts of its panes, those before a restart left out; None where there are no others."""
-        return self._sum
+        """All counts of its panes, those before a restart left out; None where there are no others. Not to be changed."""
+        return self._sum if self._alone is None else self._alone.counts
 
     @property
     def ids(self) -> IdSample | None:
@@ -655,11 +665,15 @@ class _Subgroup:
 
     def counted(self, cells: MergedCells) -> tuple[Ints, Ints, Ints]:
         """Return merged cells int64[f, w], missing and unseen values int64[f]."""
-        if self._sum is None:
+        counts = self.counts
+        if counts is None:
             assert self._before is not None
             return self._before
-        lost, beyond = sums.missing(self._layout, self._sum), unseen(self._layout, self._sum)
-        merged_cells = cells.merge(self._sum)
+        if self._alone is not None:
+            lost, beyond = self._alone.missing, self._alone.unseen
+        else:
+            lost, beyond = sums.missing(self._layout, counts), unseen(self._layout, counts)
+        merged_cells = cells.merge(counts)
         if self._before is None:
             return merged_cells, lost, beyond
         return merged_cells + self._before[0], lost + self._before[1], beyond + self._before[2]

@@ -10,6 +10,10 @@
 #include <memory>
 #include <new>
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 namespace {
 
 constexpr std::int64_t LANES = 4;  // sums side by side: an addition need not wait for the last one
@@ -79,29 +83,125 @@ struct Reference {
     }
 };
 
-// How far a running share is from the reference's: `value` at the edges, `upper` inside the bins. Division sets the pace. The
-// reference's own shares are divided out anew each time, two at once, for as tables they are most of what a reference
-// takes in memory; that of a bin only where it may be the farthest.
-void distance(const std::int64_t *counts, std::int64_t width, double rows, const Reference &reference, double *apart,
-              double *value, double *upper) {
-    const double all = reference.rows;
-    for (std::int64_t cell = 0; cell < width; ++cell) apart[cell] = static_cast<double>(reference.upto[cell]) / all;
-    std::int64_t running = 0;
-    double highest = -std::numeric_limits<double>::infinity(), lowest = -highest;
-    for (std::int64_t cell = 0; cell < width; ++cell) {
-        running += counts[cell];
-        apart[cell] = static_cast<double>(running) / rows - apart[cell];
-        highest = std::max(highest, apart[cell]);
-        lowest = std::min(lowest, apart[cell]);
-    }
-    double farthest = *value = std::max(highest, -lowest) + 0.0;
-    for (std::int64_t cell = 0; cell < width; ++cell) {
-        const double either = cell > 0 ? std::max(apart[cell], -apart[cell - 1]) : apart[0];
-        if (either + reference.most > farthest && !reference.single[cell])
-            farthest = std::max(farthest, either + reference.share(cell));
-    }
-    *upper = std::min(farthest, 1.0);
+// How far a running share is from the reference's: `value` at the edges, `upper` inside the bins, each to the last bit as the
+// quotients say. A division takes longer than all else, so it is done only where products say that it matters: the two
+// differ by far less than NEAR. The reference's own shares are divided out anew, for as tables they are most of what a
+// reference takes in memory.
+constexpr double NEAR = 1e-12;
+
+// Two numbers that are worked on at once, as every 64-bit machine can.
+constexpr std::int64_t PAIR = 2;
+typedef double Pair __attribute__((vector_size(16)));
+
+Pair pair_of(const std::int32_t *two) {
+#ifdef __SSE2__
+    return _mm_cvtepi32_pd(_mm_loadl_epi64(reinterpret_cast<const __m128i *>(two)));  // compilers convert one after the other
+#else
+    return Pair{static_cast<double>(two[0]), static_cast<double>(two[1])};
+#endif
 }
+
+constexpr std::int64_t BLOCK = 32;  // cells that are looked at again together
+
+class Distance {
+  public:
+    explicit Distance(Py_ssize_t widest)
+        : cells_(new (std::nothrow) double[static_cast<std::size_t>(2 * widest)]),
+          blocks_(new (std::nothrow) double[static_cast<std::size_t>(widest / BLOCK + 1)]), widest_(widest) {}
+    bool ready() const { return cells_ != nullptr && blocks_ != nullptr; }
+
+    void find(const std::int64_t *counts, std::int64_t width, double rows, const Reference &reference, double *value,
+              double *upper) {
+        width_ = width;
+        rows_ = rows;
+        reference_ = &reference;
+        std::int64_t place = 0;
+        *value = at_edges(look(counts), &place);
+        *upper = std::min(inside(*value, place), 1.0);
+    }
+
+  private:
+    double *running() const { return cells_.get(); }  // rows of the window up to each right edge
+    double *near() const { return cells_.get() + widest_; }  // how far apart, near enough
+    std::int64_t last(std::int64_t first) const { return std::min(first + BLOCK, width_); }
+    double apart(std::int64_t cell) const {
+        return running()[cell] / rows_ - static_cast<double>(reference_->upto[cell]) / reference_->rows;
+    }
+
+    // How far all cells are, near enough, and the most of each block; the most of all is returned.
+    double look(const std::int64_t *counts) const {
+        double *const upto = running();
+        std::int64_t sum = 0;
+        for (std::int64_t cell = 0; cell < width_; ++cell) upto[cell] = static_cast<double>(sum += counts[cell]);
+        double highest = 0.0;
+        for (std::int64_t first = 0; first < width_; first += BLOCK)
+            highest = std::max(highest, blocks_[first / BLOCK] = look(first, last(first)));
+        return highest;
+    }
+
+    double look(std::int64_t first, std::int64_t last) const {
+        const double share = 1.0 / rows_, theirs = 1.0 / reference_->rows;
+        Pair most = {}, upto, found;
+        std::int64_t cell = first;
+        for (; cell + PAIR <= last; cell += PAIR) {
+            std::memcpy(&upto, running() + cell, sizeof upto);
+            found = upto * share - pair_of(reference_->upto + cell) * theirs;
+            found = found < -found ? -found : found;
+            most = most < found ? found : most;
+            std::memcpy(near() + cell, &found, sizeof found);
+        }
+        for (; cell < last; ++cell) {
+            near()[cell] = std::fabs(running()[cell] * share - static_cast<double>(reference_->upto[cell]) * theirs);
+            most[0] = std::max(most[0], near()[cell]);
+        }
+        return std::max(most[0], most[1]);
+    }
+
+    // The farthest edge; `place` is where it lies.
+    double at_edges(double highest, std::int64_t *place) const {
+        const double least = highest - NEAR * (1.0 + highest);
+        double found = 0.0;
+        for (std::int64_t first = 0; first < width_; first += BLOCK) {
+            if (blocks_[first / BLOCK] < least) continue;
+            for (std::int64_t cell = first; cell < last(first); ++cell) {
+                if (near()[cell] < least) continue;
+                const double each = std::fabs(apart(cell));
+                if (each < found) continue;
+                found = each;
+                *place = cell;
+            }
+        }
+        return found;
+    }
+
+    // The most of `farthest` and of how far the rows of a bin can be, its edges on both sides being so far.
+    double with_bin(double farthest, std::int64_t cell) const {
+        if (cell >= width_ || reference_->single[cell]) return farthest;
+        const double either = cell > 0 ? std::max(apart(cell), -apart(cell - 1)) : apart(0);
+        return std::max(farthest, either + reference_->share(cell));
+    }
+
+    // The same of all bins. Those beside the farthest edge come first: after them few others are looked at.
+    double inside(double farthest, std::int64_t place) const {
+        farthest = with_bin(with_bin(farthest, place), place + 1);
+        const double least = farthest - reference_->most - NEAR * (1.0 + farthest);
+        double before = 0.0;  // how far the edge before the block is
+        for (std::int64_t first = 0; first < width_; first += BLOCK) {
+            if (std::max(blocks_[first / BLOCK], before) >= least)
+                for (std::int64_t cell = first; cell < last(first); ++cell)
+                    if (near()[cell] >= least || (cell > 0 && near()[cell - 1] >= least))
+                        farthest = with_bin(farthest, cell);
+            before = near()[last(first) - 1];
+        }
+        return farthest;
+    }
+
+    const std::unique_ptr<double[]> cells_, blocks_;
+    const Py_ssize_t widest_;
+    std::int64_t width_ = 0;
+    double rows_ = 0.0;
+    const Reference *reference_ = nullptr;
+};
 
 bool distances(PyObject *const *given) {
     const Ints counts(given[0], 1), starts(given[1], 1), widths(given[2], 1);
@@ -115,89 +215,12 @@ bool distances(PyObject *const *given) {
                       most.length(), values.length(), upper.length()}) ||
         !runs_fit(starts, widths, counts.length(), upto.length(1)))
         return false;
-    const std::unique_ptr<double[]> apart(new (std::nothrow) double[static_cast<std::size_t>(upto.length(1))]);
-    if (apart == nullptr) return false;
+    Distance distance(upto.length(1));
+    if (!distance.ready()) return false;
     for (Py_ssize_t row = 0; row < starts.length(); ++row) {
         const Py_ssize_t first = row * upto.length(1);
         const Reference reference{upto.data() + first, single.data() + first, behind[row], most[row]};
-        distance(counts.data() + starts[row], widths[row], rows[row], reference, apart.get(), &values[row], &upper[row]);
-    }
-    return true;
-}
-
-// The same at the edges alone. A division takes longer than all else, so it is done only where a product says that it matters: the
-// two differ by far less than NEAR, and what is divided is what `distance` divides, to the last bit.
-constexpr double NEAR = 1e-12;
-
-constexpr std::int64_t BLOCK = 32;  // cells that are looked at again together
-
-struct Edges {
-    const std::int64_t *counts;
-    const std::int32_t *upto;
-    double rows, all, share, theirs;
-
-    double near(std::int64_t running, std::int64_t cell) const {
-        return std::fabs(static_cast<double>(running) * share - static_cast<double>(upto[cell]) * theirs);
-    }
-    double apart(std::int64_t running, std::int64_t cell) const {
-        return std::fabs(static_cast<double>(running) / rows - static_cast<double>(upto[cell]) / all);
-    }
-};
-
-// The most of a block, near enough; four at a time, for each waits for the one before.
-double rough(const Edges &edges, std::int64_t first, std::int64_t last, std::int64_t &running) {
-    double lanes[LANES] = {};
-    std::int64_t cell = first;
-    for (; cell + LANES <= last; cell += LANES) {
-        std::int64_t upto[LANES];
-        for (std::int64_t lane = 0; lane < LANES; ++lane) upto[lane] = running += edges.counts[cell + lane];
-        for (std::int64_t lane = 0; lane < LANES; ++lane) {
-            const double near = edges.near(upto[lane], cell + lane);
-            lanes[lane] = near > lanes[lane] ? near : lanes[lane];
-        }
-    }
-    for (; cell < last; ++cell) lanes[0] = std::max(lanes[0], edges.near(running += edges.counts[cell], cell));
-    return std::max(std::max(lanes[0], lanes[1]), std::max(lanes[2], lanes[3]));
-}
-
-double farthest(const Edges &edges, std::int64_t width, double *most, std::int64_t *before) {
-    std::int64_t running = 0;
-    double highest = 0.0;
-    for (std::int64_t first = 0, block = 0; first < width; first += BLOCK, ++block) {
-        before[block] = running;
-        most[block] = rough(edges, first, std::min(first + BLOCK, width), running);
-        highest = std::max(highest, most[block]);
-    }
-    const double least = highest - NEAR * (1.0 + highest);
-    double found = 0.0;
-    for (std::int64_t first = 0, block = 0; first < width; first += BLOCK, ++block) {
-        if (most[block] < least) continue;
-        running = before[block];
-        for (std::int64_t cell = first; cell < std::min(first + BLOCK, width); ++cell) {
-            running += edges.counts[cell];
-            if (edges.near(running, cell) >= least) found = std::max(found, edges.apart(running, cell));
-        }
-    }
-    return found;
-}
-
-bool edges(PyObject *const *given) {
-    const Ints counts(given[0], 1), starts(given[1], 1), widths(given[2], 1);
-    const Array<std::int32_t> upto(given[4], 2);
-    const Floats rows(given[3], 1), behind(given[5], 1), values(given[6], 1, PyBUF_CONTIG);
-    if (!counts.fits() || !starts.fits() || !widths.fits() || !rows.fits() || !upto.fits() || !behind.fits() ||
-        !values.fits() ||
-        !same_length({starts.length(), widths.length(), rows.length(), upto.length(), behind.length(), values.length()}) ||
-        !runs_fit(starts, widths, counts.length(), upto.length(1)))
-        return false;
-    const auto blocks = static_cast<std::size_t>(upto.length(1) / BLOCK + 1);
-    const std::unique_ptr<double[]> most(new (std::nothrow) double[blocks]);
-    const std::unique_ptr<std::int64_t[]> before(new (std::nothrow) std::int64_t[blocks]);
-    if (most == nullptr || before == nullptr) return false;
-    for (Py_ssize_t row = 0; row < starts.length(); ++row) {
-        const std::int32_t *theirs = upto.data() + row * upto.length(1);
-        const Edges edges{counts.data() + starts[row], theirs, rows[row], behind[row], 1.0 / rows[row], 1.0 / behind[row]};
-        values[row] = farthest(edges, widths[row], most.get(), before.get());
+        distance.find(counts.data() + starts[row], widths[row], rows[row], reference, &values[row], &upper[row]);
     }
     return true;
 }
@@ -301,20 +324,6 @@ bool shares(PyObject *const *given) {
     return true;
 }
 
-bool runs(PyObject *const *given) {
-    const Ints counts(given[0], 1), starts(given[1], 1), sums(given[2], 1, PyBUF_CONTIG);
-    if (!counts.fits() || !starts.fits() || !sums.fits() || !same_length({starts.length(), sums.length()}) ||
-        !chained(starts, counts.length()))
-        return false;
-    for (Py_ssize_t row = 0; row < starts.length(); ++row) {
-        const std::int64_t end = row + 1 < starts.length() ? starts[row + 1] : counts.length();
-        std::int64_t sum = 0;
-        for (std::int64_t cell = starts[row]; cell < end; ++cell) sum += counts[cell];
-        sums[row] = sum;
-    }
-    return true;
-}
-
 // Each row of counts has its usable cells, then those of missing values: all that the others hold.
 bool missing(PyObject *const *given) {
     const Ints counts(given[0], 1), bounds(given[1], 1), found(given[2], 1, PyBUF_CONTIG);
@@ -372,6 +381,66 @@ bool move(PyObject *const *given) {
     if (fits("H", 2)) return added<std::uint16_t>(part, counts, less);
     if (fits("IL", 4)) return added<std::uint32_t>(part, counts, less);
     return fits("lq", 8) && added<std::int64_t>(part, counts, less);
+}
+
+// Counts [cells] of another sketch, packed or not, one at a time.
+struct Part {
+    const View view;
+    Py_ssize_t width = 0;
+
+    Part(PyObject *object, Py_ssize_t cells) : view(object, PyBUF_CONTIG_RO | PyBUF_FORMAT) {
+        const char *const letters[] = {"B", "H", "IL", "lq"};
+        for (int kind = 0; kind < 4; ++kind)
+            if (view.holds(letters[kind], Py_ssize_t{1} << kind, 1) && view.aligned(8) && view.buffer.shape[0] == cells)
+                width = Py_ssize_t{1} << kind;
+    }
+    bool fits() const { return width > 0; }
+};
+
+template <typename Gone, typename Come>
+void slid_by(const Ints &counts, const Part &gone, const Part &come, const Ints &found) {
+    const auto *less = static_cast<const Gone *>(gone.view.buffer.buf);
+    const auto *more = static_cast<const Come *>(come.view.buffer.buf);
+    const std::int64_t *from = counts.data();
+    std::int64_t *to = found.data();
+    for (Py_ssize_t cell = 0; cell < counts.length(); ++cell)
+        to[cell] = from[cell] - static_cast<std::int64_t>(less[cell]) + static_cast<std::int64_t>(more[cell]);
+}
+
+// Counts without those of one sketch and with those of another: those of the next window, in one pass.
+bool slide(PyObject *const *given) {
+    const Ints counts(given[0], 1), found(given[3], 1, PyBUF_CONTIG);
+    if (!counts.fits() || !found.fits() || counts.length() != found.length()) return false;
+    const Part gone(given[1], counts.length()), come(given[2], counts.length());
+    if (!gone.fits() || !come.fits()) return false;
+    switch (gone.width * 16 + come.width) {
+        case 0x11: slid_by<std::uint8_t, std::uint8_t>(counts, gone, come, found); return true;
+        case 0x12: slid_by<std::uint8_t, std::uint16_t>(counts, gone, come, found); return true;
+        case 0x21: slid_by<std::uint16_t, std::uint8_t>(counts, gone, come, found); return true;
+        case 0x22: slid_by<std::uint16_t, std::uint16_t>(counts, gone, come, found); return true;
+        case 0x24: slid_by<std::uint16_t, std::uint32_t>(counts, gone, come, found); return true;
+        case 0x42: slid_by<std::uint32_t, std::uint16_t>(counts, gone, come, found); return true;
+        case 0x44: slid_by<std::uint32_t, std::uint32_t>(counts, gone, come, found); return true;
+        default: return false;  // as panes seldom are
+    }
+}
+
+// The runs that are chosen of those that begin here, each added up; the last goes to the end.
+bool chosen_runs(PyObject *const *given) {
+    const Ints counts(given[0], 1), starts(given[1], 1), chosen(given[2], 1), sums(given[3], 1, PyBUF_CONTIG);
+    if (!counts.fits() || !starts.fits() || !chosen.fits() || !sums.fits() ||
+        !same_length({chosen.length(), sums.length()}) || !chained(starts, counts.length()))
+        return false;
+    for (Py_ssize_t at = 0; at < chosen.length(); ++at)
+        if (chosen[at] < 0 || chosen[at] >= starts.length()) return false;
+    for (Py_ssize_t at = 0; at < chosen.length(); ++at) {
+        const Py_ssize_t run = chosen[at];
+        const std::int64_t end = run + 1 < starts.length() ? starts[run + 1] : counts.length();
+        std::int64_t sum = 0;
+        for (std::int64_t cell = starts[run]; cell < end; ++cell) sum += counts[cell];
+        sums[at] = sum;
+    }
+    return true;
 }
 
 bool shifts(PyObject *const *given) {
@@ -528,8 +597,6 @@ PyCFunction method() {
 PyMethodDef methods[] = {
     {"distances", method<distances, 10>(), METH_FASTCALL,
      "distances(counts, starts, widths, rows, upto, single, behind, most, values, upper): fill the last two."},
-    {"edges", method<edges, 7>(), METH_FASTCALL,
-     "edges(counts, starts, widths, rows, upto, behind, values): fill the last."},
     {"fade", method<fade, 7>(), METH_FASTCALL,
      "fade(usable, most, varies, seen, varied, recent, memory): change the three before the last."},
     {"add", method<move<false>, 2>(), METH_FASTCALL, "add(counts, part): change the first."},
@@ -538,7 +605,8 @@ PyMethodDef methods[] = {
     {"nearest", method<nearest, 5>(), METH_FASTCALL, "nearest(values, known, bounds, places, near): raise the last."},
     {"moments", method<moments, 5>(), METH_FASTCALL, "moments(counts, starts, widths, places, sums): fill the last."},
     {"pearson", method<pearson, 5>(), METH_FASTCALL, "pearson(window, reference, starts, sums, dof): fill the last two."},
-    {"runs", method<runs, 3>(), METH_FASTCALL, "runs(counts, starts, sums): fill the last."},
+    {"runs", method<chosen_runs, 4>(), METH_FASTCALL, "runs(counts, starts, chosen, sums): fill the last."},
+    {"slide", method<slide, 4>(), METH_FASTCALL, "slide(counts, gone, come, found): fill the last."},
     {"subtract", method<move<true>, 2>(), METH_FASTCALL, "subtract(counts, part): change the first."},
     {"shifts", method<shifts, 7>(), METH_FASTCALL,
      "shifts(counts, starts, widths, places, rows, zero, shifts): fill the last."},

@@ -2,6 +2,7 @@
 
 import struct
 import zlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Self
 
@@ -180,9 +181,7 @@ class Sketch:
             return self._slid(gone, come)
         self.layout.same_as(gone.layout)
         self.layout.same_as(come.layout)
-        counts, rows = self.counts.copy(), self.rows - gone.rows + come.rows
-        sums.subtract(counts, gone.counts)
-        sums.add(counts, come.counts)
+        counts, rows = sums.slid(self.counts, gone.counts, come.counts), self.rows - gone.rows + come.rows
         ids = _both(None, come.ids) if self.ids is None else self.ids.slid(gone.ids, come.ids)
         unvaried = come.unvaried if rows == come.rows else None
         return Sketch(self.layout, rows, counts, ids, unvaried=unvaried)
@@ -376,6 +375,7 @@ class Tally:
     __slots__ = (
         "_missing",
         "_most",
+        "_shifts",
         "_unseen",
         "_usable",
         "arrived",
@@ -399,6 +399,7 @@ class Tally:
         self._most: Ints | None = None
         self._usable: Ints | None = None
         self._unseen: Ints | None = None
+        self._shifts: tuple[object, Floats] | None = None
 
     @property
     def missing(self) -> Ints:
@@ -427,6 +428,13 @@ class Tally:
         if self._unseen is None:
             self._unseen = unseen(self.layout, self.counts)
         return self._unseen
+
+    def shifts(self, of: object, work_out: Callable[["Tally"], Floats]) -> Floats:
+        """Return how far the means of numbers are from those of a baseline, float64[k], worked out once for the last one that asks."""
+        held = self._shifts  # another thread may ask, too
+        if held is None or held[0] is not of:
+            held = self._shifts = of, work_out(self)
+        return held[1]
 
     @property
     def all(self) -> Ints:

@@ -69,23 +69,6 @@ def distances(layout: Layout, counts: Ints, rows: Floats, reference: Cumulated) 
     return values, upper
 
 
-def edges(layout: Layout, counts: Ints, rows: Floats, reference: Cumulated) -> Floats:
-    """Return the first of these alone: how far at most at an edge."""
-    values = np.empty(rows.size)
-    theirs = reference.upto, reference.rows
-    if not USED or not _sums.edges(counts, layout.starts, layout.widths, rows, *theirs, values):
-        return numpy_edges(layout.numbers(counts), rows, reference)
-    return values
-
-
-def numpy_edges(counts: Ints, rows: Floats, reference: Cumulated) -> Floats:
-    """Return the same by numpy, from counts [k, cells]."""
-    apart = running(counts)
-    apart /= rows[:, None]
-    apart -= reference.below
-    return np.asarray(np.maximum(apart.max(axis=1), -apart.min(axis=1)) + 0.0)
-
-
 def numpy_distances(counts: Ints, rows: Floats, reference: Cumulated) -> tuple[Floats, Floats]:
     """Return the same by numpy, from counts [k, cells]."""
     apart, share = running(counts), reference.inside
@@ -103,11 +86,11 @@ def running(counts: Ints) -> Floats:
     return np.asarray(np.subtract(total, total[:, :1] - counts[:, :1], dtype=np.float64))
 
 
-def run_sums(counts: Ints, starts: Ints) -> Ints:
-    """Return the sums of runs of counts int64[size] that begin at `starts` int64[r], rising from 0; the last goes to the end."""
-    sums = np.empty(starts.size, dtype=np.int64)
-    if not USED or not _sums.runs(counts, starts, sums):
-        return np.asarray(np.add.reduceat(counts, starts))
+def run_sums(counts: Ints, starts: Ints, chosen: Ints) -> Ints:
+    """Return the sums of the chosen runs, int64[c], of counts int64[size]; they begin at `starts` int64[r], rising from 0, the last goes to the end."""
+    sums = np.empty(chosen.size, dtype=np.int64)
+    if not USED or not _sums.runs(counts, starts, chosen, sums):
+        return np.asarray(np.add.reduceat(counts, starts)[chosen])
     return sums
 
 
@@ -137,6 +120,17 @@ def subtract(counts: Ints, part: NDArray[Any]) -> None:
     """Take counts of any width from these."""
     if not USED or not _sums.subtract(counts, part):
         counts -= part
+
+
+def slid(counts: Ints, gone: NDArray[Any], come: NDArray[Any]) -> Ints:
+    """Return counts without some, and with others, int64[size] of any width each."""
+    found = np.empty_like(counts)
+    if USED and _sums.slide(counts, gone, come, found):
+        return found
+    np.copyto(found, counts)
+    subtract(found, gone)
+    add(found, come)
+    return found
 
 
 def shifts(layout: Layout, counts: Ints, places: Floats, rows: Ints, zero: Floats) -> Floats:

@@ -21,6 +21,7 @@ from detectors.univariate.laws import limits_by_place, usable_rows
 
 PANES = 64  # remembered for display; the detector itself remembers as many as it likes
 CLIP = 8.0  # standard errors: no single pane decides alone
+SPARE = 16  # panes that there is room for
 FEWEST = 2  # usable rows that make a pane
 DELTA = 5e-4  # where no budget sets it
 CLOCK = 32  # values of a stream between two checks, as in river
@@ -147,6 +148,7 @@ class AdwinBank:
         self._known = np.array([feature.count > 0 for feature in numeric], dtype=np.bool_)
         self._windows = [_river(delta, clock=1) for _ in range(features)]
         self._state = BankState.of(features)
+        self._room: Room | None = None
         self._waiting: list[WaitingPane] = []
         self.fed = 0  # panes
         self._journal: deque[tuple[int, bytes]] = deque(maxlen=PANES)
@@ -176,34 +178,60 @@ class AdwinBank:
         panes, self._waiting = self._waiting, []
         if not panes:
             return
-        rows, shifts = np.array([each.rows for each in panes]), np.array([each.shifts for each in panes])
+        if len(panes) == 1:
+            rows, shifts = panes[0].rows[None], panes[0].shifts[None]
+        else:
+            rows, shifts = np.array([each.rows for each in panes]), np.array([each.shifts for each in panes])
         errors = np.where(self._constant, np.sign(shifts) * CLIP, shifts * np.sqrt(rows))
         errors = np.minimum(np.maximum(errors, -CLIP), CLIP)
         usable = (rows >= FEWEST) & self._known
         if every(usable):
-            self._feed_all(panes, errors.T.tolist())
+            self._feed_all(panes, errors, (shifts, rows))
             return
         for pane, error, which in zip(panes, errors, usable, strict=True):
             self._feed_some(pane, error, which)
 
-    def _feed_all(self, panes: Sequence["WaitingPane"], errors: list[list[float]]) -> None:
+    def _feed_all(self, panes: Sequence["WaitingPane"], errors: Floats, held: tuple[Floats, Ints]) -> None:
         """Feed panes in which every feature has rows enough, feature by feature."""
         number = len(panes)
         widths = self._state.widths + np.arange(1, number + 1)[:, None]
-        detections = np.repeat(self._state.detections[None], number, axis=0)
-        for i, (window, column) in enumerate(zip(self._windows, errors, strict=True)):
-            update = window.update
-            for at, error in enumerate(column):
-                if update(error):
-                    widths[at:, i] = window.get_width() + np.arange(number - at)
-                    detections[at:, i] = window.get_n_detections()
-        shifts = np.concatenate([self._state.shifts, [each.shifts for each in panes]])
-        rows = np.concatenate([self._state.rows, [each.rows for each in panes]])
+        changed = self._update(errors)
+        detections = self._state.detections
+        detections = detections[None] if not changed else np.repeat(detections[None], number, axis=0)
+        for at, i, width, found in changed:
+            widths[at:, i] = width + np.arange(number - at)
+            detections[at:, i] = found
+        shifts, rows = self._append(*held)
         for at, pane in enumerate(panes):
             last = slice(at + 1, at + 1 + PANES)
             if pane.asked is not None:
-                pane.asked.set(BankState(shifts[last], rows[last], widths[at], detections[at]))
+                pane.asked.set(BankState(shifts[last], rows[last], widths[at], detections[at if changed else 0]))
         self._state = BankState(shifts[number:], rows[number:], widths[-1], detections[-1])
+        assert self._room is not None
+        self._room.of = self._state
+
+    def _update(self, errors: Floats) -> list[tuple[int, int, int, int]]:
+        """Feed each window its errors, float64[panes, k]; of each change the pane, the feature, the width and how many there were."""
+        changed = []
+        if len(errors) == 1:  # in half the time
+            cut = [
+                window for window, error in zip(self._windows, errors[0].tolist(), strict=True) if window.update(error)
+            ]
+            places = [self._windows.index(each) for each in cut]
+            return [(0, at, each.get_width(), each.get_n_detections()) for at, each in zip(places, cut, strict=True)]
+        for i, (window, column) in enumerate(zip(self._windows, errors.T.tolist(), strict=True)):
+            update = window.update
+            for at, error in enumerate(column):
+                if update(error):
+                    changed.append((at, i, window.get_width(), window.get_n_detections()))
+        return changed
+
+    def _append(self, shifts: Floats, rows: Ints) -> tuple[Floats, Ints]:
+        """Put those of new panes behind those of the state; both together."""
+        room = self._room
+        if room is None or room.of is not self._state or not room.holds(len(rows)):
+            room = self._room = Room.after(self._state, max(len(rows), SPARE))
+        return room.append(shifts, rows)
 
     def _feed_some(self, pane: "WaitingPane", errors: Floats, usable: Bools) -> None:
         """Feed a pane in which only some features have rows enough."""
@@ -325,6 +353,35 @@ class BankState:
         """Return that of no panes."""
         empty = np.zeros((PANES, features))
         return cls(empty, empty.astype(np.int64), np.zeros(features), np.zeros(features))
+
+
+@dataclass(slots=True, eq=False)
+class Room:
+    """The panes of a state with room behind them, so that most panes need not move those before. What is written once stays."""
+
+    shifts: Floats  # [panes, k]
+    rows: Ints
+    end: int
+    of: BankState
+
+    @classmethod
+    def after(cls, state: BankState, more: int) -> Self:
+        """Return the panes of a state with room for more."""
+        shape = PANES + more, state.shifts.shape[1]
+        shifts, rows = np.empty(shape), np.empty(shape, dtype=np.int64)
+        shifts[:PANES], rows[:PANES] = state.shifts, state.rows
+        return cls(shifts, rows, PANES, state)
+
+    def holds(self, more: int) -> bool:
+        """Whether there is room."""
+        return self.end + more <= len(self.rows)
+
+    def append(self, shifts: Floats, rows: Ints) -> tuple[Floats, Ints]:
+        """Write more panes; the last 64 before them and these are returned."""
+        begin, end = self.end - PANES, self.end + len(rows)
+        self.shifts[self.end : end], self.rows[self.end : end] = shifts, rows
+        self.end = end
+        return self.shifts[begin:end], self.rows[begin:end]
 
 
 @dataclass(slots=True, eq=False)

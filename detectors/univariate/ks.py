@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
@@ -91,14 +92,13 @@ class KsScorer:
         self.layout.same_as(window.layout)
         usable = window.usable[: self.rows.size]
         rows = np.maximum(usable, 1).astype(np.float64)
-        values = sums.edges(self.layout, window.counts, rows, self.cumulated)
+        values, upper = sums.distances(self.layout, window.counts, rows, self.cumulated)
         known = (usable >= max(1, min_rows)) & self.known
-        return LateColumns(Ks.name, self.names, known, usable, values, window, self._rest)
+        return LateColumns(Ks.name, self.names, known, usable, values, partial(self._rest, upper))
 
-    def _rest(self, window: Tally, found: ScoreColumns) -> Rest:
-        rows, values = np.maximum(found.rows, 1).astype(np.float64), found.values
-        _, upper = sums.distances(self.layout, window.counts, rows, self.cumulated)
-        pvalues = special.kolmogorov(np.sqrt(rows * self.rows / (rows + self.rows)) * values)
+    def _rest(self, upper: Floats, found: ScoreColumns) -> Rest:
+        rows = np.maximum(found.rows, 1).astype(np.float64)
+        pvalues = special.kolmogorov(np.sqrt(rows * self.rows / (rows + self.rows)) * found.values)
         return pvalues, {"upper": upper, "resolution": self.cumulated.most}
 
 

@@ -134,17 +134,15 @@ class PsiScorer:
     def __call__(self, window: Tally, min_rows: int = 1) -> ScoreColumns:
         """Score a window."""
         self.layout.same_as(window.layout)
-        counts = sums.run_sums(window.counts, self.cuts)[self.kept]
+        counts = sums.run_sums(window.counts, self.cuts, self.kept)
         ratios, apart, expected = sums.shares(counts, self.counts, self.cells)
         values = np.add.reduceat(apart * np.log(ratios), self.cells.starts)
         usable = window.usable
         known = (usable >= max(1, min_rows)) & self.known
-        return LateColumns(
-            Psi.name, self.layout.names, known, usable, values, window, partial(self._rest, counts, expected)
-        )
+        rest = partial(self._rest, counts, expected)  # merged, the counts are few enough to be kept
+        return LateColumns(Psi.name, self.layout.names, known, usable, values, rest)
 
-    def _rest(self, counts: Ints, expected: Floats, window: Tally, found: ScoreColumns) -> Rest:
-        del window  # merged, its counts are few enough to be kept
+    def _rest(self, counts: Ints, expected: Floats, found: ScoreColumns) -> Rest:
         values = found.values
         _, _, pvalues = pearson(counts, self.counts, self.cells, self.pool)
         return pvalues, {"expected": expected, "debiased": np.maximum(values - expected, 0.0)}

@@ -98,12 +98,12 @@ class ChartBudget(Operator[Sketch]):
 
     def on_pane(self, pane: SealedPane[Sketch]) -> list[Fact]:
         """Take a sealed pane, which may end a subgroup, or two after a gap."""
-        before = self.charts.values, self.charts.firing
-        points = self.charts.update(pane.sketch.tally(), pane.start, pane.end)
         self._changed = True
+        before = [(self.charts.values, self.charts.firing)] if self.charts.completes(pane.start, pane.end) else []
+        points = self.charts.update(pane.sketch.tally(), pane.start, pane.end)
         if not points and not self._suspects:
             return []
-        befores = [before, *((point.values, point.firing) for point in points)]
+        befores = [*before, *((point.values, point.firing) for point in points)]
         charted = list(zip(points, self.charts.completed, strict=True))
         cut_short = [each for each in charted if each[0].end <= pane.start]  # by a gap
         followed = [(point, self._follow(point, counts)) for point, counts in cut_short]

@@ -110,9 +110,6 @@ class FeatureScoring(Scoring[Sketch]):
 
     def tell(self, scored: Scored, standing: Mapping[str, AlertState]) -> list[Fact]:
         """Keep the window, and say it with its scores and the state of each feature."""
-        if self._held is not None:
-            for part in scored.scores.ready:
-                part.columns.keep(self._held.tally)
         self.last = scored
         self.history.add(scored.window)
         self._changed = True

@@ -72,8 +72,6 @@ def test_distances_are_the_same(case: tuple[Layout, np.ndarray, np.random.Genera
 
     assert bits(*found) == bits(*sums.numpy_distances(matrix, rows, reference))
     assert bits(*found) == bits(*by_tables(matrix, rows, own, single))
-    assert bits(sums.edges(grid, counts, rows, reference)) == bits(found[0])
-    assert bits(sums.numpy_edges(matrix, rows, reference)) == bits(found[0])
 
 
 @pytest.mark.parametrize("bins", [29, 30, 31, 62, 300])
@@ -87,7 +85,9 @@ def test_the_farthest_edge_is_found_in_whichever_block_it_lies(bins: int) -> Non
         counts[place] = 11
         matrix, rows = grid.numbers(counts), np.array([11.0])
 
-        assert bits(sums.edges(grid, counts, rows, reference)) == bits(sums.numpy_edges(matrix, rows, reference))
+        assert bits(*sums.distances(grid, counts, rows, reference)) == bits(
+            *sums.numpy_distances(matrix, rows, reference)
+        )
 
 
 def by_tables(window: np.ndarray, rows: np.ndarray, own: np.ndarray, single: np.ndarray) -> list[np.ndarray]:
@@ -208,8 +208,35 @@ def test_tables_are_the_same(case: tuple[np.ndarray, np.ndarray, Cells]) -> None
 @given(tables())
 def test_runs_are_the_same(case: tuple[np.ndarray, np.ndarray, Cells]) -> None:
     window, _, cells = case
+    some = np.arange(cells.starts.size)[:: 2 if window.sum() % 2 else 1]
 
-    assert bits(sums.run_sums(window, cells.starts)) == bits(np.add.reduceat(window, cells.starts))
+    assert bits(sums.run_sums(window, cells.starts, some)) == bits(np.add.reduceat(window, cells.starts)[some])
+
+
+WIDTHS = [np.uint8, np.uint16, np.uint32, np.int64]
+
+
+@pytest.mark.parametrize("gone", WIDTHS)
+@pytest.mark.parametrize("come", WIDTHS)
+def test_counts_of_the_next_window_are_these_without_some_and_with_others(
+    gone: type[np.generic], come: type[np.generic]
+) -> None:
+    counts = np.arange(300, 600)
+    less, more = np.arange(0, 300).clip(0, 255).astype(gone), np.arange(300, 0, -1).clip(0, 255).astype(come)
+
+    assert sums.slid(counts, less, more).tolist() == (counts - less.astype(int) + more.astype(int)).tolist()
+    assert counts.tolist() == list(range(300, 600))
+    assert sums._sums.slide(counts, less[1:], more, counts.copy()) is False
+    assert sums._sums.slide(counts, less, more.astype(np.float64), counts.copy()) is False
+
+
+def test_runs_that_are_not_there_are_left_to_numpy() -> None:
+    counts, starts, sums_of = np.arange(6), np.array([0, 2, 4]), np.empty(1, dtype=np.int64)
+
+    assert sums._sums.runs(counts, starts, np.array([2]), sums_of) is True
+    assert sums_of.tolist() == [9]
+    assert sums._sums.runs(counts, starts, np.array([3]), sums_of) is False
+    assert sums._sums.runs(counts, starts, np.array([-1]), sums_of) is False
 
 
 def test_scores_do_not_depend_on_who_adds(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -267,3 +294,62 @@ def test_distances_leave_tables_of_another_shape() -> None:
     assert sums._sums.distances(*window, wide, wide > 0, rows, np.ones(2), *ends) is False
     with pytest.raises(TypeError, match="10 arrays"):
         sums._sums.distances(rows)
+
+
+# Of each compiled function the arrays that it takes: i int64, d float64, w int32, u uint64, ? bool, B of any width; capitals have two
+# dimensions but for B.
+TAKES = {
+    "add": "iB",
+    "distances": "iiidWQdddd",
+    "distinct": "uui",
+    "fade": "ii?iiDd",
+    "fullest": "iii",
+    "missing": "iii",
+    "moments": "iiiDd",
+    "nearest": "d?did",
+    "pearson": "iiidi",
+    "runs": "iiii",
+    "shares": "iiiddd",
+    "shifts": "iiiDidd",
+    "slide": "iBBi",
+    "subtract": "iB",
+    "unvaried": "DWiid?",
+}
+KINDS = {"i": np.int64, "d": np.float64, "w": np.int32, "u": np.uint64, "?": np.bool_, "q": np.bool_}
+
+
+def thrown(rng: np.random.Generator, takes: str, rows: int, cells: int) -> np.ndarray:
+    """An array that may do: of the right kind mostly, of a length that others have, with places that may lie anywhere."""
+    kind = rng.choice(list(KINDS.values()) if rng.random() < 0.02 else [KINDS.get(takes.lower(), np.uint16)])
+    if takes == "B":
+        kind = rng.choice([np.uint8, np.uint16, np.uint32, np.int64])
+    length = int(rng.choice([rows, cells, 2 * rows, 2, int(rng.integers(0, 5))], p=[0.55, 0.25, 0.1, 0.07, 0.03]))
+    shape = (length, int(rng.choice([2, 4, cells]))) if takes in "DWQ" else (length,)
+    values = rng.integers(0, 5, shape) if rng.random() < 0.6 else np.broadcast_to(np.arange(shape[-1]) * 2, shape)
+    if rng.random() < 0.03:
+        values = rng.choice([-1, 2**40, -(2**40)], shape)
+    with np.errstate(invalid="ignore"):
+        found = np.array(values).astype(kind)
+    if rng.random() < 0.02:
+        found = np.repeat(found, 2, axis=-1)[..., ::2]  # with gaps
+    if rng.random() < 0.02:
+        found.setflags(write=False)
+    return found
+
+
+def test_no_arrays_do_harm() -> None:
+    """Whatever they are, a function works on them or says that they do not fit; the sanitisers watch over it in `make sanitize`."""
+    assert TAKES.keys() == {name for name, each in vars(sums._sums).items() if callable(each)}
+    rng, worked = np.random.default_rng(9), set[str]()
+    for name, takes in sorted(TAKES.items()):
+        function = getattr(sums._sums, name)
+        for _ in range(3_000):
+            rows = int(rng.integers(0, 4))
+            found = function(*(thrown(rng, each, rows, int(rng.choice([rows, 2 * rows, 4]))) for each in takes))
+            assert isinstance(found, bool | int)
+            if found is True or (name == "distinct" and found > 0):
+                worked.add(name)
+        with pytest.raises(TypeError, match="arrays are needed"):
+            function(np.zeros(1))
+
+    assert worked == TAKES.keys()

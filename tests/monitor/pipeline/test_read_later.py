@@ -1,6 +1,12 @@
 """What is said of a window is the same whenever it is read, and reading it changes nothing that is saved."""
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from functools import partial
+from queue import SimpleQueue
+from threading import Barrier
 
 import numpy as np
 import pytest
@@ -117,3 +123,61 @@ def test_so_do_those_of_a_cold_reference() -> None:
     assert [said(fact) for fact in later] == [said(fact) for fact in now]
     assert saved == also_saved
     assert set(at_once) <= {said(fact) for fact in later}
+
+
+def read_by(readers: int, facts: list[Fact], go: Barrier) -> list[str]:
+    """What each of so many threads reads of the same facts, all beginning at once."""
+
+    def read(_: int) -> list[str]:
+        go.wait(timeout=60)
+        return [said(fact) for fact in facts]
+
+    with ThreadPoolExecutor(readers) as threads:
+        found = list(threads.map(read, range(readers)))
+    assert all(each == found[0] for each in found)
+    return found[0]
+
+
+@pytest.mark.parametrize("rules", [RULES, OTHERS], ids=["first", "others"])
+def test_threads_that_read_a_window_at_once_are_told_the_same(learnt: Reference, rules: tuple[AlertRule, ...]) -> None:
+    """Whoever comes first works a late part out; two may do so together, while the interpreter changes hands as often as it can."""
+    plain = run(sliding(learnt, *rules), 11, 1_500, lambda told: [*map(said, told)])[0]
+    read = list[str]()
+    with hasty():
+        run(sliding(learnt, *rules), 11, 1_500, lambda told: read.extend(read_by(3, told, Barrier(3))))
+
+    assert any(isinstance(fact, WindowScored) for fact in plain)
+    assert set(read) <= {said(fact) for fact in plain}
+
+
+def test_a_thread_that_reads_while_windows_close_is_told_the_same(learnt: Reference) -> None:
+    """As the HTTP thread does: what was told of the last windows is read while those that follow are judged."""
+    plain = [said(fact) for fact in run(sliding(learnt, *RULES), 12, 300, lambda told: [*map(said, told)])[0]]
+    told: SimpleQueue[list[Fact] | None] = SimpleQueue()
+
+    def read() -> list[str]:
+        batches = iter(partial(told.get, timeout=300), None)
+        return [said(fact) for facts in batches if facts is not None for fact in facts]
+
+    with hasty(), ThreadPoolExecutor(2) as threads:
+        reading = [threads.submit(read) for _ in range(2)]
+        facts, _ = run(sliding(learnt, *RULES), 12, 300, lambda facts: [told.put(facts) for _ in reading])
+        for _ in reading:
+            told.put(None)
+        # Two readers share what is told: together they have read every fact at least once.
+        found = [each.result(timeout=300) for each in reading]
+
+    assert any(found)
+    assert set(found[0]) | set(found[1]) <= set(plain)
+    assert [said(fact) for fact in facts] == plain
+
+
+@contextmanager
+def hasty() -> Iterator[None]:
+    """The interpreter changes hands as often as it can."""
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(usual)
