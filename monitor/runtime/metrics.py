@@ -1,7 +1,7 @@
 """Every metric by name, and what each says of the board at a scrape."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, compress
 from threading import Lock
@@ -538,9 +538,12 @@ def _of_part(base: str, part: DetectorScores, forms: Forms) -> Iterator[tuple[st
         if name in named and column is not None:
             numbers = column.tolist() if known is None else compress(column.tolist(), known)
             yield named[name], forms.write(named[name], places, numbers, labels, detector)
-    limits = {place: limit for place, limit in zip(names, thresholds, strict=True) if limit is not None}
     name = SCORE_PARTS["threshold"]
-    yield name, forms.write(name, tuple(limits), limits.values(), labels, detector)
+    yield name, forms.fixed((name, detector), part.asked, lambda: lines(name, _limits(labels(names), thresholds)))
+
+
+def _limits(labels: Iterable[str], thresholds: Sequence[float | None]) -> list[Sample]:
+    return [(of, limit) for of, limit in zip(labels, thresholds, strict=True) if limit is not None]
 
 
 def _of_features(base: str, series: SeriesBoard, forms: Forms) -> dict[str, bytes]:

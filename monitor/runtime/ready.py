@@ -36,6 +36,7 @@ class Forms:
     def __init__(self, room: Room) -> None:
         self._room = room
         self._kept: dict[Hashable, tuple[Places, bytes]] = {}
+        self._fixed: dict[Hashable, tuple[object, bytes]] = {}
 
     def write(
         self,
@@ -54,6 +55,13 @@ class Forms:
             lines = form(name, labels(places))
             self._keep(key, places, lines)
         return lines % tuple(numbers(values))
+
+    def fixed(self, of: Hashable, by: object, write: Callable[[], bytes]) -> bytes:
+        """Lines that hang on `by` alone: written again when that is another object."""
+        known = self._fixed.get(of)
+        if known is None or known[0] is not by:
+            known = self._fixed[of] = by, write()
+        return known[1]
 
     def forget(self) -> None:
         """Give the room back."""
