@@ -20,7 +20,7 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 import numpy as np
-from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector, generate_latest
+from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from prometheus_client.registry import Collector
@@ -39,6 +39,7 @@ from monitor.runtime.inbox import Inbox
 from monitor.runtime.loop import calm_collector
 from monitor.runtime.metrics import DaemonStatus, Exposition
 from monitor.runtime.outbox import OutboxDesk
+from monitor.runtime.process import process_metrics, share_interpreter
 from monitor.runtime.telemetry import Telemetry, configure_logging
 from monitor.runtime.writing import Deciding
 from monitor.series.judging import Judging
@@ -169,11 +170,8 @@ class Scene:
 
 def surface(telemetry: Telemetry) -> Surface:
     """As the daemon builds it."""
-    registry = CollectorRegistry()
-    ProcessCollector(registry=registry)
-    PlatformCollector(registry=registry)
     status = DaemonStatus("1", CLOCK.now, lambda: None, lambda: False, dict, (), CLOCK.now())
-    exposition = Exposition(telemetry.look, status, registry)
+    exposition = Exposition(telemetry.look, status, process_metrics())
     outbox = OutboxDesk(list, list, lambda _: None, dict, lambda _: None, lambda _: None, frozenset())  # all delivered
     return Surface(telemetry, exposition, lambda: None, Deciding(None, Inbox(), telemetry.look), outbox)
 
@@ -303,6 +301,7 @@ def main() -> None:
     args = parser.parse_args()
     configure_logging("info", "json")
     calm_collector()  # as the daemon does
+    share_interpreter()
     figures = {}
     for name, (models, features) in SIZES.items():
         rounds = args.rounds if models * features < 1000 else max(2, args.rounds // 6)

@@ -12,7 +12,6 @@ from typing import Any, Self
 
 import msgspec
 from confluent_kafka import KafkaException
-from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector
 
 from detectors import sketches
 from detectors.reference.service import ERROR, LATENCY
@@ -33,6 +32,7 @@ from monitor.runtime.inbox import Inbox
 from monitor.runtime.loop import Loop, Parts
 from monitor.runtime.metrics import DaemonStatus, Exposition
 from monitor.runtime.outbox import OutboxDesk
+from monitor.runtime.process import process_metrics
 from monitor.runtime.references import Outdoors, ReferenceReader
 from monitor.runtime.registry import RegistryPoller
 from monitor.runtime.requests import RequestCounts
@@ -593,14 +593,6 @@ def approval_links(configuration: Configuration, clock: Clock) -> ApprovalLinks 
 def references_of(configuration: Configuration) -> dict[str, str]:
     """The hash of each series' reference, by a name as of a section."""
     return {f"reference {spec.key.model}/{spec.key.version}": spec.reference.hash for spec in configuration.specs}
-
-
-def process_metrics() -> CollectorRegistry:
-    """The process's own metrics: memory, CPU, open files."""
-    registry = CollectorRegistry()
-    ProcessCollector(registry=registry)
-    PlatformCollector(registry=registry)
-    return registry
 
 
 def patience(configuration: Configuration) -> dict[SeriesKey, Nanos]:

@@ -12,6 +12,7 @@ from monitor.app import Daemon
 from monitor.commands.exits import Exit
 from monitor.configuration import Configuration, load
 from monitor.runtime.loop import calm_collector
+from monitor.runtime.process import share_interpreter
 from monitor.runtime.telemetry import configure_logging
 from monitor.settings import Settings, load_settings
 from monitor.sources.base import SourceError
@@ -38,6 +39,7 @@ def run(config: Path) -> Exit:
     signal.signal(signal.SIGINT, stop)
     warm_up(configuration)
     calm_collector()
+    share_interpreter()
     try:
         daemon.run()
     except (SourceError, StateError) as error:

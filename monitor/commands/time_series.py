@@ -2,12 +2,13 @@
 
 from dataclasses import replace
 
-from monitor.app import COMPILED, VERSION, build_board, process_metrics
+from monitor.app import COMPILED, VERSION, build_board
 from monitor.clock import SystemClock
 from monitor.configuration import Configuration
 from monitor.facts import LagMeasured, WatermarkAdvanced, WindowClosed
 from monitor.runtime.board import Board
 from monitor.runtime.metrics import DaemonStatus, Exposition
+from monitor.runtime.process import process_metrics
 from monitor.runtime.telemetry import Telemetry
 from monitor.series.features import build
 from monitor.series.history import SELF_LEARNT_VOLUME

@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import BytesIO
 from socket import AF_INET, AF_INET6, SHUT_RDWR, socket
-from threading import BoundedSemaphore, Thread, Timer
+from threading import BoundedSemaphore, Thread
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
+from monitor.clock import SystemClock
 from monitor.explain.documents import as_json
 from monitor.runtime import routes
 from monitor.runtime.approval import PATH as APPROVAL
@@ -34,6 +36,7 @@ from monitor.runtime.writing import MOST_BYTES, Answered, Deciding, NotGrantedEr
 
 MOST_CONNECTIONS = 32  # at once; more wait in the backlog
 REQUEST_SECONDS = 10.0  # for a whole connection, request and answer
+LOOK_EVERY = 0.2  # seconds from one look at connections that take too long to the next; a stop is noticed as soon
 LONGEST_LIMIT = 9  # digits
 MOST_UNREAD = 1024 * 1024  # bytes of a refused body that are read all the same, so that its sender reads the answer
 DECISIONS, RETRAINING, OUTBOX = "/api/v1/decisions", "/api/v1/retraining", "/api/v1/outbox"
@@ -53,6 +56,7 @@ TEXT = "text/plain; charset=utf-8"
 HTML = "text/html; charset=utf-8"
 FORM = "text/html;charset=utf-8"  # of a page with a form, which has another policy
 NO_HOOK = RegistryHook()
+CLOCK = SystemClock()
 GUARDS = {
     "content-security-policy": POLICY,
     "x-content-type-options": "nosniff",
@@ -252,13 +256,14 @@ class Server(ThreadingHTTPServer):
 
     def __init__(self, host: str, port: int) -> None:
         self._places = BoundedSemaphore(MOST_CONNECTIONS)
+        self._begun: dict[Any, float] = {}  # connections, and when each was taken, in monotonic seconds
         self.address_family = AF_INET6 if ":" in host else AF_INET
         super().__init__((host, port), Connection)
 
     def serve(self, surface: Surface) -> None:
         """Serve in a thread of its own. Connections made before have waited in the backlog."""
         self.surface = surface
-        Thread(target=self.serve_forever, kwargs={"poll_interval": 0.2}, name="http", daemon=True).start()
+        Thread(target=self.serve_forever, kwargs={"poll_interval": LOOK_EVERY}, name="http", daemon=True).start()
 
     def close(self) -> None:
         """Stop serving, and release the address."""
@@ -273,19 +278,25 @@ class Server(ThreadingHTTPServer):
 
     def process_request(self, request: socket | tuple[bytes, socket], client_address: Any) -> None:
         """Take a place. Where all are taken, the connection waits in the backlog."""
-        self._places.acquire()
+        while not self._places.acquire(timeout=LOOK_EVERY):
+            self.service_actions()
+        self._begun[request] = CLOCK.elapsed()
         super().process_request(request, client_address)
 
     def process_request_thread(self, request: socket | tuple[bytes, socket], client_address: Any) -> None:
         """Serve one connection, then give the place back."""
-        patience = Timer(REQUEST_SECONDS, hang_up, [request])
-        patience.daemon = True
-        patience.start()
         try:
             super().process_request_thread(request, client_address)
         finally:
-            patience.cancel()
+            self._begun.pop(request, None)
             self._places.release()
+
+    def service_actions(self) -> None:
+        """Hang up on connections that take too long: looked at a few times a second, by the thread that takes them."""
+        now = CLOCK.elapsed()
+        for request, begun in list(self._begun.items()):
+            if now - begun >= REQUEST_SECONDS:
+                hang_up(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Print nothing for a client that went away; a mistake of ours is printed."""
@@ -311,6 +322,19 @@ class Connection(BaseHTTPRequestHandler):
     server_version = "driftd"
     sys_version = ""
     timeout = REQUEST_SECONDS
+
+    def setup(self) -> None:
+        """Write to memory: head and body are sent at once."""
+        super().setup()
+        self.wfile = BytesIO()
+
+    def finish(self) -> None:
+        """Send what was answered. Each wait lets the interpreter go, so it is one; who does not read is hung up on."""
+        try:
+            self.connection.settimeout(None)
+            self.connection.sendall(self.wfile.getvalue())
+        finally:
+            super().finish()
 
     def do_GET(self) -> None:
         """Answer."""

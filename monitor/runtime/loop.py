@@ -28,7 +28,7 @@ from monitor.targets.reports import report_notices
 
 CLOCK_JUMP: Nanos = SECOND  # more than that between wall clock and monotonic clock from one turn to the next
 REST: Nanos = 10 * SECOND  # processing time from one look at who gets nothing to the next
-POLL = 0.1  # seconds; a stop is noticed as soon
+POLL = 0.2  # seconds: small batches are collected for so long, and a stop is noticed as soon
 COLLECT_AFTER = 200_000  # container objects: a batch makes tens of thousands, all freed by their reference counts
 
 

@@ -1,7 +1,7 @@
 """Every metric by name, and what each says of the board at a scrape."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate, compress
 from threading import Lock
@@ -14,6 +14,7 @@ from detectors import DETECTORS, DetailMetric
 from detectors.charts import KINDS, IncidentKind
 from monitor.alerting.alerts import AlertState
 from monitor.alerting.budget import OF_SERVICE
+from monitor.alerting.decisions import is_silenced
 from monitor.alerting.episodes import OPEN, worst
 from monitor.alerting.rules import BUDGET_RULE, CONTRACT_RULE, FROZEN_RULE, PERFORMANCE_RULE, SCHEMA_RULE, Severity
 from monitor.alerting.table import DetectorScores
@@ -22,9 +23,11 @@ from monitor.runtime import requests
 from monitor.runtime.beside import judged_beside
 from monitor.runtime.board import DURATION_BUCKETS, INSUFFICIENT_CAUSES, Board, Durations, SeriesBoard
 from monitor.runtime.exposition import CLASSIC, OPENMETRICS, MetricKind, Sample, head, label, labelled, lines
+from monitor.runtime.ready import Forms, Places, Room
 from monitor.store.outbox import Backlog
 from monitor.stream.events import DAY, SECOND, Nanos, SeriesKey
 
+MOST_FORMS = 1 << 17  # lines kept without their values: some 12 MiB
 Value = tuple[tuple[str, ...], float]  # the labels' values, and the value
 Family = tuple[str, Iterable[bytes]]  # a metric's name, and the text of its samples in pieces
 
@@ -388,7 +391,9 @@ class Exposition:
         self._look = look
         self.status = status
         self._process = process
-        self._kept: dict[SeriesKey, tuple[SeriesBoard, dict[str, bytes]]] = {}
+        self._room = Room(MOST_FORMS)  # of the families of series
+        self._forms = Forms(Room(MOST_FORMS))  # of all others
+        self._kept: dict[SeriesKey, tuple[SeriesBoard, dict[str, bytes], Forms]] = {}
         self._one_at_a_time = Lock()  # who comes second finds the text written
 
     def answer(self, accept: str) -> tuple[str, bytes]:
@@ -404,13 +409,13 @@ class Exposition:
         return style, b"".join(pieces)
 
     def _families(self, board: Board) -> Iterator[Family]:
-        written = self._written(board)
+        written, text = self._written(board), self._text
         for name in (*SCORE_PARTS.values(), *DETAIL_METRICS, *SERIES_PARTS):
-            yield name, [text[name] for text in written]
+            yield name, [of_series[name] for of_series in written]
         for name, values in (*_of_models(board), *self._health(board), *self._outside()):
-            yield name, [_text(name, values)]
+            yield name, [text(name, dict(values))]
         for name, counter in board.counters.items():
-            yield name, [_text(name, counter.items())]
+            yield name, [text(name, counter)]
         yield "driftd_checkpoint_duration_seconds", _histogram(board.checkpoint_durations)
         yield from _of_performance(board)
         windows = {key: series.window.requests for key, series in board.series.items() if series.window is not None}
@@ -419,12 +424,22 @@ class Exposition:
 
     def _written(self, board: Board) -> list[dict[str, bytes]]:
         """The text of every series, written anew where another window was closed."""
-        kept, now = self._kept, {}
+        kept = self._kept
+        for gone in kept.keys() - board.series.keys():
+            kept.pop(gone)[2].forget()
         for key, series in board.series.items():
             known = kept.get(key)
-            now[key] = known if known is not None and known[0] is series else (series, write_series(key, series))
-        self._kept = now
-        return [text for _, text in now.values()]
+            if known is None or known[0] is not series:
+                forms = Forms(self._room) if known is None else known[2]
+                kept[key] = series, write_series(key, series, forms), forms
+        return [kept[key][1] for key in board.series]
+
+    def _text(self, name: str, values: Mapping[tuple[str, ...], float]) -> bytes:
+        """The samples of a family, by the values of their labels."""
+        names = METRICS[name].labels
+        return self._forms.write(
+            name, tuple(values), values.values(), lambda labels: [labelled(names, one) for one in labels]
+        )
 
     def _health(self, board: Board) -> Iterator[tuple[str, Iterable[Value]]]:
         started = self.status.started
@@ -492,56 +507,86 @@ SERIES_PARTS = (
 )
 
 
-def write_series(key: SeriesKey, series: SeriesBoard) -> dict[str, bytes]:
+def write_series(key: SeriesKey, series: SeriesBoard, forms: Forms) -> dict[str, bytes]:
     """What the last window of a series says, by metric."""
     base = labelled(SERIES, _labels(key))
-    samples: dict[str, list[Sample]] = {name: [] for name in (*SCORE_PARTS.values(), *DETAIL_METRICS)}
+    text: dict[str, list[bytes]] = {name: [] for name in (*SCORE_PARTS.values(), *DETAIL_METRICS)}
     for part in series.scores.parts:
-        for name, written in _of_part(base, part):
-            samples[name] += written
-    return {name: lines(name, written) for name, written in (samples | _of_series(base, series)).items()}
+        for name, written in _of_part(base, part, forms):
+            text[name].append(written)
+    scores = {name: b"".join(written) for name, written in text.items()}
+    return (
+        scores
+        | _of_features(base, series, forms)
+        | {name: lines(name, said) for name, said in _of_series(base, series)}
+    )
 
 
-def _of_part(base: str, part: DetectorScores) -> Iterator[tuple[str, list[Sample]]]:
+def _of_part(base: str, part: DetectorScores, forms: Forms) -> Iterator[tuple[str, bytes]]:
     """One detector's scores, column by column: making a score of each would take longer than writing it."""
     columns, thresholds = part.wanted()
-    detector = label("detector", columns.detector)
-    labels = [f"{base},{label('feature', name)},{detector}" for name in columns.names]
-    known = columns.known.tolist()
-    named = SCORE_PARTS | DETAILS.get(columns.detector, {})
+    detector, names = columns.detector, columns.names
+    ending = label("detector", detector)
+
+    def labels(names: Places) -> list[str]:
+        return [f"{base},{label('feature', str(name))},{ending}" for name in names]
+
+    known = None if columns.known.all() else columns.known.tolist()
+    places = names if known is None else tuple(compress(names, known))
+    named = SCORE_PARTS | DETAILS.get(detector, {})
     for name, column in (("value", columns.values), ("pvalue", columns.pvalues), *columns.details.items()):
         if name in named and column is not None:
-            yield named[name], list(compress(zip(labels, column.tolist(), strict=True), known))
-    limits = zip(labels, thresholds, strict=True)
-    yield SCORE_PARTS["threshold"], [(place, limit) for place, limit in limits if limit is not None]
+            numbers = column.tolist() if known is None else compress(column.tolist(), known)
+            yield named[name], forms.write(named[name], places, numbers, labels, detector)
+    name = SCORE_PARTS["threshold"]
+    yield name, forms.fixed((name, detector), part.asked, lambda: lines(name, _limits(labels(names), thresholds)))
 
 
-def _of_series(base: str, series: SeriesBoard) -> dict[str, list[Sample]]:
-    window = series.window
-    quality, ids = ((), None) if window is None else (window.quality, window.ids)
-    judged = [(f"{base},{label('feature', entry.feature)}", entry) for entry in quality]
-    info = labelled(("reference", "rows"), (series.reference, str(series.reference_rows)))
-    return {
-        "driftd_drift_state": [(f"{base},{label('feature', name)}", state) for name, state in series.states.items()],
-        "driftd_feature_missing_ratio": [(labels, entry.missing_ratio) for labels, entry in judged],
-        "driftd_feature_unseen_ratio": [(labels, entry.unseen_ratio) for labels, entry in judged],
-        "driftd_feature_shift_sigma": [
-            (labels, entry.shift_sigma) for labels, entry in judged if entry.shift_sigma is not None
-        ],
-        "driftd_calibration_info": [(f"{base},{label('calibration', series.calibration)}", 1)],
-        "driftd_learning_ratio": [] if series.learning is None else [(base, series.learning.share)],
-        "driftd_insufficient_features": [] if window is None else _insufficient(base, series),
-        "driftd_drifted_features_ratio": [] if series.drifted is None else [(base, series.drifted)],
-        "driftd_window_rows": [] if window is None else [(base, window.rows)],
-        "driftd_window_ids": [] if ids is None else [(base, ids.distinct)],
-        "driftd_duplicate_share": [] if ids is None else [(base, ids.share)],
-        "driftd_duplicate_share_error": [] if ids is None else [(base, ids.error)],
-        "driftd_group_rows_ratio": [] if window is None or window.group_rows is None else [(base, window.group_rows)],
-        "driftd_window_end_timestamp_seconds": [] if window is None else [(base, window.end / SECOND)],
-        "driftd_window_length_seconds": [(base, series.length / SECOND)],
-        "driftd_reference_info": [(f"{base},{info}", 1)],
-        "driftd_rule_info": [(f"{base},{labelled(('rule', 'severity'), rule)}", 1) for rule in series.rules.items()],
+def _limits(labels: Iterable[str], thresholds: Sequence[float | None]) -> list[Sample]:
+    return [(of, limit) for of, limit in zip(labels, thresholds, strict=True) if limit is not None]
+
+
+def _of_features(base: str, series: SeriesBoard, forms: Forms) -> dict[str, bytes]:
+    """What is said of each feature, but for its scores."""
+    quality = () if series.window is None else tuple(series.window.quality)
+    names = tuple([entry.feature for entry in quality])
+    shifted = [entry for entry in quality if entry.shift_sigma is not None]
+    said: dict[str, tuple[Places, list[float | None]]] = {
+        "driftd_drift_state": (tuple(series.states), [*series.states.values()]),
+        "driftd_feature_missing_ratio": (names, [entry.missing_ratio for entry in quality]),
+        "driftd_feature_unseen_ratio": (names, [entry.unseen_ratio for entry in quality]),
+        "driftd_feature_shift_sigma": (
+            tuple([entry.feature for entry in shifted]),
+            [entry.shift_sigma for entry in shifted],
+        ),
     }
+
+    def labels(names: Places) -> list[str]:
+        return [f"{base},{label('feature', str(name))}" for name in names]
+
+    return {name: forms.write(name, places, values, labels) for name, (places, values) in said.items()}
+
+
+def _of_series(base: str, series: SeriesBoard) -> Iterator[tuple[str, list[Sample]]]:
+    """What is said of a series as a whole."""
+    window, drifted = series.window, series.drifted
+    ids = None if window is None else window.ids
+    info = labelled(("reference", "rows"), (series.reference, str(series.reference_rows)))
+    yield "driftd_calibration_info", [(f"{base},{label('calibration', series.calibration)}", 1)]
+    yield "driftd_learning_ratio", [] if series.learning is None else [(base, series.learning.share)]
+    yield "driftd_insufficient_features", [] if window is None else _insufficient(base, series)
+    yield "driftd_drifted_features_ratio", [] if drifted is None else [(base, drifted)]
+    yield "driftd_window_rows", [] if window is None else [(base, window.rows)]
+    yield "driftd_window_ids", [] if ids is None else [(base, ids.distinct)]
+    yield "driftd_duplicate_share", [] if ids is None else [(base, ids.share)]
+    yield "driftd_duplicate_share_error", [] if ids is None else [(base, ids.error)]
+    grouped = None if window is None else window.group_rows
+    yield "driftd_group_rows_ratio", [] if grouped is None else [(base, grouped)]
+    yield "driftd_window_end_timestamp_seconds", [] if window is None else [(base, window.end / SECOND)]
+    yield "driftd_window_length_seconds", [(base, series.length / SECOND)]
+    yield "driftd_reference_info", [(f"{base},{info}", 1)]
+    rules = [(f"{base},{labelled(('rule', 'severity'), rule)}", 1) for rule in series.rules.items()]
+    yield "driftd_rule_info", rules
 
 
 def _of_performance(board: Board) -> Iterator[Family]:
@@ -638,7 +683,8 @@ def _of_models(board: Board) -> Iterator[tuple[str, Iterable[Value]]]:
     models = sorted({key.model for key in board.series})
     followed = [known for known in board.versions.values() if known.standing.followed]
     yield "driftd_version_judged", [((each.model, each.version, each.standing.value), 1) for each in followed]
-    yield "driftd_silenced", [((model,), int(board.is_silenced(model))) for model in models]
+    heard = {key.model for key in board.series if not is_silenced(board.decisions, key, ())}
+    yield "driftd_silenced", [((model,), int(model not in heard)) for model in models]
     in_flight = {each.key.model for each in board.requests_in_flight()}
     yield "driftd_retrain_in_flight", [((model,), int(model in in_flight)) for model in models]
     if board.watermark is not None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from monitor.clock import SystemClock
 from monitor.facts import (
     ForeignCommit,
     LagMeasured,
@@ -13,6 +14,7 @@ from monitor.facts import (
     TopicsMissing,
 )
 from monitor.sources.base import SourceError
+from monitor.sources.kafka.portion import LEAST
 from monitor.stream.events import Partition
 from tests.parts.mock import MockBroker
 from tests.parts.reader import (
@@ -64,6 +66,37 @@ def test_reading_begins_at_the_positions_given(broker: Any, topic: str) -> None:
         reader.read(3)
 
         assert reader.values == {Partition(topic, 0): [b"7", b"8", b"9"]}
+
+
+class BusyClock(SystemClock):
+    """A clock that also counts work which nobody did."""
+
+    worked = 0.0
+
+    def elapsed(self) -> float:
+        return super().elapsed() + self.worked
+
+
+def test_where_messages_take_long_fewer_are_taken_at_once_and_all_again_where_they_do_not(
+    broker: Any, topic: str
+) -> None:
+    """What is shown is as old as a turn is long."""
+    broker.create_topic(topic)
+    produce(broker, topic, numbered(20_000))
+    clock, taken = BusyClock(), []
+
+    with reading(broker, topic, batch=2_000, clock=clock) as reader:
+        reader.until(lambda: reader.count > 0)
+        for work in (2.0, 2.0, 2.0, 0.0, 0.0, 0.0, 0.0):
+            clock.worked += work
+            before = reader.count
+            reader.poll(30)
+            taken.append(reader.count - before)
+        reader.read(20_000)
+
+        assert taken[2] == LEAST
+        assert taken[-1] == 2_000
+        assert reader.values == {Partition(topic, 0): numbered(20_000)}
 
 
 def test_positions_count_what_poll_has_returned(broker: Any, topic: str) -> None:

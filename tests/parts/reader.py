@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from confluent_kafka import Consumer, KafkaException, Producer, TopicPartition
 
-from monitor.clock import SystemClock
+from monitor.clock import Clock, SystemClock
 from monitor.facts import Fact
 from monitor.sources.kafka.client import KafkaChoice
 from monitor.sources.kafka.source import KafkaSource
@@ -87,12 +87,12 @@ def reading(
         source.close()
 
 
-def make_source(bootstrap: str, *topics: str, **choice: Any) -> KafkaSource:
+def make_source(bootstrap: str, *topics: str, clock: Clock | None = None, **choice: Any) -> KafkaSource:
     """As the daemon makes it, but quicker to look around."""
     quick = {"from_earliest": True, "lookup_every": 0.2, "audit_every": 0.2, "startup_timeout": 20.0, "closing": 1.0}
     properties = {"reconnect.backoff.ms": 50, "reconnect.backoff.max.ms": 200, **choice.pop("properties", {})}
     chosen = {"group_id": GROUP, **quick, **choice}
-    return KafkaSource(KafkaChoice(bootstrap, topics=topics, properties=properties, **chosen), SystemClock())
+    return KafkaSource(KafkaChoice(bootstrap, topics=topics, properties=properties, **chosen), clock or SystemClock())
 
 
 def produce(broker: Any, topic: str, values: Sequence[bytes | None], *, partition: int = 0, **settings: Any) -> None:

@@ -19,7 +19,7 @@ class Polled:
     """What one poll brought.
 
     `begins` are the positions before it. `ends`: partitions now read to their end. `lost`: our position is not there,
-    says the broker. `troubles`: whatever else it says, of a partition where it names one. `answered`: anything came.
+    says the broker. `troubles`: whatever else it says, of a partition where it names one. `messages`: how many came, whatever they are.
     """
 
     taken: Sequence[Taken] = field(default_factory=list)
@@ -28,7 +28,12 @@ class Polled:
     skipped: list[RecordsSkipped] = field(default_factory=list)
     lost: list[Partition] = field(default_factory=list)
     troubles: list[tuple[Partition | None, KafkaError]] = field(default_factory=list)
-    answered: bool = False
+    messages: int = 0
+
+    @property
+    def answered(self) -> bool:
+        """Whether anything came."""
+        return self.messages > 0
 
     def offsets(self, taken: Taken) -> tuple[OffsetRange, ...]:
         """What the records of a topic span: from our position on, since what is not there is passed by too."""
@@ -42,7 +47,7 @@ class PartitionReader:
     def __init__(self, consumer: ReadingClient, topics: Sequence[str], batch: int) -> None:
         self._consumer = consumer
         self._topics = topics
-        self._batch = batch
+        self.batch = batch  # messages to take at once, at most
         self.positions: dict[Partition, int] = {}
         self.unreadable: dict[Partition, UnreadableBatch] = {}  # ends being searched for; positions stand before them
         self.held: frozenset[Partition] = frozenset()  # not assigned for now, for they run ahead
@@ -94,7 +99,7 @@ class PartitionReader:
     def poll(self, timeout: float) -> Polled:
         """Wait at most `timeout` seconds for records; positions move on."""
         batch = self._consumer.batch(self._wanted(), timeout)
-        polled = Polled(answered=len(batch) > 0)
+        polled = Polled(messages=len(batch))
         if self.unreadable or (batch.marks and (self.held or has_errors(batch.marks))):
             self._settle(batch, polled)
         else:
@@ -109,7 +114,7 @@ class PartitionReader:
         """
         if not self.positions:
             return 1
-        return max(1, self._batch // 10) if self.held else self._batch
+        return max(1, self.batch // 10) if self.held else self.batch
 
     def _advance(self, marks: Sequence[Any], polled: Polled) -> None:
         """Count records, and take ends: where a record came after one, the partition has grown since."""

@@ -27,6 +27,7 @@ from monitor.sources.kafka.bounds import ask_bounds
 from monitor.sources.kafka.client import ALL_DOWN, FATAL, TRANSPORT, KafkaChoice
 from monitor.sources.kafka.ends import LeaderEnd, LeaderEnds
 from monitor.sources.kafka.lookup import list_partitions
+from monitor.sources.kafka.portion import Portion
 from monitor.sources.kafka.reader import PartitionReader
 from monitor.sources.kafka.reading import reading_client
 from monitor.sources.kafka.troubles import said
@@ -65,6 +66,8 @@ class KafkaSource:
         self._consumer = chosen.client
         self._pending.append(ReaderChosen(chosen.not_native is None, chosen.not_native))
         self._reader = PartitionReader(self._consumer, choice.topics, choice.batch)
+        self._portion = Portion(choice.batch)
+        self._messages = 0  # of the last poll
         self._audit = CommitAudit(self._consumer)
         self._ends = LeaderEnds(choice, clock)
 
@@ -164,8 +167,11 @@ class KafkaSource:
 
     def poll(self, timeout: float) -> Poll:
         """Records, partition ends and what else was noticed. Raises SourceError when it cannot go on."""
+        self._portion.took(self._messages, self._clock.elapsed() - self._last_poll)
+        self._reader.batch = self._portion.messages
         self._look_up()
         polled = self._reader.poll(timeout)
+        self._messages = polled.messages
         self._pending += polled.skipped
         for _, error in polled.troubles:
             self._note_trouble(error)

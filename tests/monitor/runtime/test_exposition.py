@@ -35,7 +35,7 @@ from monitor.runtime.board import Board, SeriesBoard
 from monitor.runtime.exposition import CLASSIC, OPENMETRICS, head, labelled, lines
 from monitor.runtime.http import Surface
 from monitor.runtime.inbox import Inbox
-from monitor.runtime.metrics import METRICS, DaemonStatus, Exposition
+from monitor.runtime.metrics import METRICS, MOST_FORMS, DaemonStatus, Exposition
 from monitor.runtime.telemetry import Telemetry
 from monitor.runtime.writing import Deciding
 from monitor.stream.events import SECOND, SeriesKey
@@ -280,6 +280,55 @@ def test_promtool_has_nothing_to_say() -> None:
     checked = promtool("check", "metrics", input=scene.text().decode())
 
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
+
+
+# --- what is ready ----------------------------------------------------------------------------------------------------
+
+STEPS = st.one_of(
+    st.builds(
+        scored,
+        st.sampled_from([CHURN, FRAUD]),
+        st.dictionaries(NAMES, st.none() | NUMBERS.map(float).filter(math.isfinite), max_size=4),
+    ),
+    st.builds(lambda topic, count: [EventsCounted(topic, "ok", count)], NAMES, st.integers(0, 9)),
+    st.builds(lambda panes: [PanesOpen(((FRAUD, panes),))], st.integers(0, 9)),
+    st.builds(
+        lambda rule, state: [AlertSeen(CHURN, rule, Severity.INFO, state, NOON, 1, ())],
+        NAMES,
+        st.sampled_from(AlertState),
+    ),
+    st.just([]),
+)
+
+
+@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("room", [0, 3, MOST_FORMS], ids=["no room", "little room", "room"])
+@given(steps=st.lists(STEPS, max_size=6), gone=st.integers(0, 6))
+def test_what_is_ready_is_what_would_be_written_anew_at_every_change(
+    style: str, room: int, steps: list[list[Fact]], gone: int
+) -> None:
+    scene = Scene(CHURN, FRAUD)
+    scene.exposition._room.left = room
+    for at, facts in enumerate(steps):
+        scene.telemetry.record(facts)
+        if at == gone:
+            scene.board.series.pop(FRAUD)
+            scene.board.series[FRAUD] = SeriesBoard("def", 1000, {}, 60 * SECOND)
+        anew = Exposition(scene.telemetry.look, scene.exposition.status, CollectorRegistry())
+
+        assert scene.text(style) == anew.answer("application/openmetrics-text" if style == OPENMETRICS else "")[1]
+
+
+def test_a_series_that_goes_gives_its_room_back() -> None:
+    scene = Scene(CHURN, FRAUD)
+    scene.telemetry.record(scored(FRAUD, {"age": 0.5}))
+    scene.text()
+    taken = MOST_FORMS - scene.exposition._room.left
+    del scene.board.series[FRAUD]
+    scene.text()
+
+    assert taken > 0
+    assert scene.exposition._room.left == MOST_FORMS
 
 
 # --- what it costs the loop -------------------------------------------------------------------------------------------

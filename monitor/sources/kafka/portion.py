@@ -1,0 +1,37 @@
+"""How many messages to take at once: as many as are dealt with in a tenth of a second, so that what is shown is no older."""
+
+from collections import deque
+from dataclasses import dataclass, field
+from statistics import median
+
+TURN = 0.1  # seconds of work between two polls
+LEAST = 500  # messages: what a turn costs whatever it brings would weigh on fewer
+SEEN = 5  # turns remembered; one that waited for the disk or closed a window does not count for all
+
+
+@dataclass(slots=True)
+class Portion:
+    """Follows what a message costs, by the last turns that had enough of them to tell.
+
+    >>> portion = Portion(10_000)
+    >>> for _ in range(3):
+    ...     portion.took(10_000, seconds=1.0)
+    >>> portion.messages
+    1000
+    """
+
+    most: int
+    _costs: deque[float] = field(default_factory=lambda: deque(maxlen=SEEN))  # seconds a message
+
+    def took(self, messages: int, seconds: float) -> None:
+        """A turn dealt with so many messages in so many seconds."""
+        if messages >= min(LEAST, self.most):
+            self._costs.append(max(seconds, 0.0) / messages)
+
+    @property
+    def messages(self) -> int:
+        """How many to take: all where turns are short."""
+        cost = median(self._costs) if self._costs else 0.0
+        if cost * self.most <= TURN:
+            return self.most
+        return max(min(LEAST, self.most), int(TURN / cost))
