@@ -27,7 +27,7 @@ const std::string PIECES[] = {
 
 void add(Shape& shape, Node& node, const std::string& key, Kind kind, int slot) {
   node.index.add(key, static_cast<int32_t>(node.entries.size()));
-  node.entries.push_back({key, true, kind, slot, shape.ids++, nullptr});
+  node.entries.push_back({key, kind, slot, shape.ids++, nullptr});
 }
 
 void describe(Shape& shape) {
@@ -53,6 +53,7 @@ void describe(Shape& shape) {
   shape.numbers = 3;
   shape.required = 1;
   shape.envelope = true;
+  shape.expect();
 }
 
 std::string damaged(Random& random) {
