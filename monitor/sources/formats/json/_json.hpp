@@ -189,13 +189,39 @@ class Cursor {
     return string(text, scratch);
   }
 
+  bool skip_number() {
+#ifdef DRIFTD_WIDE
+    double value;
+    const char* end = has_window(at) ? in_window(at, value) : nullptr;
+    if (end != nullptr) return at = end, true;
+#endif
+    Number found;
+    return number(found);
+  }
+
+  // Digits to the end of their run, onto an integer that may overflow: whoever takes more than 19 must not use it.
+  void digit_run(uint64_t& integer) {
+#ifdef DRIFTD_WIDE
+    if (has_window(at)) {
+      int left = lowest(~digits_in(at) | 1u << (WINDOW - 1));
+      if (left <= MOST_DIGITS) {
+        for (; left > 8; left -= 8, at += 8) integer = integer * WHOLE_POWERS[8] + worth_of(at, 8);
+        if (left > 0) integer = integer * WHOLE_POWERS[left] + worth_of(at, left);
+        at += left;
+        return;
+      }
+    }
+#endif
+    for (; is_digit(*at); ++at) integer = integer * 10 + static_cast<uint64_t>(*at - '0');
+  }
+
   bool skip_members(char closing, int depth);
 
   const char* begin_;
   const char* end_;
 };
 
-inline bool Cursor::number(Number& found) {
+DRIFTD_APART inline bool Cursor::number(Number& found) {
   const char* begin = at;
   const bool negative = *at == '-';
   if (negative) ++at;
@@ -203,12 +229,12 @@ inline bool Cursor::number(Number& found) {
   uint64_t mantissa = 0;
   int64_t exponent = 0;
   const char* first = at;
-  at = digits(at, mantissa);
+  digit_run(mantissa);
   ptrdiff_t count = at - first;
   found.whole = *at != '.' && *at != 'e' && *at != 'E';
   if (*at == '.') {
     const char* fraction = ++at;
-    at = digits(at, mantissa);
+    digit_run(mantissa);
     if (at == fraction) return false;
     exponent = fraction - at;
     count += at - fraction;
@@ -232,7 +258,6 @@ inline bool Cursor::number(Number& found) {
 
 // Past any value, container within `depth` containers.
 inline bool Cursor::skip(int depth) {
-  Number number_found;
   switch (*at) {
     case '"': return skip_string();
     case '{': return depth < MAX_DEPTH && skip_members('}', depth + 1);
@@ -244,8 +269,8 @@ inline bool Cursor::skip(int depth) {
     case 'I': return literal("Infinity");
     case '-':
       if (at[1] == 'I') return literal("-Infinity");
-      return number(number_found);
-    default: return number(number_found);
+      return skip_number();
+    default: return skip_number();
   }
 }
 

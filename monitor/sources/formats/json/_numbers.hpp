@@ -83,12 +83,6 @@ inline uint64_t worth_without(const char* at, int whole, int count) {
 }
 #endif
 
-// Digits to the end of their run, onto an integer that may overflow: whoever takes more than 19 must not use it.
-inline const char* digits(const char* at, uint64_t& integer) {
-  for (; is_digit(*at); ++at) integer = integer * 10 + static_cast<uint64_t>(*at - '0');
-  return at;
-}
-
 // --- rounding ------------------------------------------------------------------------------------------------------
 
 constexpr uint64_t EXACT_WHOLE = uint64_t{1} << 53;  // up to it every whole number is a double
@@ -146,7 +140,7 @@ inline const char* in_window(const char* at, double& value) {
   const uint32_t others = (~digits_in(at) & ~negative) | 1u << (WINDOW - 1);  // bytes that are no digits; the last ends all
   const int first = lowest(others), whole = first - static_cast<int>(negative);
   const char* begin = at + negative;
-  if (whole < 1 || whole > 8 || (*begin == '0' && whole > 1)) return nullptr;
+  if (whole < 1 || whole > 8 || (whole > 1 && *begin == '0')) return nullptr;  // in this order: the first digit is random
   uint64_t mantissa;
   int last = first, count = 0;
   if (at[first] != '.') {

@@ -240,18 +240,24 @@ class Reader {
   // Whether the key of a place stands here, with its quotes and colon.
   bool stands(uint32_t here, const char* at) const {
     const Place& place = places_[here];
-    if (!in_.has_window(at) || (~alike(at, place.written) & place.wanted) != 0) return false;
+    if (!in_.has_window(at)) return stands_at_end(place, at);
+    if ((~alike(at, place.written) & place.wanted) != 0) return false;
     return place.size <= WINDOW || stands_whole(*place.entry, at);
   }
 
-  bool stands_whole(const Entry& entry, const char* at) const {
+  // The same where less than a window is left.
+  DRIFTD_APART bool stands_at_end(const Place& place, const char* at) const {
+    return place.size != 0 && in_.left(at) >= place.size && std::memcmp(at, place.written, place.size) == 0;
+  }
+
+  DRIFTD_APART bool stands_whole(const Entry& entry, const char* at) const {
     const string_view key = entry.key;
     return in_.left(at) >= key.size() + 3 && std::memcmp(at + 1, key.data(), key.size()) == 0 &&
            at[key.size() + 1] == '"' && at[key.size() + 2] == ':';
   }
 
   // Any key, with its colon; it is expected there from now on.
-  bool key(const Node& node, uint32_t before, uint32_t& here) {
+  DRIFTD_APART bool key(const Node& node, uint32_t before, uint32_t& here) {
     string_view text;
     if (*in_.at != '"' || !in_.string(text, scratch_)) return false;
     const int32_t found = node.index.find(text);
@@ -339,7 +345,7 @@ class Reader {
   void put(int slot, double value) {
     columns_.numbers[slot * columns_.rows + row_] = value;
     if (static_cast<size_t>(slot) < bounded_ && !shape_.bounds[slot].holds(value))
-      suspect(is_nothing(value) ? suspects_.lacking : suspects_.others, slot);
+      suspect_number(slot, value);
     ++filled_;
   }
 
@@ -374,6 +380,10 @@ class Reader {
     lacks_ = true;
     put_code(slot, shape_.categories[slot].unseen + 1);
     return true;
+  }
+
+  DRIFTD_APART void suspect_number(int slot, double value) {
+    suspect(is_nothing(value) ? suspects_.lacking : suspects_.others, slot);
   }
 
   void suspect(std::vector<int64_t>& cells, int slot) { cells.push_back((static_cast<int64_t>(slot) << 32) + row_); }

@@ -16,6 +16,9 @@
 #define DRIFTD_WIDE 1
 #endif
 
+// What is seldom done, away from the loop that is done for each value: there it would cost registers.
+#define DRIFTD_APART __attribute__((noinline))
+
 namespace driftd {
 
 constexpr ptrdiff_t WINDOW = 32;  // bytes that are looked at together
