@@ -18,11 +18,7 @@ constexpr int FEATURES = 20;
 
 void add(Shape& shape, Node& node, const std::string& key, Kind kind, int slot) {
   node.index.add(key, static_cast<int32_t>(node.entries.size()));
-#ifdef BEFORE_PLACES
-  node.entries.push_back({key, true, kind, slot, shape.ids++, nullptr});
-#else
   node.entries.push_back({key, kind, slot, shape.ids++, nullptr});
-#endif
 }
 
 // What monitor/sources/formats/json/scanning.py makes of benchmarks/traffic.py.
@@ -48,9 +44,7 @@ void describe(Shape& shape, int categorical) {
   shape.numbers = static_cast<size_t>(FEATURES - categorical);
   shape.required = 1;
   shape.envelope = true;
-#ifndef BEFORE_PLACES
   shape.expect();
-#endif
 }
 
 }  // namespace
