@@ -4,9 +4,11 @@
 // answers false where it does not know, and the caller then leaves the message alone.
 #pragma once
 
+#include "_numbers.hpp"
+#include "_wide.hpp"
+
 #include <algorithm>
 #include <charconv>
-#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -16,31 +18,27 @@
 namespace driftd {
 
 constexpr int MAX_DEPTH = 32;
-constexpr ptrdiff_t MOST_DIGITS = 19;  // of an integer that surely fits 64 bits
-constexpr size_t LONGEST_WHOLE = 300;  // characters of a whole number that is surely below 1.8e308
-constexpr int LONGEST_NUMBER = 32;  // characters of a number written as a category
+
+// Past space, of which as a rule there is none, or one.
+inline const char* past_space(const char* at) {
+  while (static_cast<unsigned char>(*at) <= ' ' && (*at == ' ' || *at == '\n' || *at == '\r' || *at == '\t')) ++at;
+  return at;
+}
 
 // --- the cursor ----------------------------------------------------------------------------------------------------
 
-struct Number {
-  std::string_view text;
-  double value = 0;
-  bool whole = false;  // written without fraction and exponent
-  bool exact = false;  // whole, and in `integer` as it stands
-  int64_t integer = 0;
-};
-
-inline bool is_digit(char c) { return c >= '0' && c <= '9'; }
-
 class Cursor {
  public:
-  Cursor(const char* begin, const char* end) : at(begin), end_(end) {}
+  Cursor(const char* begin, const char* end) : at(begin), begin_(begin), end_(end) {}
 
   const char* at;
 
-  void space() {
-    while (*at == ' ' || *at == '\n' || *at == '\r' || *at == '\t') ++at;
-  }
+  // Whether a window may be read from here.
+  bool has_window(const char* from) const { return end_ - from >= WINDOW; }
+
+  size_t left(const char* from) const { return static_cast<size_t>(end_ - from); }
+
+  void space() { at = past_space(at); }
 
   // Past one character, and the space after it.
   void step() {
@@ -72,14 +70,6 @@ class Cursor {
     return true;
   }
 
-  // Whether this very text stands here in quotes; only then the cursor moves.
-  bool quoted(std::string_view text) {
-    if (left() < text.size() + 2 || std::memcmp(at + 1, text.data(), text.size()) != 0 || at[text.size() + 1] != '"')
-      return false;
-    at += text.size() + 2;
-    return true;
-  }
-
   // The string at the cursor: a view of the message, or of `scratch` where escapes had to be resolved.
   bool string(std::string_view& text, std::string& scratch) {
     const char* begin = ++at;
@@ -103,23 +93,17 @@ class Cursor {
   bool skip(int depth);
 
  private:
-  size_t left() const { return static_cast<size_t>(end_ - at); }
+  size_t left() const { return left(at); }
 
-  // Past ASCII that is neither control, quote nor backslash, eight bytes at a time. A byte of `marks` has its top bit
-  // set where something else stands; a borrow may mark bytes above it wrongly, but never the lowest.
+  // Past ASCII that is neither control, quote nor backslash, a window at a time; the last one may begin before the cursor.
   void ascii_run() {
-#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-    constexpr uint64_t ONES = 0x0101010101010101u, TOPS = 0x8080808080808080u;
-    for (; left() >= 8; at += 8) {
-      uint64_t word = 0;
-      std::memcpy(&word, at, 8);
-      const uint64_t quote = word ^ (ONES * '"'), backslash = word ^ (ONES * '\\');
-      const uint64_t marks = ((word - ONES * 0x20) | (quote - ONES) | (backslash - ONES) | word) & TOPS;
-      if (marks != 0) {
-        at += __builtin_ctzll(marks) / 8;
-        return;
-      }
-    }
+#ifdef DRIFTD_WIDE
+    uint32_t marks = 0;
+    for (; has_window(at); at += WINDOW)
+      if ((marks = marks_in(at)) != 0) return void(at += lowest(marks));
+    if (end_ - begin_ < WINDOW) return;
+    marks = static_cast<uint32_t>(uint64_t{marks_in(end_ - WINDOW)} >> (WINDOW - left()));
+    at += marks != 0 ? static_cast<size_t>(lowest(marks)) : left();
 #endif
   }
 
@@ -199,41 +183,45 @@ class Cursor {
     }
   }
 
+  bool skip_string() {
+    std::string_view text;
+    std::string scratch;
+    return string(text, scratch);
+  }
+
+  bool skip_number() {
+#ifdef DRIFTD_WIDE
+    double value;
+    const char* end = has_window(at) ? in_window(at, value) : nullptr;
+    if (end != nullptr) return at = end, true;
+#endif
+    Number found;
+    return number(found);
+  }
+
+  // Digits to the end of their run, onto an integer that may overflow: whoever takes more than 19 must not use it.
+  void digit_run(uint64_t& integer) {
+#ifdef DRIFTD_WIDE
+    if (has_window(at)) {
+      int left = lowest(~digits_in(at) | 1u << (WINDOW - 1));
+      if (left <= MOST_DIGITS) {
+        for (; left > 8; left -= 8, at += 8) integer = integer * WHOLE_POWERS[8] + worth_of(at, 8);
+        if (left > 0) integer = integer * WHOLE_POWERS[left] + worth_of(at, left);
+        at += left;
+        return;
+      }
+    }
+#endif
+    for (; is_digit(*at); ++at) integer = integer * 10 + static_cast<uint64_t>(*at - '0');
+  }
+
   bool skip_members(char closing, int depth);
 
+  const char* begin_;
   const char* end_;
 };
 
-// --- numbers -------------------------------------------------------------------------------------------------------
-
-// Digits to the end of their run, onto an integer that may overflow: whoever takes more than 19 must not use it.
-inline const char* digits(const char* at, uint64_t& integer) {
-  for (; is_digit(*at); ++at) integer = integer * 10 + static_cast<uint64_t>(*at - '0');
-  return at;
-}
-
-// Correctly rounded where both parts are exact in a double: one division or multiplication (Clinger 1990, section 3).
-inline bool exactly(uint64_t mantissa, int64_t exponent, double& value) {
-  static constexpr double POWERS[] = {1e0,  1e1,  1e2,  1e3,  1e4,  1e5,  1e6,  1e7,  1e8,  1e9,  1e10, 1e11,
-                                      1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18, 1e19, 1e20, 1e21, 1e22};
-  if (mantissa > (uint64_t{1} << 53) || exponent < -22 || exponent > 22) return false;
-  value = static_cast<double>(mantissa);
-  value = exponent < 0 ? value / POWERS[-exponent] : value * POWERS[exponent];
-  return true;
-}
-
-// Correctly rounded by the standard library, where it has this; false out of range.
-inline bool by_library([[maybe_unused]] const char* begin, [[maybe_unused]] const char* end,
-                       [[maybe_unused]] double& value) {
-#ifdef __cpp_lib_to_chars
-  const auto [stopped, error] = std::from_chars(begin, end, value);
-  return error == std::errc() && stopped == end;
-#else
-  return false;
-#endif
-}
-
-inline bool Cursor::number(Number& found) {
+DRIFTD_APART inline bool Cursor::number(Number& found) {
   const char* begin = at;
   const bool negative = *at == '-';
   if (negative) ++at;
@@ -241,12 +229,12 @@ inline bool Cursor::number(Number& found) {
   uint64_t mantissa = 0;
   int64_t exponent = 0;
   const char* first = at;
-  at = digits(at, mantissa);
+  digit_run(mantissa);
   ptrdiff_t count = at - first;
   found.whole = *at != '.' && *at != 'e' && *at != 'E';
   if (*at == '.') {
     const char* fraction = ++at;
-    at = digits(at, mantissa);
+    digit_run(mantissa);
     if (at == fraction) return false;
     exponent = fraction - at;
     count += at - fraction;
@@ -262,18 +250,16 @@ inline bool Cursor::number(Number& found) {
   found.text = {begin, static_cast<size_t>(at - begin)};
   found.exact = found.whole && count <= MOST_DIGITS && mantissa <= static_cast<uint64_t>(INT64_MAX);
   if (found.exact) found.integer = negative ? -static_cast<int64_t>(mantissa) : static_cast<int64_t>(mantissa);
-  if (count > MOST_DIGITS || !exactly(mantissa, exponent, found.value)) return by_library(begin, at, found.value);
+  if (count > MOST_DIGITS || !(exactly(mantissa, exponent, found.value) || by_division(mantissa, exponent, found.value)))
+    return by_library(begin, at, found.value);
   if (negative) found.value = -found.value;
   return true;
 }
 
 // Past any value, container within `depth` containers.
 inline bool Cursor::skip(int depth) {
-  Number number_found;
-  std::string_view text;
-  std::string scratch;
   switch (*at) {
-    case '"': return string(text, scratch);
+    case '"': return skip_string();
     case '{': return depth < MAX_DEPTH && skip_members('}', depth + 1);
     case '[': return depth < MAX_DEPTH && skip_members(']', depth + 1);
     case 't': return literal("true");
@@ -283,8 +269,8 @@ inline bool Cursor::skip(int depth) {
     case 'I': return literal("Infinity");
     case '-':
       if (at[1] == 'I') return literal("-Infinity");
-      return number(number_found);
-    default: return number(number_found);
+      return skip_number();
+    default: return skip_number();
   }
 }
 
@@ -301,30 +287,6 @@ inline bool Cursor::skip_members(char closing, int depth) {
     if (*at != ',') return false;
     step();
   }
-}
-
-// The one text under which a number is counted as a category: Python's str(int) or repr(float).
-inline bool canonical(const Number& number, char* digits, std::string_view& text) {
-  if (number.whole) {
-    text = number.text == "-0" ? "0" : number.text;
-    return number.text.size() <= LONGEST_WHOLE;
-  }
-#ifdef __cpp_lib_to_chars
-  const double size = std::fabs(number.value);
-  std::to_chars_result written{};
-  if (size >= 9.2e18) return false;
-  if (number.value == std::floor(number.value)) {
-    written = std::to_chars(digits, digits + LONGEST_NUMBER, static_cast<int64_t>(number.value));
-  } else {
-    const auto format = size < 1e-4 ? std::chars_format::scientific : std::chars_format::fixed;
-    written = std::to_chars(digits, digits + LONGEST_NUMBER, number.value, format);
-  }
-  text = {digits, static_cast<size_t>(written.ptr - digits)};
-  return written.ec == std::errc();
-#else
-  (void)digits;
-  return false;
-#endif
 }
 
 }  // namespace driftd

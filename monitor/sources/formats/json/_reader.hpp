@@ -6,6 +6,7 @@
 #include "_table.hpp"
 #include "_times.hpp"
 
+#include <array>
 #include <climits>
 #include <cmath>
 #include <cstddef>
@@ -19,7 +20,9 @@ namespace driftd {
 using std::string;
 using std::string_view;
 
+constexpr uint32_t NEVER = 0;  // the place of a key that no message holds: after the last one it is expected
 constexpr int32_t UNMONITORED = -1, ODD = -2;
+constexpr size_t STRANGERS = 64;  // keys that nobody asked for and that are recognised all the same
 constexpr size_t MAX_BYTES = 1 << 20;
 constexpr int64_t EARLIEST = 946'684'800'000'000'000;  // 2000-01-01, nanoseconds
 constexpr double NOT_A_NUMBER = std::numeric_limits<double>::quiet_NaN();
@@ -27,7 +30,7 @@ constexpr uint64_t UNUSABLE_BITS = 0x7FF8000000000001;  // a NaN that says: some
 constexpr string_view UNNAMED = "\xFF";  // the model of messages that name none: no UTF-8, so none can
 constexpr double INFINITE = std::numeric_limits<double>::infinity();
 
-enum class Kind { node, number, category, timestamp, model, version, id, wide_id };
+enum class Kind : uint8_t { node, number, category, timestamp, model, version, id, wide_id, stranger, never };
 enum Reason { missing, number_as_text, wrong_type, non_finite, reasons };
 enum Counted { of_features, of_labels, of_latency, of_error, counted };
 
@@ -35,7 +38,6 @@ struct Node;
 
 struct Entry {
   string key;
-  bool plain;  // may be compared with the bytes of a message as it stands
   Kind kind;
   int slot;
   size_t id;
@@ -44,8 +46,31 @@ struct Entry {
 
 struct Node {
   bool required = false;
+  uint32_t head = 0;  // the place before its first key
   std::vector<Entry> entries;
   Table index;
+};
+
+// A key as a message is expected to write it, what stands behind it, and which one came next the last time: a cache line.
+struct alignas(64) Place {
+  char written[WINDOW] = {};  // `"key":`, or its beginning
+  uint32_t wanted = 0;        // its bytes, a bit each
+  uint32_t said = 0;          // the last message that had it
+  uint32_t after = NEVER;     // the place expected next
+  int32_t slot = 0;
+  const Entry* entry = nullptr;
+  uint32_t size = 0;  // of all that is written; 0: cannot be expected
+  Kind kind = Kind::stranger;
+
+  Place() = default;
+  Place(string_view key, Kind kind, int32_t slot, const Entry* entry) : slot(slot), entry(entry), kind(kind) {
+    for (const unsigned char c : key)
+      if (c < 0x20 || c == '"' || c == '\\') return;
+    const string text = '"' + string(key) + "\":";
+    size = static_cast<uint32_t>(text.size());
+    std::memcpy(written, text.data(), std::min<size_t>(size, WINDOW));
+    wanted = size >= WINDOW ? ~uint32_t{0} : (uint32_t{1} << size) - 1;
+  }
 };
 
 struct Categories {
@@ -56,7 +81,7 @@ struct Categories {
 struct Shape {
   Node root;
   std::vector<Categories> categories;  // one a categorical slot
-  size_t numbers = 0, ids = 0, required = 0;
+  size_t numbers = 0, ids = 1, required = 0;  // `ids`: of entries; the first is nobody's
   ptrdiff_t identities = 1;  // columns of hashes
   int features = INT_MAX, coded = INT_MAX;  // slots of numbers and categories before those of labels, counted apart
   int latency = -1, error = -1;             // slots of what the request took, and whether it failed: each counted apart
@@ -64,6 +89,30 @@ struct Shape {
   std::vector<std::unique_ptr<Keeping>> keeping;  // of slots of categories, then of the id; none where nobody asks
   bool envelope = false;   // holds timestamp, model and version
   bool modelless = false;  // messages need not name their model
+  std::vector<Place> places;  // NEVER, of entries by their ids, of heads of nodes
+
+  // Expects keys in the order of their entries. To be called when all entries are there.
+  void expect() {
+    places.assign(ids, {});
+    std::memset(places[NEVER].written, 1, WINDOW);  // no key begins with a control character
+    places[NEVER].wanted = ~uint32_t{0};
+    places[NEVER].size = WINDOW;
+    places[NEVER].kind = Kind::never;
+    expect(root);
+  }
+
+ private:
+  void expect(Node& node) {
+    uint32_t before = node.head = static_cast<uint32_t>(places.size());
+    places.emplace_back();
+    for (Entry& entry : node.entries) {
+      if (entry.node) expect(*entry.node);
+      places[entry.id] = Place(entry.key, entry.kind, entry.slot, &entry);
+      if (places[entry.id].size == 0) continue;
+      places[before].after = static_cast<uint32_t>(entry.id);
+      before = places[before].after;
+    }
+  }
 };
 
 struct Model {
@@ -101,7 +150,7 @@ struct Columns {
 class Reader {
  public:
   Reader(const Shape& shape, const Columns& columns, int64_t unit, int64_t latest)
-      : shape_(shape), columns_(columns), unit_(unit), latest_(latest), said_(shape.ids, 0) {}
+      : shape_(shape), columns_(columns), unit_(unit), latest_(latest), bounded_(shape.bounds.size()), places_(shape.places) {}
 
   // Reads a message into the given row; false: odd.
   bool read(const char* begin, const char* end, ptrdiff_t row) {
@@ -113,7 +162,7 @@ class Reader {
       forget();
       return false;
     }
-    if (filled_ != shape_.numbers + shape_.categories.size()) fill(shape_.root);
+    if (filled_ != shape_.numbers + shape_.categories.size()) fill();
     return has_id_ || watched(shape_.categories.size(), nothing_kept);
   }
 
@@ -138,6 +187,7 @@ class Reader {
 
   // Adds what was counted of features, then of labels, of latencies, of errors.
   void count(int64_t* totals) const {
+    if (!lacks_) return;
     for (int reason = 0; reason < counted * reasons; ++reason) totals[reason] += counts_[reason];
   }
 
@@ -149,7 +199,8 @@ class Reader {
     filled_ = required_ = 0;
     has_time_ = has_model_ = has_version_ = has_id_ = false;
     version_ = {};
-    std::fill(counts_, counts_ + counted * reasons, 0);
+    if (lacks_) std::fill(counts_, counts_ + counted * reasons, 0);
+    lacks_ = false;
     in_.space();
     return *in_.at == '{' && object(shape_.root, 1);
   }
@@ -160,61 +211,141 @@ class Reader {
     return until_known_ && has_time_ && has_model_ && (has_version_ || !until_known_->by_version(model_));
   }
 
+  // Most messages of a topic hold the same keys in the same order: the one that followed the last time is tried first, then,
+  // for one may be left out, the one that followed that.
   bool object(const Node& node, int depth) {
-    size_t next = 0;
     in_.step();
     if (*in_.at == '}') return in_.pass();
+    const char* at = in_.at;  // here, for it to stay in a register
+    uint32_t before = node.head;
     for (;;) {
-      const Entry* entry = nullptr;
-      if (!key(node, next, entry) || !in_.colon()) return false;
-      if (entry == nullptr ? !in_.skip(depth) : !take(*entry, depth)) return false;
+      uint32_t here = places_[before].after;
+      if (stands(here, at) || stands(here = places_[here].after, at)) {
+        at = past_space(at + places_[here].size);
+      } else {
+        in_.at = at;
+        if (!key(node, before, here)) return false;
+        at = in_.at;
+      }
+      before = here;
+      if (!value(here, depth, at)) return false;
       if (until_known_ && known()) return true;
-      in_.space();
-      if (*in_.at == '}') return in_.pass();
-      if (*in_.at != ',') return false;
-      in_.step();
+      if (*at != ',' && *(at = past_space(at)) != ',') break;
+      at = past_space(at + 1);
     }
+    in_.at = at;
+    return *at == '}' && in_.pass();
   }
 
-  // The key at the cursor. Most messages of a topic hold the same keys in the same order, so the next one is tried first.
-  bool key(const Node& node, size_t& next, const Entry*& entry) {
-    if (*in_.at != '"') return false;
-    if (next < node.entries.size() && node.entries[next].plain && in_.quoted(node.entries[next].key)) {
-      entry = &node.entries[next++];
-      return true;
-    }
+  // Whether the key of a place stands here, with its quotes and colon.
+  bool stands(uint32_t here, const char* at) const {
+    const Place& place = places_[here];
+    if (!in_.has_window(at)) return stands_at_end(place, at);
+    if ((~alike(at, place.written) & place.wanted) != 0) return false;
+    return place.size <= WINDOW || stands_whole(*place.entry, at);
+  }
+
+  // The same where less than a window is left.
+  DRIFTD_APART bool stands_at_end(const Place& place, const char* at) const {
+    return place.size != 0 && in_.left(at) >= place.size && std::memcmp(at, place.written, place.size) == 0;
+  }
+
+  DRIFTD_APART bool stands_whole(const Entry& entry, const char* at) const {
+    const string_view key = entry.key;
+    return in_.left(at) >= key.size() + 3 && std::memcmp(at + 1, key.data(), key.size()) == 0 &&
+           at[key.size() + 1] == '"' && at[key.size() + 2] == ':';
+  }
+
+  // Any key, with its colon; it is expected there from now on.
+  DRIFTD_APART bool key(const Node& node, uint32_t before, uint32_t& here) {
     string_view text;
-    if (!in_.string(text, scratch_)) return false;
+    if (*in_.at != '"' || !in_.string(text, scratch_)) return false;
     const int32_t found = node.index.find(text);
-    if (found >= 0) {
-      entry = &node.entries[found];
-      next = found + 1;
-    }
-    return true;
+    here = found >= 0 ? static_cast<uint32_t>(node.entries[found].id) : stranger(node, text);
+    if (places_[here].size != 0) places_[before].after = here;
+    return in_.colon();
   }
 
-  bool take(const Entry& entry, int depth) {
-    if (said_[entry.id] == message_) return false;  // said twice: the last one counts, and that is decided elsewhere
-    said_[entry.id] = message_;
-    switch (entry.kind) {
-      case Kind::number: return number(entry.slot, depth);
-      case Kind::category: return category(entry.slot, depth);
+  // The place of a key that nobody asked for. Few are kept, each for its node, for what follows is of the same one.
+  uint32_t stranger(const Node& node, string_view text) {
+    uint32_t& kept = strangers_[(Table::hash(text) ^ node.head) % STRANGERS];
+    if (kept == NEVER && text.size() + 3 <= WINDOW) {
+      kept = static_cast<uint32_t>(places_.size());
+      places_.emplace_back(text, Kind::stranger, static_cast<int32_t>(node.head), nullptr);
+    }
+    const Place& place = places_[kept];
+    const bool same = kept != NEVER && place.slot == static_cast<int32_t>(node.head) && place.size == text.size() + 3 &&
+                      std::memcmp(place.written + 1, text.data(), text.size()) == 0;
+    return same ? kept : node.head;  // which has no text, and so is not expected
+  }
+
+  // The value of a key; false: odd. A key said twice is: the last one counts, and that is decided elsewhere.
+  bool value(uint32_t here, int depth, const char*& at) {
+    Place& place = places_[here];
+    if (place.said == message_ && place.kind != Kind::stranger) return false;
+    place.said = message_;
+    if (place.kind == Kind::number && quick(place.slot, at)) return true;
+    if (place.kind == Kind::category && quick_text(place.slot, at)) return true;
+    in_.at = at;
+    const bool taken = take(place, depth);
+    at = in_.at;
+    return taken;
+  }
+
+  // A number of the usual shape; where it is anything else, nothing is done.
+  bool quick([[maybe_unused]] int slot, [[maybe_unused]] const char*& at) {
+#ifdef DRIFTD_WIDE
+    double found;
+    const char* end = in_.has_window(at) ? in_window(at, found) : nullptr;
+    if (end == nullptr) return false;
+    put(slot, found);
+    at = end;
+    return true;
+#else
+    return false;
+#endif
+  }
+
+  // The same of a category that is a text without escapes, all of it ASCII.
+  bool quick_text([[maybe_unused]] int slot, [[maybe_unused]] const char*& at) {
+#ifdef DRIFTD_WIDE
+    const char* begin = at + 1;
+    if (*at != '"' || !in_.has_window(begin)) return false;
+    const uint32_t marks = marks_in(begin);
+    if (marks == 0 || begin[lowest(marks)] != '"') return false;
+    const string_view text(begin, static_cast<size_t>(lowest(marks)));
+    coded(slot, text);
+    if (!shape_.keeping.empty()) watched(static_cast<size_t>(slot), text_kept(text));
+    at = begin + text.size() + 1;
+    return true;
+#else
+    return false;
+#endif
+  }
+
+  bool take(const Place& place, int depth) {
+    switch (place.kind) {
+      case Kind::number: return number(place.slot, depth);
+      case Kind::category: return category(place.slot, depth);
       case Kind::timestamp: return has_time_ = timestamp();
       case Kind::model: return has_model_ = *in_.at == '"' && in_.string(model_, model_text_);
       case Kind::version: return has_version_ = version_value();
       case Kind::id:
-      case Kind::wide_id: return identity(entry, depth);
+      case Kind::wide_id: return identity(place, depth);
+      case Kind::stranger: return in_.skip(depth);
+      case Kind::never: return false;
       case Kind::node: break;
     }
     if (*in_.at != '{' || depth >= MAX_DEPTH) return false;
-    required_ += entry.node->required;
-    return object(*entry.node, depth + 1);
+    const Node& node = *place.entry->node;
+    required_ += node.required;
+    return object(node, depth + 1);
   }
 
   void put(int slot, double value) {
     columns_.numbers[slot * columns_.rows + row_] = value;
-    if (static_cast<size_t>(slot) < shape_.bounds.size() && !shape_.bounds[slot].holds(value))
-      suspect(is_nothing(value) ? suspects_.lacking : suspects_.others, slot);
+    if (static_cast<size_t>(slot) < bounded_ && !shape_.bounds[slot].holds(value))
+      suspect_number(slot, value);
     ++filled_;
   }
 
@@ -238,6 +369,7 @@ class Reader {
   bool without(int slot, Reason reason, double value = NOT_A_NUMBER) {
     const Counted of = slot == shape_.latency ? of_latency : slot < shape_.features ? of_features : of_labels;
     ++counts_[of * reasons + reason];
+    lacks_ = true;
     put(slot, value);
     return true;
   }
@@ -245,8 +377,13 @@ class Reader {
   bool without_code(int slot, Reason reason) {
     const Counted of = slot == shape_.error ? of_error : slot < shape_.coded ? of_features : of_labels;
     ++counts_[of * reasons + reason];
+    lacks_ = true;
     put_code(slot, shape_.categories[slot].unseen + 1);
     return true;
+  }
+
+  DRIFTD_APART void suspect_number(int slot, double value) {
+    suspect(is_nothing(value) ? suspects_.lacking : suspects_.others, slot);
   }
 
   void suspect(std::vector<int64_t>& cells, int slot) { cells.push_back((static_cast<int64_t>(slot) << 32) + row_); }
@@ -314,28 +451,28 @@ class Reader {
     return in_.number(found) && driftd::canonical(found, digits_, text);
   }
 
-  bool identified(const Entry& entry, string_view text) {
-    columns_.ids[entry.slot * columns_.rows + row_] = hash_id(text);
-    if (entry.kind == Kind::wide_id) columns_.ids[(entry.slot + 1) * columns_.rows + row_] = hash_id(text, SECOND);
+  bool identified(const Place& place, string_view text) {
+    columns_.ids[place.slot * columns_.rows + row_] = hash_id(text);
+    if (place.kind == Kind::wide_id) columns_.ids[(place.slot + 1) * columns_.rows + row_] = hash_id(text, SECOND);
     return true;
   }
 
-  bool identity(const Entry& entry, int depth) {
+  bool identity(const Place& place, int depth) {
     Number found;
     string_view text;
     switch (*in_.at) {
       case 'n': return in_.literal("null");
-      case 't': return in_.literal("true") && identified(entry, "true") && watched(entry, truth_kept("true"));
-      case 'f': return in_.literal("false") && identified(entry, "false") && watched(entry, truth_kept("false"));
-      case '"': return in_.string(text, scratch_) && identified(entry, text) && watched(entry, text_kept(text));
+      case 't': return in_.literal("true") && identified(place, "true") && watched(place, truth_kept("true"));
+      case 'f': return in_.literal("false") && identified(place, "false") && watched(place, truth_kept("false"));
+      case '"': return in_.string(text, scratch_) && identified(place, text) && watched(place, text_kept(text));
       case '{':
-      case '[': return in_.skip(depth) && watched(entry, none_kept);
-      case 'N': return in_.literal("NaN") && watched(entry, none_kept);
-      case 'I': return in_.literal("Infinity") && watched(entry, none_kept);
+      case '[': return in_.skip(depth) && watched(place, none_kept);
+      case 'N': return in_.literal("NaN") && watched(place, none_kept);
+      case 'I': return in_.literal("Infinity") && watched(place, none_kept);
       default: break;
     }
-    if (in_.at[0] == '-' && in_.at[1] == 'I') return in_.literal("-Infinity") && watched(entry, none_kept);
-    return canonical(found, text) && identified(entry, text) && watched(entry, number_kept(found, text));
+    if (in_.at[0] == '-' && in_.at[1] == 'I') return in_.literal("-Infinity") && watched(place, none_kept);
+    return canonical(found, text) && identified(place, text) && watched(place, number_kept(found, text));
   }
 
   // --- what a contract asks of categories and ids ---
@@ -350,8 +487,8 @@ class Reader {
 
   // The same of the id of a row; what it belongs to is not looked at.
   template <typename Kept>
-  bool watched(const Entry& entry, Kept kept) {
-    if (entry.slot != 0) return true;
+  bool watched(const Place& place, Kept kept) {
+    if (place.slot != 0) return true;
     has_id_ = true;
     return watched(shape_.categories.size(), kept);
   }
@@ -378,26 +515,29 @@ class Reader {
   bool in_bounds() const { return time_ >= EARLIEST && time_ <= latest_; }
 
   // Absent features are missing.
-  void fill(const Node& node) {
-    for (const Entry& entry : node.entries) {
-      if (entry.kind == Kind::node) fill(*entry.node);
-      if (said_[entry.id] == message_) continue;
-      if (entry.kind == Kind::number) without(entry.slot, missing);
-      if (entry.kind == Kind::category) without_code(entry.slot, missing) && watched(entry.slot, nothing_kept);
+  void fill() {
+    for (size_t id = NEVER + 1; id < shape_.ids; ++id) {
+      const Place& place = places_[id];
+      if (place.said == message_) continue;
+      if (place.kind == Kind::number) without(place.slot, missing);
+      if (place.kind == Kind::category) without_code(place.slot, missing) && watched(place.slot, nothing_kept);
     }
   }
 
   const Shape& shape_;
-  const Columns& columns_;
+  const Columns columns_;
   const int64_t unit_, latest_;
-  std::vector<uint64_t> said_;  // the last message that had it, an entry each
-  uint64_t message_ = 0;
+  const size_t bounded_;  // slots of numbers, the first ones
+  std::vector<Place> places_;  // those of the shape, then of strangers
+  std::array<uint32_t, STRANGERS> strangers_{};
+  uint32_t message_ = 0;
   Cursor in_{nullptr, nullptr};
   ptrdiff_t row_ = 0;
   Suspects suspects_;
   std::pair<size_t, size_t> before_;  // how many there were before this message
   size_t filled_ = 0, required_ = 0;
   int64_t counts_[counted * reasons] = {};
+  bool lacks_ = false;  // whether any of these is not 0
   int64_t time_ = 0;
   bool has_time_ = false, has_model_ = false, has_version_ = false, has_id_ = false;
   const Routes* until_known_ = nullptr;

@@ -67,12 +67,6 @@ int int_of(PyObject* object) {
   return static_cast<int>(found);
 }
 
-bool is_plain(string_view key) {
-  for (const unsigned char c : key)
-    if (c < 0x20 || c == '"' || c == '\\') return false;
-  return true;
-}
-
 // A node from (required, [(key, kind, slot or node), …]).
 void build(Shape& shape, Node& node, PyObject* description) {
   node.required = PyObject_IsTrue(checked(PyTuple_GetItem(description, 0))) == 1;
@@ -84,7 +78,7 @@ void build(Shape& shape, Node& node, PyObject* description) {
     const auto kind = static_cast<Kind>(int_of(checked(PyTuple_GetItem(child, 1))));
     PyObject* target = checked(PyTuple_GetItem(child, 2));
     node.index.add(key, static_cast<int32_t>(at));
-    node.entries.push_back({string(key), is_plain(key), kind, 0, shape.ids++, nullptr});
+    node.entries.push_back({string(key), kind, 0, shape.ids++, nullptr});
     Entry& entry = node.entries.back();
     shape.envelope = shape.envelope || kind == Kind::timestamp;
     if (kind == Kind::node) {
@@ -219,6 +213,7 @@ PyObject* make_shape(PyObject*, PyObject* arguments) {
     auto shape = std::make_unique<Shape>();
     build(*shape, shape->root, root);
     shape->required -= shape->root.required;
+    shape->expect();
     shape->numbers = numbers;
     shape->modelless = modelless != 0;
     shape->features = features;
