@@ -144,6 +144,13 @@ def seconds(text: str) -> int:
     return int(text)
 
 
+def threads(text: str) -> int:
+    """How many threads read events and count them."""
+    if not (text.isascii() and text.isdigit()) or not 1 <= int(text) <= 256:  # noqa: PLR2004 - said in the message
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to 256")
+    return int(text)
+
+
 def port(text: str) -> int:
     """A TCP port; 0 is any that is free."""
     if not (text.isascii() and text.isdigit()) or int(text) > 65_535:  # noqa: PLR2004 - the highest port

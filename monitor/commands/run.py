@@ -15,17 +15,18 @@ from monitor.runtime.loop import calm_collector
 from monitor.runtime.telemetry import configure_logging
 from monitor.settings import Settings, load_settings
 from monitor.sources.base import SourceError
+from monitor.sources.kafka.ahead import usable_cores
 from monitor.store.sqlite import StateError
 
 
-def run(config: Path) -> Exit:
-    """Run until SIGTERM or SIGINT."""
+def run(config: Path, threads: int | None = None) -> Exit:
+    """Run until SIGTERM or SIGINT, reading and counting on so many threads; None: on as many as there are cores."""
     settings = load_settings(config)
     base = config.resolve().parent
     configure_logging(settings.log.level, settings.log.format)
     configuration = load(with_absolute_state(settings, base), base, file=config)
     try:
-        daemon = Daemon.start(configuration)
+        daemon = Daemon.start(configuration, threads=threads or usable_cores())
     except StateError as error:
         return cannot(str(error))
     except OSError as error:
