@@ -35,6 +35,20 @@ class View {
     bool held_;
 };
 
+// Lets other threads run while no object of Python is touched, if so wanted.
+class Unlocked {
+  public:
+    explicit Unlocked(bool wanted) : state_(wanted ? PyEval_SaveThread() : nullptr) {}
+    ~Unlocked() {
+        if (state_ != nullptr) PyEval_RestoreThread(state_);
+    }
+    Unlocked(const Unlocked &) = delete;
+    Unlocked &operator=(const Unlocked &) = delete;
+
+  private:
+    PyThreadState *state_;
+};
+
 template <typename Number>
 Number at(const char *address) {  // an array may begin at any byte
     Number number;

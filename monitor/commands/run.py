@@ -18,15 +18,18 @@ from monitor.sources.base import SourceError
 from monitor.sources.kafka.ahead import usable_cores
 from monitor.store.sqlite import StateError
 
+SWITCH = 0.001  # seconds that a thread waits for the interpreter lock before it asks for it: who reads ahead has little to do with it
+
 
 def run(config: Path, threads: int | None = None) -> Exit:
     """Run until SIGTERM or SIGINT, reading and counting on so many threads; None: on as many as there are cores."""
+    threads = threads or usable_cores()
     settings = load_settings(config)
     base = config.resolve().parent
     configure_logging(settings.log.level, settings.log.format)
     configuration = load(with_absolute_state(settings, base), base, file=config)
     try:
-        daemon = Daemon.start(configuration, threads=threads or usable_cores())
+        daemon = Daemon.start(configuration, threads=threads)
     except StateError as error:
         return cannot(str(error))
     except OSError as error:
@@ -39,6 +42,8 @@ def run(config: Path, threads: int | None = None) -> Exit:
     signal.signal(signal.SIGINT, stop)
     warm_up(configuration)
     calm_collector()
+    if threads > 1:
+        sys.setswitchinterval(SWITCH)
     try:
         daemon.run()
     except (SourceError, StateError) as error:
