@@ -105,7 +105,7 @@ class ReadAhead:
         self._topics = topics
         self._threads = threads
         self._postponed = postponed
-        self._prepare = nothing_prepared
+        self._prepare: Prepare = nothing_prepared
         self._changed = Condition()  # guards all that follows
         self._ahead: deque[Fetched] = deque()  # in the order fetched
         self._most = 0

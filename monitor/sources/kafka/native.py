@@ -170,7 +170,7 @@ class NativeRecords:
     def _records(self, offsets: tuple[OffsetRange, ...], *columns: Any) -> TopicRecords:
         arrivals = taken_times({index: (kind, time) for index, _, kind, time in self._lasts})
         partitions = _native.partitions(self._part)
-        return TopicRecords(self.topic, partitions, self.values, offsets, arrivals, *columns, self.prepared)
+        return TopicRecords(self.topic, partitions, self.values, offsets, arrivals, *columns, prepared=self.prepared)
 
     @cached_property
     def values(self) -> "NativeValues":

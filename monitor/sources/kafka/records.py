@@ -188,7 +188,9 @@ class TakenMessages:
 
     def _records(self, offsets: tuple[OffsetRange, ...], *columns: Any) -> TopicRecords:
         arrivals = taken_times({index: message.timestamp() for index, message in self._last.items()})
-        return TopicRecords(self.topic, self._partitions, self.values, offsets, arrivals, *columns, self.prepared)
+        return TopicRecords(
+            self.topic, self._partitions, self.values, offsets, arrivals, *columns, prepared=self.prepared
+        )
 
     @cached_property
     def values(self) -> Sequence[bytes | None]:

@@ -51,8 +51,7 @@ class Scanned:
 
 @dataclass(frozen=True, slots=True)
 class Scan:
-    """What a scanner has made of some values, with the latest time that it took to be valid. It is the same whenever it is made,
-    but for times after that, which are left."""
+    """What a scanner has made of some values, and the latest time that it took to be valid: later ones are left, and decided on later."""
 
     by: "TopicScanner"
     values: Values
