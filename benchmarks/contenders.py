@@ -119,6 +119,7 @@ class Timed:
         self.first = self.read = 0
         self.began = self.ended = 0.0
         self.used = self.spent = 0.0
+        self.looped = 0.0  # of this, by the loop's own thread
         self.threads: dict[str, float] = {}
         self.stop: Callable[[], None] = lambda: None
 
@@ -129,9 +130,11 @@ class Timed:
         """The source's own poll; the work on a batch is over when the next is asked for."""
         if self.first and not self.began:
             self.used, self.threads, self.began = time.process_time(), threads(), time.perf_counter()
+            self.looped = -time.thread_time()
         if self.read >= self.count and not self.ended:
             self.ended, self.spent = time.perf_counter(), time.process_time() - self.used
             self.threads = less(threads(), self.threads)
+            self.looped += time.thread_time()
             self.stop()
         poll = self.source.poll(timeout)
         if not self.ended:
@@ -146,6 +149,7 @@ class Timed:
         used = {
             "cpu": self.spent / seconds,
             "cost": self.spent / max(1, counted),
+            "loop": self.looped / max(1, counted),
             "threads": self.threads,
             "rss": rss(),
         }
@@ -161,7 +165,11 @@ def loaded_from(path: Path) -> Any:
 
 
 def run_daemon(
-    configuration: Any, count: int, source: Any = None, ready: Callable[[], object] = lambda: None
+    configuration: Any,
+    count: int,
+    source: Any = None,
+    ready: Callable[[], object] = lambda: None,
+    threads: int | None = None,
 ) -> Figures:
     """The whole daemon, until it has read so many events."""
     from monitor.app import Daemon, build_source
@@ -169,10 +177,11 @@ def run_daemon(
     from monitor.commands.run import warm_up
     from monitor.runtime.loop import calm_collector
     from monitor.runtime.telemetry import configure_logging
+    from monitor.sources.kafka.ahead import usable_cores
 
     configure_logging("error", "json")
     clock = SystemClock()
-    timed: Any = Timed(source or build_source(configuration.settings, clock), count)
+    timed: Any = Timed(source or build_source(configuration.settings, clock, threads or usable_cores()), count)
     daemon = Daemon.start(configuration, clock=clock, source=timed)
     refuse_uncharted(daemon.pipeline)
     timed.stop = daemon.stop
@@ -206,7 +215,8 @@ def measure(options: argparse.Namespace, home: Path) -> Figures:
             return read_native(servers, topic, count, own_decoder(home, options.kind))
         case _:
             configuration = loaded_from(config(home, servers, options.kind, topic=topic))
-            return run_daemon(configuration, count, ready=await_word if options.wait else lambda: None)
+            ready = await_word if options.wait else lambda: None
+            return run_daemon(configuration, count, ready=ready, threads=getattr(options, "threads", None))
 
 
 def main() -> None:
@@ -217,6 +227,7 @@ def main() -> None:
     parser.add_argument("--kind", choices=list(KINDS), default="numeric")
     parser.add_argument("--events", type=int, required=True)
     parser.add_argument("--repeat", type=int, default=1, help="for a profile, which needs some seconds")
+    parser.add_argument("--threads", type=int, help="of the daemon (as many as there are cores)")
     parser.add_argument("--wait", action="store_true", help="wait for a line on standard input before beginning")
     options = parser.parse_args()
     for _ in range(options.repeat):

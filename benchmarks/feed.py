@@ -49,6 +49,9 @@ class Feed:
     def trouble(self) -> None:
         """None."""
 
+    def prepare_with(self, prepare: Any) -> None:
+        """Nothing is read ahead."""
+
     def hold(self, partitions: frozenset[Any]) -> None:
         """Nothing is fetched ahead."""
 

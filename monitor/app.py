@@ -254,7 +254,7 @@ def label_topics(settings: Settings) -> frozenset[str]:
     return frozenset(topic.name for topic in settings.topics if topic.kind == "labels")
 
 
-def build_source(settings: Settings, clock: Clock) -> KafkaSource:
+def build_source(settings: Settings, clock: Clock, threads: int = 1) -> KafkaSource:
     """The Kafka source. Raises ConfigError for properties that the client refuses."""
     kafka = settings.kafka
     choice = KafkaChoice(
@@ -266,6 +266,7 @@ def build_source(settings: Settings, clock: Clock) -> KafkaSource:
         startup_timeout=kafka.startup_timeout / SECOND,
         skip_lost=kafka.lost_offsets == "skip",
         label_topics=label_topics(settings),
+        threads=threads,
     )
     try:
         return KafkaSource(choice, clock)
@@ -396,7 +397,14 @@ class Daemon:
         self._begun = False  # where reading begins is saved: a crash from now on loses nothing
 
     @classmethod
-    def start(cls, configuration: Configuration, *, clock: Clock | None = None, source: Source | None = None) -> Self:
+    def start(
+        cls,
+        configuration: Configuration,
+        *,
+        clock: Clock | None = None,
+        source: Source | None = None,
+        threads: int = 1,
+    ) -> Self:
         """Take a client of Kafka, the state's directory and the port, in this order, and make a daemon of them.
 
         Where one of them cannot be had, those taken before are released. Raises ConfigError, StateError, and OSError
@@ -404,7 +412,7 @@ class Daemon:
         """
         settings, clock = configuration.settings, clock or SystemClock()
         with ExitStack() as taken:
-            source = source or build_source(settings, clock)
+            source = source or build_source(settings, clock, threads)
             taken.callback(source.close)
             store = StateStore(settings.state, settings.audit_keep)
             taken.callback(store.close)

@@ -89,6 +89,7 @@ def build_parser() -> argparse.ArgumentParser:
 
     run = _add(commands, "run", "the daemon, until SIGTERM or SIGINT", _run)
     _config(run)
+    arguments.add_threads(run, "read events and count them")
 
     demo = _add(commands, "demo", "everything on this machine: broker, traffic, drift, alert, webhook", _demo)
     demo.add_argument("--seconds", type=arguments.seconds, default=60, help="at most so long, 30 to 600 (60)")
@@ -330,7 +331,7 @@ def _run(options: argparse.Namespace) -> Exit:
     from monitor.commands.run import run
 
     gc.enable()
-    return run(_config_of(options))
+    return run(_config_of(options), options.threads)
 
 
 def _demo(options: argparse.Namespace) -> Exit:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import hypothesis
 import pytest
 
+from tests.parts import threads
 from tests.parts.missing import MissingPart
 
 if TYPE_CHECKING:  # loaded by the fixtures: collecting other tests needs no client
@@ -94,10 +95,12 @@ def broker(request: pytest.FixtureRequest) -> "MockBroker | ApacheKafka":
     return request.getfixturevalue({"mock": "mock_broker", "apache": "apache_kafka"}[request.param])
 
 
-@pytest.fixture(params=["native", "python"])
+@pytest.fixture(params=["native", "ahead", "python"])
 def reader_kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
-    """The same test with the native reader and with the Python client, in this process and in those it starts."""
-    if request.param == "native":
+    """The same test with the native reader, with that and threads that read ahead, and with the Python client and one such thread,
+    in this process and in those it starts."""
+    monkeypatch.setenv(threads.VARIABLE, {"native": "1", "ahead": "3", "python": "2"}[request.param])
+    if request.param != "python":
         request.getfixturevalue("compiled_parts")
     else:
         monkeypatch.setattr("monitor.sources.kafka.native.THERE", False)

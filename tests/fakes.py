@@ -12,7 +12,7 @@ from typing import Any
 from monitor.alerting.versions import KnownVersion, OfferedReference
 from monitor.clock import Clock
 from monitor.runtime.outbox import OutboxDesk
-from monitor.sources.base import Poll, SourceError, TopicRecords
+from monitor.sources.base import Poll, Prepare, SourceError, TopicRecords
 from monitor.store.outbox import Notice
 from monitor.stream.events import SECOND, Nanos, Partition
 from monitor.targets.base import Delivered, Delivery, Subscriber
@@ -148,6 +148,9 @@ class ListSource:
         at_end = {place for place, values in self.log.items() if self._positions.get(place) == len(values)}
         confirmed = dict.fromkeys(at_end - self.held, self._now())
         return Poll(records_by_topic, frozenset(ends), assigned, confirmed, unconfirmed=self.held)
+
+    def prepare_with(self, prepare: Prepare) -> None:
+        """Nothing is read ahead."""
 
     def hold(self, partitions: frozenset[Partition]) -> None:
         self._ended -= self.held - partitions  # their ends are reported anew

@@ -22,6 +22,8 @@ namespace {
 constexpr int LANES = 8;  // values side by side: more gains nothing (docs/adr/0008)
 constexpr std::ptrdiff_t BLOCK = 256;  // rows at a time where a row's values lie together: their cache lines serve all features
 
+constexpr Py_ssize_t MANY = 1 << 16;  // values from which others may run meanwhile: a third of a millisecond; getting the lock back takes time, too
+
 constexpr double LARGEST = std::numeric_limits<double>::max();  // counts as infinite
 
 struct Edges {
@@ -220,12 +222,13 @@ bool count_all(const Tables &tables, PyObject *numeric, PyObject *categorical, P
         numbers.buffer.shape[0] != codes.buffer.shape[0] || !codes_fit(tables, codes.buffer))
         return false;
     auto *const flat = static_cast<std::int64_t *>(counts.buffer.buf);
+    const Unlocked unlocked(numbers.buffer.shape[0] * (numbers.buffer.shape[1] + codes.buffer.shape[1]) >= MANY);
     count_numbers(tables, numbers.buffer, flat);
     count_codes(tables, codes.buffer, flat);
     return true;
 }
 
-// The interpreter lock is kept: 10 000 rows of 20 features take a millisecond, and getting it back may take five.
+// As everywhere, nobody may change the arrays meanwhile: that the codes fit was seen before the lock was let go.
 PyObject *counter_count(PyObject *self, PyObject *const *arguments, Py_ssize_t number) {
     if (number != 3) return PyErr_Format(PyExc_TypeError, "count takes 3 arguments, not %zd", number);
     const Tables &tables = *reinterpret_cast<Counter *>(self)->tables;

@@ -35,11 +35,13 @@ class View {
     bool held_;
 };
 
-// Without the interpreter lock until the end of the scope: nothing of Python may be touched, and arrays are only lent.
+// Lets other threads run while no object of Python is touched, if so wanted; arrays are only lent.
 class Unlocked {
   public:
-    Unlocked() : state_(PyEval_SaveThread()) {}
-    ~Unlocked() { PyEval_RestoreThread(state_); }
+    explicit Unlocked(bool wanted = true) : state_(wanted ? PyEval_SaveThread() : nullptr) {}
+    ~Unlocked() {
+        if (state_ != nullptr) PyEval_RestoreThread(state_);
+    }
     Unlocked(const Unlocked &) = delete;
     Unlocked &operator=(const Unlocked &) = delete;
 

@@ -9,6 +9,7 @@ from types import FrameType
 
 from detectors import PluginError
 from monitor.app import Daemon
+from monitor.commands.arguments import usable_cores
 from monitor.commands.exits import Exit
 from monitor.configuration import Configuration, load
 from monitor.runtime.loop import calm_collector
@@ -19,14 +20,15 @@ from monitor.sources.base import SourceError
 from monitor.store.sqlite import StateError
 
 
-def run(config: Path) -> Exit:
-    """Run until SIGTERM or SIGINT."""
+def run(config: Path, threads: int | None = None) -> Exit:
+    """Run until SIGTERM or SIGINT, reading and counting on so many threads; None: on as many as there are cores."""
+    threads = threads or usable_cores()
     settings = load_settings(config)
     base = config.resolve().parent
     configure_logging(settings.log.level, settings.log.format)
     configuration = load(with_absolute_state(settings, base), base, file=config)
     try:
-        daemon = Daemon.start(configuration)
+        daemon = Daemon.start(configuration, threads=threads)
     except StateError as error:
         return cannot(str(error))
     except OSError as error:

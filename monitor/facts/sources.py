@@ -21,10 +21,11 @@ class PartitionsHeld:
 
 @dataclass(frozen=True, slots=True)
 class ReaderChosen:
-    """Who reads the topics: the native reader, or the Python client, and why not the former."""
+    """Who reads the topics: the native reader, or the Python client, and why not the former; on how many threads."""
 
     native: bool
     reason: str | None
+    threads: int = 1
 
 
 @dataclass(frozen=True, slots=True)

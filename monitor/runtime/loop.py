@@ -19,7 +19,7 @@ from monitor.runtime.lateness import Lateness
 from monitor.runtime.rows import RowsWatch
 from monitor.runtime.telemetry import Telemetry
 from monitor.series.traces import untraced
-from monitor.sources.base import Poll, Source
+from monitor.sources.base import Poll, Prepared, Source
 from monitor.sources.decode.topic import TopicDecoder
 from monitor.stream.events import MINUTE, SECOND, EventBatch, JoinBatch, MicroBatch, Nanos, Partition, SchemaBatch
 from monitor.targets.base import Subscriber
@@ -107,6 +107,7 @@ class Loop:
     def run(self, stopping: Event) -> None:
         """Turn until stopped, then save once more."""
         self._inbox.open()
+        self._source.prepare_with(self._prepare)
         while not stopping.is_set():
             self._telemetry.turned()
             if self._checkpointer.failing is None:
@@ -215,6 +216,11 @@ class Loop:
         told = frozenset(read), poll.confirmed, poll.assigned, poll.unconfirmed
         arrived = MicroBatch(tuple(batches), seen, *told, tuple(joins), tuple(schemas), tuple(versions))
         return arrived, facts
+
+    def _prepare(self, topic: str, values: Sequence[bytes | None]) -> Prepared | None:
+        """Called by the source's threads: the decoders are those of now, and what others have prepared is prepared anew."""
+        decoder = self._decoders.get(topic)
+        return None if decoder is None else decoder.prepare(values, self._clock.now())
 
     def save(self) -> None:
         """Checkpoint, and let the notifiers look at the outbox."""

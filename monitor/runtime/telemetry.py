@@ -458,8 +458,9 @@ class Telemetry:
             case DaemonStarted(url, brokers, version, config_hash, compiled):
                 about = {"version": version, "config_hash": config_hash, "compiled": compiled}
                 log.info("daemon.started", url=url, brokers=brokers, **about)
-            case ReaderChosen(native, reason):
-                log.info("source.reader", native=native, **({} if reason is None else {"reason": reason}))
+            case ReaderChosen(native, reason, threads):
+                why = {} if reason is None else {"reason": reason}
+                log.info("source.reader", native=native, threads=threads, **why)
             case DaemonStopped():
                 log.info("daemon.stopped")
 

@@ -1,6 +1,6 @@
 """What a source of events promises."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, runtime_checkable
 
@@ -26,6 +26,24 @@ class Lying(Protocol):
         ...
 
 
+class Prepared(Protocol):
+    """What was done of the work on the values of records before their turn came; who did it knows what it is."""
+
+    @property
+    def nbytes(self) -> int:
+        """What it keeps in memory."""
+        ...
+
+
+Prepare = Callable[[str, Sequence[bytes | None]], Prepared | None]
+"""Prepares values of a topic, in any thread; None where nothing can be done before."""
+
+
+def nothing_prepared(topic: str, values: Sequence[bytes | None]) -> None:
+    """Leave all for later."""
+    del topic, values
+
+
 @dataclass(frozen=True, slots=True)
 class TopicRecords:
     """Raw records of one topic, in the order read; `partitions[i]` is the partition index of `values[i]`.
@@ -33,7 +51,7 @@ class TopicRecords:
     `offsets` are what they span in each partition: what lies in between and is not here is not there, or could not
     be read. `arrivals` are the broker's timestamps of the last record of each partition, where it gives any. `numbers` are the offsets of
     the records; of topics without labels they are empty where no offset of what is spanned lacks. Of topics of labels also the key and
-    timestamp of each record.
+    timestamp of each record. `prepared` is what was made of the values ahead.
     """
 
     topic: str
@@ -44,6 +62,7 @@ class TopicRecords:
     keys: Sequence[bytes | None] = ()
     numbers: Sequence[int] = ()
     stamps: Sequence[Nanos] = ()
+    prepared: Prepared | None = None
 
     def only(self, places: Sequence[int]) -> "TopicRecords":
         """The records at some places."""
@@ -91,6 +110,10 @@ class Source(Protocol):
 
     def poll(self, timeout: float) -> Poll:
         """Wait at most `timeout` seconds for records. Raises SourceError when it cannot go on."""
+        ...
+
+    def prepare_with(self, prepare: Prepare) -> None:
+        """How to prepare what is read ahead; who reads nothing ahead does without."""
         ...
 
     def hold(self, partitions: frozenset[Partition]) -> None:

@@ -11,6 +11,7 @@ from urllib.request import urlopen
 
 import yaml
 
+from tests.parts import threads
 from tests.parts.child import Child
 from tests.parts.ports import free_ports
 
@@ -50,7 +51,7 @@ class Driftd:
         return self._child is not None and self._child.running
 
     def start(self, *, ready: bool = True) -> None:
-        command = [sys.executable, "-m", "monitor", "run", "--config", self.config]
+        command = [sys.executable, "-m", "monitor", "run", "--config", self.config, *threads.option()]
         self._child = Child("driftd", command, log=self.log)
         if ready:
             self._child.wait_until(lambda: self.status("/readyz") == 200, seconds=60)

@@ -12,6 +12,7 @@ from monitor.facts import Fact
 from monitor.sources.kafka.client import KafkaChoice
 from monitor.sources.kafka.source import KafkaSource
 from monitor.stream.events import Nanos, OffsetRange, Partition
+from tests.parts import threads
 
 F = TypeVar("F")
 GROUP = "driftd"
@@ -91,7 +92,7 @@ def make_source(bootstrap: str, *topics: str, clock: Clock | None = None, **choi
     """As the daemon makes it, but quicker to look around."""
     quick = {"from_earliest": True, "lookup_every": 0.2, "audit_every": 0.2, "startup_timeout": 20.0, "closing": 1.0}
     properties = {"reconnect.backoff.ms": 50, "reconnect.backoff.max.ms": 200, **choice.pop("properties", {})}
-    chosen = {"group_id": GROUP, **quick, **choice}
+    chosen = {"group_id": GROUP, "threads": threads.wanted(1), **quick, **choice}
     return KafkaSource(KafkaChoice(bootstrap, topics=topics, properties=properties, **chosen), clock or SystemClock())
 
 

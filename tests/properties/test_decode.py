@@ -199,6 +199,28 @@ def test_compiled_typed_and_lenient_reading_agree(
     batch=st.lists(st.tuples(st.integers(0, 2), messages()), max_size=8),
     keys=st.sampled_from([ONE, MANY]),
     shape=st.sampled_from(SHAPES),
+    earlier=st.sampled_from([0, 1, 599, 601, 10_000, -1, -10_000]),
+    renewed=st.booleans(),
+)
+def test_what_was_read_ahead_by_an_earlier_clock_changes_nothing(
+    batch: list[tuple[int, bytes | None]], keys: list[SeriesKey], shape: FieldMap, *, earlier: int, renewed: bool
+) -> None:
+    mine, partitions, values = decoder(keys, shape), [index for index, _ in batch], [raw for _, raw in batch]
+    prepared = (decoder(keys, shape) if renewed else mine).prepare(values, NOON - earlier * SECOND)
+
+    ahead = mine.decode(TopicRecords("t", partitions, values, prepared=prepared), NOON)
+
+    plain = decoder(keys, shape).decode(TopicRecords("t", partitions, values), NOON)
+    assert rows(ahead) == rows(plain)
+    assert facts(ahead) == facts(plain)
+    assert ahead.seen == plain.seen
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    batch=st.lists(st.tuples(st.integers(0, 2), messages()), max_size=8),
+    keys=st.sampled_from([ONE, MANY]),
+    shape=st.sampled_from(SHAPES),
 )
 def test_every_message_has_one_outcome(
     batch: list[tuple[int, bytes | None]], keys: list[SeriesKey], shape: FieldMap

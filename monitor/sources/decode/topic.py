@@ -14,7 +14,7 @@ from detectors.contract import Contract
 from detectors.sketches.violations import Rule
 from monitor.facts import ContractBroken, EventsAhead, Fact
 from monitor.series.contract import ContractSpec, of_rows
-from monitor.sources.base import TopicRecords
+from monitor.sources.base import Prepared, TopicRecords
 from monitor.sources.decode.broken import BrokenSampler
 from monitor.sources.decode.contract import RowContract
 from monitor.sources.decode.joining import PredictionColumns
@@ -30,7 +30,7 @@ from monitor.sources.decode.schema import (
 )
 from monitor.sources.decode.serving import ServedPart, reasons, serve
 from monitor.sources.decode.unseen import UnseenSampler, spread
-from monitor.sources.formats.base import DecodeCounts, Quick, Read, Reader, Rows, SeriesRows
+from monitor.sources.formats.base import DecodeCounts, Prepares, Quick, Read, Reader, Rows, SeriesRows
 from monitor.sources.formats.fields import FieldMap, Path, SeriesFields, TopicFields
 from monitor.sources.formats.registry import decoder_of
 from monitor.sources.formats.times import NOT_A_TIME, by_partition
@@ -128,6 +128,11 @@ class TopicDecoder:
     def contracts(self) -> Mapping[SeriesKey, Contract]:
         """The data contracts that its events are held against."""
         return {key: held.spec.contract for key, held in self._contracts.items()}
+
+    def prepare(self, values: Sequence[bytes | None], now: Nanos) -> Prepared | None:
+        """What can be done before their turn on the values of records, in any thread: nothing is changed, nothing is counted."""
+        first = self.readers[0]
+        return first.prepare(values, min(now + self.max_future, LATEST_NANOS)) if isinstance(first, Prepares) else None
 
     def decode(self, records: TopicRecords, now: Nanos) -> Decoded:
         """Decode one poll's records. Nothing a message holds can raise; what is wrong with it is counted."""

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from detectors.columns import Coded, Column
 from monitor.facts import EventsCounted, EventsRejected, Fact, FieldsRejected
-from monitor.sources.base import TopicRecords
+from monitor.sources.base import Prepared, TopicRecords
 from monitor.sources.formats.fields import Path, SeriesFields
 from monitor.stream.events import Nanos
 from monitor.stream.violations import RowViolations
@@ -182,6 +182,15 @@ class Reader(Protocol):
 
     def read(self, records: TopicRecords, latest: Nanos, counts: DecodeCounts) -> Read:
         """Read what is wholly understood; event times up to `latest` are valid."""
+        ...
+
+
+@runtime_checkable
+class Prepares(Protocol):
+    """A reader that may read values ahead, in any thread; it finds what it made in the records."""
+
+    def prepare(self, values: Sequence[bytes | None], latest: Nanos, /) -> Prepared:
+        """Read what is wholly understood, with nothing counted."""
         ...
 
 

@@ -234,6 +234,12 @@ class Batch {
     return message.topic != nullptr ? client->library.topic_name(message.topic) : "";
   }
 
+  size_t weight() const {
+    size_t found = 0;
+    for (const Message* const each : messages) found += sizeof(Message) + each->len + each->key_len;
+    return found;
+  }
+
   std::vector<uint32_t> marks() const {
     std::vector<uint32_t> found;
     for (size_t at = 0; at < messages.size(); ++at)

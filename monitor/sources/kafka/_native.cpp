@@ -347,6 +347,11 @@ PyObject* size(PyObject*, PyObject* capsule) {
   return guarded([&]() -> PyObject* { return PyLong_FromSize_t(batch_of(capsule)->messages.size()); });
 }
 
+// The bytes that the messages of a batch take.
+PyObject* weight(PyObject*, PyObject* capsule) {
+  return guarded([&]() -> PyObject* { return PyLong_FromSize_t(batch_of(capsule)->weight()); });
+}
+
 // The places of errors and of ends of partitions.
 PyObject* marks(PyObject*, PyObject* capsule) {
   return guarded([&]() -> PyObject* {
@@ -509,6 +514,7 @@ PyMethodDef METHODS[] = {
     {"failures", failures, METH_O, "What the library has told."},
     {"commits", commits, METH_O, "What brokers have said to commits."},
     {"size", size, METH_O, "The messages of a batch, counted."},
+    {"weight", weight, METH_O, "The bytes that the messages of a batch take."},
     {"marks", marks, METH_O, "The places of errors and ends."},
     {"message", message, METH_VARARGS, "One message without its value."},
     {"parts", parts, METH_VARARGS, "The records of a batch by topic."},

@@ -68,6 +68,7 @@ class KafkaChoice:
     lookup_every: float = 5.0  # for missing topics and new partitions
     audit_every: float = 15.0  # for commits that are not ours
     label_topics: frozenset[str] = frozenset()  # those whose records' keys, offsets and timestamps are wanted
+    threads: int = 1  # the loop's, and those that read ahead for it
     closing: float = 5.0  # a commit under way to a broker that is away would hold it for much longer
 
 

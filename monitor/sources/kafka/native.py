@@ -11,7 +11,7 @@ from typing import Any, overload
 import confluent_kafka
 from confluent_kafka import KafkaError, KafkaException, cimpl
 
-from monitor.sources.base import Messages, TopicRecords
+from monitor.sources.base import Messages, Prepared, TopicRecords
 from monitor.sources.formats.json.scanning import COMPILED
 from monitor.sources.kafka.records import Mark, event_times, taken_times, whole
 from monitor.stream.events import OffsetRange
@@ -130,6 +130,11 @@ class NativeBatch:
     def __len__(self) -> int:
         return _native.size(self._batch)
 
+    @property
+    def bytes(self) -> int:
+        """How much its messages take."""
+        return _native.weight(self._batch)
+
     def all(self) -> Iterable[Mark]:
         """Each message, records too."""
         return map(self._mark, range(len(self)))
@@ -147,6 +152,7 @@ class NativeRecords:
     def __init__(self, topic: str, part: "_native.Part") -> None:
         self.topic = topic
         self._part = part
+        self.prepared: Prepared | None = None
 
     def __len__(self) -> int:
         return _native.count(self._part)
@@ -163,8 +169,13 @@ class NativeRecords:
 
     def _records(self, offsets: tuple[OffsetRange, ...], *columns: Any) -> TopicRecords:
         arrivals = taken_times({index: (kind, time) for index, _, kind, time in self._lasts})
-        values = NativeValues(self._part)
-        return TopicRecords(self.topic, _native.partitions(self._part), values, offsets, arrivals, *columns)
+        partitions = _native.partitions(self._part)
+        return TopicRecords(self.topic, partitions, self.values, offsets, arrivals, *columns, prepared=self.prepared)
+
+    @cached_property
+    def values(self) -> "NativeValues":
+        """Their values, where they lie."""
+        return NativeValues(self._part)
 
     def before(self, ends: Mapping[int, int]) -> "NativeRecords":
         """Those that lie before the end of their partition."""

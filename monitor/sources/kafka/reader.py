@@ -7,8 +7,8 @@ from typing import Any
 from confluent_kafka import KafkaError, TopicPartition
 
 from monitor.facts import RecordsSkipped
+from monitor.sources.kafka.ahead import Fetches
 from monitor.sources.kafka.client import END, LOST, UNREADABLE
-from monitor.sources.kafka.reading import ReadingClient
 from monitor.sources.kafka.records import Batch, Taken, has_errors
 from monitor.sources.kafka.unreadable import UnreadableBatch
 from monitor.stream.events import OffsetRange, Partition
@@ -44,7 +44,7 @@ class Polled:
 class PartitionReader:
     """Partitions that are assigned by hand. `positions` are the next offsets, counting all that `poll` has returned."""
 
-    def __init__(self, consumer: ReadingClient, topics: Sequence[str], batch: int) -> None:
+    def __init__(self, consumer: Fetches, topics: Sequence[str], batch: int) -> None:
         self._consumer = consumer
         self._topics = topics
         self.batch = batch  # messages to take at once, at most

@@ -7,7 +7,7 @@ from typing import Any, Protocol, Self
 
 from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, KafkaError, Message
 
-from monitor.sources.base import TopicRecords
+from monitor.sources.base import Prepared, TopicRecords
 from monitor.sources.kafka.client import END
 from monitor.stream.events import MILLISECOND, Nanos, OffsetRange
 
@@ -56,6 +56,14 @@ class Taken(Protocol):
         ...
 
     @property
+    def values(self) -> Sequence[bytes | None]:
+        """Their values: each time the same object."""
+        ...
+
+    prepared: Prepared | None
+    """What was made of the values ahead."""
+
+    @property
     def next_offsets(self) -> Mapping[int, int]:
         """The offset after the last message of each partition."""
         ...
@@ -83,6 +91,11 @@ class Batch(Protocol):
     @property
     def marks(self) -> Sequence[Any]:
         """Errors and ends of partitions, of which live traffic has one or two a call."""
+        ...
+
+    @property
+    def bytes(self) -> int:
+        """How much its messages take."""
         ...
 
     def all(self) -> Iterable[Any]:
@@ -127,6 +140,11 @@ class MessageBatch:
     def __len__(self) -> int:
         return len(self._messages)
 
+    @property
+    def bytes(self) -> int:
+        """How much its values take."""
+        return sum(map(len, filter(None, map(VALUE, self._messages))))
+
     def all(self) -> Iterable[Any]:
         """Each message."""
         return self._messages
@@ -153,6 +171,7 @@ class TakenMessages:
         self.topic = topic
         self._messages = messages
         self._partitions: list[int] = list(map(PARTITION, messages))
+        self.prepared: Prepared | None = None
 
     def __len__(self) -> int:
         return len(self._messages)
@@ -168,9 +187,15 @@ class TakenMessages:
         return self._records(offsets, list(map(KEY, self._messages)), list(map(OFFSET, self._messages)), stamps)
 
     def _records(self, offsets: tuple[OffsetRange, ...], *columns: Any) -> TopicRecords:
-        values = list(map(VALUE, self._messages))
         arrivals = taken_times({index: message.timestamp() for index, message in self._last.items()})
-        return TopicRecords(self.topic, self._partitions, values, offsets, arrivals, *columns)
+        return TopicRecords(
+            self.topic, self._partitions, self.values, offsets, arrivals, *columns, prepared=self.prepared
+        )
+
+    @cached_property
+    def values(self) -> Sequence[bytes | None]:
+        """Their values."""
+        return list(map(VALUE, self._messages))
 
     def before(self, ends: Mapping[int, int]) -> "TakenMessages":
         """Those that lie before the end of their partition."""

@@ -21,7 +21,8 @@ from monitor.facts import (
     SourceTroubled,
     TopicsMissing,
 )
-from monitor.sources.base import Poll, SourceError
+from monitor.sources.base import Poll, Prepare, SourceError
+from monitor.sources.kafka.ahead import Postponed, ReadAhead
 from monitor.sources.kafka.audit import CommitAudit
 from monitor.sources.kafka.bounds import ask_bounds
 from monitor.sources.kafka.client import ALL_DOWN, FATAL, TRANSPORT, KafkaChoice
@@ -62,10 +63,14 @@ class KafkaSource:
         self._closing: Thread | None = None
         self._last_trouble = ""
         self._last_poll = self._next_lookup = self._next_lag = 0.0
-        chosen = reading_client(choice, error_cb=self._note_trouble, on_commit=self._note_commit)
+        postponed = Postponed()
+        noting = {"error_cb": postponed.wrap(self._note_trouble), "on_commit": postponed.wrap(self._note_commit)}
+        chosen = reading_client(choice, **noting)
         self._consumer = chosen.client
-        self._pending.append(ReaderChosen(chosen.not_native is None, chosen.not_native))
-        self._reader = PartitionReader(self._consumer, choice.topics, choice.batch)
+        self._pending.append(ReaderChosen(chosen.not_native is None, chosen.not_native, choice.threads))
+        many = choice.threads > 1
+        self._ahead = ReadAhead(self._consumer, choice.topics, choice.threads, postponed) if many else None
+        self._reader = PartitionReader(self._ahead or self._consumer, choice.topics, choice.batch)
         self._portion = Portion(choice.batch)
         self._messages = 0  # of the last poll
         self._audit = CommitAudit(self._consumer)
@@ -272,6 +277,11 @@ class KafkaSource:
         since = tuple((place, wall - round((now - heard) * SECOND)) for place, heard in sorted(silent.items()))
         self._pending.append(PartitionsUnreachable(since, changed=changed or bool(since)))
 
+    def prepare_with(self, prepare: Prepare) -> None:
+        """How to prepare what is read ahead."""
+        if self._ahead is not None:
+            self._ahead.prepare_with(prepare)
+
     # --- holding ------------------------------------------------------------------------------------------------
 
     def hold(self, partitions: frozenset[Partition]) -> None:
@@ -321,6 +331,8 @@ class KafkaSource:
     def close(self) -> None:
         """Close the client; after some seconds it is left behind, since everything that matters is saved."""
         self._ends.close()
+        if self._ahead is not None:
+            self._ahead.stop(self._choice.closing)
         if self._closing is None:
             self._closing = Thread(target=self._consumer.close, name="kafka-close", daemon=True)
             self._closing.start()

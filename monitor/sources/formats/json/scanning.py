@@ -31,6 +31,7 @@ COMPILED = _scan is not None and os.environ.get("DRIFTD_PURE") != "1"
 UNMONITORED, ODD = -1, -2
 NOWHERE = -1  # the slot of a column that there is not
 REASONS = ("missing", "number_as_text", "wrong_type", "non_finite")
+COLUMNS = len(DecodeCounts().of_columns)  # kinds of columns whose fields are counted
 NODE, NUMBER, CATEGORY, TIMESTAMP, MODEL, VERSION, ID, WIDE_ID = range(8)  # the last of ids that are joined
 ENVELOPE = {"timestamp": TIMESTAMP, "model": MODEL, "version": VERSION}
 
@@ -46,6 +47,23 @@ class Scanned:
 
     series: NDArray[np.int32]
     times: NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """What a scanner has made of some values, and the latest time that it took to be valid: later ones are left, and decided on later."""
+
+    by: "TopicScanner"
+    values: Values
+    latest: Nanos
+    scanned: Scanned
+    totals: NDArray[np.int64]
+    rows: Sequence[SeriesRows]
+
+    @property
+    def nbytes(self) -> int:
+        """What its columns take."""
+        return sum(part.times.nbytes + part.numeric.nbytes + part.codes.nbytes for part in self.rows)
 
 
 class TopicScanner:
@@ -66,17 +84,29 @@ class TopicScanner:
 
     def read(self, records: TopicRecords, latest: Nanos, counts: DecodeCounts) -> Read:
         """Read messages; those that are odd are left."""
-        values = records.values
-        scanned = Scanned(np.empty(len(values), dtype=np.int32), np.empty(len(values), dtype=np.int64))
-        totals = np.zeros(len(counts.of_columns) * len(REASONS), dtype=np.int64)
-        scan = self._single if len(self._series) == 1 else self._each
-        rows = scan(values, latest, scanned, totals)
-        for told, found in zip(counts.of_columns, totals.reshape(-1, len(REASONS)).tolist(), strict=True):
+        scan = self._scan_of(records, latest)
+        scanned = scan.scanned
+        for told, found in zip(counts.of_columns, scan.totals.reshape(-1, len(REASONS)).tolist(), strict=True):
             told.update({reason: n for reason, n in zip(REASONS, found, strict=True) if n})
         counts.unmonitored += int(np.count_nonzero(scanned.series == UNMONITORED))
         odd = scanned.series == ODD
         times = np.where(odd, NOT_A_TIME, scanned.times) if odd.any() else scanned.times
-        return Read(rows, slice(None), times, np.flatnonzero(odd).tolist())
+        return Read(scan.rows, slice(None), times, np.flatnonzero(odd).tolist())
+
+    def _scan_of(self, records: TopicRecords, latest: Nanos) -> Scan:
+        """The scan that was made ahead, if it is of just these values by this scanner, and took no time to be valid that is not now."""
+        found = records.prepared
+        if isinstance(found, Scan) and found.by is self and found.values is records.values and found.latest <= latest:
+            return found
+        return self.prepare(records.values, latest)
+
+    def prepare(self, values: Values, latest: Nanos) -> Scan:
+        """Read values without their records, in any thread: it changes nothing here."""
+        scanned = Scanned(np.empty(len(values), dtype=np.int32), np.empty(len(values), dtype=np.int64))
+        totals = np.zeros(COLUMNS * len(REASONS), dtype=np.int64)
+        scan = self._single if len(self._series) == 1 else self._each
+        rows = scan(values, latest, scanned, totals)
+        return Scan(self, values, latest, scanned, totals, rows)
 
     def _single(self, values: Values, latest: Nanos, scanned: Scanned, totals: NDArray[np.int64]) -> list[SeriesRows]:
         count, (width, codes_width) = len(values), self._widths[0].tolist()

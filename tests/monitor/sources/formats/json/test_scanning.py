@@ -89,6 +89,18 @@ def test_an_event_goes_to_the_series_of_its_version() -> None:
     assert rows == {SeriesKey("churn", "3"): 3, SeriesKey("churn", "*"): 2, SeriesKey("fraud", "1"): 1}
 
 
+def test_what_was_read_ahead_is_not_read_again() -> None:
+    decoder, messages = make_decoder(SeriesKey("churn", "3")), [event(), event(features="{}")]
+    prepared = decoder.prepare(messages, NOON)
+    assert isinstance(prepared, scanning.Scan)
+
+    records = TopicRecords("t", [0, 0], messages, prepared=prepared)
+    read = decoder.readers[0].read(records, prepared.latest, DecodeCounts())
+
+    assert read.rows is prepared.rows
+    assert prepared.nbytes >= 2 * (8 + 8 + 4)  # a time, a number and a code each
+
+
 def test_without_a_shape_or_without_the_compiled_part_python_reads(monkeypatch: pytest.MonkeyPatch) -> None:
     twice = FieldMap(features=(), version=("age",))  # two things at one path
     unwritable = Reference.fit({"plan": ["free", "\ud800", "pro"]})
