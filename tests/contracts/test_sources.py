@@ -82,21 +82,21 @@ def test_where_messages_take_long_fewer_are_taken_at_once_and_all_again_where_th
 ) -> None:
     """What is shown is as old as a turn is long."""
     broker.create_topic(topic)
-    produce(broker, topic, numbered(20_000))
+    produce(broker, topic, numbered(50_000))
     clock, taken = BusyClock(), []
 
     with reading(broker, topic, batch=2_000, clock=clock) as reader:
         reader.until(lambda: reader.count > 0)
-        for work in (2.0, 2.0, 2.0, 0.0, 0.0, 0.0, 0.0):
+        for work in (*7 * (2.0,), *9 * (0.0,)):  # what is fetched ahead by then is as large as before
             clock.worked += work
             before = reader.count
             reader.poll(30)
             taken.append(reader.count - before)
-        reader.read(20_000)
+        reader.read(50_000)
 
-        assert taken[2] == LEAST
+        assert taken[6] == LEAST
         assert taken[-1] == 2_000
-        assert reader.values == {Partition(topic, 0): numbered(20_000)}
+        assert reader.values == {Partition(topic, 0): numbered(50_000)}
 
 
 def test_positions_count_what_poll_has_returned(broker: Any, topic: str) -> None:

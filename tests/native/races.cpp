@@ -18,6 +18,8 @@ using namespace driftd::kafka;
 
 namespace {
 
+using Place = kafka::Place;  // of a partition; the scan's are others
+
 constexpr size_t WORKERS = 3, AHEAD = 4, MOST = 40;
 const char TEXT[] = R"({"ts": 1763870700000, "features": {"age": 41.5, "plan": "pro"}})";
 const char* const TOPIC = "predictions";
@@ -96,7 +98,7 @@ Library stubbed() {
 
 void add(Shape& shape, Node& node, const std::string& key, Kind kind, int slot) {
   node.index.add(key, static_cast<int32_t>(node.entries.size()));
-  node.entries.push_back({key, true, kind, slot, shape.ids++, nullptr});
+  node.entries.push_back({key, kind, slot, shape.ids++, nullptr});
 }
 
 void describe(Shape& shape) {
@@ -112,6 +114,7 @@ void describe(Shape& shape) {
   shape.categories[0].unseen = 1;
   shape.numbers = shape.required = 1;
   shape.envelope = shape.modelless = true;
+  shape.expect();
 }
 
 struct Ready {
