@@ -30,7 +30,7 @@ def warnings(configuration: Configuration) -> Iterator[str]:
     settings = configuration.settings
     slow = [part for part, used in COMPILED.items() if not used]
     if slow:
-        yield f"{' and '.join(slow)}: Python does it, several times slower than the compiled part, which is not here"
+        yield f"{', '.join(slow)}: Python does it, several times slower than the compiled part, which is not here"
     if not settings.alerting.rules and settings.alerting.false_alarms_per_month is None:
         yield "alerting: there is neither a budget nor a rule: scores are exported, nothing fires"
     yield from reference_warnings(configuration)

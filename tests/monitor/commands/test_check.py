@@ -976,11 +976,12 @@ def test_a_features_topic_beside_a_prediction_in_the_reference_is_a_warning(conf
 def test_work_that_python_does_for_want_of_the_compiled_part_is_a_warning(
     config: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(COMPILED, "decoding", False)
+    for part in ("reading", "decoding", "scoring"):
+        monkeypatch.setitem(COMPILED, part, False)
 
     _, said, _ = check(capsys, write(config), "--offline")
 
-    assert "warning: decoding: Python does it" in said
+    assert "warning: reading, decoding, scoring: Python does it" in said
 
 
 # --- targets that can be asked ----------------------------------------------------------------------------------------
