@@ -62,13 +62,16 @@ def compiled_parts() -> None:
     """The compiled parts are there and in use."""
     if os.environ.get("DRIFTD_PURE") == "1":
         pytest.skip("DRIFTD_PURE=1 asks for the pure-Python path")
-    from detectors.sketches import counting, sums
+    from detectors.sketches import blocks, counting, sums
+    from monitor.sources import lines
     from monitor.sources.formats.json import scanning
     from monitor.sources.kafka import native
 
     parts = {
         "counting": counting.COMPILED,
         "adding up": sums.USED,
+        "digesting": blocks.USED,
+        "splitting": lines.USED,
         "decoding": scanning.COMPILED,
         "reading": native.THERE,
     }

@@ -18,7 +18,7 @@ except ImportError:  # installed without a compiler
 USED = COMPILED and _digest is not None
 
 
-class Moments(NamedTuple):
+class BlockMoments(NamedTuple):
     """What a block of finite values says of them."""
 
     mean: float
@@ -44,23 +44,23 @@ def numpy_fill(values: Floats, start: int, held: Floats, size: int) -> tuple[int
     return start + part.size, size + taken.size
 
 
-def moments(block: Floats, room: Floats) -> Moments:
+def moments(block: Floats, room: Floats) -> BlockMoments:
     """Return the moments of finite values, float64[n] with n > 0; `room` float64[n] is used meanwhile."""
-    return Moments(*_digest.moments(block, room)) if USED else numpy_moments(block)
+    return BlockMoments(*_digest.moments(block, room)) if USED else numpy_moments(block)
 
 
-def numpy_moments(block: Floats) -> Moments:
+def numpy_moments(block: Floats) -> BlockMoments:
     """Do the same by numpy; scaled by a power of two, so that nothing over- or underflows."""
     least, most = float(block.min()), float(block.max())
     largest = max(abs(least), abs(most))
     if largest == 0:
-        return Moments(0.0, 0.0, least, most)
+        return BlockMoments(0.0, 0.0, least, most)
     scale = float(np.ldexp(1.0, int(np.frexp(largest)[1]) - 1))
     scaled = block / scale
     apart = scaled - scaled[0]  # exact zeros for a constant block, so its deviation is exactly 0
     middle = float(apart.mean())
     spread = float(np.sqrt(np.square(apart - middle).mean()))
-    return Moments(min((float(scaled[0]) + middle) * scale, LARGEST), min(spread * scale, LARGEST), least, most)
+    return BlockMoments(min((float(scaled[0]) + middle) * scale, LARGEST), min(spread * scale, LARGEST), least, most)
 
 
 def kept(draws: Floats, rank: int, sample: int, places: Ints) -> Ints:

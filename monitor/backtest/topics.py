@@ -1,9 +1,11 @@
 """A time range of Kafka topics as a record."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
 
 from monitor.backtest.recorded import EmptyRecordError, Piece, RecordedError
 from monitor.facts import Fact, RecordsSkipped
+from monitor.sources.ahead import ahead
 from monitor.sources.base import SourceError
 from monitor.sources.decode.topic import TopicDecoder
 from monitor.sources.kafka.range import EmptyRangeError, KafkaRange, RangePoll
@@ -11,9 +13,13 @@ from monitor.stream.events import EventBatch, JoinBatch, MicroBatch, Nanos, Part
 
 
 class TopicRange:
-    """The records of some topics within a range of time."""
+    """The records of some topics within a range of time.
 
-    def __init__(self, records: KafkaRange, decoders: Mapping[str, TopicDecoder]) -> None:
+    With more than one of `threads` a poll is waited for while the one before it is decoded: then nothing may be held.
+    """
+
+    def __init__(self, records: KafkaRange, decoders: Mapping[str, TopicDecoder], threads: int = 1) -> None:
+        self._threads = threads
         self._records = records
         self._decoders = decoders
         self._now: Nanos = 0  # the largest event time seen
@@ -31,8 +37,10 @@ class TopicRange:
         """A poll at once. Raises RecordedError."""
         try:
             yield Piece(MicroBatch(assigned=self._records.open()), (), 0, 0.0)
-            for poll in self._records.polls():
-                yield self._piece(poll)
+            polls = self._records.polls()
+            with closing(ahead(polls) if self._threads > 1 else polls) as ready:  # before the records are
+                for poll in ready:
+                    yield self._piece(poll)
         except EmptyRangeError as error:
             raise EmptyRecordError(str(error)) from None
         except SourceError as error:

@@ -208,7 +208,7 @@ class ModelEvents:
     def record(self, choice: FitChoice, within: Range) -> Recorded:
         """The events that are meant. Raises ConfigError."""
         if choice.kafka:
-            return range_of_topics(self.settings, self.decoders, within)
+            return range_of_topics(self.settings, self.decoders, within, threads=self.threads)
         (decoder,) = self.decoders.values()
         dialect = dialect_of(choice.delimiter, choice.decimal)
         inputs = sorted(choice.inputs)  # so that their order on the command line tells nothing

@@ -89,8 +89,10 @@ def range_of_topics(
     decoders: Mapping[str, TopicDecoder],
     within: Range,
     longer: Mapping[str, Nanos] = MappingProxyType({}),
+    *,
+    threads: int = 1,
 ) -> Recorded:
-    """A range of some topics; of those in `longer` so much more. Raises ConfigError."""
+    """A range of some topics; of those in `longer` so much more. With several threads none can be held. Raises ConfigError."""
     from monitor.backtest.topics import TopicRange
     from monitor.sources.kafka.range import KafkaRange
 
@@ -103,6 +105,6 @@ def range_of_topics(
         startup_timeout=kafka.startup_timeout / SECOND,
     )
     try:
-        return TopicRange(KafkaRange(wanted, within.first, within.until, longer), decoders)
+        return TopicRange(KafkaRange(wanted, within.first, within.until, longer), decoders, threads)
     except (KafkaException, ValueError, TypeError) as error:  # the client's many kinds, all about its configuration
         raise ConfigError(f"kafka.properties: {explain_client(error)}") from None

@@ -29,6 +29,7 @@ from monitor.settings import ConfigError
 from monitor.sources.decode.finding import is_identifier
 from monitor.sources.formats.values import DATE, UNITS
 from monitor.sources.tables import csv, parquet
+from monitor.sources.tables.arrow import so_many_threads
 from monitor.sources.tables.base import TableError
 from monitor.sources.tables.files import Pieces, chunks, look
 from monitor.sources.tables.shape import Shape
@@ -115,7 +116,8 @@ def fit(choice: FitChoice) -> Exit:
         progress.done()
         kinds = spread(given, shape, choice)
         wanted = features_of(choice, shape, kinds, given)
-        reference = profile(choice, shape, wanted, kinds, window, calendar, excluded, progress, label, served)
+        with so_many_threads(choice.threads):
+            reference = profile(choice, shape, wanted, kinds, window, calendar, excluded, progress, label, served)
     except (TableError, ValueError) as error:
         raise ConfigError(str(error)) from None
     finally:

@@ -1,6 +1,6 @@
 """A range of time of some topics: looked up by the broker's timestamps, assigned by hand, nothing committed."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
@@ -159,7 +159,7 @@ class KafkaRange:
 
     # --- reading ------------------------------------------------------------------------------------------------------
 
-    def polls(self) -> Iterator[RangePoll]:
+    def polls(self) -> Generator[RangePoll, None, None]:
         """All of the range. Raises SourceError."""
         silent = 0.0
         while self._reader.positions:

@@ -1,5 +1,7 @@
 """Arrow's columns as numpy: numbers, and texts as codes. Imported where files are read alone."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -15,6 +17,17 @@ LAST_EXACT = 1e22  # power of ten that a double holds
 SURELY_WHOLE = 2.0**50  # a double is a few units of the last place from it: rounding still finds the whole number
 FIRST = 64  # texts, which mostly tell already: a cast that fails makes an error of each that is no number
 MOST_CODES = 65_536  # texts of one dictionary, which are all made into objects for each chunk
+
+
+@contextmanager
+def so_many_threads(threads: int) -> Iterator[None]:
+    """Give arrow so many threads meanwhile; they are the process's."""
+    before = pa.cpu_count()
+    pa.set_cpu_count(threads)
+    try:
+        yield
+    finally:
+        pa.set_cpu_count(before)
 
 
 def to_numpy(column: Any) -> NDArray[Any] | Coded:

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 
 from detectors import Kind
 from detectors.columns import Column
@@ -64,10 +63,9 @@ def chunks(
 ) -> Iterator[Pieces]:
     """The wanted columns, chunk by chunk; a column that a file lacks is all missing. Raises TableError.
 
-    `exact` are those that tell rows apart: no number of theirs becomes a double. With more than one of `threads`, which arrow then has
-    as well, a chunk is read while the one before it is used.
+    `exact` are those that tell rows apart: no number of theirs becomes a double. With more than one of `threads` a chunk is read while
+    the one before it is used.
     """
-    pa.set_cpu_count(threads)
     pieces = chunks_of(paths, shape, wanted, time, kinds, exact)
     return ahead(pieces) if threads > 1 else pieces
 

@@ -183,7 +183,8 @@ def test_every_kind_of_file_gives_one_reference(tmp_path: Path, form: str, reque
             broker = request.getfixturevalue("broker")
             filled(broker, "predictions", rows)
             config = write(tmp_path, kafka={"bootstrap_servers": broker.bootstrap})
-            assert fitted(config, "--kafka").hash == expected
+            found = {fitted(config, "--kafka", "--threads", str(threads)).hash for threads in (1, 2, 5)}
+            assert found == {expected}
             return
 
     assert fitted(config, "--input", tmp_path / ("e.csv" if form == "csv" else "e.parquet")).hash == expected
@@ -271,8 +272,10 @@ def test_what_first_comes_late_is_read_too(tmp_path: Path, monkeypatch: pytest.M
         rows[at]["features"]["plan"] = f"plan-{at % 200}"
         rows[at]["features"]["late"] = float(at)
 
-    reference = fitted(write(tmp_path), "--input", lines(tmp_path, rows))
+    given = write(tmp_path), "--input", lines(tmp_path, rows), "--threads"
+    reference = fitted(*given, "1")
 
+    assert fitted(*given, "4").to_dict() == reference.to_dict()
     plan = reference.features["plan"]
     counts = dict(zip(plan.categories, plan.counts.tolist(), strict=False))
     assert {counts[f"plan-{at}"] for at in range(200)} == {10}

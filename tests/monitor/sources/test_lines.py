@@ -2,6 +2,8 @@
 
 import io
 import random
+import subprocess
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -12,6 +14,9 @@ from monitor.sources.base import Lying
 from monitor.sources.lines import LineValues, LongLineError, lying_blocks, split_blocks
 
 pytestmark = pytest.mark.usefixtures("compiled_parts")
+
+FUZZ = Path(__file__).parents[2] / "native" / "fuzz_blocks.cpp"
+SANITIZED = ("-std=c++17", "-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 
 PIECES = [
     b"a",
@@ -103,3 +108,16 @@ def test_a_block_cannot_change_its_length_while_its_lines_are_there() -> None:
         block.append(0)
     del messages
     block.append(0)
+
+
+@pytest.mark.timeout(300)
+def test_blocks_of_anything_do_no_harm_under_the_sanitizers(tmp_path: Path) -> None:
+    """Blocks of lines and, in the same program, of values."""
+    seed = random.getrandbits(32)
+    print(f"seed {seed}")
+    program = tmp_path / "fuzz_blocks"
+    subprocess.run(["c++", *SANITIZED, str(FUZZ), "-o", str(program)], check=True, timeout=120)
+
+    done = subprocess.run([program, str(seed), "3000"], capture_output=True, text=True, timeout=120, check=False)
+
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,73 @@
+// Blocks of values and of lines, of any content and length, under the compiler's sanitizers: fuzz_blocks SEED COUNT.
+//
+// Each lies in an allocation of its own size, so that what is read or written too far ends the run. That the answers are right is
+// tested elsewhere (tests/detectors/sketches/test_blocks.py, tests/monitor/sources/test_lines.py).
+#include "../../detectors/sketches/_blocks.hpp"
+#include "../../monitor/sources/_splitting.hpp"
+
+#include <cstdio>
+#include <cstdlib>
+#include <memory>
+#include <random>
+
+using namespace driftd;
+
+namespace {
+
+using Random = std::mt19937_64;
+
+const double ODD[] = {0.0, -0.0, LARGEST, -LARGEST, 5e-324, std::numeric_limits<double>::infinity(),
+                      -std::numeric_limits<double>::infinity(), std::numeric_limits<double>::quiet_NaN()};
+
+double value_of(Random &random) {
+    if (random() % 4 == 0) return ODD[random() % (sizeof ODD / sizeof *ODD)];
+    const std::uint64_t bits = random();  // any double at all
+    double value;
+    std::memcpy(&value, &bits, sizeof value);
+    return value;
+}
+
+void digest(Random &random) {
+    const std::size_t rows = random() % 700, room = 1 + random() % 300;
+    const auto values = std::make_unique<double[]>(rows);
+    std::generate(values.get(), values.get() + rows, [&] { return value_of(random); });
+    const auto held = std::make_unique<double[]>(room), spare = std::make_unique<double[]>(room);
+    const auto places = std::make_unique<std::int64_t[]>(room);
+    for (std::size_t start = 0; start < rows;) {
+        std::size_t size = 0;
+        start += fill(rows - start, [&](std::size_t row) { return values[start + row]; }, held.get(), room, size);
+        if (size == 0) continue;
+        const Moments found = moments_of(held.get(), size, spare.get());
+        if (!(found.extremes.least <= found.extremes.most) || !(found.std >= 0.0)) std::abort();
+        if (kept_of(held.get(), size, 1.0, value_of(random), places.get()) > size) std::abort();
+        Unknown table;
+        for (std::size_t at = 0; at < size; ++at) table.take(held[at]);
+        for (std::size_t at = 0; at < size; ++at)
+            if (table.take(held[at])) std::abort();
+    }
+}
+
+void split(Random &random) {
+    const char letters[] = "\n\n\r \t\0{}a";
+    const std::size_t size = random() % 400;
+    const auto block = std::make_unique<char[]>(size);
+    std::generate(block.get(), block.get() + size, [&] { return letters[random() % (sizeof letters - 1)]; });
+    std::vector<Value> lines;
+    const char *const rest = split_lines(block.get(), block.get() + size, lines);
+    const char *before = block.get();
+    for (const Value &line : lines) {
+        if (line.data < before || line.data + line.size >= rest || line.data[line.size] != '\0') std::abort();
+        before = line.data + line.size + 1;
+    }
+}
+
+}  // namespace
+
+int main(int, char **arguments) {
+    Random random(std::strtoull(arguments[1], nullptr, 10));
+    for (long left = std::strtol(arguments[2], nullptr, 10); left > 0; --left) {
+        digest(random);
+        split(random);
+    }
+    std::puts("done");
+}
