@@ -8,6 +8,7 @@ from detectors.reference.live_service import blank_service
 from detectors.sketches.groups import PLACES
 from detectors.sketches.served import BINS
 from monitor.pipeline import usual_lead
+from monitor.runtime.metrics import MOST_FORMS
 from monitor.series.history import KEPT_WINDOWS
 from monitor.series.learning import NEEDED
 from monitor.series.series import SeriesSpec
@@ -36,6 +37,7 @@ KEPT_GROUPS = 2 * PLACES  # of any other pane: no group has more than 32 767 row
 COUNTING_SERVED = 8 * BINS  # of a pane that is counted into, and of the sum, where events say how requests were served
 KEPT_SERVED = 2 * BINS  # of any other pane
 TEXT_BYTES = 110  # a time series of /metrics; as much again while it is scraped
+LABELS_BYTES = 80  # of each of the first lines, whose labels are kept
 COUNTING_LABELS = 40_000_000  # scipy, and the library that measures a model by its labels
 READING_BYTES = 60_000_000  # while catching up: the client's queue unpacked, and one poll decoded
 
@@ -179,4 +181,5 @@ def steady(specs: Sequence[SeriesSpec], time_series: int, *, grouped: bool = Fal
         + last_windows(specs)
         + joins(specs)
         + 2 * TEXT_BYTES * time_series
+        + LABELS_BYTES * min(time_series, MOST_FORMS)
     )

@@ -324,15 +324,20 @@ class Connection(BaseHTTPRequestHandler):
     timeout = REQUEST_SECONDS
 
     def setup(self) -> None:
-        """Write to memory: head and body are sent at once."""
+        """Write to memory, for head and body are sent at once."""
         super().setup()
-        self.wfile = BytesIO()
+        self._said = BytesIO()
+        self.wfile = self._said
+        self._answer = b""
 
     def finish(self) -> None:
         """Send what was answered. Each wait lets the interpreter go, so it is one; who does not read is hung up on."""
+        answer = [self._said.getvalue(), self._answer]
         try:
             self.connection.settimeout(None)
-            self.connection.sendall(self.wfile.getvalue())
+            sent = self.connection.sendmsg(answer)
+            if sent < sum(map(len, answer)):
+                self.connection.sendall(memoryview(b"".join(answer))[sent:])
         finally:
             super().finish()
 
@@ -382,7 +387,7 @@ class Connection(BaseHTTPRequestHandler):
             self.send_header(header, value)
         self.end_headers()
         if with_body:
-            self.wfile.write(body)
+            self._answer = body
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
         """Requests are not logged."""

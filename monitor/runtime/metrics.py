@@ -23,7 +23,7 @@ from monitor.runtime import requests
 from monitor.runtime.beside import judged_beside
 from monitor.runtime.board import DURATION_BUCKETS, INSUFFICIENT_CAUSES, Board, Durations, SeriesBoard
 from monitor.runtime.exposition import CLASSIC, OPENMETRICS, MetricKind, Sample, head, label, labelled, lines
-from monitor.runtime.ready import Forms, Places, Room
+from monitor.runtime.ready import Forms, Room
 from monitor.store.outbox import Backlog
 from monitor.stream.events import DAY, SECOND, Nanos, SeriesKey
 
@@ -528,8 +528,8 @@ def _of_part(base: str, part: DetectorScores, forms: Forms) -> Iterator[tuple[st
     detector, names = columns.detector, columns.names
     ending = label("detector", detector)
 
-    def labels(names: Places) -> list[str]:
-        return [f"{base},{label('feature', str(name))},{ending}" for name in names]
+    def labels(names: Sequence[str]) -> list[str]:
+        return [f"{base},{label('feature', name)},{ending}" for name in names]
 
     known = None if columns.known.all() else columns.known.tolist()
     places = names if known is None else tuple(compress(names, known))
@@ -550,19 +550,16 @@ def _of_features(base: str, series: SeriesBoard, forms: Forms) -> dict[str, byte
     """What is said of each feature, but for its scores."""
     quality = () if series.window is None else tuple(series.window.quality)
     names = tuple([entry.feature for entry in quality])
-    shifted = [entry for entry in quality if entry.shift_sigma is not None]
-    said: dict[str, tuple[Places, list[float | None]]] = {
+    shifts = {entry.feature: entry.shift_sigma for entry in quality if entry.shift_sigma is not None}
+    said: dict[str, tuple[Sequence[str], Sequence[float]]] = {
         "driftd_drift_state": (tuple(series.states), [*series.states.values()]),
         "driftd_feature_missing_ratio": (names, [entry.missing_ratio for entry in quality]),
         "driftd_feature_unseen_ratio": (names, [entry.unseen_ratio for entry in quality]),
-        "driftd_feature_shift_sigma": (
-            tuple([entry.feature for entry in shifted]),
-            [entry.shift_sigma for entry in shifted],
-        ),
+        "driftd_feature_shift_sigma": (tuple(shifts), [*shifts.values()]),
     }
 
-    def labels(names: Places) -> list[str]:
-        return [f"{base},{label('feature', str(name))}" for name in names]
+    def labels(names: Sequence[str]) -> list[str]:
+        return [f"{base},{label('feature', name)}" for name in names]
 
     return {name: forms.write(name, places, values, labels) for name, (places, values) in said.items()}
 
@@ -585,8 +582,7 @@ def _of_series(base: str, series: SeriesBoard) -> Iterator[tuple[str, list[Sampl
     yield "driftd_window_end_timestamp_seconds", [] if window is None else [(base, window.end / SECOND)]
     yield "driftd_window_length_seconds", [(base, series.length / SECOND)]
     yield "driftd_reference_info", [(f"{base},{info}", 1)]
-    rules = [(f"{base},{labelled(('rule', 'severity'), rule)}", 1) for rule in series.rules.items()]
-    yield "driftd_rule_info", rules
+    yield "driftd_rule_info", [(f"{base},{labelled(('rule', 'severity'), rule)}", 1) for rule in series.rules.items()]
 
 
 def _of_performance(board: Board) -> Iterator[Family]:

@@ -1,10 +1,11 @@
 """What a scrape has ready: lines without their values, so that of a known line the number alone is written."""
 
 from collections.abc import Callable, Hashable, Iterable, Sequence
+from typing import Any, TypeVar
 
 from monitor.runtime.exposition import form, numbers
 
-Places = Sequence[Hashable]  # what lines are of, by whatever tells them apart: features, labels
+P = TypeVar("P", bound=Hashable)  # what a line is of, by whatever tells lines apart: a feature, labels
 
 
 class Room:
@@ -35,15 +36,15 @@ class Forms:
 
     def __init__(self, room: Room) -> None:
         self._room = room
-        self._kept: dict[Hashable, tuple[Places, bytes]] = {}
+        self._kept: dict[Hashable, tuple[Sequence[Any], bytes]] = {}
         self._fixed: dict[Hashable, tuple[object, bytes]] = {}
 
     def write(
         self,
         name: str,
-        places: Places,
+        places: Sequence[P],
         values: Iterable[float],
-        labels: Callable[[Places], Iterable[str]],
+        labels: Callable[[Sequence[P]], Iterable[str]],
         of: Hashable = None,
     ) -> bytes:
         """The lines of a metric, one a place. `labels` writes those of all places; `of` tells lines of one metric apart that come apart."""
@@ -68,7 +69,7 @@ class Forms:
         self._room.give_back(sum(len(places) for places, _ in self._kept.values()))
         self._kept.clear()
 
-    def _keep(self, key: Hashable, places: Places, lines: bytes) -> None:
+    def _keep(self, key: Hashable, places: Sequence[Any], lines: bytes) -> None:
         before = self._kept.pop(key, None)
         if before is not None:
             self._room.give_back(len(before[0]))

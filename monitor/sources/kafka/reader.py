@@ -108,13 +108,13 @@ class PartitionReader:
         return polled
 
     def _wanted(self) -> int:
-        """How many messages to take at once: few where a partition runs ahead by as many before it is noticed.
+        """How many messages to take at once: fewer where a partition runs ahead by as many before it is noticed.
 
         Where nothing is to be read yet, one: what the client tells is told all the same.
         """
         if not self.positions:
             return 1
-        return max(1, self.batch // 10) if self.held else self.batch
+        return max(1, self.batch // 3) if self.held else self.batch
 
     def _advance(self, marks: Sequence[Any], polled: Polled) -> None:
         """Count records, and take ends: where a record came after one, the partition has grown since."""

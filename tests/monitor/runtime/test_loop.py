@@ -5,9 +5,11 @@ import sqlite3
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from threading import Event, Thread
 
 import numpy as np
 import pytest
+from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
 from detectors import Reference
@@ -15,12 +17,13 @@ from monitor.alerting.retraining import RetrainPolicy
 from monitor.alerting.rules import AlertRule, Severity
 from monitor.audit.chain import AuditNote
 from monitor.explain.explainer import Explainer
-from monitor.facts import AlertSeen, FewRows, PartitionsUnreachable
+from monitor.facts import AlertSeen, Fact, FewRows, PartitionsUnreachable
 from monitor.pipeline import Pipeline
 from monitor.runtime.board import Board, SeriesBoard
 from monitor.runtime.checkpoint import Checkpointer
 from monitor.runtime.inbox import Inbox
 from monitor.runtime.loop import Loop, Parts
+from monitor.runtime.metrics import DaemonStatus, Exposition
 from monitor.runtime.telemetry import Telemetry
 from monitor.series.judging import Judging
 from monitor.series.records import Record
@@ -416,6 +419,33 @@ def test_the_loop_says_that_it_turns(scene: Scene) -> None:
     turned = scene.telemetry.look(lambda board: board.turned_at)
     assert turned is not None
     assert NOON < turned <= scene.clock.now()
+
+
+def test_a_scrape_in_the_middle_of_a_turn_is_answered_with_what_was_told_before_it(scene: Scene) -> None:
+    """Whatever the turn is at: nobody holds the board but to tell it something."""
+    status = DaemonStatus("1", scene.clock.now, lambda: None, lambda: False, dict, (), NOON)
+    exposition = Exposition(scene.telemetry.look, status, CollectorRegistry())
+    scene.loop.turn(0)
+    begun, go_on, advance = Event(), Event(), scene.pipeline.advance
+
+    def dawdling() -> list[Fact]:
+        begun.set()
+        assert go_on.wait(60)
+        return advance()
+
+    scene.pipeline.advance = dawdling  # type: ignore[method-assign]
+    turn = Thread(target=scene.loop.turn, args=(0,))
+    turn.start()
+    try:
+        assert begun.wait(60)
+        during = exposition.answer("")[1]
+    finally:
+        go_on.set()
+        turn.join(60)
+
+    counted = b'driftd_events_total{topic="t",outcome="ok"} %d.0\n'
+    assert counted % 10 in during
+    assert counted % 20 in exposition.answer("")[1]
 
 
 @pytest.mark.parametrize("by", [3600.0, -3600.0])
