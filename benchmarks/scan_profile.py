@@ -34,7 +34,10 @@ STAGES = {
     "columns": "put put_code holds with suspect",
 }
 STAGE = {name: stage for stage, names in STAGES.items() for name in names.split()}
-SHARED = {"word_at", "half_at", "lowest", "bits_of", "half_window"} | {"has_window", "left"}  # counted where they are called
+SHARED = {"word_at", "half_at", "lowest", "bits_of", "half_window"} | {
+    "has_window",
+    "left",
+}  # counted where they are called
 
 
 def messages(kind: str) -> list[bytes]:
@@ -94,7 +97,9 @@ def functions(program: Path, file: Path, home: Path) -> Counter[str]:
 
 def _innermost(functions: Sequence[str]) -> str:
     names = [re.sub(r"[<({].*", "", name).rsplit("::", 1)[-1].strip() for name in functions]
-    return next((name for name in names if name not in SHARED and name[:3] not in {"", "??", "_mm", "ope"}), functions[-1])
+    return next(
+        (name for name in names if name not in SHARED and name[:3] not in {"", "??", "_mm", "ope"}), functions[-1]
+    )
 
 
 def profile(kind: str, program: Path, home: Path) -> Figures:
@@ -128,7 +133,9 @@ def main() -> None:
     """Build, profile each kind, print, and write where asked."""
     parser = options(__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kinds", default=",".join([*KINDS, LONG]), help="of traffic")
-    parser.add_argument("--flags", default="", help="more for the compiler, such as -march=x86-64-v3 or -DDRIFTD_SCALAR")
+    parser.add_argument(
+        "--flags", default="", help="more for the compiler, such as -march=x86-64-v3 or -DDRIFTD_SCALAR"
+    )
     chosen = parser.parse_args()
     kinds = chosen.kinds.split(",")[: 1 if chosen.quick else None]
     with tempfile.TemporaryDirectory() as directory:

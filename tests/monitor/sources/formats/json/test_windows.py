@@ -35,8 +35,10 @@ def message(features: str, behind: str = "") -> bytes:
 
 def rows_of(*messages: bytes) -> SeriesRows:
     """All of these, read by the compiled part alone."""
-    read = make_decoder().readers[0].read(
-        TopicRecords("t", [0] * len(messages), list(messages)), NOON + SECOND, DecodeCounts()
+    read = (
+        make_decoder()
+        .readers[0]
+        .read(TopicRecords("t", [0] * len(messages), list(messages)), NOON + SECOND, DecodeCounts())
     )
     assert not read.left
     (rows,) = read.rows
@@ -80,12 +82,16 @@ def test_halves_between_two_doubles_are_rounded_to_even() -> None:
     halves = [f"{(2**53 + 2 * at + 1) * 5**shift}" for at in range(40) for shift in (1, 2, 3)]
     texts = [f"{whole[: -len(whole) // 2]}.{whole[-len(whole) // 2 :]}" for whole in halves if len(whole) <= 19]
     texts += [text[:-1] + str((int(text[-1]) + 1) % 10) for text in texts]
-    rows = rows_of(*(message(f'"a":{text}') for text in texts), *(message(f'"a":{text}', "," + '"b":1' * 1) for text in texts))
+    rows = rows_of(
+        *(message(f'"a":{text}') for text in texts), *(message(f'"a":{text}', "," + '"b":1' * 1) for text in texts)
+    )
 
     assert bits(column(rows, "a")) == bits([float(text) for text in texts] * 2)
 
 
-@pytest.mark.parametrize("text", ["01", "-", "-01.5", "1.", ".5", "1.e5", "1e", "1e+", "1.5.5", "00", "+1", "1_0", "0x1", "--1"])
+@pytest.mark.parametrize(
+    "text", ["01", "-", "-01.5", "1.", ".5", "1.e5", "1e", "1e+", "1.5.5", "00", "+1", "1_0", "0x1", "--1"]
+)
 @pytest.mark.parametrize("behind", ["", f',"more":"{"x" * 40}"'])
 def test_what_is_no_number_is_left(text: str, behind: str) -> None:
     records = TopicRecords("t", [0], [message(f'"a":{text}', behind)])
@@ -103,7 +109,9 @@ def test_a_text_is_read_wherever_it_ends_or_is_escaped(size: int) -> None:
     broken = [message('"text":""', f',"z":"{"y" * at}"').replace(b'""', each, 1) for each in odd for at in (0, 40)]
 
     assert len(rows_of(*messages).codes) == len(messages)
-    left = make_decoder().readers[0].read(TopicRecords("t", [0] * len(broken), broken), NOON + SECOND, DecodeCounts()).left
+    left = (
+        make_decoder().readers[0].read(TopicRecords("t", [0] * len(broken), broken), NOON + SECOND, DecodeCounts()).left
+    )
     assert list(left) == list(range(len(broken)))
 
 
@@ -149,15 +157,21 @@ def test_a_key_said_twice_is_left(again: str) -> None:
 
 @pytest.mark.parametrize("before", [b"", b" ", b"\xef\xbb\xbf"])
 def test_messages_shorter_than_a_window_are_read_or_left(before: bytes) -> None:
-    messages = [before + b"{}"[:size] for size in (1, 2)] + [before + b'{"a":1}', before + b'{"features":{}}', b"\x01" * 40]
+    messages = [before + b"{}"[:size] for size in (1, 2)] + [
+        before + b'{"a":1}',
+        before + b'{"features":{}}',
+        b"\x01" * 40,
+    ]
     records = TopicRecords("t", [0] * len(messages), messages)
 
-    assert list(make_decoder().readers[0].read(records, NOON + SECOND, DecodeCounts()).left) == list(range(len(messages)))
+    assert list(make_decoder().readers[0].read(records, NOON + SECOND, DecodeCounts()).left) == list(
+        range(len(messages))
+    )
 
 
 def test_a_key_of_control_characters_is_no_key() -> None:
     """Nothing that is malformed is taken for what was expected."""
-    odd = [b'"features":{' + b"\x01" * 32 + b':1}', b'"features":{"a":1,' + b"\x01" * 40 + b"}"]
+    odd = [b'"features":{' + b"\x01" * 32 + b":1}", b'"features":{"a":1,' + b"\x01" * 40 + b"}"]
     messages = [message("").replace(b'"features":{}', each) for each in odd]
     records = TopicRecords("t", [0] * 2, messages)
 
