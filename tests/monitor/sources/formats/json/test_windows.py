@@ -103,7 +103,7 @@ def test_what_is_no_number_is_left(text: str, behind: str) -> None:
 def test_a_text_is_read_wherever_it_ends_or_is_escaped(size: int) -> None:
     """What is no plain ASCII stands behind so many letters; the second message has its end nearby."""
     texts = ["x" * size + end for end in ("", "ü", '"', "\\", "\n", "€", "🦆", "\x7f")]
-    written = [json.dumps(text, ensure_ascii=ascii) for text in texts for ascii in (True, False)]
+    written = [json.dumps(text, ensure_ascii=plain) for text in texts for plain in (True, False)]
     odd = [b'"' + b"x" * size + end + b'"' for end in (b"\x01", b"\n", b"\xff", b"\xc3", b"\xed\xa0\x80", b"\\x")]
     messages = [message(f'"text":{text}', behind) for text in written for behind in ("", f',"z":"{"y" * 40}"')]
     broken = [message('"text":""', f',"z":"{"y" * at}"').replace(b'""', each, 1) for each in odd for at in (0, 40)]
