@@ -22,7 +22,10 @@ const std::string FEATURES[] = {
 
 std::string digits_of(Random& random, size_t most) {
   std::string text;
-  for (size_t left = random() % most + 1; left > 0; --left) text += static_cast<char>('0' + random() % (random() % 4 ? 10 : 1));
+  for (size_t left = random() % most + 1; left > 0; --left) {
+    const uint64_t drawn = random();  // one draw a line: the order within is the compiler's
+    text += static_cast<char>('0' + (drawn % 4 ? drawn / 4 % 10 : 0));
+  }
   return text;
 }
 
@@ -31,7 +34,9 @@ std::string number_of(Random& random) {
   std::string text = random() % 2 ? "-" : "";
   text += random() % 3 ? std::to_string(random() % 12) : digits_of(random, random() % 8 ? 9 : 33);
   if (random() % 4) text += "." + digits_of(random, random() % 8 ? 19 : 33);
-  if (random() % 8 == 0) text += (random() % 2 ? "e-" : "E") + digits_of(random, 3);
+  if (random() % 8 != 0) return text;
+  text += random() % 2 ? "e-" : "E";
+  text += digits_of(random, 3);
   return text;
 }
 
@@ -45,8 +50,9 @@ std::string message_of(Random& random) {
   }
   if (random() % 8 == 0) std::shuffle(features.begin(), features.end(), random);
   const char* space = random() % 2 ? " " : "";
-  std::string text = R"({"id":"r-)" + std::to_string(random() % 100) + R"(",)" + space + R"("ts":)" + space + "1763870700" +
-                     std::to_string(100 + random() % 900) + R"(,"model":"churn","version": "3", "features": {)";
+  std::string text = R"({"id":"r-)" + std::to_string(random() % 100) + R"(",)";
+  text += space + std::string(R"("ts":)") + space + "1763870700" + std::to_string(100 + random() % 900);
+  text += R"(,"model":"churn","version": "3", "features": {)";
   for (const std::string& feature : features) text += feature + (&feature == &features.back() ? "" : random() % 2 ? ", " : ",");
   text += R"(}, "prediction":)" + number_of(random);
   if (random() % 2) text += R"(, "more": [1, {"a": null}], "text": ")" + std::string(random() % 70, 'x') + '"';

@@ -22,6 +22,7 @@ using std::string_view;
 
 constexpr uint32_t NEVER = 0;  // the place of a key that no message holds: after the last one it is expected
 constexpr int32_t UNMONITORED = -1, ODD = -2;
+constexpr ptrdiff_t LINE = 8;      // numbers in a cache line
 constexpr size_t STRANGERS = 64;  // keys that nobody asked for and that are recognised all the same
 constexpr size_t MAX_BYTES = 1 << 20;
 constexpr int64_t EARLIEST = 946'684'800'000'000'000;  // 2000-01-01, nanoseconds
@@ -155,6 +156,7 @@ class Reader {
   // Reads a message into the given row; false: odd.
   bool read(const char* begin, const char* end, ptrdiff_t row) {
     row_ = row;
+    if (row % LINE == 0) expect_rows(row + LINE);
     before_ = {suspects_.lacking.size(), suspects_.others.size()};
     until_known_ = nullptr;
     for (ptrdiff_t slot = 0; columns_.ids && slot < shape_.identities; ++slot) columns_.ids[slot * columns_.rows + row] = 0;
@@ -192,6 +194,13 @@ class Reader {
   }
 
  private:
+  // Has the lines of numbers that will be written next fetched: of many series, each is in no cache by then.
+  void expect_rows(ptrdiff_t row) const {
+    if (row >= columns_.rows) return;
+    for (size_t slot = 0; slot < shape_.numbers; ++slot)
+      __builtin_prefetch(columns_.numbers + static_cast<ptrdiff_t>(slot) * columns_.rows + row, 1);
+  }
+
   bool root(const char* begin, const char* end) {
     if (end - begin >= 3 && std::memcmp(begin, "\xEF\xBB\xBF", 3) == 0) begin += 3;  // a byte order mark
     in_ = Cursor(begin, end);

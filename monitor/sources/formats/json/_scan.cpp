@@ -250,27 +250,42 @@ PyObject* make_routes(PyObject*, PyObject* arguments) {
   });
 }
 
-// The values of messages: a list of bytes, or where somebody else has them. They must be kept, and nobody may change them.
-std::vector<Value> values_of(PyObject* object) {
-  if (!PyList_Check(object)) {
-    const auto* found = static_cast<const Messages*>(checked(PyCapsule_GetPointer(object, MESSAGES)));
-    return {found->values, found->values + found->count};
+// The values of messages: of a list of bytes, or where somebody else has them. They must be kept, and nobody may change them.
+class Values {
+ public:
+  explicit Values(PyObject* object) {
+    if (!PyList_Check(object)) {
+      const auto* found = static_cast<const Messages*>(checked(PyCapsule_GetPointer(object, MESSAGES)));
+      first_ = found->values;
+      count_ = found->count;
+      return;
+    }
+    own_.resize(static_cast<size_t>(PyList_Size(object)));
+    for (size_t at = 0; at < own_.size(); ++at) {
+      PyObject* item = checked(PyList_GetItem(object, at));
+      char* begin = nullptr;
+      Py_ssize_t size = 0;
+      if (!PyBytes_Check(item)) continue;
+      if (PyBytes_AsStringAndSize(item, &begin, &size) != 0) throw Failed();
+      own_[at] = {begin, static_cast<size_t>(size), true};
+    }
+    first_ = own_.data();
+    count_ = own_.size();
   }
-  std::vector<Value> values(PyList_Size(object));
-  for (size_t at = 0; at < values.size(); ++at) {
-    PyObject* item = checked(PyList_GetItem(object, at));
-    char* begin = nullptr;
-    Py_ssize_t size = 0;
-    if (!PyBytes_Check(item)) continue;
-    if (PyBytes_AsStringAndSize(item, &begin, &size) != 0) throw Failed();
-    values[at] = {begin, static_cast<size_t>(size), true};
-  }
-  return values;
-}
+  Values(const Values&) = delete;
+
+  size_t size() const { return count_; }
+  const Value& operator[](size_t at) const { return first_[at]; }
+
+ private:
+  std::vector<Value> own_;
+  const Value* first_ = nullptr;
+  size_t count_ = 0;
+};
 
 // What a scan reads from and writes to.
 struct Scan {
-  const std::vector<Value>& values;
+  const Values& values;
   int64_t* times;
   int32_t* series;
   std::string copy = {};  // of a message that no NUL follows
@@ -317,7 +332,7 @@ PyObject* scan(PyObject*, PyObject* arguments) {
     checked(PyArg_ParseTuple(arguments, "OOOLLOOOOOOO!", &shape_object, &routes_object, &values, &unit,
                              &latest, &times, &series, &numbers, &codes, &ids, &totals, &PyList_Type, &suspects));
     const Shape& shape = *shape_of(shape_object);
-    const std::vector<Value> messages = values_of(values);
+    const Values messages(values);
     const auto count = static_cast<Py_ssize_t>(messages.size());
     const Buffer times_buffer(times, sizeof(int64_t), count), series_buffer(series, sizeof(int32_t), count);
     const Buffer numbers_buffer(numbers, sizeof(double), count * shape.numbers);
@@ -354,7 +369,7 @@ PyObject* route(PyObject*, PyObject* arguments) {
     long long unit, latest;
     checked(PyArg_ParseTuple(arguments, "OOOLLOO", &shape_object, &routes_object, &values, &unit, &latest,
                              &times, &series));
-    const std::vector<Value> messages = values_of(values);
+    const Values messages(values);
     const auto count = static_cast<Py_ssize_t>(messages.size());
     const Buffer times_buffer(times, sizeof(int64_t), count), series_buffer(series, sizeof(int32_t), count);
     Scan scanning{messages, times_buffer.as<int64_t>(), series_buffer.as<int32_t>()};
@@ -429,7 +444,7 @@ PyObject* scan_each(PyObject*, PyObject* arguments) {
     long long unit, latest;
     checked(PyArg_ParseTuple(arguments, "O!OLLOOOOOOO!", &PyList_Type, &shapes, &values, &unit, &latest,
                              &series, &numbers, &codes, &ids, &sizes, &totals, &PyList_Type, &suspects));
-    const std::vector<Value> messages = values_of(values);
+    const Values messages(values);
     const auto count = static_cast<Py_ssize_t>(messages.size()), most = PyList_Size(shapes);
     const Buffer series_buffer(series, sizeof(int32_t), count);
     const Buffer numbers_buffer(numbers, sizeof(double), 0), codes_buffer(codes, sizeof(int32_t), 0);
