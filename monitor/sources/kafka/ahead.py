@@ -16,8 +16,6 @@ from functools import cached_property, partial
 from threading import Condition, Thread, get_ident
 from typing import Any, Protocol
 
-from confluent_kafka import KafkaException
-
 from monitor.sources.base import Prepare, nothing_prepared
 from monitor.sources.kafka.records import Batch, Mark, Taken
 
@@ -94,7 +92,7 @@ class ReadAhead:
     """A client that is some batches ahead of who asks it. All but the workers' part is called by the loop alone."""
 
     def __init__(self, client: Fetches, topics: Sequence[str], threads: int, postponed: Postponed) -> None:
-        """`threads`: the loop, which is there, and at least one worker."""
+        """`threads`: the loop's, which is there, and at least one worker's. Workers are begun as they are needed."""
         self._client = client
         self._topics = topics
         self._threads = threads
@@ -116,11 +114,13 @@ class ReadAhead:
     # --- by the loop ------------------------------------------------------------------------------------------------
 
     def batch(self, most: int, timeout: float) -> Batch:
-        """The next messages, of one batch that was fetched ahead or fetched now. Raises KafkaException."""
+        """The next messages, of one batch that was fetched ahead or fetched now. Raises what the client raises."""
         with self._changed:
             self._most = most
             if not (self._more or self._fetching or self._ahead):
                 return self._fetch_now(most, timeout)
+            if not self._is_next_ready() and self._are_all_preparing():
+                self._begin_another()
             self._changed.wait_for(self._is_next_ready, timeout)
             fetched = self._ahead.popleft() if self._is_next_ready() else Fetched(NoMessages())
             self._changed.notify_all()  # there is room
@@ -138,16 +138,21 @@ class ReadAhead:
         self._postponed.make()
         if len(batch) >= most > 1:
             self._more = True
-            self._begin()
+            if not self._workers:
+                self._begin_another()
             self._changed.notify_all()
         return batch
 
-    def _begin(self) -> None:
-        if not self._workers:
-            work = [Thread(target=self._work, name=f"ahead-{at}", daemon=True) for at in range(1, self._threads)]
-            self._workers = work
-            for each in work:
-                each.start()
+    def _are_all_preparing(self) -> bool:
+        """Whether another worker would have something to do: each that there is has a batch, and the loop waits for one."""
+        return sum(not each.ready for each in self._ahead) >= len(self._workers)
+
+    def _begin_another(self) -> None:
+        """As many as can be of use, and no more than are wanted: each costs a look at every turn."""
+        if len(self._workers) < self._threads - 1:
+            worker = Thread(target=self._work, name=f"ahead-{len(self._workers) + 1}", daemon=True)
+            self._workers.append(worker)
+            worker.start()
 
     def incremental_assign(self, places: Sequence[Any]) -> None:
         """Read these, too."""
@@ -201,7 +206,7 @@ class ReadAhead:
         try:
             fetched.batch = self._client.batch(most, WAIT)
             fetched.bytes = fetched.batch.bytes
-        except KafkaException as error:
+        except Exception as error:  # noqa: BLE001 - it is raised in the loop, in its turn
             fetched.failure = error
         with self._changed:
             self._ahead.append(fetched)
@@ -213,8 +218,8 @@ class ReadAhead:
     def _take(self, fetched: Fetched) -> None:
         try:
             fetched.prepare(self._topics, self._prepare)
-        except Exception as error:  # noqa: BLE001 - whose turn it is has to hear of it, in the loop's thread
-            fetched.failure = error
+        except Exception as error:  # noqa: BLE001 - same
+            fetched.failure = fetched.failure or error
         with self._changed:
             fetched.ready = True
             self._changed.notify_all()

@@ -167,10 +167,11 @@ class NativeRecords:
         stamps = event_times(_native.stamps(self._part))
         return self._records(offsets, _native.keys(self._part), _native.offsets(self._part), stamps)
 
-    def _records(self, offsets: tuple[OffsetRange, ...], *columns: Any) -> TopicRecords:
+    def _records(self, offsets: tuple[OffsetRange, ...], keys: Any, numbers: Any, stamps: Any) -> TopicRecords:
         arrivals = taken_times({index: (kind, time) for index, _, kind, time in self._lasts})
         partitions = _native.partitions(self._part)
-        return TopicRecords(self.topic, partitions, self.values, offsets, arrivals, *columns, prepared=self.prepared)
+        told = keys, numbers, stamps
+        return TopicRecords(self.topic, partitions, self.values, offsets, arrivals, *told, prepared=self.prepared)
 
     @cached_property
     def values(self) -> "NativeValues":

@@ -186,11 +186,10 @@ class TakenMessages:
         stamps = event_times(time for _, time in map(STAMP, self._messages))
         return self._records(offsets, list(map(KEY, self._messages)), list(map(OFFSET, self._messages)), stamps)
 
-    def _records(self, offsets: tuple[OffsetRange, ...], *columns: Any) -> TopicRecords:
+    def _records(self, offsets: tuple[OffsetRange, ...], keys: Any, numbers: Any, stamps: Any) -> TopicRecords:
         arrivals = taken_times({index: message.timestamp() for index, message in self._last.items()})
-        return TopicRecords(
-            self.topic, self._partitions, self.values, offsets, arrivals, *columns, prepared=self.prepared
-        )
+        told = keys, numbers, stamps
+        return TopicRecords(self.topic, self._partitions, self.values, offsets, arrivals, *told, prepared=self.prepared)
 
     @cached_property
     def values(self) -> Sequence[bytes | None]:

@@ -8,7 +8,7 @@ from confluent_kafka import TIMESTAMP_CREATE_TIME, Message
 from monitor.series.truth import BINARY, Truth
 from monitor.sources.decode.labels import LabelDecoder
 from monitor.sources.formats.fields import FieldMap
-from monitor.sources.kafka.records import Taken
+from monitor.sources.kafka.records import TakenMessages
 from monitor.stream.events import DAY, MILLISECOND, MINUTE, SeriesKey
 from tests.fakes import NOON
 
@@ -22,7 +22,7 @@ def decoded(stamp: int, value: bytes | None) -> tuple[int, dict[str, int]]:
     )
     fields = FieldMap(features=(), label=("label",))
     decoder = LabelDecoder("t", {"churn": Truth(BINARY)}, {"churn": [SeriesKey("churn", "1")]}, fields, MINUTE)
-    found = decoder.decode(Taken("t", [0], [message]).labels(()), NOON)
+    found = decoder.decode(TakenMessages("t", [message]).labels(()), NOON)
     rejected = {fact.reason: fact.count for fact in found.facts if hasattr(fact, "reason")}
     return sum(len(join.labels) for join in found.joins), rejected
 

@@ -110,7 +110,7 @@ class LoggingClient:
         self.log = [[f"{index}-{at}".encode() for at in range(size)] for index, size in enumerate(sizes)]
         self.at: dict[int, int] = {}
         self.ended: set[int] = set()
-        self.failures: list[KafkaException] = []
+        self.failures: list[Exception] = []
         self.told: Callable[[], object] = lambda: None
         self.fetched = 0
         self.by: set[int] = set()
@@ -307,7 +307,6 @@ def test_what_fails_in_a_worker_is_raised_in_the_loop_in_its_turn(ahead_of: Call
     client = LoggingClient([10_000])
     client.incremental_assign([TopicPartition(TOPIC, 0, 0)])
     ahead = ahead_of(client, 2)
-    client.failures = []
     assert len(ahead.batch(BATCH, PATIENCE)) == BATCH
     wait_until(lambda: client.fetched == 3 * BATCH)
     client.failures = [KafkaException(KafkaError(KafkaError.UNKNOWN))]
@@ -316,6 +315,31 @@ def test_what_fails_in_a_worker_is_raised_in_the_loop_in_its_turn(ahead_of: Call
     with pytest.raises(KafkaException):
         ahead.batch(BATCH, PATIENCE)
     assert len(ahead.batch(BATCH, PATIENCE)) == BATCH
+
+
+def test_a_bug_in_fetching_ends_the_loop_too(ahead_of: Callable[..., ReadAhead]) -> None:
+    client = LoggingClient([10_000])
+    client.incremental_assign([TopicPartition(TOPIC, 0, 0)])
+    ahead = ahead_of(client, 2)
+    assert len(ahead.batch(BATCH, PATIENCE)) == BATCH
+    wait_until(lambda: client.fetched == 3 * BATCH)
+    client.failures = [RuntimeError("the consumer is closed")]
+
+    assert [len(ahead.batch(BATCH, PATIENCE)) for _ in range(2)] == [BATCH, BATCH]
+    with pytest.raises(RuntimeError, match="closed"):
+        ahead.batch(BATCH, PATIENCE)
+
+
+def test_workers_are_begun_as_they_are_needed(ahead_of: Callable[..., ReadAhead]) -> None:
+    client = LoggingClient([10_000])
+    client.incremental_assign([TopicPartition(TOPIC, 0, 0)])
+    ahead = ahead_of(client, 64)
+
+    for _ in range(5):
+        assert len(ahead.batch(BATCH, PATIENCE)) == BATCH
+        wait_until(lambda: client.fetched >= 64 * BATCH)  # there is always one ready
+
+    assert sum(thread.name.startswith("ahead-") for thread in threading.enumerate()) == 1
 
 
 def test_a_bug_in_preparing_ends_the_loop_and_not_silently_a_worker(ahead_of: Callable[..., ReadAhead]) -> None:
