@@ -582,6 +582,16 @@ PyObject *distinct(PyObject *, PyObject *const *arguments, Py_ssize_t number) {
     return PyLong_FromSsize_t(found);
 }
 
+// All bits that any of these counts has: as many as the largest of them.
+PyObject *bits(PyObject *, PyObject *const *arguments, Py_ssize_t number) {
+    if (number != 1) return PyErr_Format(PyExc_TypeError, "1 arrays are needed, not %zd", number);
+    const Ints counts(arguments[0], 1);
+    if (!counts.fits()) return PyLong_FromLong(-1);
+    std::int64_t found = 0;
+    for (Py_ssize_t cell = 0; cell < counts.length(); ++cell) found |= counts[cell];
+    return PyLong_FromLongLong(found);
+}
+
 // A function of so many arrays as one of Python's: True where it was done, False where they do not fit.
 template <bool (*work)(PyObject *const *), Py_ssize_t arrays>
 PyObject *called(PyObject *, PyObject *const *arguments, Py_ssize_t number) {
@@ -612,6 +622,8 @@ PyMethodDef methods[] = {
      "shifts(counts, starts, widths, places, rows, zero, shifts): fill the last."},
     {"unvaried", method<unvaried, 6>(), METH_FASTCALL,
      "unvaried(numeric, codes, columns, unseen, values, kept): change the values, fill the last."},
+    {"bits", reinterpret_cast<PyCFunction>(reinterpret_cast<void *>(bits)), METH_FASTCALL,
+     "bits(counts): all that any of them has; -1 where they do not fit."},
     {"distinct", reinterpret_cast<PyCFunction>(reinterpret_cast<void *>(distinct)), METH_FASTCALL,
      "distinct(rising, kept, counts): fill the last two; how many there are, -1 where they do not fit."},
     {"shares", method<shares, 6>(), METH_FASTCALL,

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from detectors.features import Ints
 from detectors.layout import Layout
+from detectors.sketches import sums
 from detectors.sketches.groups import GroupSizes
 from detectors.sketches.ids import Ids
 from detectors.sketches.schema import SchemaRuns
@@ -65,7 +66,7 @@ class PackedSketch:
         self.unvaried = (
             unvaried if unvaried is not None and unvaried.columns.size else None
         )  # else there is nothing to keep
-        most = rows if rows < KINDS[0][0] else int(np.maximum.reduce(counts))
+        most = rows if rows < KINDS[0][0] else sums.bits(counts)
         kind = next((each for limit, each in KINDS if most < limit), counts.dtype)
         self.counts: NDArray[Any] = counts.astype(kind)
 

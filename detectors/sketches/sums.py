@@ -110,6 +110,12 @@ def fullest(layout: Layout, counts: Ints) -> Ints:
     return found
 
 
+def bits(counts: Ints) -> int:
+    """Return a number of as many bits as the largest of these counts, none of which is below 0."""
+    found = _sums.bits(counts) if USED else -1
+    return found if found >= 0 else int(np.maximum.reduce(counts))
+
+
 def add(counts: Ints, part: NDArray[Any]) -> None:
     """Add counts of any width to these, int64[size] each."""
     if not USED or not _sums.add(counts, part):

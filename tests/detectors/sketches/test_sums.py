@@ -230,6 +230,13 @@ def test_counts_of_the_next_window_are_these_without_some_and_with_others(
     assert sums._sums.slide(counts, less, more.astype(np.float64), counts.copy()) is False
 
 
+@given(windows())
+def test_a_number_has_as_many_bits_as_the_largest_count(case: tuple[Layout, np.ndarray, np.random.Generator]) -> None:
+    _, counts, _ = case
+
+    assert sums.bits(counts).bit_length() == int(counts.max()).bit_length()
+
+
 def test_runs_that_are_not_there_are_left_to_numpy() -> None:
     counts, starts, sums_of = np.arange(6), np.array([0, 2, 4]), np.empty(1, dtype=np.int64)
 
@@ -300,6 +307,7 @@ def test_distances_leave_tables_of_another_shape() -> None:
 # dimensions but for B.
 TAKES = {
     "add": "iB",
+    "bits": "i",
     "distances": "iiidWQdddd",
     "distinct": "uui",
     "fade": "ii?iiDd",
@@ -347,9 +355,9 @@ def test_no_arrays_do_harm() -> None:
             rows = int(rng.integers(0, 4))
             found = function(*(thrown(rng, each, rows, int(rng.choice([rows, 2 * rows, 4]))) for each in takes))
             assert isinstance(found, bool | int)
-            if found is True or (name == "distinct" and found > 0):
+            if found is True or (name in {"distinct", "bits"} and found > 0):
                 worked.add(name)
         with pytest.raises(TypeError, match="arrays are needed"):
-            function(np.zeros(1))
+            function()
 
     assert worked == TAKES.keys()
