@@ -8,7 +8,7 @@ from monitor.stream.events import SECOND, Nanos
 EVERY: Nanos = 10 * SECOND  # a look costs about a millisecond
 
 
-class Slack:
+class FreedMemory:
     """What the C library keeps of what was freed: batches that were read, and what was needed to start.
 
     glibc alone can be asked for it; elsewhere nothing happens.

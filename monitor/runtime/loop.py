@@ -12,7 +12,7 @@ from monitor.clock import Clock
 from monitor.explain.explainer import Explainer
 from monitor.facts import Fact, PartitionsUnreachable
 from monitor.pipeline import Pipeline
-from monitor.runtime.allocation import Slack
+from monitor.runtime.allocation import FreedMemory
 from monitor.runtime.checkpoint import RETRY_AFTER, Checkpointer
 from monitor.runtime.inbox import Inbox
 from monitor.runtime.lateness import Lateness
@@ -96,7 +96,7 @@ class Loop:
         self._silent: dict[Partition, Nanos] = {}  # since when
         self._silence_told: Nanos = 0
         self._rested_at: Nanos = 0
-        self._slack = Slack()
+        self._freed = FreedMemory()
         self._clock_offset: Nanos | None = None  # wall time less monotonic time, at the last turn
 
     def begin(self, facts: Sequence[Fact]) -> None:
@@ -150,7 +150,7 @@ class Loop:
         self._source.hold(self._pipeline.ahead())
         self._tell(facts)
         self._report(now)
-        self._slack.see(now)
+        self._freed.see(now)
 
     def _silence(self, poll: Poll, now: Nanos) -> list[Fact]:
         """Let every series have whose leaders are silent: when that changes, and while some are each minute, for some wait to be told."""

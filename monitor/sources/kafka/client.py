@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from confluent_kafka import Consumer, KafkaError
 
 # Each of these closes a known way to lose, repeat or stall: docs/adr/0004-kafka-client-settings.md
+FETCH, LARGEST = "fetch.max.bytes", "message.max.bytes"
 SAFE_PROPERTIES: dict[str, Any] = {
     "enable.auto.commit": False,
     "enable.auto.offset.store": False,
@@ -19,6 +20,7 @@ SAFE_PROPERTIES: dict[str, Any] = {
     "queued.min.messages": 10_000,
     "queued.max.messages.kbytes": 8_192,  # of all partitions; a fetch brings no more either
     "max.partition.fetch.bytes": 262_144,  # compressed; as messages it may be twenty times that, all at once
+    FETCH: 2_097_152,  # compressed, of all partitions: a hundred full ones took 100 MB more without it
     "socket.keepalive.enable": True,
     "topic.metadata.refresh.interval.ms": 30_000,
     "allow.auto.create.topics": False,
@@ -126,9 +128,7 @@ def make_consumer(
 
 def properties_of(choice: KafkaChoice) -> dict[str, Any]:
     """The client's properties, ours among them."""
-    return {
-        **SAFE_PROPERTIES,
-        **choice.properties,
-        "bootstrap.servers": choice.bootstrap_servers,
-        "group.id": choice.group_id,
-    }
+    properties = {**SAFE_PROPERTIES, **choice.properties}
+    if FETCH not in choice.properties and str(properties.get(LARGEST, "")).isdecimal():
+        properties[FETCH] = max(properties[FETCH], int(properties[LARGEST]))  # the client refuses less
+    return {**properties, "bootstrap.servers": choice.bootstrap_servers, "group.id": choice.group_id}

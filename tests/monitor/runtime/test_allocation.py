@@ -1,6 +1,6 @@
 """When freed memory is given back."""
 
-from monitor.runtime.allocation import EVERY, Slack
+from monitor.runtime.allocation import EVERY, FreedMemory
 
 
 def test_it_is_given_back_once_an_interval() -> None:
@@ -10,25 +10,25 @@ def test_it_is_given_back_once_an_interval() -> None:
         asked.append(padding)
         return 1
 
-    slack = Slack(trim)
+    freed = FreedMemory(trim)
     for turn in range(100):
-        slack.see(turn * EVERY // 10)
+        freed.see(turn * EVERY // 10)
 
     assert asked == [0] * 9
 
 
 def test_a_clock_that_was_set_back_does_not_end_it() -> None:
     asked: list[int] = []
-    slack = Slack(lambda padding: asked.append(padding) or 1)
+    freed = FreedMemory(lambda padding: asked.append(padding) or 1)
 
     for now in (100 * EVERY, EVERY, EVERY + 1, 2 * EVERY):
-        slack.see(now)
+        freed.see(now)
 
     assert len(asked) == 2
 
 
 def test_the_c_library_is_asked_where_it_can() -> None:
-    slack = Slack()
+    freed = FreedMemory()
 
-    slack.see(0)
-    slack.see(2 * EVERY)
+    freed.see(0)
+    freed.see(2 * EVERY)
