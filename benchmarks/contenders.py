@@ -177,7 +177,7 @@ def run_daemon(
     from monitor.commands.run import warm_up
     from monitor.runtime.loop import calm_collector
     from monitor.runtime.telemetry import configure_logging
-    from monitor.sources.kafka.ahead import usable_cores
+    from monitor.commands.arguments import usable_cores
 
     configure_logging("error", "json")
     clock = SystemClock()
