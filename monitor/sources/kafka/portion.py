@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from statistics import median
 
 TURN = 0.1  # seconds of work between two polls
+HELD = 3  # where partitions are held, this part is taken at once: one runs ahead by as many before it is noticed
 LEAST = 500  # messages: what a turn costs whatever it brings would weigh on fewer
 SEEN = 5  # turns remembered; one that waited for the disk or closed a window does not count for all
 
@@ -25,7 +26,7 @@ class Portion:
 
     def took(self, messages: int, seconds: float) -> None:
         """A turn dealt with so many messages in so many seconds."""
-        if messages >= min(LEAST, self.most):
+        if messages >= max(1, min(LEAST, self.most) // HELD):  # what is held must not hide that turns are short again
             self._costs.append(max(seconds, 0.0) / messages)
 
     @property

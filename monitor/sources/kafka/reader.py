@@ -9,6 +9,7 @@ from confluent_kafka import KafkaError, TopicPartition
 from monitor.facts import RecordsSkipped
 from monitor.sources.kafka.ahead import Fetches
 from monitor.sources.kafka.client import END, LOST, UNREADABLE
+from monitor.sources.kafka.portion import HELD
 from monitor.sources.kafka.records import Batch, Taken, has_errors
 from monitor.sources.kafka.unreadable import UnreadableBatch
 from monitor.stream.events import OffsetRange, Partition
@@ -114,7 +115,7 @@ class PartitionReader:
         """
         if not self.positions:
             return 1
-        return max(1, self.batch // 3) if self.held else self.batch
+        return max(1, self.batch // HELD) if self.held else self.batch
 
     def _advance(self, marks: Sequence[Any], polled: Polled) -> None:
         """Count records, and take ends: where a record came after one, the partition has grown since."""
