@@ -11,6 +11,7 @@ little traffic the loop fetches by itself, and no batch waits for another.
 
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from threading import Condition, Thread, get_ident
@@ -137,9 +138,9 @@ class ReadAhead:
         batch = self._client.batch(most, timeout)
         self._postponed.make()
         if len(batch) >= most > 1:
-            self._more = True
             if not self._workers:
                 self._begin_another()
+            self._more = bool(self._workers)
             self._changed.notify_all()
         return batch
 
@@ -151,8 +152,9 @@ class ReadAhead:
         """As many as can be of use, and no more than are wanted: each costs a look at every turn."""
         if len(self._workers) < self._threads - 1:
             worker = Thread(target=self._work, name=f"ahead-{len(self._workers) + 1}", daemon=True)
-            self._workers.append(worker)
-            worker.start()
+            with suppress(RuntimeError):  # the system has no thread left: those that there are do the work
+                worker.start()
+                self._workers.append(worker)
 
     def incremental_assign(self, places: Sequence[Any]) -> None:
         """Read these, too."""

@@ -342,6 +342,27 @@ def test_workers_are_begun_as_they_are_needed(ahead_of: Callable[..., ReadAhead]
     assert sum(thread.name.startswith("ahead-") for thread in threading.enumerate()) == 1
 
 
+def test_where_no_thread_can_be_begun_the_loop_reads_by_itself(
+    ahead_of: Callable[..., ReadAhead], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = LoggingClient([10 * BATCH])
+    client.incremental_assign([TopicPartition(TOPIC, 0, 0)])
+    ahead = ahead_of(client, 4)
+    monkeypatch.setattr(reading_ahead, "Thread", ThreadRefused)
+
+    found = [value for _ in range(10) for taken in ahead.batch(BATCH, 0.01).taken([TOPIC]) for value in taken.values]
+
+    assert found == client.log[0]
+    assert client.by == {get_ident()}
+
+
+class ThreadRefused(threading.Thread):
+    """What the system allows no more of."""
+
+    def start(self) -> None:
+        raise RuntimeError("can't start new thread")
+
+
 def test_a_bug_in_preparing_ends_the_loop_and_not_silently_a_worker(ahead_of: Callable[..., ReadAhead]) -> None:
     def broken(topic: str, _values: object) -> None:
         raise ZeroDivisionError(topic)
