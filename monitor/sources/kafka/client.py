@@ -129,6 +129,10 @@ def make_consumer(
 def properties_of(choice: KafkaChoice) -> dict[str, Any]:
     """The client's properties, ours among them."""
     properties = {**SAFE_PROPERTIES, **choice.properties}
-    if FETCH not in choice.properties and str(properties.get(LARGEST, "")).isdecimal():
-        properties[FETCH] = max(properties[FETCH], int(properties[LARGEST]))  # the client refuses less
+    if FETCH not in choice.properties and LARGEST in properties:  # the client refuses a fetch of less
+        largest = str(properties[LARGEST])
+        if largest.isdecimal():
+            properties[FETCH] = max(properties[FETCH], int(largest))
+        else:  # spelled as the client alone understands it, which then chooses by itself
+            del properties[FETCH]
     return {**properties, "bootstrap.servers": choice.bootstrap_servers, "group.id": choice.group_id}

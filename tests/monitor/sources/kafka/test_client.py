@@ -26,3 +26,8 @@ def test_a_fetch_holds_the_largest_message_there_may_be(properties: dict[str, An
     """The client refuses a smaller one at start."""
     assert properties_of(choice(**properties))["fetch.max.bytes"] == fetched
     make_consumer(choice(**properties)).close()
+
+
+@pytest.mark.parametrize("largest", ["0x300000", " 3000000", 3_000_000.0])
+def test_a_largest_message_that_the_client_alone_can_read_does_not_keep_it_from_starting(largest: Any) -> None:
+    make_consumer(choice(message_max_bytes=largest)).close()
