@@ -255,6 +255,7 @@ class Server(ThreadingHTTPServer):
     surface: Surface
 
     def __init__(self, host: str, port: int) -> None:
+        self._stopping = False
         self._places = BoundedSemaphore(MOST_CONNECTIONS)
         self._begun: dict[Any, float] = {}  # connections, and when each was taken, in monotonic seconds
         self.address_family = AF_INET6 if ":" in host else AF_INET
@@ -267,6 +268,7 @@ class Server(ThreadingHTTPServer):
 
     def close(self) -> None:
         """Stop serving, and release the address."""
+        self._stopping = True
         self.shutdown()
         self.server_close()
 
@@ -277,19 +279,29 @@ class Server(ThreadingHTTPServer):
         return f"http://[{host}]:{port}" if self.address_family == AF_INET6 else f"http://{host}:{port}"
 
     def process_request(self, request: socket | tuple[bytes, socket], client_address: Any) -> None:
-        """Take a place. Where all are taken, the connection waits in the backlog."""
+        """Take a place. Where all are taken, the connection waits in the backlog; on a stop, no longer."""
         while not self._places.acquire(timeout=LOOK_EVERY):
+            if self._stopping:
+                self.shutdown_request(request)
+                return
             self.service_actions()
         self._begun[request] = CLOCK.elapsed()
-        super().process_request(request, client_address)
+        try:
+            super().process_request(request, client_address)
+        except BaseException:  # no thread was left to begin: nobody else gives the place back
+            self._give_back(request)
+            raise
 
     def process_request_thread(self, request: socket | tuple[bytes, socket], client_address: Any) -> None:
         """Serve one connection, then give the place back."""
         try:
             super().process_request_thread(request, client_address)
         finally:
-            self._begun.pop(request, None)
-            self._places.release()
+            self._give_back(request)
+
+    def _give_back(self, request: Any) -> None:
+        self._begun.pop(request, None)
+        self._places.release()
 
     def service_actions(self) -> None:
         """Hang up on connections that take too long: looked at a few times a second, by the thread that takes them."""

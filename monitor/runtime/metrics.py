@@ -376,6 +376,14 @@ class DaemonStatus:
     audited: Callable[[], int] = int  # entries of the audit log
 
 
+def _chosen(accept: str) -> str:
+    """The content type that a client asks for; the classic one where what it says cannot be understood."""
+    try:
+        return choose_encoder(accept)[1]
+    except (TypeError, ValueError):  # a version that is no number
+        return CLASSIC
+
+
 class Exposition:
     """Answers a scrape. The board is looked at for as long as it takes to copy it; all text is made after that.
 
@@ -398,7 +406,7 @@ class Exposition:
 
     def answer(self, accept: str) -> tuple[str, bytes]:
         """Content type and text, in the format asked for."""
-        wants_openmetrics = choose_encoder(accept)[1].startswith("application/openmetrics-text")
+        wants_openmetrics = _chosen(accept).startswith("application/openmetrics-text")
         style, process = (OPENMETRICS, openmetrics.generate_latest) if wants_openmetrics else (CLASSIC, generate_latest)
         pieces: list[bytes] = []
         with self._one_at_a_time:

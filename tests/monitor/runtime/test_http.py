@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, suppress
 from dataclasses import replace
+from threading import Thread
 from typing import Any
 
 import numpy as np
@@ -72,6 +73,7 @@ from monitor.facts import (
     WindowSpan,
 )
 from monitor.runtime.board import Board, ContractBoard, SeriesBoard
+from monitor.runtime.exposition import CLASSIC
 from monitor.runtime.http import MOST_CONNECTIONS, Connection, Server, Surface
 from monitor.runtime.inbox import Inbox
 from monitor.runtime.metrics import METRICS, DaemonStatus, Exposition
@@ -906,6 +908,50 @@ def test_a_client_that_does_not_read_is_hung_up_on(impatient: float, scene: Scen
         client.sendall(b"GET /api/v1/windows?limit=500 HTTP/1.0\r\n\r\n")
 
         assert scene.ask("/healthz")[0] == 200
+
+
+def test_a_stop_does_not_wait_for_clients_that_take_all_places(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("monitor.runtime.http.REQUEST_SECONDS", 600)
+    scene = Scene()
+    with ExitStack() as silent:
+        for _ in range(MOST_CONNECTIONS + 1):
+            silent.enter_context(closing(socket.create_connection(("127.0.0.1", scene.port))))
+        wait_for_places(scene.server, 0)
+        closer = Thread(target=scene.server.close, daemon=True)
+        closer.start()
+        closer.join(30)
+        assert not closer.is_alive()
+
+
+def wait_for_places(server: Server, left: int) -> None:
+    deadline = time.monotonic() + 30
+    while server._places._value != left:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_a_thread_that_cannot_be_begun_takes_no_place(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_thread: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("threading.Thread.start", refuse)
+        for _ in range(MOST_CONNECTIONS):
+            with closing(socket.create_connection(("127.0.0.1", scene.port))) as client:
+                client.settimeout(10)
+                assert client.recv(1) == b""
+
+    assert scene.ask("/healthz")[0] == 200
+
+
+@pytest.mark.parametrize(
+    "accept", ["application/openmetrics-text;version=abc", "text/plain;version=x,*/*", ";;,=", "\xe9"]
+)
+def test_whatever_a_client_accepts_it_is_answered(scene: Scene, accept: str) -> None:
+    status, kind, text = scene.ask("/metrics", accept=accept)
+
+    assert (status, kind) == (200, CLASSIC)
+    assert "driftd_ready 1.0" in text
 
 
 @pytest.mark.parametrize(
