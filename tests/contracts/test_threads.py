@@ -33,7 +33,8 @@ PARTITIONS = 3
 EVENTS = 6_000  # one a second
 BATCH = 40  # so that there are many to be ahead
 WITHIN = 120.0  # seconds, before a test fails
-COUNTED = re.compile(r"driftd_(events|fields|windows|drift_score|window_rows|late|alert)[a-z_]*(\{|\s)")
+# But for the share of late events, which is of minutes by the clock on the wall: how many a run takes is not of the events.
+COUNTED = re.compile(r"driftd_(events|fields|windows|drift_score|window_rows|alert)[a-z_]*(\{|\s)")
 
 
 @pytest.fixture(params=["native", "python"])
