@@ -148,7 +148,7 @@ class AdwinBank:
         self._known = np.array([feature.count > 0 for feature in numeric], dtype=np.bool_)
         self._windows = [_river(delta, clock=1) for _ in range(features)]
         self._state = BankState.of(features)
-        self._room: SpareRoom | None = None
+        self._room: Room | None = None
         self._waiting: list[WaitingPane] = []
         self.fed = 0  # panes
         self._journal: deque[tuple[int, bytes]] = deque(maxlen=PANES)
@@ -230,7 +230,7 @@ class AdwinBank:
         """Put those of new panes behind those of the state; both together."""
         room = self._room
         if room is None or room.of is not self._state or not room.holds(len(rows)):
-            room = self._room = SpareRoom.after(self._state, max(len(rows), SPARE))
+            room = self._room = Room.after(self._state, max(len(rows), SPARE))
         return room.append(shifts, rows)
 
     def _feed_some(self, pane: "WaitingPane", errors: Floats, usable: Bools) -> None:
@@ -356,7 +356,7 @@ class BankState:
 
 
 @dataclass(slots=True, eq=False)
-class SpareRoom:
+class Room:
     """The panes of a state with room behind them, so that most panes need not move those before. What is written once stays."""
 
     shifts: Floats  # [panes, k]
