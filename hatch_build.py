@@ -24,6 +24,7 @@ SOURCES = tuple(
         "monitor/sources/kafka/_native.cpp",
     )
 )
+SHARED = ("detectors/sketches", "monitor/sources")  # whose headers parts elsewhere include, too
 # No product is fused into a sum: the Python paths, which do without, would give other last bits.
 FLAGS = ("-std=c++17", "-O3", "-ffp-contract=off", "-fPIC", "-shared", "-fvisibility=hidden", "-Wall", "-Wextra")
 TAG = "cp311-abi3"  # the limited interface of CPython 3.11: one library for that version and all later ones
@@ -70,7 +71,7 @@ def _library(source: Path) -> Path:
 
 
 def _is_newer(library: Path, source: Path) -> bool:
-    headers = [*source.parent.glob("*.hpp"), *ROOT.glob("monitor/sources/*.hpp")]  # the latter are shared
+    headers = [header for place in (source.parent, *map(ROOT.joinpath, SHARED)) for header in place.glob("*.hpp")]
     made_from = [source, *headers, Path(__file__)]
     return library.exists() and library.stat().st_mtime_ns > max(path.stat().st_mtime_ns for path in made_from)
 

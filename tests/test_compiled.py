@@ -3,8 +3,10 @@
 import errno
 import importlib.util
 import os
+import subprocess
 import sys
 import tempfile
+import textwrap
 from pathlib import Path
 from types import ModuleType
 
@@ -144,3 +146,34 @@ def test_in_a_tree_that_cannot_be_written_to_python_does_the_work(
 
 def test_no_compiled_part_is_left_out(compiled_parts: None) -> None:
     """With REQUIRE_PARTS=1 this fails where one is not built."""
+
+
+@pytest.mark.usefixtures("compiled_parts")
+@pytest.mark.parametrize(
+    "call", ["digest.moments(values, room)", "lines.split(text, 0, len(text))", "count.place(*column)"]
+)
+def test_a_thread_that_comes_back_when_the_process_ends_does_not_abort_it(call: str) -> None:
+    """Python ends such threads where they ask for its lock; a second Ctrl-C while columns are worked on leaves some."""
+    script = f"""
+        import sys, threading, time
+        import numpy as np
+        from detectors.sketches import _count as count, _digest as digest
+        from monitor.sources import _lines as lines
+        values, room, text = np.arange(1e6), np.empty(1_000_000), bytearray(3_000_000)
+        column = np.arange(9.0), values, 1.0, np.zeros(13), np.zeros(13, int), np.zeros(13), np.zeros(values.size, np.int32)
+        returned = threading.Event()
+        def work():
+            while True:
+                assert {call}
+                returned.set()
+        class Slow:  # its end comes when the interpreter has begun to end, and is long enough for the call to return
+            def __del__(self, sleep=time.sleep):
+                sleep(0.3)
+        threading.Thread(target=work, daemon=True).start()
+        assert returned.wait(60)
+        sys.slow = Slow()
+    """
+    command = [sys.executable, "-c", textwrap.dedent(script)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+
+    assert (done.returncode, done.stderr) == (0, "")

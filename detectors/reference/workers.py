@@ -44,9 +44,12 @@ class Workers:
         helping: list[Future[None]] = []
         if self._pool is not None:
             helping = [self._pool.submit(_work, left, failed) for _ in range(min(self._others, len(left) - 1))]
-        _work(left, failed)
-        for each in helping:
-            each.result()
+        try:
+            _work(left, failed)
+            for each in helping:
+                each.result()
+        finally:
+            left.clear()  # who is interrupted, as by Ctrl-C, waits for what is under way alone
         if failed:
             raise failed[min(failed)]
 

@@ -141,7 +141,7 @@ bool place_all(PyObject *const *arguments, double scale) {
     auto *const count = static_cast<std::int64_t *>(counts.buffer.buf);
     auto *const sum = static_cast<double *>(sums.buffer.buf);
     auto *const found = static_cast<std::int32_t *>(cells.buffer.buf);
-    const Unlocked unlocked;  // columns are counted side by side
+    const driftd::Unlocked unlocked;  // columns are counted side by side
     place_column(ladder, static_cast<const char *>(values.buffer.buf), values.buffer.shape[0], values.buffer.strides[0],
                  [=](std::ptrdiff_t row, double value, std::ptrdiff_t cell) {
                      ++count[cell];
@@ -177,7 +177,7 @@ bool tally_all(PyObject *const *arguments) {
     const auto *const within = static_cast<const std::int64_t *>(window.buffer.buf);
     const auto *const slot = static_cast<const std::int64_t *>(slots.buffer.buf);
     const Py_ssize_t rows = cells.buffer.shape[0], known = merged.buffer.shape[0], windows = slots.buffer.shape[0];
-    const Unlocked unlocked;
+    const driftd::Unlocked unlocked;
     if (!lie_in<std::int32_t>(cell, rows, 0, known) || !lie_in<std::int64_t>(within, rows, 0, windows) ||
         !lie_in<std::int64_t>(into, known, -1, counts.buffer.shape[1]) ||
         !lie_in<std::int64_t>(slot, windows, -1, counts.buffer.shape[0]))
@@ -222,7 +222,7 @@ bool count_all(const Tables &tables, PyObject *numeric, PyObject *categorical, P
         numbers.buffer.shape[0] != codes.buffer.shape[0] || !codes_fit(tables, codes.buffer))
         return false;
     auto *const flat = static_cast<std::int64_t *>(counts.buffer.buf);
-    const Unlocked unlocked(numbers.buffer.shape[0] * (numbers.buffer.shape[1] + codes.buffer.shape[1]) >= MANY);
+    const driftd::Unlocked unlocked(numbers.buffer.shape[0] * (numbers.buffer.shape[1] + codes.buffer.shape[1]) >= MANY);
     count_numbers(tables, numbers.buffer, flat);
     count_codes(tables, codes.buffer, flat);
     return true;

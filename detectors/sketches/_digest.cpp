@@ -35,7 +35,7 @@ PyObject *fill(PyObject *, PyObject *const *arguments, Py_ssize_t number) {
     auto size = static_cast<std::size_t>(before);
     std::size_t taken = 0;
     {
-        const Unlocked unlocked;
+        const driftd::Unlocked unlocked;
         const auto read = [=](std::size_t row) { return at<double>(first + static_cast<Py_ssize_t>(row) * stride); };
         taken = driftd::fill(rows, read, into, length(held), size);
     }
@@ -50,7 +50,7 @@ PyObject *moments(PyObject *, PyObject *const *arguments, Py_ssize_t number) {
         return not_these("values");
     driftd::Moments found;
     {
-        const Unlocked unlocked;
+        const driftd::Unlocked unlocked;
         found = driftd::moments_of(static_cast<const double *>(block.buffer.buf), length(block),
                                    static_cast<double *>(room.buffer.buf));
     }
@@ -67,7 +67,7 @@ PyObject *kept(PyObject *, PyObject *const *arguments, Py_ssize_t number) {
         return not_these("draws");
     std::size_t count = 0;
     {
-        const Unlocked unlocked;
+        const driftd::Unlocked unlocked;
         count = driftd::kept_of(static_cast<const double *>(draws.buffer.buf), length(draws), rank, sample,
                                 static_cast<std::int64_t *>(places.buffer.buf));
     }
@@ -87,7 +87,7 @@ PyObject *unknown(PyObject *, PyObject *const *arguments, Py_ssize_t number) {
     auto *const into = static_cast<double *>(found.buffer.buf);
     Py_ssize_t count = 0;
     {
-        const Unlocked unlocked;
+        const driftd::Unlocked unlocked;
         driftd::Unknown table;
         for (std::size_t at = 0; at < length(known); ++at) table.take(those[at]);
         for (std::size_t at = 0; at < length(block) && count >= 0; ++at) {

@@ -5,6 +5,8 @@
 #define Py_LIMITED_API 0x030B0000
 #include <Python.h>
 
+#include "_unlocked.hpp"
+
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -33,20 +35,6 @@ class View {
 
   private:
     bool held_;
-};
-
-// Lets other threads run while no object of Python is touched, if so wanted; arrays are only lent.
-class Unlocked {
-  public:
-    explicit Unlocked(bool wanted = true) : state_(wanted ? PyEval_SaveThread() : nullptr) {}
-    ~Unlocked() {
-        if (state_ != nullptr) PyEval_RestoreThread(state_);
-    }
-    Unlocked(const Unlocked &) = delete;
-    Unlocked &operator=(const Unlocked &) = delete;
-
-  private:
-    PyThreadState *state_;
 };
 
 template <typename Number>

@@ -168,11 +168,18 @@ class Replay:
         return place, None if first is not None and time < first else min(time, until or LATEST_NANOS)
 
     def _late_live(self, batches: Iterable[EventBatch]) -> Mapping[str, int]:
-        """Events by topic that would be late live. Of several partitions at once nobody knows the order."""
+        """Events by topic that would be late live. Of several partitions at once nobody knows the order.
+
+        What one reader left another has read: it comes after the rest, but lay among it, and is held to what was reached before.
+        """
         late: Counter[str] = Counter()
+        before: dict[tuple[SeriesKey, str], RecordOrder] = {}
         for batch in batches if len(self._partitions) == 1 else ():
             if len(batch):
-                late[batch.topic] += self._orders[batch.key, batch.view].late(batch)
+                place = batch.key, batch.view
+                order = replace(before[place]) if place in before else self._orders[place]
+                before.setdefault(place, replace(order))
+                late[batch.topic] += order.late(batch)
         return late
 
     def _named(self, arrived: MicroBatch) -> MicroBatch:

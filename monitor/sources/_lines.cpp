@@ -3,6 +3,7 @@
 #define Py_LIMITED_API 0x030B0000  // what the wheel's tag promises
 #include <Python.h>
 
+#include "../../detectors/sketches/_unlocked.hpp"
 #include "_splitting.hpp"
 
 #include <memory>
@@ -40,15 +41,11 @@ PyObject* split(PyObject*, PyObject* arguments) {
     if (begin < 0 || end < begin || end > lines->block.len || lines->block.itemsize != 1)
       return PyErr_Format(PyExc_ValueError, "the block has %zd bytes", lines->block.len);
     char* const bytes = static_cast<char*>(lines->block.buf);
-    PyThreadState* const state = PyEval_SaveThread();
     char* rest = nullptr;
-    try {
+    {
+      const Unlocked unlocked;
       rest = split_lines(bytes + begin, bytes + end, lines->held);
-    } catch (...) {
-      PyEval_RestoreThread(state);
-      throw;
     }
-    PyEval_RestoreThread(state);
     lines->values = lines->held.data();
     lines->count = lines->held.size();
     PyObject* const made = PyCapsule_New(static_cast<Messages*>(lines.get()), MESSAGES, destroy);

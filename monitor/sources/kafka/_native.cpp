@@ -6,7 +6,7 @@
 #define Py_LIMITED_API 0x030B0000  // what the wheel's tag promises
 #include <Python.h>
 
-#include "../_unlocked.hpp"
+#include "../../../detectors/sketches/_unlocked.hpp"
 #include "_client.hpp"
 
 #include <dlfcn.h>

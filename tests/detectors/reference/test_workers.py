@@ -3,6 +3,7 @@
 import json
 from functools import partial
 from threading import Barrier, get_ident
+from time import sleep
 
 import numpy as np
 import pytest
@@ -44,6 +45,20 @@ def test_what_fails_first_in_order_is_raised(threads: int) -> None:
     for _ in range(50):
         with Workers(threads) as workers, pytest.raises(ValueError, match=r"^column 4$"):
             workers.all(partial(work, at) for at in range(12))
+
+
+def test_who_is_interrupted_waits_for_what_is_under_way_alone() -> None:
+    caller, done = get_ident(), list[int]()
+
+    def work(at: int) -> None:
+        if get_ident() == caller:
+            raise KeyboardInterrupt
+        sleep(0.002)  # seconds: long enough for the caller to have its turn
+        done.append(at)
+
+    with pytest.raises(KeyboardInterrupt), Workers(3) as workers:
+        workers.all(partial(work, at) for at in range(5_000))
+    assert len(done) < 4_000
 
 
 def test_no_thread_at_all_is_refused() -> None:

@@ -506,6 +506,19 @@ def test_what_would_be_late_live_is_foretold_though_a_small_file_is_read_at_once
     assert (sorted_topic["late_live"], sorted_topic["cause"], sorted_topic["ahead"]) == (0, None, 0)
 
 
+def test_events_that_another_reader_has_to_read_are_not_late_live_for_that(
+    home: Path, backtest: Callable[..., dict[str, Any]]
+) -> None:
+    """The fast ways leave a key that is said twice, and a number that is a text: such events are read after the others of their block."""
+    lines = [json.dumps(event) for event in events(48)]
+    lines[::10] = [line.replace('"age": ', '"age": "1", "age": ') for line in lines[::10]]
+    lines[5::10] = [re.sub(r'("age": )([^,]+)', r'\1"\2"', line) for line in lines[5::10]]
+    found = backtest(written(home, lines))
+
+    (topic,) = found["topics"]
+    assert (topic["late_live"], topic["cause"]) == (0, None)
+
+
 def test_a_fast_clock_is_foretold_and_makes_no_other_event_late(
     home: Path, backtest: Callable[..., dict[str, Any]]
 ) -> None:

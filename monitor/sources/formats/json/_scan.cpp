@@ -10,8 +10,8 @@
 #define Py_LIMITED_API 0x030B0000  // what the wheel's tag promises
 #include <Python.h>
 
+#include "../../../../detectors/sketches/_unlocked.hpp"
 #include "../../_messages.hpp"
-#include "../../_unlocked.hpp"
 #include "_reader.hpp"
 
 #include <algorithm>
