@@ -42,7 +42,7 @@ def replay(home: Path, ending: str) -> Figures:
     """One backtest in this process, timed without start-up and without its last lines."""
     from monitor.app import build_decoder
     from monitor.backtest.findings import Findings
-    from monitor.backtest.recorded import Lines, Recorded, RecordedAhead
+    from monitor.backtest.recorded import Lines, RecordedAhead, Recorded
     from monitor.backtest.replay import Replay, Turn
     from monitor.backtest.sweep import BUDGETS
     from monitor.backtest.tables import Tables

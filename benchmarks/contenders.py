@@ -174,10 +174,10 @@ def run_daemon(
     """The whole daemon, until it has read so many events."""
     from monitor.app import Daemon, build_source
     from monitor.clock import SystemClock
-    from monitor.commands.arguments import usable_cores
     from monitor.commands.run import warm_up
     from monitor.runtime.loop import calm_collector
     from monitor.runtime.telemetry import configure_logging
+    from monitor.commands.arguments import usable_cores
 
     configure_logging("error", "json")
     clock = SystemClock()

@@ -7,7 +7,7 @@ from types import MappingProxyType
 from confluent_kafka import KafkaException
 
 from monitor.app import broker_properties, explain_client
-from monitor.backtest.recorded import LINES, TABLES, Lines, Recorded, RecordedAhead
+from monitor.backtest.recorded import LINES, TABLES, Lines, RecordedAhead, Recorded
 from monitor.backtest.replay import Range
 from monitor.settings import ConfigError, Settings
 from monitor.settings.schema import TopicSettings

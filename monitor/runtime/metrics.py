@@ -23,7 +23,7 @@ from monitor.runtime import requests
 from monitor.runtime.beside import judged_beside
 from monitor.runtime.board import DURATION_BUCKETS, INSUFFICIENT_CAUSES, Board, Durations, SeriesBoard
 from monitor.runtime.exposition import CLASSIC, OPENMETRICS, MetricKind, Sample, head, label, labelled, lines
-from monitor.runtime.ready import FormRoom, Forms
+from monitor.runtime.ready import Forms, FormRoom
 from monitor.store.outbox import Backlog
 from monitor.stream.events import DAY, SECOND, Nanos, SeriesKey
 
