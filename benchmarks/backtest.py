@@ -42,7 +42,7 @@ def replay(home: Path, ending: str) -> Figures:
     """One backtest in this process, timed without start-up and without its last lines."""
     from monitor.app import build_decoder
     from monitor.backtest.findings import Findings
-    from monitor.backtest.recorded import Lines, RecordedAhead, Recorded
+    from monitor.backtest.recorded import Lines, ReadAhead, Recorded
     from monitor.backtest.replay import Replay, Turn
     from monitor.backtest.sweep import BUDGETS
     from monitor.backtest.tables import Tables
@@ -57,7 +57,7 @@ def replay(home: Path, ending: str) -> Figures:
     decoder = undated(build_decoder(configuration, settings.topics[0]))
     recorded: Recorded = Lines([path], decoder) if ending == "jsonl" else Tables([path], decoder)
     if usable_cores() > 1:
-        recorded = RecordedAhead(recorded)
+        recorded = ReadAhead(recorded)
     pipeline = Pipeline(configuration.specs, settings.idle_after, settings.max_future)
     refuse_uncharted(pipeline)
     found = Findings(configuration.specs, [], settings.alerting.false_alarms_per_month, BUDGETS)

@@ -87,7 +87,7 @@ class Lines:
                 new = frozenset()
 
 
-class RecordedAhead:
+class ReadAhead:
     """A record of one partition, of which each piece is read and decoded in a thread while the one before it is judged."""
 
     def __init__(self, recorded: Recorded) -> None:

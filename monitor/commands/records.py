@@ -7,7 +7,7 @@ from types import MappingProxyType
 from confluent_kafka import KafkaException
 
 from monitor.app import broker_properties, explain_client
-from monitor.backtest.recorded import LINES, TABLES, Lines, RecordedAhead, Recorded
+from monitor.backtest.recorded import LINES, TABLES, Lines, ReadAhead, Recorded
 from monitor.backtest.replay import Range
 from monitor.settings import ConfigError, Settings
 from monitor.settings.schema import TopicSettings
@@ -64,7 +64,7 @@ def files_of(
         from monitor.backtest.tables import Tables
 
         found = Tables(paths, decoder, dialect)
-    return RecordedAhead(found) if threads > 1 else found
+    return ReadAhead(found) if threads > 1 else found
 
 
 def holds_lines(paths: Sequence[Path], option: str = "--input") -> bool:

@@ -23,7 +23,7 @@ from monitor.runtime import requests
 from monitor.runtime.beside import judged_beside
 from monitor.runtime.board import DURATION_BUCKETS, INSUFFICIENT_CAUSES, Board, Durations, SeriesBoard
 from monitor.runtime.exposition import CLASSIC, OPENMETRICS, MetricKind, Sample, head, label, labelled, lines
-from monitor.runtime.ready import Forms, FormRoom
+from monitor.runtime.ready import Forms, Room
 from monitor.store.outbox import Backlog
 from monitor.stream.events import DAY, SECOND, Nanos, SeriesKey
 
@@ -391,8 +391,8 @@ class Exposition:
         self._look = look
         self.status = status
         self._process = process
-        self._room = FormRoom(MOST_FORMS)  # of the families of series
-        self._forms = Forms(FormRoom(MOST_FORMS))  # of all others
+        self._room = Room(MOST_FORMS)  # of the families of series
+        self._forms = Forms(Room(MOST_FORMS))  # of all others
         self._kept: dict[SeriesKey, tuple[SeriesBoard, dict[str, bytes], Forms]] = {}
         self._one_at_a_time = Lock()  # who comes second finds the text written
 

@@ -8,7 +8,7 @@ from monitor.runtime.exposition import form, numbers
 P = TypeVar("P", bound=Hashable)  # what a line is of, by whatever tells lines apart: a feature, labels
 
 
-class FormRoom:
+class Room:
     """How many lines may be kept without their values, by all who keep some. One scrape at a time asks."""
 
     def __init__(self, most: int) -> None:
@@ -29,12 +29,12 @@ class FormRoom:
 class Forms:
     r"""Lines without their values. Where the lines are those of the last time, their labels are not written again.
 
-    >>> forms = Forms(FormRoom(100))
+    >>> forms = Forms(Room(100))
     >>> forms.write("driftd_window_rows", ("a", "b"), (1, 2.5), lambda names: [f'model="{name}"' for name in names])
     b'driftd_window_rows{model="a"} 1.0\ndriftd_window_rows{model="b"} 2.5\n'
     """
 
-    def __init__(self, room: FormRoom) -> None:
+    def __init__(self, room: Room) -> None:
         self._room = room
         self._kept: dict[Hashable, tuple[Sequence[Any], bytes]] = {}
         self._fixed: dict[Hashable, tuple[object, bytes]] = {}
