@@ -39,7 +39,9 @@ KEPT_SERVED = 2 * BINS  # of any other pane
 TEXT_BYTES = 110  # a time series of /metrics; as much again while it is scraped
 LABELS_BYTES = 80  # of each of the first lines, whose labels are kept
 COUNTING_LABELS = 40_000_000  # scipy, and the library that measures a model by its labels
-READING_BYTES = 60_000_000  # while catching up: the client's queue unpacked, one poll decoded, and what two threads read ahead
+READING_BYTES = (
+    60_000_000  # while catching up: the client's queue unpacked, one poll decoded, and what two threads read ahead
+)
 
 
 def reference_bytes(cells: int, categories: int = 0) -> int:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from confluent_kafka import TIMESTAMP_CREATE_TIME, TIMESTAMP_LOG_APPEND_TIME
 
-from monitor.sources.kafka.records import Taken
+from monitor.sources.kafka.records import TakenMessages
 from monitor.stream.clocks import NEIGHBOURS, TOLERANCE, EventClock, Times, borne_out, reaches
 from monitor.stream.events import SECOND, Nanos
 from tests.build import at
@@ -132,7 +132,7 @@ def test_a_producers_own_stamp_is_no_arrival(kind: int) -> None:
     clock, ahead = EventClock(), []
     for begin in range(0, len(true), 10):
         messages = [Stamped(kind, int(stamp) // 10**6) for stamp in stamps[begin : begin + 10]]
-        (arrival,) = Taken("t", [0] * 10, messages).arrivals.values() or (None,)  # type: ignore[arg-type]
+        (arrival,) = TakenMessages("t", messages).arrivals.values() or (None,)
         ahead.append(clock.show(times[begin : begin + 10], arrival) - int(true[begin + 9]))
 
     assert max(ahead) <= TOLERANCE
