@@ -32,6 +32,7 @@ MARKERS = {"apache_kafka": "kafka", "prometheus": "prometheus", "alertmanager": 
 PARTS = set(MARKERS.values())
 BROKERS = {"broker", "mock_broker"}
 SERIAL_FOLDER = Path(__file__).parent / "integration"
+CONTRACTS = Path(__file__).parent / "contracts"
 NODE = pytest.StashKey["ApacheKafka"]()
 
 
@@ -101,7 +102,7 @@ def broker(request: pytest.FixtureRequest) -> "MockBroker | ApacheKafka":
 @pytest.fixture(params=["native", "ahead", "python"])
 def reader_kind(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """The same test with the native reader, with that and threads that read ahead, and with the Python client and one such thread,
-    in this process and in those it starts."""
+    in this process and in those it starts; but for what `said_already` leaves out."""
     monkeypatch.setenv(threads.VARIABLE, {"native": "1", "ahead": "3", "python": "2"}[request.param])
     if request.param != "python":
         request.getfixturevalue("compiled_parts")
@@ -159,11 +160,24 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> "Iterator[Chromium]":
 
 @pytest.hookimpl(tryfirst=True)  # before -m deselects
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items[:] = [item for item in items if not said_already(item)]
     for item in items:
         for fixture in MARKERS.keys() & set(getattr(item, "fixturenames", ())):
             item.add_marker(MARKERS[fixture])
         if is_serial(item):
             item.add_marker("serial")
+
+
+def said_already(item: pytest.Item) -> bool:
+    """One more round with a server that tells nothing new: of the native reader by itself, which the one with threads holds; and of the Python
+    client on the real node, where the contracts hold it."""
+    chosen = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
+    kind, real, contract = (
+        chosen.get("reader_kind"),
+        chosen.get("broker") == "apache",
+        item.path.is_relative_to(CONTRACTS),
+    )
+    return (kind == "native" and (real or not contract)) or (kind == "python" and real and not contract)
 
 
 def is_serial(item: pytest.Item) -> bool:
