@@ -48,7 +48,8 @@ def _is_tried() -> bool:
 def _load_compiled() -> None:
     """Begin to import the package and break off when its compiled part is there.
 
-    Python's own lock of the package is held meanwhile, so that another thread that imports it waits, and then gets all of it.
+    Python's own lock of the package is held meanwhile, so that another thread that imports it waits. It may then hold the
+    package that was broken off, which therefore asks the whole one (`_of_the_whole`).
     """
     package = find_spec("scipy")
     assert package is not None
@@ -81,6 +82,14 @@ class _CompiledPartFinder(MetaPathFinder, Loader):
         spec.submodule_search_locations = list(self._places)
         return spec
 
-    def exec_module(self, _module: ModuleType) -> None:
+    def exec_module(self, module: ModuleType) -> None:
         import_module(COMPILED)
+        # Another thread may have taken the package before it is forgotten: then it gets what it asks for from the whole one.
+        module.__dict__["__getattr__"] = _of_the_whole
         raise _BrokenOffError
+
+
+def _of_the_whole(name: str) -> Any:
+    if name.startswith("__"):
+        raise AttributeError(name)
+    return getattr(import_module(PACKAGE), name)

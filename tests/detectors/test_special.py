@@ -72,6 +72,23 @@ def test_threads_that_load_the_package_meanwhile_get_all_of_it() -> None:
     assert said_by(program) == ["True"] * 8
 
 
+def test_a_thread_that_holds_the_package_that_is_broken_off_gets_all_of_it() -> None:
+    program = (
+        "import threading, time; from detectors import special\n"
+        "load, begun = special.import_module, threading.Event()\n"
+        "def slowly(name):\n"
+        "    found = load(name)\n"
+        "    if name == special.COMPILED: begun.set(); time.sleep(0.5)\n"
+        "    return found\n"
+        "special.import_module = slowly\n"
+        "thread = threading.Thread(target=lambda: special.ndtri(0.5)); thread.start(); begun.wait()\n"
+        "from scipy.special import polygamma\n"
+        "thread.join(); print(polygamma(1, 1.0) > 1.6)"
+    )
+
+    assert said_by(program) == ["True"]
+
+
 def test_a_version_that_was_never_tried_is_loaded_whole() -> None:
     program = (
         "import sys; from detectors import special; special.TRIED = frozenset(); "
