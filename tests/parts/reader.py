@@ -99,9 +99,8 @@ def make_source(bootstrap: str, *topics: str, clock: Clock | None = None, **choi
 def produce(broker: Any, topic: str, values: Sequence[bytes | None], *, partition: int = 0, **settings: Any) -> None:
     """Returns once the broker has them; further settings with _ for the dot."""
     properties = {key.replace("_", "."): value for key, value in settings.items()}
-    properties["max.in.flight"] = (
-        1  # a batch that is sent again, as to a partition that is new, must not come after the next
-    )
+    # A batch that is sent again, as to a partition that is new, comes neither twice nor after the next.
+    properties["enable.idempotence"] = True
     producer = Producer({"bootstrap.servers": broker.bootstrap, "log_level": 0, "linger.ms": 20, **properties})
     failed = []
     for value in values:
