@@ -185,6 +185,7 @@ def label_decoder(configuration: Configuration, topic: TopicSettings, fields: Fi
             configuration.settings.max_future,
             topic.format,
             tolerance=tolerance_of(configuration),
+            options=topic.options,
         )
     except UnknownFormatError as error:
         raise ConfigError(f"topics.{topic.name}.format: {error}") from None
@@ -244,6 +245,7 @@ def topic_decoder(
             contracts=contracts,
             renewed=renewed,
             followed=followed,
+            options=topic.options,
         )
     except UnknownFormatError as error:
         raise ConfigError(f"topics.{topic.name}.format: {error}") from None

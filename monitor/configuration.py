@@ -140,7 +140,7 @@ class Configuration:
         self._drop_later(effective["models"])
         _drop_defaults(effective["retraining"], self.settings.retraining)
         for topic in effective["topics"]:
-            topic["fields"] = {name: path for name, path in topic["fields"].items() if path is not None}
+            _drop_unmapped(topic)
         for key in ("token_file", "token_env", "external_url", "approval_links"):
             if effective["http"][key] is None:
                 del effective["http"][key]
@@ -185,6 +185,13 @@ def _drop_unused(told: dict[str, Any], names: Sequence[str]) -> None:
     for name in names:
         if told[name] == PerformanceSettings.model_fields[name].get_default(call_default_factory=True):
             del told[name]
+
+
+def _drop_unmapped(topic: dict[str, Any]) -> None:
+    """Drop the fields of a topic that are not mapped, and the options of a format that has none."""
+    topic["fields"] = {name: path for name, path in topic["fields"].items() if path is not None}
+    if topic["options"] is None:
+        del topic["options"]
 
 
 def _drop_unrouted(told: dict[str, Any]) -> None:

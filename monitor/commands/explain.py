@@ -18,6 +18,7 @@ from monitor.commands.exits import Exit
 from monitor.configuration import Configuration, load
 from monitor.explain import documents
 from monitor.settings import ConfigError, load_settings
+from monitor.sources.base import TopicRecords
 from monitor.sources.decode.class_scores import is_score, scores_explained
 from monitor.sources.decode.topic import TopicDecoder, Verdict
 from monitor.sources.formats.fields import PREDICTION, FieldMap, SeriesFields
@@ -179,7 +180,11 @@ def lines_of(file: Path | None) -> Iterable[bytes]:
 def explain_message(decoder: TopicDecoder, raw: bytes, now: Nanos) -> Iterator[Explanation]:
     """What becomes of each row of a message."""
     nothing: Mapping[Place, object] = {}
-    for verdict, row in zip(decoder.verdicts(raw, now), chain(rows_of(decoder, raw), repeat(nothing)), strict=False):
+    for verdict, row in zip(
+        decoder.verdicts(TopicRecords(decoder.topic, (0,), (raw,)), now),
+        chain(rows_of(decoder, raw), repeat(nothing)),
+        strict=False,
+    ):
         explanation = explain_row(decoder, verdict, row)
         if explanation.reason == FRAMED:
             explanation = replace(explanation, detail=hint(raw))

@@ -13,6 +13,7 @@ from pydantic import (
     Field,
     SerializeAsAny,
     ValidationError,
+    ValidationInfo,
     field_validator,
     model_validator,
 )
@@ -39,7 +40,7 @@ from monitor.settings.reports import ReportsSettings
 from monitor.settings.retraining import RetrainingSettings, with_general
 from monitor.settings.thresholds import MetricThresholdSettings
 from monitor.settings.versions import NewVersionsSettings
-from monitor.sources.formats.registry import format_of
+from monitor.sources.formats.registry import format_of, options_of
 from monitor.targets.base import TargetSettings
 from monitor.targets.registry import read_target
 from monitor.targets.webhook import WebhookSettings
@@ -254,6 +255,7 @@ class TopicSettings(Section):
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,249}$")]
     kind: Literal["predictions", "features", "labels"] = "predictions"
     format: str = "json"
+    options: SerializeAsAny[Section] | None = Field(default=None, validate_default=True)
     fields: FieldsSettings = FieldsSettings()
     timestamp_unit: Literal["s", "ms", "us", "ns"] = "ms"
 
@@ -262,6 +264,15 @@ class TopicSettings(Section):
     def _there_is(cls, name: str) -> str:
         format_of(name)
         return name
+
+    @field_validator("options", mode="before")
+    @classmethod
+    def _of_the_format(cls, said: Any, info: ValidationInfo) -> Any:
+        """What the format declares; its own errors name the key."""
+        wanted = options_of(info.data.get("format", ""))
+        if wanted is None and said is not None:
+            raise ValueError(f"format {info.data.get('format')} takes no options")
+        return None if wanted is None else wanted.model_validate({} if said is None else said)
 
     @model_validator(mode="after")
     def _of_predictions(self) -> "TopicSettings":

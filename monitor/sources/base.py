@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from enum import Flag, auto
 from typing import Protocol, runtime_checkable
 
 from monitor.facts import Fact
@@ -44,14 +45,28 @@ def nothing_prepared(topic: str, values: Sequence[bytes | None]) -> None:
     del topic, values
 
 
+class Beside(Flag):
+    """What of records is wanted beside their values: each costs something a message."""
+
+    NOTHING = 0
+    KEYS = auto()
+    STAMPS = auto()  # the broker's timestamps
+    HEADERS = auto()
+    NUMBERS = auto()  # offsets, also where no offset of what is spanned lacks
+
+
+Headers = Sequence[tuple[str, bytes | None]]
+"""Of one record, in their order; a name may stand there twice."""
+
+
 @dataclass(frozen=True, slots=True)
 class TopicRecords:
     """Raw records of one topic, in the order read; `partitions[i]` is the partition index of `values[i]`.
 
     `offsets` are what they span in each partition: what lies in between and is not here is not there, or could not
     be read. `arrivals` are the broker's timestamps of the last record of each partition, where it gives any. `numbers` are the offsets of
-    the records; of topics without labels they are empty where no offset of what is spanned lacks. Of topics of labels also the key and
-    timestamp of each record. `prepared` is what was made of the values ahead.
+    the records; they may be empty where no offset of what is spanned lacks. `keys`, `stamps` and `headers` are those of each record where
+    they were asked for (`Beside`), else empty. `prepared` is what was made of the values ahead.
     """
 
     topic: str
@@ -62,6 +77,7 @@ class TopicRecords:
     keys: Sequence[bytes | None] = ()
     numbers: Sequence[int] = ()
     stamps: Sequence[Nanos] = ()
+    headers: Sequence[Headers] = ()
     prepared: Prepared | None = None
 
     def only(self, places: Sequence[int]) -> "TopicRecords":
@@ -77,6 +93,7 @@ class TopicRecords:
             [self.keys[at] for at in places] if self.keys else (),
             [self.numbers[at] for at in places] if self.numbers else (),
             [self.stamps[at] for at in places] if self.stamps else (),
+            [self.headers[at] for at in places] if self.headers else (),
         )
 
 

@@ -6,6 +6,7 @@ A label without a time has its record's. A null label, or a message without a va
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -17,7 +18,7 @@ from monitor.facts import EventsCounted
 from monitor.series.truth import Truth
 from monitor.sources.base import TopicRecords
 from monitor.sources.decode.joining import ID_MISSING, UNUSABLE, LabelColumns, RowLabels, label_fields
-from monitor.sources.decode.mapping import Timer, event_times, map_rows
+from monitor.sources.decode.mapping import Timer, decode_records, event_times, map_rows
 from monitor.sources.decode.topic import Decoded, Told, TopicDecoder
 from monitor.sources.formats.base import DecodeCounts, Decoder, Read, Rows, SeriesRows
 from monitor.sources.formats.fields import FeatureSlots, FieldMap, JoinedFields, SeriesFields, TopicFields
@@ -43,12 +44,13 @@ class LabelDecoder(TopicDecoder):
         form: str = "json",
         *,
         tolerance: Nanos = TOLERANCE,
+        options: Any = None,
     ) -> None:
         held = [
             SeriesFields(SeriesKey(model, ANY_VERSION), FeatureSlots(()), fields, self.fields_of(truth, fields))
             for model, truth in truths.items()
         ]
-        super().__init__(topic, held, fields, max_future, form, tolerance=tolerance)
+        super().__init__(topic, held, fields, max_future, form, tolerance=tolerance, options=options)
         self.readers[-1] = LabelReader(self.format, self._holds)
         self._versions = series
         self._recorded = 0  # rows on record that were read
@@ -173,7 +175,7 @@ class LabelReader:
 
     def read(self, records: TopicRecords, latest: Nanos, counts: DecodeCounts) -> Read:
         """Read all messages: nothing is left."""
-        rows = self._decoder.decode(records.values)
+        rows = decode_records(self._decoder, records)
         stamps = np.array(records.stamps, dtype=np.int64) if records.stamps else None
         mapped = map_rows(rows, self._topic, latest, counts, partial(stamped_times, stamps))
         return Read(mapped.rows, mapped.messages, mapped.times, ())

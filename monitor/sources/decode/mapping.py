@@ -1,7 +1,7 @@
 """Rows of any format to the columns of their series: event times, routing, values; what is wrong is counted by reason."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from detectors.columns import Coded, Column, as_floats, distinct
 from detectors.sketches.identity import hashes_of, wide_hashes_of
 from monitor.sources.base import TopicRecords
-from monitor.sources.formats.base import DecodeCounts, Decoder, Read, Rows, SeriesRows, only_rows
+from monitor.sources.formats.base import DecodeCounts, Decoder, Read, RecordDecoder, Rows, SeriesRows, only_rows
 from monitor.sources.formats.fields import CategoryTable, Path, SeriesFields, TopicFields
 from monitor.sources.formats.times import NOT_A_TIME, times_of
 from monitor.sources.formats.values import UNUSABLE, Rejected, number
@@ -38,9 +38,23 @@ class MappedReader:
 
     def read(self, records: TopicRecords, latest: Nanos, counts: DecodeCounts) -> Read:
         """Read all messages: nothing is left."""
-        rows = self._decoder.decode(records.values)
+        rows = decode_records(self._decoder, records)
         mapped = map_rows(rows, self._topic, latest, counts)
         return Read(mapped.rows, mapped.messages, mapped.times, ())
+
+
+def decode_records(decoder: Decoder, records: TopicRecords) -> Rows:
+    """The rows of records, by what the decoder wants of them."""
+    if isinstance(decoder, RecordDecoder):
+        return decoder.decode_records(records)
+    return decoder.decode(records.values)
+
+
+def inspect_record(decoder: Decoder, record: TopicRecords) -> Iterable[Mapping[Path, object]]:
+    """The rows of a single record as they came. Raises Rejected."""
+    if isinstance(decoder, RecordDecoder):
+        return decoder.inspect_record(record)
+    return decoder.inspect(record.values[0] or b"")
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from detectors.columns import Column
 from monitor.sources.base import TopicRecords
 from monitor.sources.decode.finding import NO_COLUMNS
-from monitor.sources.decode.mapping import place_rows
+from monitor.sources.decode.mapping import decode_records, place_rows
 from monitor.sources.decode.topic import Decoded, TopicDecoder
 from monitor.sources.formats.base import TOMBSTONE, DecodeCounts, Rows
 from monitor.sources.formats.fields import FeatureSlots, FieldMap, Path, SeriesFields
@@ -61,7 +61,7 @@ class RawDecoder(TopicDecoder):
 
     def decode(self, records: TopicRecords, now: Nanos) -> Decoded:  # noqa: ARG002 - a TopicDecoder's; all that is on record is past
         """Keep the rows of records."""
-        return self._keep(self.format.decode(records.values), len(records.values))
+        return self._keep(decode_records(self.format, records), len(records.values))
 
     def decode_rows(self, rows: Rows, partition: Partition) -> Decoded:  # noqa: ARG002 - same
         """Keep rows on record."""

@@ -6,6 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +15,11 @@ from detectors.contract import Contract
 from detectors.sketches.violations import Rule
 from monitor.facts import ContractBroken, EventsAhead, Fact
 from monitor.series.contract import ContractSpec, of_rows
-from monitor.sources.base import Prepared, TopicRecords
+from monitor.sources.base import Beside, Prepared, TopicRecords
 from monitor.sources.decode.broken import BrokenSampler
 from monitor.sources.decode.contract import RowContract
 from monitor.sources.decode.joining import PredictionColumns
-from monitor.sources.decode.mapping import MappedReader, Timer, map_rows
+from monitor.sources.decode.mapping import MappedReader, Timer, decode_records, inspect_record, map_rows
 from monitor.sources.decode.schema import (
     LOOKED,
     CheckedRows,
@@ -30,7 +31,7 @@ from monitor.sources.decode.schema import (
 )
 from monitor.sources.decode.serving import ServedPart, reasons, serve
 from monitor.sources.decode.unseen import UnseenSampler, spread
-from monitor.sources.formats.base import DecodeCounts, Prepares, Quick, Read, Reader, Rows, SeriesRows
+from monitor.sources.formats.base import DecodeCounts, Prepares, Quick, Read, Reader, RecordDecoder, Rows, SeriesRows
 from monitor.sources.formats.fields import FieldMap, Path, SeriesFields, TopicFields
 from monitor.sources.formats.registry import decoder_of
 from monitor.sources.formats.times import NOT_A_TIME, by_partition
@@ -95,14 +96,18 @@ class TopicDecoder:
         contracts: Mapping[SeriesKey, ContractSpec] = MappingProxyType({}),
         renewed: Collection[str] = (),
         followed: Collection[SeriesKey] = (),
+        options: Any = None,
     ) -> None:
-        """`renewed` are models of which versions that no series takes are told of; `followed` series of such versions."""
+        """`renewed` are models of which versions that no series takes are told of; `followed` series of such versions.
+
+        `options` are those of the format.
+        """
         self.topic = topic
         self._renewed = frozenset(renewed)
         self._joined = joined
         self.fields = fields
         self.max_future = max_future
-        self._holds = TopicFields(series, fields, followed)
+        self._holds = TopicFields(series, fields, followed, name=topic, options=options)
         self._contracts = {  # first: who reads numbers asks for their bounds
             key: RowContract(self._holds.series[key], contract)
             for key, contract in contracts.items()
@@ -118,6 +123,11 @@ class TopicDecoder:
         self._offsets = OffsetCounter()
         self._rows_before = 0  # rows on record
         self._new_versions: dict[tuple[str, str], Nanos] = {}  # model and version, of series that take any
+
+    @property
+    def beside(self) -> Beside:
+        """What its records have to bring beside their values."""
+        return self.format.beside if isinstance(self.format, RecordDecoder) else Beside.NOTHING
 
     @property
     def series(self) -> Mapping[SeriesKey, SeriesFields]:
@@ -139,7 +149,7 @@ class TopicDecoder:
         counts, decoded, rows = DecodeCounts(), Decoded(), list[SeriesRows]()
         latest = min(now + self.max_future, LATEST_NANOS)
         of = self._offsets.places(records) if self._contracts and records.values else None
-        new = self._sample_unknown(records.values, counts, latest, of)
+        new = self._sample_unknown(records, counts, latest, of)
         told = list[Told]()
         objects, checked = 0, list[CheckedRows]()
         for read, _, places in self._readings(records, np.arange(len(records.values)), latest, counts):
@@ -242,9 +252,13 @@ class TopicDecoder:
         taken = {index: self._clocks[index].take_ahead() for index in sorted(indexes) if self._clocks[index].ahead}
         return [EventsAhead(Partition(self.topic, index), *found) for index, found in taken.items()]
 
-    def verdicts(self, raw: bytes, now: Nanos) -> Iterator[Verdict]:
-        """What becomes of each row of a message, in the order of the format's `inspect`; then of what is no row."""
-        rows = self.format.decode([raw])
+    def inspect(self, record: TopicRecords) -> Iterable[Mapping[Path, object]]:
+        """The rows of a single record as they came. Raises Rejected."""
+        return inspect_record(self.format, record)
+
+    def verdicts(self, record: TopicRecords, now: Nanos) -> Iterator[Verdict]:
+        """What becomes of each row of a single record, in the order of `inspect`; then of what is no row."""
+        rows = decode_records(self.format, record)
         latest = min(now + self.max_future, LATEST_NANOS)
         for at in range(len(rows)):
             counts = DecodeCounts()
@@ -287,18 +301,18 @@ class TopicDecoder:
         return series, timestamp(row.get(fields.timestamp), fields.unit, latest)
 
     def _sample_unknown(
-        self, values: Sequence[bytes | None], counts: DecodeCounts, latest: Nanos, of: RecordPlaces | None
+        self, records: TopicRecords, counts: DecodeCounts, latest: Nanos, of: RecordPlaces | None
     ) -> New:
         """Count the unknown features of one row of some messages; those of any row that a contract does not know are returned.
 
         Where there is a contract, offsets choose the messages, so that batches and restarts change nothing.
         """
+        values = records.values
         looked = range(-self._sampled % LOOKED, len(values), LOOKED)
         new = {}
         for at in looked if of is None else np.flatnonzero(of.looked).tolist():
-            raw = values[at]
             with suppress(Rejected):  # counted where it is decoded
-                rows = self.format.inspect(raw) if raw else ()
+                rows = inspect_record(self.format, records.only([at])) if values[at] else ()
                 new[at] = self._look_through(rows if self._contracts else islice(rows, 1), counts, latest)
         self._sampled += len(values)
         return new

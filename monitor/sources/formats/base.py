@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from detectors.columns import Coded, Column
 from monitor.facts import EventsCounted, EventsRejected, Fact, FieldsRejected
-from monitor.sources.base import Prepared, TopicRecords
+from monitor.sources.base import Beside, Prepared, TopicRecords
 from monitor.sources.formats.fields import Path, SeriesFields
 from monitor.stream.events import Nanos
 from monitor.stream.violations import RowViolations
@@ -18,6 +18,8 @@ from monitor.stream.violations import RowViolations
 TOMBSTONE = (
     "tombstone"  # a message without a value, as compacted topics have them: no event, and nothing is wrong with it
 )
+
+WHOLE, REQUEST, RESPONSE = 0, 1, 2  # what of a prediction a row is
 
 # --- what every format does -------------------------------------------------------------------------------------------
 
@@ -29,12 +31,14 @@ class Rows:
     `messages` int64[n], rising, is the message of each row. `rejected` counts what could not be read, by reason.
     Arrays of floats say missing by NaN; arrays of objects hold values as JSON would: None is missing.
     A column at the path of the features themselves says whether a row has them: what is no mapping there is rejected.
+    `halves` int8[n] says of each row whether it is WHOLE, or a REQUEST or RESPONSE that waits for its other half; None: all are whole.
     """
 
     columns: Mapping[Path, Column]
     messages: NDArray[np.intp]
     rejected: Mapping[str, int] = field(default_factory=dict)
     which: NDArray[np.intp] | None = None  # the rows of the columns that count; None: all
+    halves: NDArray[np.int8] | None = None
 
     def __len__(self) -> int:
         return len(self.messages)
@@ -51,7 +55,9 @@ class Rows:
 
     def take(self, which: NDArray[np.intp]) -> "Rows":
         """Some rows; a column is copied when it is asked for."""
-        return Rows(self.columns, self.messages[which], which=which if self.which is None else self.which[which])
+        halves = None if self.halves is None else self.halves[which]
+        held = which if self.which is None else self.which[which]
+        return Rows(self.columns, self.messages[which], which=held, halves=halves)
 
     def values(self, row: int, paths: Iterable[Path]) -> list[object]:
         """What a row holds at some paths."""
@@ -78,6 +84,24 @@ class Decoder(Protocol):
 
 
 # --- what a format may offer besides ----------------------------------------------------------------------------------
+
+
+@runtime_checkable
+class RecordDecoder(Protocol):
+    """A decoder that needs more of records than their values. Who has values alone uses `decode` and `inspect`."""
+
+    @property
+    def beside(self) -> Beside:
+        """What it needs; of records without it, as those of a file, it makes what it can."""
+        ...
+
+    def decode_records(self, records: TopicRecords) -> Rows:
+        """As `decode` does."""
+        ...
+
+    def inspect_record(self, record: TopicRecords) -> Iterable[Mapping[Path, object]]:
+        """As `inspect` does, of a single record. Raises Rejected."""
+        ...
 
 
 @dataclass(slots=True)

@@ -317,10 +317,20 @@ def _names_below(path: Path, row: Mapping[Path, object]) -> Iterable[str]:
 
 
 class TopicFields:
-    """What a topic may hold: its field map and its series, by model and version."""
+    """What a topic may hold: its field map and its series, by model and version. `options` are those of its format, as that declares them."""
 
-    def __init__(self, series: Iterable[SeriesFields], fields: FieldMap, followed: Collection[SeriesKey] = ()) -> None:
+    def __init__(
+        self,
+        series: Iterable[SeriesFields],
+        fields: FieldMap,
+        followed: Collection[SeriesKey] = (),
+        *,
+        name: str = "",
+        options: Any = None,
+    ) -> None:
         self.fields = fields
+        self.name = name
+        self.options = options
         self._followed = frozenset(followed)  # new versions: a row that names none is of none of them
         self.series = {each.key: each for each in series}
         self._wildcards = {key.model: each for key, each in self.series.items() if key.version == ANY_VERSION}

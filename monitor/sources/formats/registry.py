@@ -1,8 +1,15 @@
-"""The formats there are: a module here with a `decoder`, or an entry point of the group `driftd.formats`."""
+"""The formats there are: a module here with a `decoder`, or an entry point of the group `driftd.formats`.
+
+A module may also have `Options`, the section that stands under `topics[].options`, and `recognises`, whether records look like
+this format. What it needs of other packages it imports where a decoder is made: all modules here are imported to be listed.
+"""
 
 from collections.abc import Callable
+from typing import Any
 
 from detectors.lookup import entry_points_of, in_a_line, modules_of
+from monitor.sections import Section
+from monitor.sources.base import TopicRecords
 from monitor.sources.formats.base import Decoder
 from monitor.sources.formats.fields import TopicFields
 from monitor.sources.formats.guarded import GuardedDecoder
@@ -50,10 +57,30 @@ def decoder_of(name: str, topic: TopicFields) -> Decoder:
     return GuardedDecoder(decoder)
 
 
+def options_of(name: str) -> type[Section] | None:
+    """What a format of ours may be told; None where there is nothing."""
+    return getattr(_modules().get(name), "Options", None)
+
+
+def recognised(records: TopicRecords) -> list[str]:
+    """The formats of ours that records look like, by name."""
+    return [name for name, module in sorted(_modules().items()) if getattr(module, "recognises", _nothing)(records)]
+
+
+def _nothing(records: TopicRecords) -> bool:
+    del records
+    return False
+
+
 def formats() -> list[str]:
     """The names of all of them."""
     return sorted({*_ours(), *entry_points_of(GROUP)})
 
 
 def _ours() -> dict[str, Format]:
-    return {name: module.decoder for name, module in modules_of(HERE).items() if hasattr(module, "decoder")}
+    return {name: module.decoder for name, module in _modules().items()}
+
+
+def _modules() -> dict[str, Any]:
+    held = modules_of(HERE)
+    return {name.replace("_", "-"): module for name, module in held.items() if hasattr(module, "decoder")}

@@ -221,7 +221,7 @@ def test_what_becomes_of_a_label_is_explained_as_it_is_counted(said: dict[str, A
     fields = FieldMap(features=(), label=("label",))
     found = LabelDecoder("t", {"churn": TRUTH}, {"churn": [KEYS[0]]}, fields, MINUTE)
     raw = json.dumps({"ts": NOON // 10**6, "model": "churn"} | said).encode()
-    [verdict] = found.verdicts(raw, NOON)
+    [verdict] = found.verdicts(TopicRecords("t", (0,), (raw,)), NOON)
     facts = found.decode(records([raw]), NOON).facts
 
     assert verdict.reason == why
