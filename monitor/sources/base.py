@@ -45,7 +45,7 @@ def nothing_prepared(topic: str, values: Sequence[bytes | None]) -> None:
     del topic, values
 
 
-class Beside(Flag):
+class RecordParts(Flag):
     """What of records is wanted beside their values: each costs something a message."""
 
     NOTHING = 0
@@ -66,7 +66,7 @@ class TopicRecords:
     `offsets` are what they span in each partition: what lies in between and is not here is not there, or could not
     be read. `arrivals` are the broker's timestamps of the last record of each partition, where it gives any. `numbers` are the offsets of
     the records; they may be empty where no offset of what is spanned lacks. `keys`, `stamps` and `headers` are those of each record where
-    they were asked for (`Beside`), else empty. `prepared` is what was made of the values ahead.
+    they were asked for (`RecordParts`), else empty. `prepared` is what was made of the values ahead.
     """
 
     topic: str

@@ -15,7 +15,7 @@ from detectors.contract import Contract
 from detectors.sketches.violations import Rule
 from monitor.facts import ContractBroken, EventsAhead, Fact
 from monitor.series.contract import ContractSpec, of_rows
-from monitor.sources.base import Beside, Prepared, TopicRecords
+from monitor.sources.base import Prepared, RecordParts, TopicRecords
 from monitor.sources.decode.broken import BrokenSampler
 from monitor.sources.decode.contract import RowContract
 from monitor.sources.decode.joining import PredictionColumns
@@ -125,9 +125,9 @@ class TopicDecoder:
         self._new_versions: dict[tuple[str, str], Nanos] = {}  # model and version, of series that take any
 
     @property
-    def beside(self) -> Beside:
+    def wants(self) -> RecordParts:
         """What its records have to bring beside their values."""
-        return self.format.beside if isinstance(self.format, RecordDecoder) else Beside.NOTHING
+        return self.format.wants if isinstance(self.format, RecordDecoder) else RecordParts.NOTHING
 
     @property
     def series(self) -> Mapping[SeriesKey, SeriesFields]:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from detectors.columns import Coded, Column
 from monitor.facts import EventsCounted, EventsRejected, Fact, FieldsRejected
-from monitor.sources.base import Beside, Prepared, TopicRecords
+from monitor.sources.base import Prepared, RecordParts, TopicRecords
 from monitor.sources.formats.fields import Path, SeriesFields
 from monitor.stream.events import Nanos
 from monitor.stream.violations import RowViolations
@@ -91,7 +91,7 @@ class RecordDecoder(Protocol):
     """A decoder that needs more of records than their values. Who has values alone uses `decode` and `inspect`."""
 
     @property
-    def beside(self) -> Beside:
+    def wants(self) -> RecordParts:
         """What it needs; of records without it, as those of a file, it makes what it can."""
         ...
 
