@@ -10,7 +10,7 @@ KERNELS := $(wildcard detectors/sketches/_*.[ch]pp monitor/sources/_*.[ch]pp mon
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test test-parallel test-serial test-seeds check schedules sanitize format bench bench-alarms bench-alarms-short streams kills exactly-once targets parts lock dashboards clean
+.PHONY: help setup demo test test-parallel test-servers test-serial test-seeds check schedules sanitize format bench bench-alarms bench-alarms-short streams kills exactly-once targets parts lock dashboards clean
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,13 +31,16 @@ $(COMPILED): $(STAMP) hatch_build.py $(KERNELS)
 demo: setup  ## drift found, paged and delivered on this machine within a minute, nothing installed
 	@$(BIN)/driftd demo
 
-test: setup  ## the tests, by a worker a core and then the serial ones; says what it skipped and how to install it
-	@$(MAKE) --no-print-directory --keep-going test-parallel test-serial
+test: setup  ## the tests, by a worker a core, then those with servers, then the serial ones; says what it skipped and how to install it
+	@$(MAKE) --no-print-directory --keep-going test-parallel test-servers test-serial
 
 test-parallel: setup  ## of them those that share nothing: most
-	@$(BIN)/python -m pytest $(SEEDS) $(WORKERS) -m "not serial"
+	@$(BIN)/python -m pytest $(SEEDS) $(WORKERS) -m "not serial and not servers"
 
-test-serial: setup  ## of them those that start servers, daemons or browsers, or measure: one after the other
+test-servers: setup  ## of them those that start brokers, daemons or browsers: two files at a time
+	@$(BIN)/python -m pytest $(SEEDS) --numprocesses=2 --dist=loadfile -m servers --durations=15
+
+test-serial: setup  ## of them those that count threads, or measure memory or time: one after the other
 	@$(BIN)/python -m pytest $(SEEDS) -m serial
 
 test-seeds: setup  ## the tests that draw, ROUNDS times with new seeds, several minutes each; fails if one failed

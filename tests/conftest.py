@@ -164,8 +164,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         for fixture in MARKERS.keys() & set(getattr(item, "fixturenames", ())):
             item.add_marker(MARKERS[fixture])
-        if is_serial(item):
-            item.add_marker("serial")
+        if needs_servers(item) and not item.get_closest_marker("serial"):
+            item.add_marker("servers")
 
 
 def said_already(item: pytest.Item) -> bool:
@@ -180,8 +180,8 @@ def said_already(item: pytest.Item) -> bool:
     return (kind == "native" and (real or not contract)) or (kind == "python" and real and not contract)
 
 
-def is_serial(item: pytest.Item) -> bool:
-    """A daemon, a broker or another real part is in it: others beside it would change when things happen."""
+def needs_servers(item: pytest.Item) -> bool:
+    """A daemon, a broker or another real part is in it: it waits more than it works, and few may run beside it."""
     return (
         item.path.is_relative_to(SERIAL_FOLDER)
         or any(mark.name in PARTS for mark in item.iter_markers())

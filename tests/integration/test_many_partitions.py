@@ -11,7 +11,7 @@ from confluent_kafka import Producer
 from monitor.stream.events import Partition
 from tests.parts.reader import Reader, reading
 
-pytestmark = pytest.mark.usefixtures("reader_kind")
+pytestmark = [pytest.mark.usefixtures("reader_kind"), pytest.mark.serial]
 
 PARTITIONS = 100
 FULL = 0

@@ -13,6 +13,8 @@ from tests.integration.daemon import Driftd
 if TYPE_CHECKING:
     from tests.parts.mock import MockBroker
 
+pytestmark = pytest.mark.serial
+
 FEATURES = [f"x{at}" for at in range(20)]
 EVENTS = 1_000
 BEGIN_MS = 1_763_870_700_000
