@@ -44,7 +44,7 @@ from monitor.series.series import SeriesSpec
 from monitor.series.truth import Truth
 from monitor.settings import ConfigError, Settings, mask_url
 from monitor.settings.schema import SECRET_FILES, KafkaSettings, TopicSettings
-from monitor.sources.base import Source
+from monitor.sources.base import RecordParts, Source
 from monitor.sources.decode.contract import seen_by, slow_columns
 from monitor.sources.decode.joining import PredictionColumns, prediction_fields
 from monitor.sources.decode.labels import LabelDecoder
@@ -111,6 +111,11 @@ def build_decoder(configuration: Configuration, topic: TopicSettings) -> TopicDe
     future, tolerance = configuration.settings.max_future, tolerance_of(configuration)
     new = policies_of(configuration.settings).keys(), followed_keys(configuration)
     return topic_decoder(topic, series, fields, future, tolerance, joined, contracts_of(configuration.specs), *new)
+
+
+def wanted_parts(configuration: Configuration) -> dict[str, RecordParts]:
+    """What each topic's decoder wants of records beside their values."""
+    return {topic: decoder.wants for topic, decoder in build_decoders(configuration).items()}
 
 
 def contracts_of(specs: Sequence[SeriesSpec]) -> dict[SeriesKey, ContractSpec]:
@@ -256,8 +261,10 @@ def label_topics(settings: Settings) -> frozenset[str]:
     return frozenset(topic.name for topic in settings.topics if topic.kind == "labels")
 
 
-def build_source(settings: Settings, clock: Clock, threads: int = 1) -> KafkaSource:
-    """The Kafka source. Raises ConfigError for properties that the client refuses."""
+def build_source(
+    settings: Settings, clock: Clock, threads: int = 1, parts: Mapping[str, RecordParts] = MappingProxyType({})
+) -> KafkaSource:
+    """The Kafka source; `parts` of records are wanted beside their values, by topic. Raises ConfigError for properties that the client refuses."""
     kafka = settings.kafka
     choice = KafkaChoice(
         bootstrap_servers=kafka.bootstrap_servers,
@@ -267,6 +274,7 @@ def build_source(settings: Settings, clock: Clock, threads: int = 1) -> KafkaSou
         properties=broker_properties(kafka),
         startup_timeout=kafka.startup_timeout / SECOND,
         skip_lost=kafka.lost_offsets == "skip",
+        parts=parts,
         label_topics=label_topics(settings),
         threads=threads,
     )
@@ -414,7 +422,7 @@ class Daemon:
         """
         settings, clock = configuration.settings, clock or SystemClock()
         with ExitStack() as taken:
-            source = source or build_source(settings, clock, threads)
+            source = source or build_source(settings, clock, threads, wanted_parts(configuration))
             taken.callback(source.close)
             store = StateStore(settings.state, settings.audit_keep)
             taken.callback(store.close)

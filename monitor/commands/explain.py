@@ -136,7 +136,8 @@ def explain(config: Path, file: Path | None, topic: str | None, *, as_json: bool
     now = SystemClock().now()
     totals = Totals()
     for line_number, line in enumerate(lines_of(file), start=1):
-        explanations = list(explain_message(decoder, line.rstrip(b"\r\n"), now))
+        record = TopicRecords(decoder.topic, (0,), (line.rstrip(b"\r\n"),))
+        explanations = list(explain_record(decoder, record, now))
         for row, explanation in enumerate(explanations, start=1):
             totals.count(explanation)
             place = f"{line_number}.{row}" if len(explanations) > 1 else f"{line_number}"
@@ -177,24 +178,22 @@ def lines_of(file: Path | None) -> Iterable[bytes]:
 # --- what became of it ---------------------------------------------------------------------------------------------------
 
 
-def explain_message(decoder: TopicDecoder, raw: bytes, now: Nanos) -> Iterator[Explanation]:
-    """What becomes of each row of a message."""
+def explain_record(decoder: TopicDecoder, record: TopicRecords, now: Nanos) -> Iterator[Explanation]:
+    """What becomes of each row of a single record."""
     nothing: Mapping[Place, object] = {}
     for verdict, row in zip(
-        decoder.verdicts(TopicRecords(decoder.topic, (0,), (raw,)), now),
-        chain(rows_of(decoder, raw), repeat(nothing)),
-        strict=False,
+        decoder.verdicts(record, now), chain(rows_of(decoder, record), repeat(nothing)), strict=False
     ):
         explanation = explain_row(decoder, verdict, row)
         if explanation.reason == FRAMED:
-            explanation = replace(explanation, detail=hint(raw))
+            explanation = replace(explanation, detail=hint(record.values[0] or b""))
         yield explanation
 
 
-def rows_of(decoder: TopicDecoder, raw: bytes) -> list[Mapping[Place, object]]:
-    """The rows of a message as they came; none of one that cannot be read."""
+def rows_of(decoder: TopicDecoder, record: TopicRecords) -> list[Mapping[Place, object]]:
+    """The rows of a record as they came; none of one that cannot be read."""
     try:
-        return list(decoder.format.inspect(raw))
+        return list(decoder.inspect(record))
     except Rejected:
         return []
 

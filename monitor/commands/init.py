@@ -282,7 +282,7 @@ def sample(choice: InitChoice, broker: KafkaSettings | None) -> list[Mapping[str
         raise ConfigError(f"--kafka {choice.kafka}: {error}") from None
     except (KafkaException, ValueError) as error:
         raise ConfigError(f"--kafka: {explain_client(error)}") from None
-    return objects(newest.values, f"topic {choice.topic}")
+    return objects(newest.records.values, f"topic {choice.topic}")
 
 
 def _nothing(where: str) -> list[Mapping[str, Any]]:

@@ -103,6 +103,7 @@ def range_of_topics(
         topics=tuple(decoders),
         properties=broker_properties(kafka),
         startup_timeout=kafka.startup_timeout / SECOND,
+        parts={topic: decoder.wants for topic, decoder in decoders.items()},
     )
     try:
         return TopicRange(KafkaRange(wanted, within.first, within.until, longer), decoders, threads)

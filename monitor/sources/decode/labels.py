@@ -16,7 +16,7 @@ from detectors.columns import Coded
 from detectors.sketches.identity import wide_hashes_of
 from monitor.facts import EventsCounted
 from monitor.series.truth import Truth
-from monitor.sources.base import TopicRecords
+from monitor.sources.base import RecordParts, TopicRecords
 from monitor.sources.decode.joining import ID_MISSING, UNUSABLE, LabelColumns, RowLabels, label_fields
 from monitor.sources.decode.mapping import Timer, decode_records, event_times, map_rows
 from monitor.sources.decode.topic import Decoded, Told, TopicDecoder
@@ -63,6 +63,11 @@ class LabelDecoder(TopicDecoder):
     def columns_of(self, series: SeriesFields, truth: Truth) -> LabelColumns:
         """What reads them."""
         return LabelColumns(series, truth)
+
+    @property
+    def wants(self) -> RecordParts:
+        """What tells labels apart, and what the format needs."""
+        return super().wants | RecordParts.KEYS | RecordParts.STAMPS | RecordParts.NUMBERS
 
     def decode(self, records: TopicRecords, now: Nanos) -> Decoded:
         """Decode one poll's records. Nothing a message holds can raise; what is wrong with it is counted."""

@@ -22,7 +22,7 @@ def decoded(stamp: int, value: bytes | None) -> tuple[int, dict[str, int]]:
     )
     fields = FieldMap(features=(), label=("label",))
     decoder = LabelDecoder("t", {"churn": Truth(BINARY)}, {"churn": [SeriesKey("churn", "1")]}, fields, MINUTE)
-    found = decoder.decode(TakenMessages("t", [message]).labels(()), NOON)
+    found = decoder.decode(TakenMessages("t", [message]).records((), decoder.wants), NOON)
     rejected = {fact.reason: fact.count for fact in found.facts if hasattr(fact, "reason")}
     return sum(len(join.labels) for join in found.joins), rejected
 
