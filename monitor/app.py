@@ -43,6 +43,7 @@ from monitor.series.contract import ContractSpec, of_rows
 from monitor.series.series import SeriesSpec
 from monitor.series.truth import Truth
 from monitor.settings import ConfigError, Settings, mask_url
+from monitor.settings.fields import ConstantSettings
 from monitor.settings.schema import SECRET_FILES, KafkaSettings, TopicSettings
 from monitor.sources.base import RecordParts, Source
 from monitor.sources.decode.contract import seen_by, slow_columns
@@ -146,10 +147,9 @@ def slow_contract(configuration: Configuration, spec: SeriesSpec, contract: Cont
     """The columns of a contract for which every event of some topic is read again."""
     layout, found = spec.reference.layout, dict[str, None]()
     for topic in configuration.settings.event_topics:
-        compiled = COMPILED["decoding"] and topic.format == "json"
-        found |= dict.fromkeys(
-            slow_columns(SeriesFields(spec.key, layout, fields_of(topic)), contract, compiled=compiled)
-        )
+        fields = fields_of(topic)
+        compiled = COMPILED["decoding"] and topic.format == "json" and not fields.shapes
+        found |= dict.fromkeys(slow_columns(SeriesFields(spec.key, layout, fields), contract, compiled=compiled))
     return list(found)
 
 
@@ -180,7 +180,7 @@ def label_decoder(configuration: Configuration, topic: TopicSettings, fields: Fi
     if not series:
         raise ConfigError(f"topics.{topic.name}: is of kind labels, but no model takes labels from it (labels.topic)")
     if fields.model_is is not None and fields.model_is not in series:
-        raise ConfigError(f"topics.{topic.name}.fields.model: const {fields.model_is} takes no labels from this topic")
+        raise ConfigError(f"topics.{topic.name}.fields.model: {told(topic, fields)} takes no labels from this topic")
     try:
         decoder = LabelDecoder(
             topic.name,
@@ -200,7 +200,7 @@ def label_decoder(configuration: Configuration, topic: TopicSettings, fields: Fi
 
 def fields_of(topic: TopicSettings) -> FieldMap:
     """Where a topic's messages keep what is needed. Those of labels have no features."""
-    fields = FieldMap.parse(topic.fields.model_dump(), UNITS[topic.timestamp_unit])
+    fields = FieldMap.parse(topic.fields.model_dump(), UNITS[topic.timestamp_unit], topic.name)
     if topic.kind == "labels":
         return replace(fields, features=(), label=fields.label or LABEL)
     return replace(fields, predicts=topic.kind == "predictions")
@@ -222,8 +222,13 @@ def refuse_unknown_model(topic: TopicSettings, fields: FieldMap, models: Sequenc
     if fields.model_is is not None and fields.model_is not in models:
         there_is = ", ".join(dict.fromkeys(models))
         raise ConfigError(
-            f"topics.{topic.name}.fields.model: const {fields.model_is} is no configured model; there is {there_is}"
+            f"topics.{topic.name}.fields.model: {told(topic, fields)} is no configured model; there is {there_is}"
         )
+
+
+def told(topic: TopicSettings, fields: FieldMap) -> str:
+    """A constant model as the mapping says it."""
+    return f"{'const ' if isinstance(topic.fields.model, ConstantSettings) else ''}{fields.model_is}"
 
 
 def topic_decoder(

@@ -402,7 +402,7 @@ def shared_finder(choice: FitChoice, *, labelled: bool) -> Callable[[TopicSettin
             only=choice.columns,
             kinds=kinds,
             without=[text for text in choice.exclude or () if not is_span(text)],
-            identifier=tuple(topic.fields.id.split(".")),
+            identifier=fields.id,
         )
         if shared:
             made.features, made.left_out, made.order, made.odd = (
