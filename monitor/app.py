@@ -43,7 +43,7 @@ from monitor.series.contract import ContractSpec, of_rows
 from monitor.series.series import SeriesSpec
 from monitor.series.truth import Truth
 from monitor.settings import ConfigError, Settings, mask_url
-from monitor.settings.fields import ConstantSettings
+from monitor.settings.fields import BrokerTimeSettings, ConstantSettings
 from monitor.settings.schema import SECRET_FILES, KafkaSettings, TopicSettings
 from monitor.sources.base import RecordParts, Source
 from monitor.sources.decode.contract import seen_by, slow_columns
@@ -204,6 +204,11 @@ def fields_of(topic: TopicSettings) -> FieldMap:
     if topic.kind == "labels":
         return replace(fields, features=(), label=fields.label or LABEL)
     return replace(fields, predicts=topic.kind == "predictions")
+
+
+def broker_timed(settings: Settings) -> tuple[str, ...]:
+    """The topics whose events have the broker's timestamp, because the configuration says so."""
+    return tuple(topic.name for topic in settings.topics if isinstance(topic.fields.timestamp, BrokerTimeSettings))
 
 
 def refuse_without_id(topic: TopicSettings, fields: FieldMap, joined: Sequence[SeriesFields]) -> None:
@@ -516,8 +521,9 @@ class Daemon:
             for notifier in self.notifiers:
                 notifier.start()
             self.outside.start()
-            brokers = self._configuration.settings.kafka.bootstrap_servers
-            started = DaemonStarted(self.server.url, brokers, VERSION, self._base.config_hash, all(COMPILED.values()))
+            settings = self._configuration.settings
+            about = VERSION, self._base.config_hash, all(COMPILED.values()), broker_timed(settings)
+            started = DaemonStarted(self.server.url, settings.kafka.bootstrap_servers, *about)
             self.telemetry.record([started])
             self.checkpointer.note([self._started()])
             self.source.open(positions)

@@ -14,9 +14,23 @@ def refuse_undotted(path: object) -> None:
         raise ValueError("must be a dotted path such as meta.time")
 
 
-def _dotted(path: str) -> str:
-    refuse_undotted(path)
-    return path
+def _true(said: object) -> bool:
+    if said is not True:
+        raise ValueError("must be true")
+    return said
+
+
+def _true_or_text(said: object) -> bool | str:
+    if said is not True and not (isinstance(said, str) and said):
+        raise ValueError("must be true or a pattern such as seldon.{model}.inputs")
+    return said
+
+
+def _true_or_path(said: object) -> bool | str:
+    if said is not True and not isinstance(said, str):
+        raise ValueError("must be true or a dotted path such as meta.id")
+    refuse_undotted(said)
+    return said
 
 
 class ConstantSettings(Section):
@@ -34,25 +48,25 @@ class HeaderSettings(Section):
 class KeySettings(Section):
     """The key of the record: its text, or a dotted path into one that is JSON."""
 
-    key: Literal[True] | Annotated[str, AfterValidator(_dotted)]
+    key: Annotated[Any, AfterValidator(_true_or_path)]
 
 
 class PartitionSettings(Section):
     """The number of the partition."""
 
-    partition: Literal[True]
+    partition: Annotated[Any, AfterValidator(_true)]
 
 
 class TopicNameSettings(Section):
     """The name of the topic, or what a pattern such as `seldon.{model}.inputs` finds in it."""
 
-    topic: Literal[True] | Annotated[str, Field(min_length=1)]
+    topic: Annotated[Any, AfterValidator(_true_or_text)]
 
 
 class BrokerTimeSettings(Section):
     """The broker's timestamp of the record."""
 
-    broker: Literal[True]
+    broker: Annotated[Any, AfterValidator(_true)]
 
 
 def _path_or(*sections: type[Section]) -> BeforeValidator:
