@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from confluent_kafka import KafkaException
 
@@ -11,12 +12,16 @@ from monitor.backtest.recorded import LINES, TABLES, Lines, Recorded, RecordsAhe
 from monitor.backtest.replay import Range
 from monitor.settings import ConfigError, Settings
 from monitor.settings.schema import TopicSettings
+from monitor.sources.base import RecordParts
 from monitor.sources.decode.topic import TopicDecoder
 from monitor.sources.formats.values import Rejected, parse_time
 from monitor.sources.kafka.client import KafkaChoice
 from monitor.sources.tables.base import Dialect
 from monitor.sources.tables.packed import packed
 from monitor.stream.events import SECOND, Nanos
+
+if TYPE_CHECKING:
+    from monitor.sources.kafka.range import KafkaRange
 
 
 def range_of(first_text: str | None, until_text: str | None) -> Range:
@@ -94,18 +99,30 @@ def range_of_topics(
 ) -> Recorded:
     """A range of some topics; of those in `longer` so much more. With several threads none can be held. Raises ConfigError."""
     from monitor.backtest.topics import TopicRange
+
+    parts = {topic: decoder.wants for topic, decoder in decoders.items()}
+    return TopicRange(kafka_range(settings, parts, within, longer), decoders, threads)
+
+
+def kafka_range(
+    settings: Settings,
+    parts: Mapping[str, RecordParts],
+    within: Range,
+    longer: Mapping[str, Nanos] = MappingProxyType({}),
+) -> "KafkaRange":
+    """The records of some topics, with what is wanted beside their values. Raises ConfigError."""
     from monitor.sources.kafka.range import KafkaRange
 
     kafka = settings.kafka
     wanted = KafkaChoice(
         bootstrap_servers=kafka.bootstrap_servers,
         group_id=kafka.group_id,
-        topics=tuple(decoders),
+        topics=tuple(parts),
         properties=broker_properties(kafka),
         startup_timeout=kafka.startup_timeout / SECOND,
-        parts={topic: decoder.wants for topic, decoder in decoders.items()},
+        parts=parts,
     )
     try:
-        return TopicRange(KafkaRange(wanted, within.first, within.until, longer), decoders, threads)
+        return KafkaRange(wanted, within.first, within.until, longer)
     except (KafkaException, ValueError, TypeError) as error:  # the client's many kinds, all about its configuration
         raise ConfigError(f"kafka.properties: {explain_client(error)}") from None

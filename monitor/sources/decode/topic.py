@@ -114,7 +114,8 @@ class TopicDecoder:
             for key, contract in contracts.items()
             if key in self._holds.series
         }
-        self.format = shaped(decoder_of(form, self._holds), fields)
+        self.bare = decoder_of(form, self._holds)  # its rows are as the format gives them
+        self.format = shaped(self.bare, fields)
         quick = self.format.readers if isinstance(self.format, Quick) else ()
         self.readers: list[Reader] = [*quick, MappedReader(self.format, self._holds)]
         self._sampled = 0
