@@ -44,8 +44,8 @@ def warnings(configuration: Configuration) -> Iterator[str]:
     for topic in settings.topics:
         if topic.kind == "features" and any("__prediction__" in spec.reference.names for spec in configuration.specs):
             yield f"topics.{topic.name}: its rows have no prediction and count as missing in __prediction__"
-    for topic in broker_timed(settings):
-        yield f"topics.{topic}.fields.timestamp: the time of an event is the broker's timestamp of its record, however long it was under way"
+    for name in broker_timed(settings):
+        yield f"topics.{name}.fields.timestamp: the time of an event is the broker's timestamp of its record, however long it was under way"
     yield from target_warnings(settings)
 
 
