@@ -16,7 +16,8 @@ from confluent_kafka import KafkaException
 
 from monitor.app import client_properties, explain_client
 from monitor.backtest.recorded import TABLES
-from monitor.commands.records import kafka_range, range_of
+from monitor.commands.ranges import kafka_range
+from monitor.commands.records import range_of
 from monitor.settings import ConfigError, Settings
 from monitor.sources.base import RecordParts, SourceError, TopicRecords
 from monitor.sources.formats.values import Rejected, parse_time

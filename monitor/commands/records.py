@@ -3,25 +3,16 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING
 
-from confluent_kafka import KafkaException
-
-from monitor.app import broker_properties, explain_client
 from monitor.backtest.recorded import LINES, TABLES, Lines, Recorded, RecordsAhead
 from monitor.backtest.replay import Range
 from monitor.settings import ConfigError, Settings
 from monitor.settings.schema import TopicSettings
-from monitor.sources.base import RecordParts
 from monitor.sources.decode.topic import TopicDecoder
 from monitor.sources.formats.values import Rejected, parse_time
-from monitor.sources.kafka.client import KafkaChoice
 from monitor.sources.tables.base import Dialect
 from monitor.sources.tables.packed import packed
-from monitor.stream.events import SECOND, Nanos
-
-if TYPE_CHECKING:
-    from monitor.sources.kafka.range import KafkaRange
+from monitor.stream.events import Nanos
 
 
 def range_of(first_text: str | None, until_text: str | None) -> Range:
@@ -99,30 +90,7 @@ def range_of_topics(
 ) -> Recorded:
     """A range of some topics; of those in `longer` so much more. With several threads none can be held. Raises ConfigError."""
     from monitor.backtest.topics import TopicRange
+    from monitor.commands.ranges import kafka_range
 
     parts = {topic: decoder.wants for topic, decoder in decoders.items()}
     return TopicRange(kafka_range(settings, parts, within, longer), decoders, threads)
-
-
-def kafka_range(
-    settings: Settings,
-    parts: Mapping[str, RecordParts],
-    within: Range,
-    longer: Mapping[str, Nanos] = MappingProxyType({}),
-) -> "KafkaRange":
-    """The records of some topics, with what is wanted beside their values. Raises ConfigError."""
-    from monitor.sources.kafka.range import KafkaRange
-
-    kafka = settings.kafka
-    wanted = KafkaChoice(
-        bootstrap_servers=kafka.bootstrap_servers,
-        group_id=kafka.group_id,
-        topics=tuple(parts),
-        properties=broker_properties(kafka),
-        startup_timeout=kafka.startup_timeout / SECOND,
-        parts=parts,
-    )
-    try:
-        return KafkaRange(wanted, within.first, within.until, longer)
-    except (KafkaException, ValueError, TypeError) as error:  # the client's many kinds, all about its configuration
-        raise ConfigError(f"kafka.properties: {explain_client(error)}") from None
