@@ -19,6 +19,7 @@ from monitor.sources.decode.mapping import decode_records, inspect_record
 from monitor.sources.formats.base import Decoder, RecordDecoder, Rows, only_rows
 from monitor.sources.formats.fields import BROKER, HEADER, KEY, PARTITION, FieldMap, Path, PlaceBeside, is_index
 from monitor.sources.formats.json.documents import UNREADABLE, refusal
+from monitor.sources.formats.times import NOT_A_TIME
 from monitor.sources.formats.values import Rejected
 
 MOST_ROWS = 10_000  # of one message
@@ -166,7 +167,7 @@ class ShapedDecoder:
             path = self._fields.features
             held = grafts.get(path, rows.column(path))
             grafts[path] = _objects([self._named(value) for value in _listed(held, len(rows))])
-        grafts |= {place.path: _beside(place, records, rows) for place in self._fields.beside}
+        grafts |= {place.path: beside(place, records)[rows.messages] for place in self._fields.beside}
         if (own := self._fields.id) and isinstance(rows, ExplodedRows) and not _below(own, self._fields.explode):
             ids = _listed(grafts.get(own, rows.column(own)), len(rows))
             grafts[own] = _objects([_numbered(id_, at) for id_, at in zip(ids, rows.numbers.tolist(), strict=True)])
@@ -212,8 +213,7 @@ class ShapedDecoder:
         if self._fields.columns:
             path = self._fields.features
             grafts[path] = self._named(grafts.get(path, row.get(path)))
-        single = Rows({}, np.zeros(1, dtype=np.intp))
-        grafts |= {place.path: _plain(_beside(place, record, single)) for place in self._fields.beside}
+        grafts |= {place.path: _plain(beside(place, record)) for place in self._fields.beside}
         if (own := self._fields.id) and number is not None and not _below(own, self._fields.explode):
             grafts[own] = _numbered(grafts.get(own, row.get(own)), number)
         return GraftedRow(row, grafts)
@@ -274,11 +274,11 @@ def _numbered(own: Any, at: int) -> Any:
 # --- beside values ------------------------------------------------------------------------------------------------------
 
 
-def _beside(place: PlaceBeside, records: TopicRecords, rows: Rows) -> Column:
-    """What stands beside the value of each row's message."""
+def beside(place: PlaceBeside, records: TopicRecords) -> NDArray[Any]:
+    """What stands beside the value of each record; None, or no time, where there is nothing."""
     if place.kind == BROKER:
         stamps = np.array(records.stamps or [0] * len(records.values), dtype=np.int64)
-        return np.where(stamps > 0, stamps, np.iinfo(np.int64).min).astype("datetime64[ns]")[rows.messages]
+        return np.where(stamps > 0, stamps, NOT_A_TIME).astype("datetime64[ns]")
     held: Sequence[Any]
     if place.kind == HEADER:
         held = [_header(headers, place) for headers in records.headers]
@@ -286,12 +286,12 @@ def _beside(place: PlaceBeside, records: TopicRecords, rows: Rows) -> Column:
         held = [_key(key, place.below) for key in records.keys]
     else:
         held = list(map(str, records.partitions))
-    return _objects(held or [None] * len(records.values))[rows.messages]
+    return _objects(held or [None] * len(records.values))
 
 
-def _plain(column: Column) -> object:
+def _plain(column: NDArray[Any]) -> object:
     """The only value of a column, as words have it."""
-    value = column[0] if isinstance(column, np.ndarray) else column.tolist()[0]
+    value = column[0]
     if isinstance(value, np.datetime64):
         return None if np.isnat(value) else f"{value.astype('datetime64[us]')}Z"
     return value
