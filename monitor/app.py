@@ -43,8 +43,9 @@ from monitor.series.contract import ContractSpec, of_rows
 from monitor.series.series import SeriesSpec
 from monitor.series.truth import Truth
 from monitor.settings import ConfigError, Settings, mask_url
+from monitor.settings.fields import BrokerTimeSettings, ConstantSettings
 from monitor.settings.schema import SECRET_FILES, KafkaSettings, TopicSettings
-from monitor.sources.base import Source
+from monitor.sources.base import RecordParts, Source
 from monitor.sources.decode.contract import seen_by, slow_columns
 from monitor.sources.decode.joining import PredictionColumns, prediction_fields
 from monitor.sources.decode.labels import LabelDecoder
@@ -113,6 +114,11 @@ def build_decoder(configuration: Configuration, topic: TopicSettings) -> TopicDe
     return topic_decoder(topic, series, fields, future, tolerance, joined, contracts_of(configuration.specs), *new)
 
 
+def wanted_parts(configuration: Configuration) -> dict[str, RecordParts]:
+    """What each topic's decoder wants of records beside their values."""
+    return {topic: decoder.wants for topic, decoder in build_decoders(configuration).items()}
+
+
 def contracts_of(specs: Sequence[SeriesSpec]) -> dict[SeriesKey, ContractSpec]:
     """The data contracts of those series that have one."""
     return {spec.key: spec.contract for spec in specs if spec.contract is not None}
@@ -141,10 +147,9 @@ def slow_contract(configuration: Configuration, spec: SeriesSpec, contract: Cont
     """The columns of a contract for which every event of some topic is read again."""
     layout, found = spec.reference.layout, dict[str, None]()
     for topic in configuration.settings.event_topics:
-        compiled = COMPILED["decoding"] and topic.format == "json"
-        found |= dict.fromkeys(
-            slow_columns(SeriesFields(spec.key, layout, fields_of(topic)), contract, compiled=compiled)
-        )
+        fields = fields_of(topic)
+        compiled = COMPILED["decoding"] and topic.format == "json" and not fields.shapes
+        found |= dict.fromkeys(slow_columns(SeriesFields(spec.key, layout, fields), contract, compiled=compiled))
     return list(found)
 
 
@@ -175,7 +180,7 @@ def label_decoder(configuration: Configuration, topic: TopicSettings, fields: Fi
     if not series:
         raise ConfigError(f"topics.{topic.name}: is of kind labels, but no model takes labels from it (labels.topic)")
     if fields.model_is is not None and fields.model_is not in series:
-        raise ConfigError(f"topics.{topic.name}.fields.model: const {fields.model_is} takes no labels from this topic")
+        raise ConfigError(f"topics.{topic.name}.fields.model: {told(topic, fields)} takes no labels from this topic")
     try:
         decoder = LabelDecoder(
             topic.name,
@@ -195,10 +200,15 @@ def label_decoder(configuration: Configuration, topic: TopicSettings, fields: Fi
 
 def fields_of(topic: TopicSettings) -> FieldMap:
     """Where a topic's messages keep what is needed. Those of labels have no features."""
-    fields = FieldMap.parse(topic.fields.model_dump(), UNITS[topic.timestamp_unit])
+    fields = FieldMap.parse(topic.fields.model_dump(), UNITS[topic.timestamp_unit], topic.name)
     if topic.kind == "labels":
         return replace(fields, features=(), label=fields.label or LABEL)
     return replace(fields, predicts=topic.kind == "predictions")
+
+
+def broker_timed(settings: Settings) -> tuple[str, ...]:
+    """The topics whose events have the broker's timestamp, because the configuration says so."""
+    return tuple(topic.name for topic in settings.topics if isinstance(topic.fields.timestamp, BrokerTimeSettings))
 
 
 def refuse_without_id(topic: TopicSettings, fields: FieldMap, joined: Sequence[SeriesFields]) -> None:
@@ -217,8 +227,13 @@ def refuse_unknown_model(topic: TopicSettings, fields: FieldMap, models: Sequenc
     if fields.model_is is not None and fields.model_is not in models:
         there_is = ", ".join(dict.fromkeys(models))
         raise ConfigError(
-            f"topics.{topic.name}.fields.model: const {fields.model_is} is no configured model; there is {there_is}"
+            f"topics.{topic.name}.fields.model: {told(topic, fields)} is no configured model; there is {there_is}"
         )
+
+
+def told(topic: TopicSettings, fields: FieldMap) -> str:
+    """A constant model as the mapping says it."""
+    return f"{'const ' if isinstance(topic.fields.model, ConstantSettings) else ''}{fields.model_is}"
 
 
 def topic_decoder(
@@ -256,8 +271,10 @@ def label_topics(settings: Settings) -> frozenset[str]:
     return frozenset(topic.name for topic in settings.topics if topic.kind == "labels")
 
 
-def build_source(settings: Settings, clock: Clock, threads: int = 1) -> KafkaSource:
-    """The Kafka source. Raises ConfigError for properties that the client refuses."""
+def build_source(
+    settings: Settings, clock: Clock, threads: int = 1, parts: Mapping[str, RecordParts] = MappingProxyType({})
+) -> KafkaSource:
+    """The Kafka source; `parts` of records are wanted beside their values, by topic. Raises ConfigError for properties that the client refuses."""
     kafka = settings.kafka
     choice = KafkaChoice(
         bootstrap_servers=kafka.bootstrap_servers,
@@ -267,6 +284,7 @@ def build_source(settings: Settings, clock: Clock, threads: int = 1) -> KafkaSou
         properties=broker_properties(kafka),
         startup_timeout=kafka.startup_timeout / SECOND,
         skip_lost=kafka.lost_offsets == "skip",
+        parts=parts,
         label_topics=label_topics(settings),
         threads=threads,
     )
@@ -414,7 +432,7 @@ class Daemon:
         """
         settings, clock = configuration.settings, clock or SystemClock()
         with ExitStack() as taken:
-            source = source or build_source(settings, clock, threads)
+            source = source or build_source(settings, clock, threads, wanted_parts(configuration))
             taken.callback(source.close)
             store = StateStore(settings.state, settings.audit_keep)
             taken.callback(store.close)
@@ -503,8 +521,9 @@ class Daemon:
             for notifier in self.notifiers:
                 notifier.start()
             self.outside.start()
-            brokers = self._configuration.settings.kafka.bootstrap_servers
-            started = DaemonStarted(self.server.url, brokers, VERSION, self._base.config_hash, all(COMPILED.values()))
+            settings = self._configuration.settings
+            about = VERSION, self._base.config_hash, all(COMPILED.values()), broker_timed(settings)
+            started = DaemonStarted(self.server.url, settings.kafka.bootstrap_servers, *about)
             self.telemetry.record([started])
             self.checkpointer.note([self._started()])
             self.source.open(positions)

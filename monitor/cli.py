@@ -107,6 +107,13 @@ def build_parser() -> argparse.ArgumentParser:
     _config(explain)
     explain.add_argument("file", nargs="?", type=Path, help="messages, one a line (standard input)")
     explain.add_argument("--topic", help="read them as this topic's (the first)")
+    explain.add_argument("--steps", action="store_true", help="say every step from bytes to rows")
+    explain.add_argument("--message", action="store_true", help="the whole file is one message")
+    explain.add_argument("--records", action="store_true", help="each line is a record: value, key, headers, timestamp")
+    explain.add_argument("--kafka", action="store_true", help="read the newest records of the topic")
+    explain.add_argument("--from", dest="first", metavar="TIME", help="with --kafka: those from this time on")
+    explain.add_argument("--until", metavar="TIME", help="with --kafka: those before this time")
+    explain.add_argument("--limit", type=arguments.count, metavar="N", help="with --kafka: at most so many (20)")
     _json(explain)
 
     _add_reference(commands)
@@ -390,8 +397,23 @@ def _backtest(options: argparse.Namespace) -> Exit:
 
 def _explain(options: argparse.Namespace) -> Exit:
     from monitor.commands.explain import explain
+    from monitor.commands.explained import ExplainChoice
 
-    return explain(_config_of(options), options.file, options.topic, as_json=options.json)
+    return explain(
+        ExplainChoice(
+            _config_of(options),
+            options.file,
+            options.topic,
+            options.message,
+            options.records,
+            options.kafka,
+            options.first,
+            options.until,
+            options.limit,
+            options.steps,
+            options.json,
+        )
+    )
 
 
 def _fit(options: argparse.Namespace) -> Exit:

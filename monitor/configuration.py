@@ -37,7 +37,6 @@ from monitor.settings.retraining import RetrainingSettings
 from monitor.settings.schema import (
     MOST_CLASSES,
     SECRET_FILES,
-    ConstantSettings,
     FeatureSettings,
     LabelsSettings,
     ModelSettings,
@@ -606,13 +605,13 @@ def says_served(settings: Settings, model: ModelSettings) -> tuple[str, ...]:
 
 def may_bring(settings: Settings, topic: TopicSettings, model: ModelSettings) -> bool:
     """Whether a topic can hold events of a model: not where all of them are of another, or of another version."""
-    of, version = topic.fields.model, topic.fields.version
-    if isinstance(of, ConstantSettings) and of.const != model.name:
+    of, version = topic.constant("model"), topic.constant("version")
+    if of is not None and of != model.name:
         return False
-    if not isinstance(version, ConstantSettings):
+    if version is None:
         return True
     others = {other.version for other in settings.models if other.name == model.name} - {None}
-    return version.const == model.version if model.version is not None else version.const not in others
+    return version == model.version if model.version is not None else version not in others
 
 
 def judges_served(reference: Reference, model: ModelSettings, says: Collection[str]) -> bool:

@@ -23,9 +23,17 @@ from monitor.runtime.telemetry import Telemetry
 from monitor.runtime.writing import Deciding
 from monitor.sections import parse_duration
 from monitor.settings import Settings
+from monitor.settings.fields import (
+    BrokerTimeSettings,
+    HeaderSettings,
+    KeySettings,
+    PartitionSettings,
+    TopicNameSettings,
+)
 from monitor.settings.schema import FeatureSettings
 from monitor.settings.thresholds import MetricThresholdSettings
 from monitor.sources.decode import naming
+from monitor.sources.formats.registry import formats
 from monitor.stream.events import HOUR
 from tests.documents import blocks
 from tests.fakes import nothing_waits
@@ -34,6 +42,13 @@ ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *ROOT.glob("examples/**/*.md")])
 TASKS = ("set-up", "read-an-alert", "accept-a-change", "tune", "operate", "contract")
 MOST_WORDS_OF_THE_README = 1000
+BESIDE: set[type[BaseModel]] = {
+    HeaderSettings,
+    KeySettings,
+    PartitionSettings,
+    TopicNameSettings,
+    BrokerTimeSettings,
+}  # in place of paths
 NO_METRICS = {"driftd_drift", "driftd_test", "driftd_version"}  # a prefix, a file, a key of a payload
 NO_METRICS |= {"driftd_cause", "driftd_outcome", "driftd_records"}  # facets of OpenLineage
 
@@ -46,6 +61,9 @@ def keys_of(section: type[BaseModel], path: str) -> Iterator[str]:
     for name, field in section.model_fields.items():
         at = f"{path}{field.alias or name}"
         inner = section_in(field.annotation)
+        if inner is not None and (beside := [one for one in sections_in(field.annotation) if one in BESIDE]):
+            yield from (f"topics[].fields.NAME.{key}" for one in beside for key in one.model_fields)
+            inner = next((one for one in sections_in(field.annotation) if one not in BESIDE), None)
         if at in {"defaults", "models[].retraining"} or inner is None:  # what stands elsewhere too
             yield at
         elif inner in {FeatureSettings, MetricThresholdSettings}:
@@ -59,11 +77,18 @@ def keys_of(section: type[BaseModel], path: str) -> Iterator[str]:
             yield from keys_of(inner, f"{at}[]." if is_list else f"{at}.")
 
 
+def args_of(annotation: Any) -> list[Any]:
+    """What may stand there, one by one."""
+    inside = getattr(annotation, "__args__", ())
+    return [leaf for one in inside for leaf in args_of(one)] if inside else [annotation]
+
+
+def sections_in(annotation: Any) -> list[type[BaseModel]]:
+    return [one for one in args_of(annotation) if isinstance(one, type) and issubclass(one, BaseModel)]
+
+
 def section_in(annotation: Any) -> type[BaseModel] | None:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    found = [section_in(one) for one in getattr(annotation, "__args__", ())]
-    return next((one for one in found if one is not None), None)
+    return next(iter(sections_in(annotation)), None)
 
 
 def test_every_key_of_the_configuration_is_documented_and_no_other() -> None:
@@ -247,3 +272,14 @@ def test_the_floors_in_the_documents_are_those_of_the_code() -> None:
 
     assert {name: float(value) for name, value in said.items()} == EffectFloorSettings().model_dump()
     assert Floors(**EffectFloorSettings().model_dump()) == Floors()
+
+
+def test_every_format_has_its_row_and_its_page() -> None:
+    """Of JSON the configuration's page says all there is."""
+    rows = re.findall(
+        r"^\| `([\w-]+)` \| \[[^\]]+\]\(([^)]+)\) \| .+ \|$", text("docs/formats/README.md"), flags=re.MULTILINE
+    )
+    pages = {name: ROOT / "docs" / "formats" / page.partition("#")[0] for name, page in rows}
+
+    assert list(pages) == ["json", *(name for name in formats() if name != "json")]
+    assert [name for name, page in pages.items() if not page.is_file()] == []

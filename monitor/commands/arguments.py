@@ -14,6 +14,7 @@ from monitor.commands.exits import Exit
 Commands: TypeAlias = "argparse._SubParsersAction[Any]"  # noqa: SLF001 - that to which commands are added has no other name
 
 MOST_THREADS = 256
+MOST_RECORDS = 10_000
 
 
 class Several(argparse.Action):
@@ -160,6 +161,13 @@ def threads(text: str) -> int:
     """How many threads."""
     if not (text.isascii() and text.isdigit()) or not 1 <= int(text) <= MOST_THREADS:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to {MOST_THREADS}")
+    return int(text)
+
+
+def count(text: str) -> int:
+    """How many of something."""
+    if not (text.isascii() and text.isdigit()) or not 1 <= int(text) <= MOST_RECORDS:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 to {MOST_RECORDS}")
     return int(text)
 
 

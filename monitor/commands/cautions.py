@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 from detectors import DETECTORS
 from detectors.reference.service import ERROR, LATENCY
 from monitor.alerting.rules import ERRORS_RULE, LATENCY_RULE
-from monitor.app import COMPILED, contract_columns, fields_of, not_checked, slow_contract
+from monitor.app import COMPILED, broker_timed, contract_columns, fields_of, not_checked, slow_contract
 from monitor.commands.alarms import usual
 from monitor.commands.judges import unwatched
 from monitor.commands.selfreport import told
@@ -44,6 +44,8 @@ def warnings(configuration: Configuration) -> Iterator[str]:
     for topic in settings.topics:
         if topic.kind == "features" and any("__prediction__" in spec.reference.names for spec in configuration.specs):
             yield f"topics.{topic.name}: its rows have no prediction and count as missing in __prediction__"
+    for name in broker_timed(settings):
+        yield f"topics.{name}.fields.timestamp: the time of an event is the broker's timestamp of its record, however long it was under way"
     yield from target_warnings(settings)
 
 

@@ -124,13 +124,13 @@ def check_events(check: Check, contract: Contract, choice: RowsChoice) -> Reject
     refuse_unknown_model(topic, fields, [each.name for each in settings.models])
     if ID in contract.columns and not fields.id:
         raise ConfigError(f"columns.{ID}: topics.{topic.name}.fields.id does not say where events have it")
-    finder = FeatureFinder(fields, predicted=topic.kind == "predictions", identifier=tuple(topic.fields.id.split(".")))
+    finder = FeatureFinder(fields, predicted=topic.kind == "predictions", identifier=fields.id)
     keys = [SeriesKey(each.name, each.series_version) for each in settings.models]
     ours = SeriesKey(model.name, model.series_version)
     rejections, others = Rejections(), 0
     holds_lines(choice.inputs)
     for path in choice.inputs:
-        decoder = RawDecoder(topic.name, keys, ours, slots_of(contract), fields, topic.format)
+        decoder = RawDecoder(topic.name, keys, ours, slots_of(contract), fields, topic.format, options=topic.options)
         check_event_file(check, contract, path, decoder, finder, dialect)
         rejections.reasons += decoder.reasons
         others += decoder.others

@@ -247,7 +247,9 @@ class EventLabels:
         fields = fields_of(topic)
         refuse_unknown_model(topic, fields, [model.name for model in self.settings.models])
         takers = [each.name for each in self.settings.models if _takes(each, topic)]
-        decoder = LearningLabels(topic.name, self.model.name, takers, meanings, fields, topic.format)
+        decoder = LearningLabels(
+            topic.name, self.model.name, takers, meanings, fields, topic.format, options=topic.options
+        )
         refuse_without_id(topic, fields, [*decoder.series.values()])
         return decoder
 

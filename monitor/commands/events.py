@@ -199,6 +199,7 @@ class ModelEvents:
                 joined=labels is not None and fields.predicts,
                 weighted=labels is not None and labels.weighted,
                 classes=() if labels is None else labels.classes,
+                options=topic.options,
             )
             decoders[topic.name] = decoder
             if labels is not None:
@@ -401,7 +402,7 @@ def shared_finder(choice: FitChoice, *, labelled: bool) -> Callable[[TopicSettin
             only=choice.columns,
             kinds=kinds,
             without=[text for text in choice.exclude or () if not is_span(text)],
-            identifier=tuple(topic.fields.id.split(".")),
+            identifier=fields.id,
         )
         if shared:
             made.features, made.left_out, made.order, made.odd = (

@@ -1,20 +1,19 @@
 """`driftd explain`: what the decoder and the mapping make of each message."""
 
-import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain, repeat
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from detectors.sketches.violations import Rule
 from monitor.app import build_decoder
-from monitor.backtest.recorded import TABLES
 from monitor.clock import SystemClock
 from monitor.commands.exits import Exit
+from monitor.commands.explained import ExplainChoice, chosen_records
+from monitor.commands.steps import mapping_steps, record_steps
 from monitor.configuration import Configuration, load
 from monitor.explain import documents
 from monitor.settings import ConfigError, load_settings
@@ -26,7 +25,6 @@ from monitor.sources.formats.fields import Path as Place
 from monitor.sources.formats.json import hint
 from monitor.sources.formats.json.documents import FRAMED
 from monitor.sources.formats.values import UNITS, Rejected, category, number, version_text
-from monitor.sources.tables.packed import packed
 from monitor.stream.events import Nanos
 from monitor.targets.payloads import rfc3339
 
@@ -68,6 +66,7 @@ class Explanation:
     contract: tuple[BrokenExplained, ...] | None = (
         None  # what of the model's data contract it breaks; None: it has none
     )
+    mapped: tuple[str, ...] = ()  # where the mapping found what, in words
 
 
 @dataclass(slots=True)
@@ -128,23 +127,48 @@ def _listed(counts: Counter[str]) -> str:
     return ", ".join(f"{name} {count:,}" for name, count in counts.most_common(SHOWN_UNKNOWN)) + more
 
 
-def explain(config: Path, file: Path | None, topic: str | None, *, as_json: bool = False) -> Exit:
-    """Explain messages, one a line. Raises ConfigError."""
-    settings = load_settings(config)
-    configuration = load(settings, config.resolve().parent, needs_secrets=False, file=config)
-    decoder = decoder_for(configuration, topic)
+def explain(choice: ExplainChoice) -> Exit:
+    """Explain messages one by one. Raises ConfigError."""
+    choice.refuse_mixed()
+    settings = load_settings(choice.config)
+    base = choice.config.resolve().parent
+    configuration = load(settings, base, needs_secrets=False, file=choice.config)
+    decoder = decoder_for(configuration, choice.topic)
+    form = next(topic.format for topic in settings.topics if topic.name == decoder.topic)
     now = SystemClock().now()
     totals = Totals()
-    for line_number, line in enumerate(lines_of(file), start=1):
-        explanations = list(explain_message(decoder, line.rstrip(b"\r\n"), now))
-        for row, explanation in enumerate(explanations, start=1):
+    records = chosen_records(choice, settings, decoder.topic)
+    for line_number, (where, record) in enumerate(records, start=1):
+        explanations = list(explain_record(decoder, record, now))
+        steps = list(record_steps(decoder, form, record)) if choice.steps else None
+        for explanation in explanations:
             totals.count(explanation)
-            place = f"{line_number}.{row}" if len(explanations) > 1 else f"{line_number}"
-            lines = [line_of_json(line_number, row, explanation)] if as_json else words(decoder, explanation)
-            for line_said in lines:
-                print(line_said if as_json else f"{place}: {line_said}")
-    print(documents.as_json({"totals": totals.document()}).decode() if as_json else totals.words())
+        said = (
+            as_objects(line_number, explanations, steps)
+            if choice.as_json
+            else as_text(decoder, where, explanations, steps)
+        )
+        for line in said:
+            print(line)
+    print(documents.as_json({"totals": totals.document()}).decode() if choice.as_json else totals.words())
     return Exit.OK if totals.outcomes["ok"] else Exit.NO
+
+
+def as_text(
+    decoder: TopicDecoder, where: str, explanations: Sequence[Explanation], steps: Sequence[str] | None
+) -> Iterator[str]:
+    """One record, for people."""
+    yield from (f"{where}: {step}" for step in steps or ())
+    for row, explanation in enumerate(explanations, start=1):
+        place = f"{where}.{row}" if len(explanations) > 1 else where
+        mapped = explanation.mapped if steps is not None else ()
+        yield from (f"{place}: {line}" for line in (*mapped, *words(decoder, explanation)))
+
+
+def as_objects(number: int, explanations: Sequence[Explanation], steps: Sequence[str] | None) -> Iterator[str]:
+    """One record, for programs: an object a row."""
+    for row, explanation in enumerate(explanations, start=1):
+        yield line_of_json(number, row, explanation, steps)
 
 
 def decoder_for(configuration: Configuration, name: str | None) -> TopicDecoder:
@@ -155,46 +179,25 @@ def decoder_for(configuration: Configuration, name: str | None) -> TopicDecoder:
     return build_decoder(configuration, topics[name] if name is not None else next(iter(topics.values())))
 
 
-def lines_of(file: Path | None) -> Iterable[bytes]:
-    """Lines of a file or of standard input. Raises ConfigError, also for a table."""
-    if file is None:
-        yield from sys.stdin.buffer
-        return
-    if (why := packed(file)) is not None:
-        raise ConfigError(why)
-    if file.suffix.lower() in TABLES and file.is_file():
-        raise ConfigError(
-            f"{file}: explain reads messages, one JSON a line; of a table, `driftd reference fit --config` "
-            "and `driftd backtest --input` say what they read from which column"
-        )
-    try:
-        with file.open("rb") as lines:
-            yield from lines
-    except OSError as error:
-        raise ConfigError(f"{file}: cannot be read: {error.strerror or error}") from None
-
-
 # --- what became of it ---------------------------------------------------------------------------------------------------
 
 
-def explain_message(decoder: TopicDecoder, raw: bytes, now: Nanos) -> Iterator[Explanation]:
-    """What becomes of each row of a message."""
+def explain_record(decoder: TopicDecoder, record: TopicRecords, now: Nanos) -> Iterator[Explanation]:
+    """What becomes of each row of a single record."""
     nothing: Mapping[Place, object] = {}
     for verdict, row in zip(
-        decoder.verdicts(TopicRecords(decoder.topic, (0,), (raw,)), now),
-        chain(rows_of(decoder, raw), repeat(nothing)),
-        strict=False,
+        decoder.verdicts(record, now), chain(rows_of(decoder, record), repeat(nothing)), strict=False
     ):
         explanation = explain_row(decoder, verdict, row)
         if explanation.reason == FRAMED:
-            explanation = replace(explanation, detail=hint(raw))
-        yield explanation
+            explanation = replace(explanation, detail=hint(record.values[0] or b""))
+        yield replace(explanation, mapped=tuple(mapping_steps(decoder.fields, row))) if row else explanation
 
 
-def rows_of(decoder: TopicDecoder, raw: bytes) -> list[Mapping[Place, object]]:
-    """The rows of a message as they came; none of one that cannot be read."""
+def rows_of(decoder: TopicDecoder, record: TopicRecords) -> list[Mapping[Place, object]]:
+    """The rows of a record as they came; none of one that cannot be read."""
     try:
-        return list(decoder.format.inspect(raw))
+        return list(decoder.inspect(record))
     except Rejected:
         return []
 
@@ -334,8 +337,12 @@ def field_words(field: FieldExplained) -> str:
     return f"   {field.feature} = {repr(field.value).removesuffix('.0')}"
 
 
-def line_of_json(line_number: int, row: int, explanation: Explanation) -> str:
+def line_of_json(number: int, row: int, explanation: Explanation, steps: Sequence[str] | None = None) -> str:
     """An explanation as a line of JSON."""
-    document: dict[str, Any] = {"line": line_number, "row": row, **msgspec.to_builtins(explanation)}
+    document: dict[str, Any] = {"line": number, "row": row, **msgspec.to_builtins(explanation)}
     document["event_time"] = None if explanation.event_time is None else rfc3339(explanation.event_time)
+    if steps is None:
+        del document["mapped"]
+    else:
+        document["steps"] = list(steps)
     return documents.as_json(document).decode()

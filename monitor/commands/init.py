@@ -19,12 +19,14 @@ from monitor.commands.calibration import better_window
 from monitor.commands.dialect import dialect_of
 from monitor.commands.events import fit_events
 from monitor.commands.exits import Exit
+from monitor.commands.recognising import Recognised, recognise
 from monitor.commands.records import holds_lines
 from monitor.commands.reference import INDEXES, FitChoice
 from monitor.commands.security import beside, kafka_settings, lines_of
 from monitor.sections import parse_duration
 from monitor.settings import ConfigError
 from monitor.settings.schema import KafkaSettings
+from monitor.sources.base import TopicRecords
 from monitor.sources.decode.guessing import TEXT, Guess, LabelGuess, NothingLikeEvents, guess, guess_labels
 from monitor.sources.formats.json import hint
 from monitor.sources.formats.json.documents import read_document
@@ -68,7 +70,8 @@ def init(choice: InitChoice) -> Exit:
     labels = label_files(choice)
     if labels:
         choice = replace(choice, files=[path for path in choice.files if path not in labels])
-    rows, topic = sample(choice, broker), topic_name(choice)
+    topic = topic_name(choice)
+    rows, form = sample(choice, broker, topic)
     refuse_labels_alone(rows, ", ".join(map(str, choice.files)) or topic)
     try:
         found = guess(rows, SystemClock().now())
@@ -80,8 +83,8 @@ def init(choice: InitChoice) -> Exit:
     with ExitStack() as made:
         for path in (choice.output, *references.values()):
             made.callback(path.unlink, missing_ok=True)
-        write(choice.output, written(found, choice, topic, broker, references, windows, of_labels))
-        for line in (*words(found, choice, len(rows)), *label_words(found, labels)):
+        write(choice.output, written(found, choice, topic, broker, references, windows, of_labels, form))
+        for line in (*words(found, choice, len(rows), form), *label_words(found, labels)):
             print(line)
         for model, path in references.items():
             fit_events(fitted(choice, model))
@@ -90,7 +93,7 @@ def init(choice: InitChoice) -> Exit:
                     f"{model}: windows of {able.length} in place of {windows[model].length}, so that the reference is calibrated"
                 )
                 windows[model] = able
-                write(choice.output, written(found, choice, topic, broker, references, windows, of_labels))
+                write(choice.output, written(found, choice, topic, broker, references, windows, of_labels, form))
                 fit_events(fitted(choice, model))
         made.pop_all()
     offline = " --offline" if choice.files else ""
@@ -266,13 +269,18 @@ def broker_of(choice: InitChoice) -> KafkaSettings | None:
     return None if choice.kafka is None else kafka_settings(choice.kafka, choice.properties, choice.ca_file)
 
 
-def sample(choice: InitChoice, broker: KafkaSettings | None) -> list[Mapping[str, Any]]:
-    """Some events as objects. Raises ConfigError."""
+def sample(
+    choice: InitChoice, broker: KafkaSettings | None, topic: str
+) -> tuple[Sequence[Mapping[str, Any]], Recognised | None]:
+    """Some events as objects, and the format that they are in, None of JSON. Raises ConfigError."""
     if choice.files:
         dialect = dialect_of(choice.delimiter, choice.decimal)
         each = -(-SAMPLED // len(choice.files))  # so that what a later file holds is seen
+        where = ", ".join(map(str, choice.files))
+        if (form := recognise_lines(choice.files, topic, each, where)) is not None:
+            return form.rows, form
         rows = [row for path in choice.files for row in islice(rows_of_file(path, dialect), each)]
-        return rows or _nothing(", ".join(map(str, choice.files)))
+        return rows or _nothing(where), None
     assert broker is not None
     if choice.topic is None:
         raise ConfigError("--kafka needs --topic NAME")
@@ -282,7 +290,26 @@ def sample(choice: InitChoice, broker: KafkaSettings | None) -> list[Mapping[str
         raise ConfigError(f"--kafka {choice.kafka}: {error}") from None
     except (KafkaException, ValueError) as error:
         raise ConfigError(f"--kafka: {explain_client(error)}") from None
-    return objects(newest.values, f"topic {choice.topic}")
+    where = f"topic {choice.topic}"
+    form = recognise(newest.records, where)
+    return (objects(newest.records.values, where), None) if form is None else (form.rows, form)
+
+
+def recognise_lines(paths: Sequence[Path], topic: str, each: int, where: str) -> Recognised | None:
+    """The format of the lines of some files; None of tables, and of JSON. Raises ConfigError."""
+    try:
+        if not all(holds_lines([path]) for path in paths):
+            return None
+        values = [line for path in paths for line in islice(first_lines(path), each)]
+    except RecordedError as error:
+        raise ConfigError(str(error)) from None
+    return recognise(TopicRecords(topic, [0] * len(values), values), where)
+
+
+def first_lines(path: Path) -> Iterator[bytes | None]:
+    """The lines of a file. Raises RecordedError."""
+    size_of(path)
+    return chain.from_iterable(messages for _, messages in blocks(path))
 
 
 def _nothing(where: str) -> list[Mapping[str, Any]]:
@@ -294,8 +321,7 @@ def rows_of_file(path: Path, dialect: Dialect) -> Iterator[Mapping[str, Any]]:
     try:
         size_of(path)
         if holds_lines([path]):
-            first = chain.from_iterable(messages for _, messages in blocks(path))
-            yield from objects(list(islice(first, SAMPLED)), str(path))
+            yield from objects(list(islice(first_lines(path), SAMPLED)), str(path))
             return
         yield from table_rows(path, dialect)
     except (RecordedError, TableError) as error:
@@ -347,9 +373,11 @@ def objects(values: Sequence[bytes | None], where: str) -> list[Mapping[str, Any
 # --- what is said and written -------------------------------------------------------------------------------------------
 
 
-def words(found: Guess, choice: InitChoice, rows: int) -> Iterator[str]:
+def words(found: Guess, choice: InitChoice, rows: int, form: Recognised | None) -> Iterator[str]:
     """What was found in the events, and what is not sure."""
     yield f"{choice.output}: from {rows:,} events"
+    if form is not None:
+        yield f"  format: {form.form}{f' (unsure: they look like {form.others[0]}, too)' if form.others else ''}"
     for key, path in parts(found).items():
         note = f" (unsure: {found.unsure[key]})" if key in found.unsure else ""
         yield printable(f"  {key}: {path or 'none'}{note}")
@@ -411,9 +439,9 @@ def written(
     references: Mapping[str, Path],
     windows: Mapping[str, ModelWindow],
     labels: Sequence[LabelTopic] = (),
+    form: Recognised | None = None,
 ) -> Iterator[str]:
     """The lines of the configuration."""
-    unsure = {key: f"  # unsure: {printable(why)}" for key, why in found.unsure.items()}
     yield "# Written by `driftd init` from a look at the events. What is not sure says so; `driftd explain` shows each message."
     yield "kafka:"
     if broker is None:
@@ -422,6 +450,33 @@ def written(
         yield from broker_lines(broker, choice.output.parent)
     yield "topics:"
     yield f"  - name: {_text(topic)}"
+    if form is not None:
+        others = f"  # unsure: they look like {', '.join(form.others)}, too" if form.others else "  # by its look"
+        yield f"    format: {form.form}{others}"
+    yield from canonical_lines(found, topic, form) if form is not None and form.canonical else field_lines(found, topic)
+    for each in labels:
+        yield from label_topic_lines(each, found, topic)
+    yield from model_lines(found, references, windows, labels)
+    yield "state: driftd-state  # beside this file"
+    yield "# webhooks:  # who is told; docs/webhooks.md"
+    yield "#   - {name: team, url: https://…, secret_env: DRIFTD_SECRET}"
+
+
+def canonical_lines(found: Guess, topic: str, form: Recognised) -> Iterator[str]:
+    """The fields of a topic whose format gives rows that the defaults fit: what no message says."""
+    said = {}
+    if form.broker_timed:
+        said["timestamp"] = "{broker: true}  # no message says when it was: the broker's timestamp stands in"
+    if not found.model:
+        said["model"] = f"{{const: {_text(topic)}}}  # no message names its model"
+    if said:
+        yield "    fields:"
+        yield from (f"      {name}: {words}" for name, words in said.items())
+
+
+def field_lines(found: Guess, topic: str) -> Iterator[str]:
+    """The fields of a topic, as they were found."""
+    unsure = {key: f"  # unsure: {printable(why)}" for key, why in found.unsure.items()}
     yield f"    timestamp_unit: {USUAL_UNIT if found.unit == TEXT else found.unit}  # of numbers; texts are RFC 3339"
     yield "    fields:"
     yield f"      timestamp: {_text(found.timestamp)}{unsure.get('timestamp', '')}"
@@ -437,17 +492,21 @@ def written(
     prediction = found.prediction or "prediction"
     yield f"      prediction: {_text(prediction)}{unsure.get('prediction', '')}"
     yield from beside_lines(found)
-    for each in labels:
-        yield from label_topic_lines(each, found, topic)
+
+
+def model_lines(
+    found: Guess,
+    references: Mapping[str, Path],
+    windows: Mapping[str, ModelWindow],
+    labels: Sequence[LabelTopic],
+) -> Iterator[str]:
+    """The section of models."""
     yield "models:"
     for model, reference in references.items():
         yield f"  - name: {_text(model)}  # every version"
         yield f"    reference: {_text(reference.name)}  # of all events there were; `driftd reference fit --config` makes it anew"
         yield from windows[model].lines()
         yield from labels_lines(found, labels)
-    yield "state: driftd-state  # beside this file"
-    yield "# webhooks:  # who is told; docs/webhooks.md"
-    yield "#   - {name: team, url: https://…, secret_env: DRIFTD_SECRET}"
 
 
 def broker_lines(broker: KafkaSettings, home: Path) -> Iterator[str]:

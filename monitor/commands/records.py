@@ -4,19 +4,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
-from confluent_kafka import KafkaException
-
-from monitor.app import broker_properties, explain_client
 from monitor.backtest.recorded import LINES, TABLES, Lines, Recorded, RecordsAhead
 from monitor.backtest.replay import Range
 from monitor.settings import ConfigError, Settings
 from monitor.settings.schema import TopicSettings
 from monitor.sources.decode.topic import TopicDecoder
 from monitor.sources.formats.values import Rejected, parse_time
-from monitor.sources.kafka.client import KafkaChoice
 from monitor.sources.tables.base import Dialect
 from monitor.sources.tables.packed import packed
-from monitor.stream.events import SECOND, Nanos
+from monitor.stream.events import Nanos
 
 
 def range_of(first_text: str | None, until_text: str | None) -> Range:
@@ -94,17 +90,7 @@ def range_of_topics(
 ) -> Recorded:
     """A range of some topics; of those in `longer` so much more. With several threads none can be held. Raises ConfigError."""
     from monitor.backtest.topics import TopicRange
-    from monitor.sources.kafka.range import KafkaRange
+    from monitor.commands.ranges import kafka_range
 
-    kafka = settings.kafka
-    wanted = KafkaChoice(
-        bootstrap_servers=kafka.bootstrap_servers,
-        group_id=kafka.group_id,
-        topics=tuple(decoders),
-        properties=broker_properties(kafka),
-        startup_timeout=kafka.startup_timeout / SECOND,
-    )
-    try:
-        return TopicRange(KafkaRange(wanted, within.first, within.until, longer), decoders, threads)
-    except (KafkaException, ValueError, TypeError) as error:  # the client's many kinds, all about its configuration
-        raise ConfigError(f"kafka.properties: {explain_client(error)}") from None
+    parts = {topic: decoder.wants for topic, decoder in decoders.items()}
+    return TopicRange(kafka_range(settings, parts, within, longer), decoders, threads)

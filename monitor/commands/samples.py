@@ -11,10 +11,11 @@ from detectors.sketches.groups import FEWEST
 from detectors.sketches.identity import hashes_of
 from monitor.app import build_decoder, client_properties
 from monitor.clock import SystemClock
-from monitor.commands.explain import Totals, explain_message
+from monitor.commands.explain import Totals, explain_record
 from monitor.configuration import Configuration
 from monitor.series.series import SeriesSpec
 from monitor.settings.schema import TopicSettings
+from monitor.sources.base import TopicRecords
 from monitor.sources.decode.topic import TopicDecoder
 from monitor.sources.formats.fields import PREDICTION
 from monitor.sources.formats.json import hint
@@ -95,14 +96,14 @@ def sampled(configuration: Configuration, name: str, sample: Sample) -> TopicSam
     totals, new = Totals(), 0
     by_series: dict[str, Totals] = {}
     following = {model.name for model in configuration.settings.models if model.new_versions is not None}
-    values = [value for value in sample.values if value is not None]
-    for raw in values:
-        for explanation in explain_message(decoder, raw, now):
+    records = held_of(sample.records)
+    for at in range(len(records.values)):
+        for explanation in explain_record(decoder, records.only([at]), now):
             totals.count(explanation)
             new += explanation.outcome == "unmonitored" and bool(explanation.version) and explanation.model in following
             if explanation.outcome == "ok":
                 by_series.setdefault(f"{explanation.model}/{explanation.version}", Totals()).count(explanation)
-    found = TopicSample(name, len(values), sample.held, totals, new_versions=new)
+    found = TopicSample(name, len(records.values), sample.held, totals, new_versions=new)
     predicted = topic.kind == "predictions"
     for spec in configuration.specs:
         if (seen := by_series.get(f"{spec.key.model}/{spec.key.version}")) is not None:
@@ -111,20 +112,25 @@ def sampled(configuration: Configuration, name: str, sample: Sample) -> TopicSam
                 found.lacking[str(spec.key)] = lacking
                 found.problems.append(lacking_words(name, spec, seen, lacking))
     if totals.outcomes["ok"]:
-        look_at_paths(found, topic, decoder, values)
-    elif values and not new:
-        found.problems.append(nothing_taken(name, totals, values))
+        look_at_paths(found, topic, decoder, records)
+    elif records.values and not new:
+        found.problems.append(nothing_taken(name, totals, records.values))
     return found
 
 
-def look_at_paths(found: TopicSample, topic: TopicSettings, decoder: TopicDecoder, values: Sequence[bytes]) -> None:
+def held_of(records: TopicRecords) -> TopicRecords:
+    """The records that have a value."""
+    return records.only([at for at, value in enumerate(records.values) if value is not None])
+
+
+def look_at_paths(found: TopicSample, topic: TopicSettings, decoder: TopicDecoder, records: TopicRecords) -> None:
     """Say what stands at the paths of model, version, id and group that somebody has set: an event without them is taken too."""
     said = {
         name: getattr(topic.fields, name)
         for name in ("model", "version", *IDENTITIES)
         if name in topic.fields.model_fields_set
     }
-    rows = list(_rows_of(decoder, values))
+    rows = list(_rows_of(decoder, records))
     for name, path in said.items():
         if not isinstance(path, str) or not path:
             continue
@@ -137,10 +143,10 @@ def look_at_paths(found: TopicSample, topic: TopicSettings, decoder: TopicDecode
             found.remarks.append(f"{name}: {remark}")
 
 
-def _rows_of(decoder: TopicDecoder, values: Sequence[bytes]) -> Iterator[Mapping[tuple[str, ...], object]]:
-    for raw in values:
+def _rows_of(decoder: TopicDecoder, records: TopicRecords) -> Iterator[Mapping[tuple[str, ...], object]]:
+    for at in range(len(records.values)):
         with suppress(Rejected):
-            yield from decoder.format.inspect(raw)
+            yield from decoder.inspect(records.only([at]))
 
 
 def _identity_remark(name: str, path: str, held: Sequence[object]) -> str | None:
@@ -177,9 +183,9 @@ def lacking_words(topic: str, spec: SeriesSpec, seen: Totals, lacking: Sequence[
     return f"topics.{topic}: none of {rows:,} messages of {spec.key} has {_some(lacking)}: {of}{unknown}"
 
 
-def nothing_taken(topic: str, totals: Totals, values: Sequence[bytes]) -> str:
+def nothing_taken(topic: str, totals: Totals, values: Sequence[bytes | None]) -> str:
     """A mapping that takes no message."""
-    help_ = hint(values[0])
+    help_ = hint(values[0] or b"")
     more = f": they are {help_}" if help_ else "; `driftd explain` shows why"
     return (
         f"topics.{topic}: the mapping takes none of {len(values):,} messages: {totals.words().partition(': ')[2]}{more}"

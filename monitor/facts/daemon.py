@@ -62,13 +62,14 @@ class OutboxDecided:
 
 @dataclass(frozen=True, slots=True)
 class DaemonStarted:
-    """The daemon serves its routes and now looks for the broker."""
+    """The daemon serves its routes and now looks for the broker. `broker_timed` are topics whose events have the broker's timestamp."""
 
     url: str
     brokers: str
     version: str
     config_hash: str
     compiled: bool
+    broker_timed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -455,8 +455,9 @@ class Telemetry:
     def _say_start(self, fact: DaemonStarted | DaemonStopped | ReaderChosen) -> None:
         log = self._log
         match fact:
-            case DaemonStarted(url, brokers, version, config_hash, compiled):
+            case DaemonStarted(url, brokers, version, config_hash, compiled, timed):
                 about = {"version": version, "config_hash": config_hash, "compiled": compiled}
+                about |= {"broker_timed": list(timed)} if timed else {}
                 log.info("daemon.started", url=url, brokers=brokers, **about)
             case ReaderChosen(native, reason, threads):
                 why = {} if reason is None else {"reason": reason}

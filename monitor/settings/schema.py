@@ -35,11 +35,13 @@ from monitor.sections import (
     show_size,
 )
 from monitor.settings.approval import ApprovalLinksSettings
+from monitor.settings.fields import ConstantSettings, FieldsSettings, TopicNameSettings, refuse_undotted
 from monitor.settings.registry import RegistrySettings
 from monitor.settings.reports import ReportsSettings
 from monitor.settings.retraining import RetrainingSettings, with_general
 from monitor.settings.thresholds import MetricThresholdSettings
 from monitor.settings.versions import NewVersionsSettings
+from monitor.sources.formats.fields import named_in
 from monitor.sources.formats.registry import format_of, options_of
 from monitor.targets.base import TargetSettings
 from monitor.targets.registry import read_target
@@ -129,126 +131,6 @@ class KafkaSettings(Section):
         return self
 
 
-class ConstantSettings(Section):
-    """What every message of a topic is of, though none says so."""
-
-    const: Annotated[str, Field(min_length=1)]
-
-
-def _path_or_constant(value: Any) -> Any:
-    return ConstantSettings.model_validate(value) if isinstance(value, Mapping) else value
-
-
-PathOrConstant = Annotated[str | ConstantSettings, BeforeValidator(_path_or_constant)]
-
-
-class LatencySettings(Section):
-    """Where a message says what its request took, and in which unit."""
-
-    path: str
-    unit: Literal["s", "ms", "us", "ns"] = "s"
-
-
-class ErrorSettings(Section):
-    """Where a message says whether its request failed, and texts there that are no error."""
-
-    path: str
-    fine: list[str] = Field(default_factory=list)
-
-
-def _path_and_more(section: type[Section]) -> BeforeValidator:
-    return BeforeValidator(lambda value: section.model_validate(value) if isinstance(value, Mapping) else value)
-
-
-PathOrLatency = Annotated[str | LatencySettings, _path_and_more(LatencySettings)]
-PathOrError = Annotated[str | ErrorSettings, _path_and_more(ErrorSettings)]
-
-
-def _lies(path: str, other: str) -> str | None:
-    """How a path stands to another in words; None where they are apart."""
-    if path == other:
-        return "is also"
-    if f"{other}.".startswith(f"{path}."):
-        return "holds"
-    return "lies below" if f"{path}.".startswith(f"{other}.") else None
-
-
-def _refuse_undotted(path: str | ConstantSettings | None) -> None:
-    if isinstance(path, str) and (not path or "" in path.split(".")):
-        raise ValueError("must be a dotted path such as meta.time")
-
-
-class FieldsSettings(Section):
-    """Dotted paths into a message; an empty `features` is the message itself. Model and version may be constants.
-
-    `group`: the session, user or client that a row belongs to; null: rows are on their own.
-    """
-
-    id: str = "id"
-    group: str | None = None
-    timestamp: str = "ts"
-    model: PathOrConstant = "model"
-    version: PathOrConstant = "version"
-    features: str = "features"
-    prediction: str = "prediction"
-    label: str | None = None
-    weight: str | None = None
-    latency: PathOrLatency | None = None
-    error: PathOrError | None = None
-    scores: str | None = None
-
-    @model_validator(mode="after")
-    def _of_their_own(self) -> "FieldsSettings":
-        """What a request took, and whether it failed, stand where nothing else does."""
-        _refuse_shared("latency", _places(self))
-        _refuse_shared("error", _places(self))
-        _refuse_shared("scores", _places(self))
-        return self
-
-    @model_validator(mode="after")
-    def _more_than_one_row(self) -> "FieldsSettings":
-        """What rows come together in is nothing else, and holds and is held by nothing else but the features."""
-        if self.group is None:
-            return self
-        if self.group == self.id:
-            raise ValueError(
-                f"group {self.group} is also the id, which each row has for itself; give another path to one of them"
-            )
-        for name in ("id", "timestamp", "model", "version", "prediction", "label", "weight", "features"):
-            path = getattr(self, name)
-            lies = _lies(self.group, path) if isinstance(path, str) and path else None
-            if lies is not None and (name != "features" or lies != "lies below"):
-                raise ValueError(
-                    f"group {self.group} {lies} {path}, the path of {name}; give another path to one of them"
-                )
-        return self
-
-    @field_validator(
-        "timestamp", "model", "version", "prediction", "label", "weight", "group", "latency", "error", "scores"
-    )
-    @classmethod
-    def _path(cls, path: Any) -> Any:
-        _refuse_undotted(path.path if isinstance(path, LatencySettings | ErrorSettings) else path)
-        return path
-
-
-def _places(fields: FieldsSettings) -> dict[str, str]:
-    """The path of everything that has one, by what stands there; the message itself is nobody's."""
-    held = {name: getattr(fields, name) for name in FieldsSettings.model_fields}
-    paths = {name: getattr(each, "path", each) for name, each in held.items()}
-    return {name: path for name, path in paths.items() if isinstance(path, str) and path}
-
-
-def _refuse_shared(name: str, places: Mapping[str, str]) -> None:
-    """Raise ValueError where something else stands at a path, or above or below it; below the features one may."""
-    for other, path in places.items() if name in places else ():
-        lies = _lies(places[name], path) if other != name else None
-        if lies is not None and (other != "features" or lies != "lies below"):
-            raise ValueError(
-                f"{name} {places[name]} {lies} {path}, the path of {other}; give another path to one of them"
-            )
-
-
 class TopicSettings(Section):
     """One topic and the shape of its messages."""
 
@@ -273,6 +155,27 @@ class TopicSettings(Section):
         if wanted is None and said is not None:
             raise ValueError(f"format {info.data.get('format')} takes no options")
         return None if wanted is None else wanted.model_validate({} if said is None else said)
+
+    @model_validator(mode="after")
+    def _named_by_topic(self) -> "TopicSettings":
+        """A pattern for the topic's name says where in it the model or the version stands, and is of this topic."""
+        for name in ("model", "version"):
+            said = getattr(self.fields, name)
+            pattern = said.topic if isinstance(said, TopicNameSettings) else True
+            if isinstance(pattern, str) and pattern.count(f"{{{name}}}") != 1:
+                raise ValueError(
+                    f"fields.{name}.topic: {pattern} must have {{{name}}} once, such as seldon.{{{name}}}.inputs"
+                )
+            if isinstance(pattern, str) and named_in(self.name, pattern, name) is None:
+                raise ValueError(f"fields.{name}.topic: {pattern} does not fit the name of the topic, {self.name}")
+        return self
+
+    def constant(self, name: str) -> str | None:
+        """The model or the version that all messages are of, as the configuration or the topic's name says; None where it says none."""
+        said = getattr(self.fields, name)
+        if isinstance(said, ConstantSettings):
+            return said.const
+        return named_in(self.name, said.topic, name) if isinstance(said, TopicNameSettings) else None
 
     @model_validator(mode="after")
     def _of_predictions(self) -> "TopicSettings":
@@ -431,7 +334,7 @@ class ModelDefaults(Section):
     @field_validator("group")
     @classmethod
     def _path(cls, group: str | None) -> str | None:
-        _refuse_undotted(group)
+        refuse_undotted(group)
         return group
 
 

@@ -1,5 +1,7 @@
 """What a source promises, kept by the Kafka source on librdkafka's mock cluster and on a real Kafka."""
 
+import time
+from itertools import chain
 from typing import Any
 
 import pytest
@@ -13,7 +15,7 @@ from monitor.facts import (
     RecordsSkipped,
     TopicsMissing,
 )
-from monitor.sources.base import SourceError
+from monitor.sources.base import RecordParts, SourceError
 from monitor.sources.kafka.portion import LEAST
 from monitor.stream.events import Partition
 from tests.parts.mock import MockBroker
@@ -24,6 +26,7 @@ from tests.parts.reader import (
     numbered,
     produce,
     produce_apart,
+    produce_records,
     reading,
 )
 
@@ -193,6 +196,42 @@ def test_tombstones_arrive_as_records_without_a_value(broker: Any, topic: str) -
         reader.read(3)
 
         assert reader.values == {Partition(topic, 0): [b"one", None, b"three"]}
+
+
+HEADERS: list[Any] = [("a", b"1"), ("b", b""), ("a", b"\xff\0"), ("", b"none"), ("größe", None)]
+LATELY = time.time_ns() // 1_000_000 - 60_000  # a broker deletes what is old
+RECORDS: list[dict[str, Any]] = [
+    {"value": b"one", "key": b"k", "timestamp": LATELY, "headers": HEADERS},
+    {"value": None, "key": b"", "timestamp": LATELY + 1},
+    {"value": b"three", "timestamp": LATELY + 2, "headers": []},
+]
+
+
+def test_what_stands_beside_values_is_brought_where_it_is_wanted(broker: Any, topic: str) -> None:
+    """Headers in their order, a name twice, with nothing and without a value."""
+    broker.create_topic(topic)
+    produce_records(broker, topic, RECORDS)
+
+    with reading(broker, topic, parts={topic: ~RecordParts.NOTHING}) as reader:
+        reader.read(3)
+
+        keys, stamps, headers = (list(chain.from_iterable(each)) for each in zip(*reader.parts, strict=True))
+        assert keys == [b"k", b"", None]
+        assert stamps == [record["timestamp"] * 1_000_000 for record in RECORDS]
+        assert headers == [HEADERS, [], []]
+
+
+def test_what_stands_beside_values_is_left_where_it_is_not_wanted(broker: Any, topic: str) -> None:
+    other = f"{topic}-other"
+    for name in (topic, other):
+        broker.create_topic(name)
+        produce_records(broker, name, RECORDS)
+
+    with reading(broker, topic, other, parts={other: RecordParts.KEYS}) as reader:
+        reader.read(6)
+
+        assert all(not stamps and not headers for _, stamps, headers in reader.parts)
+        assert list(chain.from_iterable(keys for keys, _, _ in reader.parts)) == [b"k", b"", None]
 
 
 def test_records_above_a_mebibyte_arrive(broker: Any, topic: str) -> None:

@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from monitor.sources.base import SourceError
+from monitor.sources.base import RecordParts, SourceError
 from monitor.sources.kafka.client import KafkaChoice
 from monitor.sources.kafka.range import KafkaRange
 from monitor.stream.events import Partition
-from tests.contracts.test_sources import NARROW, produce_unreadable
+from tests.contracts.test_sources import HEADERS, NARROW, RECORDS, produce_unreadable
 from tests.parts.mock import Api, MockBroker
-from tests.parts.reader import GROUP, numbered, produce
+from tests.parts.reader import GROUP, numbered, produce, produce_records
 
 pytestmark = pytest.mark.usefixtures("reader_kind")
 
@@ -45,6 +45,20 @@ def test_every_record_of_the_range_is_read_once_and_what_polls_span_joins(mock_b
         assert spans[index][-1].last == 999
     assert len(finished) < 2  # the last is not told; both may end in one poll
     assert poll.done == 1
+
+
+def test_a_range_brings_what_stands_beside_values_where_it_is_wanted(mock_broker: MockBroker, topic: str) -> None:
+    produce_records(mock_broker, topic, RECORDS)
+    choice = KafkaChoice(
+        mock_broker.bootstrap, GROUP, (topic,), startup_timeout=20.0, parts={topic: RecordParts.HEADERS}
+    )
+    records = KafkaRange(choice, None, None)
+    records.open()
+    found = [(each.keys, list(each.headers)) for poll in records.polls() for each in poll.records]
+    records.close()
+
+    assert [keys for keys, _ in found] == [()] * len(found)
+    assert [list(each) for _, headers in found for each in headers] == [HEADERS, [], []]
 
 
 def test_an_unreadable_batch_is_stepped_over_and_told(mock_broker: MockBroker, topic: str) -> None:

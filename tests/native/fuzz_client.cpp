@@ -130,6 +130,18 @@ Library stubbed() {
   library.message_destroy = message_destroy;
   library.message_timestamp = [](const Message* message, int* kind) { return *kind = 1, message->offset; };
   library.message_leader_epoch = [](const Message* message) { return message->own != nullptr ? 0 : -1; };
+  library.message_headers = [](const Message* message, HeaderList** found) {
+    *found = reinterpret_cast<HeaderList*>(const_cast<Message*>(message));
+    return message->offset % 3 == 0 ? -156 : 0;  // none
+  };
+  library.header_get_all = [](const HeaderList* list, size_t at, const char** name, const void** value, size_t* size) {
+    const auto& message = *reinterpret_cast<const Message*>(list);
+    if (at >= static_cast<size_t>(message.offset % 5)) return -156;
+    *name = at % 2 ? "ce_id" : "";
+    *value = at % 3 ? message.payload : nullptr;
+    *size = *value != nullptr ? message.len : 0;
+    return 0;
+  };
   library.message_errstr = [](const Message*) { return "an error"; };
   library.topic_name = [](const Topic* topic) { return *reinterpret_cast<const char* const*>(topic); };
   library.places_new = places_new;
@@ -162,8 +174,11 @@ void drop(std::vector<T>& of) {
   if (!of.empty()) of.erase(of.begin() + static_cast<ptrdiff_t>(randomly() % of.size()));
 }
 
-size_t read(const Part& part) {
+size_t read(const Library& library, const Part& part) {
   size_t sum = 0;
+  for (const Message* const each : part.records)
+    for (const Header& header : headers_of(library, *each))
+      for (size_t at = 0; at < header.size; ++at) sum += static_cast<const unsigned char*>(header.value)[at];
   if (part.values.size() != part.records.size()) std::fprintf(stderr, "a value is lost\n"), std::exit(1);
   for (const Value& value : part.values) {
     for (size_t at = 0; at < value.size; ++at) sum += static_cast<unsigned char>(value.data[at]);
@@ -196,11 +211,11 @@ void act(const Library& library, Held& held) {
     case 9: case 10: drop(held.batches); break;
     case 11: drop(held.parts); break;
     case 12: if (part) held.parts.push_back(before(**part, {{1, 50}, {2, 0}})); break;
-    case 13: if (part) read(**part); break;
+    case 13: if (part) read(library, **part); break;
     default:
       if (!batch) break;
       for (size_t left = randomly() % 20; left > 0; --left) places.push_back(static_cast<uint32_t>(randomly() % 40));
-      for (TopicPart& each : parts_of(*batch, one_in(2) ? &places : nullptr)) read(*each.part), held.parts.push_back(std::move(each.part));
+      for (TopicPart& each : parts_of(*batch, one_in(2) ? &places : nullptr)) read(library, *each.part), held.parts.push_back(std::move(each.part));
       for (const uint32_t mark : (*batch)->marks()) (*batch)->topic(*(*batch)->messages[mark]);
   }
 }

@@ -25,6 +25,9 @@ class Reader:
     def __init__(self, source: KafkaSource, positions: Mapping[Partition, int]) -> None:
         self.source = source
         self.values: dict[Partition, list[bytes | None]] = {}
+        self.parts: list[
+            tuple[Any, ...]
+        ] = []  # keys, stamps and headers of records, empty where they were not asked for
         self.offsets: list[OffsetRange] = []  # that polls spanned, in their order
         self.ends: list[Partition] = []  # one for each time an end was reported
         self.assigned: list[Partition] = []
@@ -44,6 +47,7 @@ class Reader:
         self.slowest = max(self.slowest, time.monotonic() - began)
         for records in poll.records:
             self.offsets += records.offsets
+            self.parts.append((list(records.keys), list(records.stamps), [list(each) for each in records.headers]))
             for index, value in zip(records.partitions, records.values, strict=True):
                 self.values.setdefault(Partition(records.topic, index), []).append(value)
         self.ends += poll.ends
@@ -110,6 +114,14 @@ def produce(broker: Any, topic: str, values: Sequence[bytes | None], *, partitio
         producer.poll(0.05)  # to flush would send what a batch is to hold as far as it has come
     assert not len(producer)
     assert not failed, failed
+
+
+def produce_records(broker: Any, topic: str, records: Sequence[Mapping[str, Any]]) -> None:
+    """One after another to the first partition, each with a value, key, timestamp and headers as it says."""
+    producer = Producer({"bootstrap.servers": broker.bootstrap, "log_level": 0, "enable.idempotence": True})
+    for record in records:
+        producer.produce(topic, partition=0, **record)
+    assert producer.flush(DELIVERED_WITHIN) == 0
 
 
 def produce_apart(broker: Any, topic: str, values: Sequence[bytes], *, partition: int = 0) -> None:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -123,8 +124,11 @@ class LearningLabels(LabelDecoder):
         meanings: LabelMeanings,
         fields: FieldMap,
         form: str = "json",
+        *,
+        options: Any = None,
     ) -> None:
-        self._ours, self._models, self._meanings, self._form = ours, tuple(models), meanings, form
+        self._ours, self._models, self._meanings = ours, tuple(models), meanings
+        self._form, self._options = form, options
         self.counts: Counter[str] = Counter()  # labels by outcome
         self.reasons: Counter[str] = Counter()  # rejected ones by reason
         self._held: list[LabelRows] = []
@@ -135,7 +139,7 @@ class LearningLabels(LabelDecoder):
         truth = self._meanings.truth
         truths = dict.fromkeys(self._models, Truth(BINARY)) | {self._ours: truth}
         series = {model: [SeriesKey(model, ANY_VERSION)] for model in self._models}
-        LabelDecoder.__init__(self, topic, truths, series, fields, LATEST_NANOS, self._form)
+        LabelDecoder.__init__(self, topic, truths, series, fields, LATEST_NANOS, self._form, options=self._options)
         self._built = len(truth.classes)
 
     def fields_of(self, truth: Truth, fields: FieldMap) -> JoinedFields:

@@ -16,9 +16,10 @@ from detectors.columns import Coded
 from detectors.sketches.identity import wide_hashes_of
 from monitor.facts import EventsCounted
 from monitor.series.truth import Truth
-from monitor.sources.base import TopicRecords
+from monitor.sources.base import RecordParts, TopicRecords
 from monitor.sources.decode.joining import ID_MISSING, UNUSABLE, LabelColumns, RowLabels, label_fields
 from monitor.sources.decode.mapping import Timer, decode_records, event_times, map_rows
+from monitor.sources.decode.shaping import beside
 from monitor.sources.decode.topic import Decoded, Told, TopicDecoder
 from monitor.sources.formats.base import DecodeCounts, Decoder, Read, Rows, SeriesRows
 from monitor.sources.formats.fields import FeatureSlots, FieldMap, JoinedFields, SeriesFields, TopicFields
@@ -63,6 +64,11 @@ class LabelDecoder(TopicDecoder):
     def columns_of(self, series: SeriesFields, truth: Truth) -> LabelColumns:
         """What reads them."""
         return LabelColumns(series, truth)
+
+    @property
+    def wants(self) -> RecordParts:
+        """What tells labels apart, and what the format needs."""
+        return super().wants | RecordParts.KEYS | RecordParts.STAMPS | RecordParts.NUMBERS
 
     def decode(self, records: TopicRecords, now: Nanos) -> Decoded:
         """Decode one poll's records. Nothing a message holds can raise; what is wrong with it is counted."""
@@ -136,7 +142,7 @@ class LabelDecoder(TopicDecoder):
 
     def _withdrawn(self, records: TopicRecords, latest: Nanos, counts: DecodeCounts) -> LabelRows:
         """Messages without a value: their keys are the ids whose labels are taken back, of every model."""
-        ids = [self._id_of(key) for key in records.keys] if records.keys else [None] * len(records.values)
+        ids = self._ids_of(records)
         high, low = wide_hashes_of(np.array(ids, dtype=object), len(ids))
         stamps = np.array(records.stamps or [0] * len(ids), dtype=np.int64)
         named, future = (high != 0) & (stamps > 0), stamps > latest
@@ -151,6 +157,13 @@ class LabelDecoder(TopicDecoder):
     def _timer(self, now: Nanos) -> Timer:
         """A label without a time has its record's: of one that is explained, now."""
         return partial(stamped_times, np.full(1, now))
+
+    def _ids_of(self, records: TopicRecords) -> list[object]:
+        """The ids of messages without a value: where the mapping looks beside values, as of any others; else what their keys are."""
+        place = next((each for each in self.fields.beside if each.path == self.fields.id), None)
+        if place is not None:
+            return list(beside(place, records).tolist())
+        return [self._id_of(key) for key in records.keys] if records.keys else [None] * len(records.values)
 
     def _id_of(self, key: bytes | None) -> object:
         """The id that a record's key is: its text, the JSON text that it is, or what JSON holds at the path of ids."""

@@ -138,9 +138,10 @@ class LearningDecoder(TopicDecoder):
         joined: bool = False,
         weighted: bool = False,
         classes: Sequence[str] | None = (),
+        options: Any = None,
     ) -> None:
         """`joined`: ids are kept, for labels find their rows by them; `weighted`: so are weights. `classes`: those that a list of scores has; None: keys of objects are."""
-        self._keys, self._ours, self._form = keys, ours, form
+        self._keys, self._ours, self._form, self._options = keys, ours, form, options
         self._with_ids, self._weighted = joined, weighted
         self._listed = bool(classes)
         self._classes = dict.fromkeys(classes or ())
@@ -164,7 +165,7 @@ class LearningDecoder(TopicDecoder):
             SeriesFields(key, layout, fields, joins if key == self._ours else None, served=key == self._ours)
             for key, layout in layouts.items()
         ]
-        TopicDecoder.__init__(self, topic, series, fields, LATEST_NANOS, self._form)
+        TopicDecoder.__init__(self, topic, series, fields, LATEST_NANOS, self._form, options=self._options)
         self._built = self.finder.known, len(self._classes)
         held = self.series[self._ours]
         scored = held.joined is not None and bool(held.joined.classes)
@@ -192,7 +193,7 @@ class LearningDecoder(TopicDecoder):
 
     def decode(self, records: TopicRecords, now: Nanos) -> Decoded:
         """Decode records, with the features that are new in them."""
-        self.finder.look(self._rows_to_look_at(records.values))
+        self.finder.look(self._rows_to_look_at(records))
         self.build_anew()
         return self._counted(super().decode(records, now))
 
@@ -220,17 +221,18 @@ class LearningDecoder(TopicDecoder):
                     self.counts[fact.outcome] += fact.count
         return decoded
 
-    def _rows_to_look_at(self, values: Sequence[bytes | None]) -> Iterator[Mapping[Path, object]]:
-        whole = max(0, min(len(values), LOOKED_THROUGH - self._looked))
-        places = [*range(whole), *range(whole, len(values), THEN_EVERY)]
-        self._looked += len(values)
+    def _rows_to_look_at(self, records: TopicRecords) -> Iterator[Mapping[Path, object]]:
+        count = len(records.values)
+        whole = max(0, min(count, LOOKED_THROUGH - self._looked))
+        places = [*range(whole), *range(whole, count, THEN_EVERY)]
+        self._looked += count
         for at in places:
-            yield from self._of_ours(values[at])
+            yield from self._of_ours(records.only([at]))
 
-    def _of_ours(self, raw: bytes | None) -> list[Mapping[Path, object]]:
-        """The rows of a message that are of our series; none of one that cannot be read."""
+    def _of_ours(self, record: TopicRecords) -> list[Mapping[Path, object]]:
+        """The rows of a record that are of our series; none of one that cannot be read."""
         try:
-            rows = list(self.format.inspect(raw)) if raw else []
+            rows = list(self.inspect(record)) if record.values[0] else []
             ours = [row for row in rows if self._is_ours(row)]
         except Rejected:
             return []

@@ -30,6 +30,7 @@ from monitor.sources.decode.schema import (
     schemas,
 )
 from monitor.sources.decode.serving import ServedPart, reasons, serve
+from monitor.sources.decode.shaping import shaped
 from monitor.sources.decode.unseen import UnseenSampler, spread
 from monitor.sources.formats.base import DecodeCounts, Prepares, Quick, Read, Reader, RecordDecoder, Rows, SeriesRows
 from monitor.sources.formats.fields import FieldMap, Path, SeriesFields, TopicFields
@@ -113,7 +114,8 @@ class TopicDecoder:
             for key, contract in contracts.items()
             if key in self._holds.series
         }
-        self.format = decoder_of(form, self._holds)
+        self.bare = decoder_of(form, self._holds)  # its rows are as the format gives them
+        self.format = shaped(self.bare, fields)
         quick = self.format.readers if isinstance(self.format, Quick) else ()
         self.readers: list[Reader] = [*quick, MappedReader(self.format, self._holds)]
         self._sampled = 0

@@ -104,6 +104,15 @@ class RecordDecoder(Protocol):
         ...
 
 
+@runtime_checkable
+class Wordy(Protocol):
+    """A decoder that can say what it makes of a message on the way to rows: what frames it, which schema, what lies inside."""
+
+    def steps(self, record: TopicRecords) -> Iterable[str]:
+        """A line a step, of a single record; nothing may raise."""
+        ...
+
+
 @dataclass(slots=True)
 class DecodeCounts:
     """Counts of one decode call."""

@@ -1,5 +1,6 @@
 """Where a topic's messages keep what is needed: paths, the columns of each series, and whose a message is."""
 
+import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -19,7 +20,38 @@ Path = tuple[str, ...]
 PREDICTION = "__prediction__"
 LABELLED = "__label__"  # what came true, where it stands among the columns of a series
 FINE, FAILED = 0, 1  # codes of errors
+LONGEST_INDEX = 8  # digits
 OF_ID = -1  # the id, among columns of categories
+
+
+HEADER, KEY, PARTITION, BROKER = "header", "key", "partition", "broker"
+
+
+@dataclass(frozen=True, slots=True)
+class PlaceBeside:
+    """What stands beside the value of a message: a header by its `name`, the key or what is `below` in one of JSON, the partition, the broker's time.
+
+    `path` is where rows have it. A `timely` header of digits is a number.
+    """
+
+    path: Path
+    kind: str
+    name: str = ""
+    below: Path = ()
+    timely: bool = False
+
+    @classmethod
+    def parse(cls, kind: str, said: Any, *, timely: bool) -> "PlaceBeside":
+        """From what a mapping says: the name of a header, the path of a key, or that it is wanted."""
+        name = said if kind == HEADER else ""
+        below = tuple(said.split(".")) if kind == KEY and isinstance(said, str) else ()
+        shown = f"<{kind} {said}>" if isinstance(said, str) else f"<{kind}>"  # no key of a message looks so
+        return cls((f"{shown} as time" if timely and kind == HEADER else shown,), kind, name, below, timely)
+
+
+def is_index(name: str) -> bool:
+    """Whether a part of a path may be a place in a list."""
+    return name.isascii() and name.isdecimal() and len(name) < LONGEST_INDEX
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +60,8 @@ class FieldMap:
 
     `model_is` and `version_is` are constants: all messages are of them, and nothing is looked up. An empty `group`: rows are
     on their own. `latency_unit` in seconds; `fine` are texts at the path of errors that are none.
-    Not `predicts`: rows have features alone.
+    Not `predicts`: rows have features alone. `explode` leads to a list of which each element is a row; `columns` are the names of
+    features that are a list. `beside` are the paths that lead to no part of the message.
     """
 
     timestamp: Path = ("ts",)
@@ -49,16 +82,36 @@ class FieldMap:
     unit: Nanos = UNITS["ms"]
     model_is: str | None = None
     version_is: str | None = None
+    explode: Path = ()
+    columns: tuple[str, ...] = ()
+    beside: tuple[PlaceBeside, ...] = ()
 
     @classmethod
-    def parse(cls, paths: Mapping[str, Any], unit: Nanos) -> "FieldMap":
-        """From dotted paths; `{"const": TEXT}` stands for a constant."""
+    def parse(cls, paths: Mapping[str, Any], unit: Nanos, topic: str = "") -> "FieldMap":
+        """From dotted paths; `{"const": TEXT}` stands for a constant, `{"topic": PATTERN}` for what it finds in the topic's name."""
         dotted = {name: said for name, said in paths.items() if isinstance(said, str)}
         split: dict[str, Any] = {name: tuple(path.split(".")) if path else () for name, path in dotted.items()}
+        beside = []
         for name, said in paths.items():
-            if isinstance(said, Mapping):
-                split |= _told(name, said)
-        return cls(**split, unit=unit)
+            if isinstance(said, Mapping) and (kind := next((each for each in BESIDE if each in said), None)):
+                beside.append(place := PlaceBeside.parse(kind, said[kind], timely=name == "timestamp"))
+                split[name] = place.path
+            elif isinstance(said, Mapping):
+                split |= _told(name, said, topic)
+        split["columns"] = tuple(paths.get("columns") or ())
+        return cls(**split, unit=unit, beside=tuple(dict.fromkeys(beside)))
+
+    @property
+    def shapes(self) -> bool:
+        """Whether rows are to be more than what lies at the paths of a message's objects."""
+        return bool(self.explode or self.columns or self.beside or self.indexed)
+
+    @property
+    def indexed(self) -> tuple[Path, ...]:
+        """The paths some of whose parts may be places in lists."""
+        own = self.prediction, self.id, self.group, self.label, self.weight, self.latency, self.error, self.scores
+        paths = dict.fromkeys((*self.envelope.values(), self.features, *own))
+        return tuple(path for path in paths if any(map(is_index, path[1:])))
 
     @property
     def among_features(self) -> frozenset[str]:
@@ -84,10 +137,25 @@ class FieldMap:
         return self.label if name == LABELLED and self.label else (*self.features, name)
 
 
-def _told(name: str, said: Mapping[str, Any]) -> dict[str, Any]:
+BESIDE = HEADER, KEY, PARTITION, BROKER
+
+
+def named_in(topic: str, pattern: str | bool, name: str) -> str | None:  # noqa: FBT001 - as the configuration has it
+    """What a pattern such as `seldon.{model}.inputs` finds in the name of a topic; all of it where there is none. None: it is another's."""
+    if not isinstance(pattern, str):
+        return topic
+    parts = re.split(r"\{(model|version)\}", pattern)  # texts and names in turn
+    text = "".join(f"(?P<{part}>.+?)" if at % 2 else re.escape(part) for at, part in enumerate(parts))
+    found = re.fullmatch(text, topic)
+    return None if found is None else found.groupdict().get(name)
+
+
+def _told(name: str, said: Mapping[str, Any], topic: str) -> dict[str, Any]:
     """What a field says that is more than a path."""
     if "const" in said:
         return {f"{name}_is": said["const"]}
+    if "topic" in said:
+        return {f"{name}_is": named_in(topic, said["topic"], name)}
     path: dict[str, Any] = {name: tuple(said["path"].split("."))}
     if name == "latency":
         return path | {"latency_unit": UNITS[said["unit"]] / SECOND}

@@ -12,7 +12,7 @@ from monitor.sections import Section
 from monitor.sources.base import TopicRecords
 from monitor.sources.formats.base import Decoder
 from monitor.sources.formats.fields import TopicFields
-from monitor.sources.formats.guarded import GuardedDecoder
+from monitor.sources.formats.guarded import guarded
 
 GROUP = "driftd.formats"
 HERE = "monitor.sources.formats"
@@ -54,7 +54,10 @@ def decoder_of(name: str, topic: TopicFields) -> Decoder:
         raise UnknownFormatError(f"{name} makes no decoder: {in_a_line(error)}") from None
     if not all(callable(getattr(decoder, method, None)) for method in ("decode", "inspect")):
         raise UnknownFormatError(f"{name} makes no decoder: {type(decoder).__name__} has no decode and inspect")
-    return GuardedDecoder(decoder)
+    try:
+        return guarded(decoder)
+    except Exception as error:  # noqa: BLE001 - same
+        raise UnknownFormatError(f"{name} makes no decoder: {in_a_line(error)}") from None
 
 
 def options_of(name: str) -> type[Section] | None:

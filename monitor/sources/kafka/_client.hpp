@@ -298,6 +298,22 @@ class Part {
   size_t newest_ = 0;
 };
 
+struct Header {
+  const char* name;
+  const void* value;
+  size_t size;
+};
+
+// The headers of a record, in their order, as they lie in the library; none where it cannot read them.
+inline std::vector<Header> headers_of(const Library& library, const Message& record) {
+  std::vector<Header> found;
+  HeaderList* held = nullptr;
+  if (library.message_headers(&record, &held) != 0 || held == nullptr) return found;
+  Header each{};
+  for (size_t at = 0; library.header_get_all(held, at, &each.name, &each.value, &each.size) == 0; ++at) found.push_back(each);
+  return found;
+}
+
 struct TopicPart {
   std::string topic;
   std::unique_ptr<Part> part;

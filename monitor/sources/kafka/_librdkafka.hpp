@@ -22,6 +22,7 @@ struct Conf;
 struct Queue;
 struct Topic;
 struct Error;
+struct HeaderList;
 
 struct Message {
   int err;
@@ -110,6 +111,8 @@ struct Library {
   int64_t (*message_timestamp)(const Message*, int*);
   int32_t (*message_leader_epoch)(const Message*);
   const char* (*message_errstr)(const Message*);
+  int (*message_headers)(const Message*, HeaderList**);
+  int (*header_get_all)(const HeaderList*, size_t, const char**, const void**, size_t*);
   const char* (*topic_name)(const Topic*);
   Places* (*places_new)(int);
   Place* (*places_add)(Places*, const char*, int32_t);
@@ -159,6 +162,8 @@ struct Library {
     take(message_timestamp, "rd_kafka_message_timestamp");
     take(message_leader_epoch, "rd_kafka_message_leader_epoch");
     take(message_errstr, "rd_kafka_message_errstr");
+    take(message_headers, "rd_kafka_message_headers");
+    take(header_get_all, "rd_kafka_header_get_all");
     take(topic_name, "rd_kafka_topic_name");
     take(places_new, "rd_kafka_topic_partition_list_new");
     take(places_add, "rd_kafka_topic_partition_list_add");

@@ -475,6 +475,27 @@ PyObject* stamps(PyObject*, PyObject* capsule) {
   });
 }
 
+// The headers of one record: [(name, value), …]; none where the name of any is no UTF-8, as with the Python client.
+PyObject* headers_told(const Message& record) {
+  const std::vector<Header> found = headers_of(library, record);
+  Owned list(PyList_New(0));
+  for (const Header& each : found) {
+    PyObject* const decoded = PyUnicode_FromString(each.name);
+    if (decoded == nullptr) {
+      if (!PyErr_ExceptionMatches(PyExc_UnicodeDecodeError)) throw Failed();
+      PyErr_Clear();
+      return PyList_New(0);
+    }
+    const Owned name(decoded), value(bytes_of(each.value, each.size)), pair(PyTuple_Pack(2, name.get(), value.get()));
+    if (PyList_Append(list.get(), pair.get()) != 0) throw Failed();
+  }
+  return list.release();
+}
+
+PyObject* headers(PyObject*, PyObject* capsule) {
+  return of_records(capsule, [](const Message* each) { return headers_told(*each); });
+}
+
 // The last record of each partition: [(partition, offset, kind of timestamp, milliseconds), …].
 PyObject* lasts(PyObject*, PyObject* capsule) {
   return guarded([&]() -> PyObject* {
@@ -526,6 +547,7 @@ PyMethodDef METHODS[] = {
     {"partitions", partitions, METH_O, "The partition of each record."},
     {"offsets", offsets, METH_O, "The offset of each record."},
     {"stamps", stamps, METH_O, "The timestamp of each record."},
+    {"headers", headers, METH_O, "The headers of each record."},
     {"lasts", lasts, METH_O, "The last record of each partition."},
     {"before", before_ends, METH_VARARGS, "The records before the ends of their partitions."},
     {nullptr, nullptr, 0, nullptr},

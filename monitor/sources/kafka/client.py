@@ -8,6 +8,8 @@ from typing import Any, Protocol
 
 from confluent_kafka import Consumer, KafkaError
 
+from monitor.sources.base import RecordParts
+
 # Each of these closes a known way to lose, repeat or stall: docs/adr/0004-kafka-client-settings.md
 FETCH, LARGEST = "fetch.max.bytes", "message.max.bytes"
 SAFE_PROPERTIES: dict[str, Any] = {
@@ -69,9 +71,14 @@ class KafkaChoice:
     batch: int = 10_000
     lookup_every: float = 5.0  # for missing topics and new partitions
     audit_every: float = 15.0  # for commits that are not ours
-    label_topics: frozenset[str] = frozenset()  # those whose records' keys, offsets and timestamps are wanted
+    parts: Mapping[str, RecordParts] = field(default_factory=dict)  # by topic, what is wanted beside values
+    label_topics: frozenset[str] = frozenset()  # those that bring no event time
     threads: int = 1  # the loop's, and those that read ahead for it
     closing: float = 5.0  # a commit under way to a broker that is away would hold it for much longer
+
+    def parts_of(self, topic: str) -> RecordParts:
+        """What is wanted of a topic's records beside their values."""
+        return self.parts.get(topic, RecordParts.NOTHING)
 
 
 Asks = Callable[..., Any]

@@ -11,7 +11,7 @@ from typing import Any, overload
 import confluent_kafka
 from confluent_kafka import KafkaError, KafkaException, cimpl
 
-from monitor.sources.base import Messages, Prepared, TopicRecords
+from monitor.sources.base import Messages, Prepared, RecordParts, TopicRecords
 from monitor.sources.formats.json.scanning import COMPILED
 from monitor.sources.kafka.records import Mark, event_times, taken_times, whole
 from monitor.stream.events import OffsetRange
@@ -157,21 +157,22 @@ class NativeRecords:
     def __len__(self) -> int:
         return _native.count(self._part)
 
-    def records(self, offsets: tuple[OffsetRange, ...]) -> TopicRecords:
-        """Without keys and timestamps."""
-        numbers = () if whole(offsets, len(self)) else _native.offsets(self._part)
-        return self._records(offsets, (), numbers, ())
-
-    def labels(self, offsets: tuple[OffsetRange, ...]) -> TopicRecords:
-        """With all there is."""
-        stamps = event_times(_native.stamps(self._part))
-        return self._records(offsets, _native.keys(self._part), _native.offsets(self._part), stamps)
-
-    def _records(self, offsets: tuple[OffsetRange, ...], keys: Any, numbers: Any, stamps: Any) -> TopicRecords:
-        arrivals = taken_times({index: (kind, time) for index, _, kind, time in self._lasts})
-        partitions = _native.partitions(self._part)
-        told = keys, numbers, stamps
-        return TopicRecords(self.topic, partitions, self.values, offsets, arrivals, *told, prepared=self.prepared)
+    def records(self, offsets: tuple[OffsetRange, ...], parts: RecordParts = RecordParts.NOTHING) -> TopicRecords:
+        """With what is wanted."""
+        part = self._part
+        numbered = RecordParts.NUMBERS in parts or not whole(offsets, len(self))
+        return TopicRecords(
+            self.topic,
+            _native.partitions(part),
+            self.values,
+            offsets,
+            taken_times({index: (kind, time) for index, _, kind, time in self._lasts}),
+            keys=_native.keys(part) if RecordParts.KEYS in parts else (),
+            numbers=_native.offsets(part) if numbered else (),
+            stamps=event_times(_native.stamps(part)) if RecordParts.STAMPS in parts else (),
+            headers=_native.headers(part) if RecordParts.HEADERS in parts else (),
+            prepared=self.prepared,
+        )
 
     @cached_property
     def values(self) -> "NativeValues":

@@ -1,15 +1,17 @@
 """The newest few messages of a topic, for a look at what is there; nothing is committed, nothing waits for more."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any
 
-from confluent_kafka import Consumer, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 
+from monitor.sources.base import RecordParts, TopicRecords
 from monitor.sources.kafka.bounds import ask_bounds
 from monitor.sources.kafka.client import ALL_DOWN, SILENT
 from monitor.sources.kafka.lookup import list_partitions
+from monitor.sources.kafka.records import TakenMessages
 from monitor.sources.kafka.troubles import gravest
 from monitor.stream.events import Partition
 
@@ -25,9 +27,9 @@ class SampleError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Some messages of a topic as they came, and how many its partitions hold."""
+    """Some records of a topic with all their parts, and how many its partitions hold."""
 
-    values: Sequence[bytes | None]
+    records: TopicRecords
     held: int
     partitions: int
 
@@ -69,25 +71,25 @@ def _read(consumer: Consumer, topic: str, patience: float, each: int) -> Sample:
     held = sum(high - low for low, high in bounds.values())
     few = max(1, min(each, MOST // max(1, len(filled))))
     starts = [TopicPartition(topic, place.index, max(bounds[place][0], bounds[place][1] - few)) for place in filled]
-    values = _take(consumer, starts, set(filled), patience, few)
-    return Sample(values, held, len(listing.partitions))
+    messages = _take(consumer, starts, set(filled), patience, few)
+    return Sample(TakenMessages(topic, messages).records((), ~RecordParts.NOTHING), held, len(listing.partitions))
 
 
 def _take(
     consumer: Consumer, starts: list[TopicPartition], waiting: set[Partition], patience: float, few: int
-) -> list[bytes | None]:
+) -> list[Message]:
     """What lies between these places and the ends."""
-    values: list[bytes | None] = []
+    taken: list[Message] = []
     if not starts:
-        return values
+        return taken
     consumer.assign(starts)
     left = patience
-    while waiting and left > 0 and len(values) < few * len(starts):
+    while waiting and left > 0 and len(taken) < few * len(starts):
         messages = consumer.consume(few * len(starts), POLL)
         left = patience if messages else left - POLL
         for message in messages:
             if message.error() is None:
-                values.append(message.value())
+                taken.append(message)
             else:  # the end of its partition; of none where it is about all of them
                 waiting.discard(Partition(str(message.topic()), message.partition() or 0))
-    return values
+    return taken

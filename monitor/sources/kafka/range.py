@@ -195,7 +195,7 @@ class KafkaRange:
             ends = {index: self._ends[Partition(taken.topic, index)] for index in taken.next_offsets}
             inside = taken.before(ends)
             if len(inside):
-                records.append(inside.records(polled.offsets(inside)))
+                records.append(inside.records(polled.offsets(inside), self._choice.parts_of(inside.topic)))
         return records
 
     def _finish(self) -> frozenset[Partition]:

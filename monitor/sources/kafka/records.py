@@ -7,7 +7,7 @@ from typing import Any, Protocol, Self
 
 from confluent_kafka import TIMESTAMP_LOG_APPEND_TIME, KafkaError, Message
 
-from monitor.sources.base import Prepared, TopicRecords
+from monitor.sources.base import Headers, Prepared, RecordParts, TopicRecords
 from monitor.sources.kafka.client import END
 from monitor.stream.events import MILLISECOND, Nanos, OffsetRange
 
@@ -19,6 +19,7 @@ VALUE: Any = Message.value
 KEY: Any = Message.key
 OFFSET: Any = Message.offset
 STAMP: Any = Message.timestamp
+HEADERS: Any = Message.headers
 ERROR: Any = Message.error
 
 BEYOND = 2**63 // MILLISECOND  # milliseconds: no time at all, as where a producer stamps in microseconds
@@ -70,12 +71,8 @@ class Taken(Protocol):
 
     def __len__(self) -> int: ...
 
-    def records(self, offsets: tuple[OffsetRange, ...]) -> TopicRecords:
+    def records(self, offsets: tuple[OffsetRange, ...], parts: RecordParts = RecordParts.NOTHING) -> TopicRecords:
         """What the decoder wants of them: their offsets, too, unless these are all that their partitions span."""
-        ...
-
-    def labels(self, offsets: tuple[OffsetRange, ...]) -> TopicRecords:
-        """The same with what tells labels apart: keys, offsets and timestamps."""
         ...
 
     def before(self, ends: Mapping[int, int]) -> Self:
@@ -127,6 +124,14 @@ def taken_times(stamps: Mapping[int, tuple[int, int]]) -> dict[int, Nanos]:
     return {index: time * MILLISECOND for index, (kind, time) in stamps.items() if kind == TIMESTAMP_LOG_APPEND_TIME}
 
 
+def headers_of(message: Any) -> Headers:
+    """The headers of a record; none where the client cannot read them, as where a name is no UTF-8: then it may not be asked again."""
+    try:
+        return HEADERS(message) or ()
+    except (SystemError, UnicodeError):
+        return ()
+
+
 # --- messages as the Python client has them ---------------------------------------------------------------------------
 
 
@@ -176,20 +181,23 @@ class TakenMessages:
     def __len__(self) -> int:
         return len(self._messages)
 
-    def records(self, offsets: tuple[OffsetRange, ...]) -> TopicRecords:
-        """Without keys and timestamps."""
-        numbers = () if whole(offsets, len(self)) else list(map(OFFSET, self._messages))
-        return self._records(offsets, (), numbers, ())
-
-    def labels(self, offsets: tuple[OffsetRange, ...]) -> TopicRecords:
-        """With all there is."""
-        stamps = event_times(time for _, time in map(STAMP, self._messages))
-        return self._records(offsets, list(map(KEY, self._messages)), list(map(OFFSET, self._messages)), stamps)
-
-    def _records(self, offsets: tuple[OffsetRange, ...], keys: Any, numbers: Any, stamps: Any) -> TopicRecords:
+    def records(self, offsets: tuple[OffsetRange, ...], parts: RecordParts = RecordParts.NOTHING) -> TopicRecords:
+        """With what is wanted."""
+        messages = self._messages
+        numbered = RecordParts.NUMBERS in parts or not whole(offsets, len(self))
         arrivals = taken_times({index: message.timestamp() for index, message in self._last.items()})
-        told = keys, numbers, stamps
-        return TopicRecords(self.topic, self._partitions, self.values, offsets, arrivals, *told, prepared=self.prepared)
+        return TopicRecords(
+            self.topic,
+            self._partitions,
+            self.values,
+            offsets,
+            arrivals,
+            keys=list(map(KEY, messages)) if RecordParts.KEYS in parts else (),
+            numbers=list(map(OFFSET, messages)) if numbered else (),
+            stamps=event_times(time for _, time in map(STAMP, messages)) if RecordParts.STAMPS in parts else (),
+            headers=list(map(headers_of, messages)) if RecordParts.HEADERS in parts else (),
+            prepared=self.prepared,
+        )
 
     @cached_property
     def values(self) -> Sequence[bytes | None]:

@@ -190,12 +190,8 @@ class KafkaSource:
             raise SourceError(f"kafka: the client cannot go on: {self._fatal}")
         facts, self._pending = tuple(self._pending), []
         taken_on, self._taken_on = frozenset(self._taken_on), set()
-        records = tuple(
-            taken.labels(polled.offsets(taken))
-            if taken.topic in self._choice.label_topics
-            else taken.records(polled.offsets(taken))
-            for taken in polled.taken
-        )
+        choice = self._choice
+        records = tuple(taken.records(polled.offsets(taken), choice.parts_of(taken.topic)) for taken in polled.taken)
         confirmed = self._confirmed(ends)
         return Poll(records, frozenset(polled.ends), taken_on, confirmed, self._unconfirmed(), facts)
 

@@ -223,7 +223,7 @@ EXAMPLES: dict[type[Fact], Fact] = {
         CheckpointFailed("disk full"),
         DeliveryTried("trainer", "webhook", "id", "retried", 500, "answered 500"),
         OutboxDecided("drop", "trainer", "id", "ana", "the receiver is gone"),
-        DaemonStarted("http://127.0.0.1:9464", "127.0.0.1:9092", "0.1.0", "abc", compiled=True),
+        DaemonStarted("http://127.0.0.1:9464", "127.0.0.1:9092", "0.1.0", "abc", compiled=True, broker_timed=("t",)),
         DaemonStopped(),
         JUDGED,
         JoinCounted(CHURN, "label", {"joined": 3}),

@@ -145,6 +145,8 @@ def test_what_is_not_said_has_the_default_of_the_contract(config: Path) -> None:
         "latency": None,
         "error": None,
         "scores": None,
+        "explode": None,
+        "columns": None,
     }
     assert (found["topics"][0]["kind"], found["topics"][0]["timestamp_unit"]) == ("predictions", "ms")
     model = found["models"][0]

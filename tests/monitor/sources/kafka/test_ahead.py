@@ -15,7 +15,7 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitor.sources.base import TopicRecords
+from monitor.sources.base import RecordParts, TopicRecords
 from monitor.sources.kafka import ahead as reading_ahead
 from monitor.sources.kafka.ahead import Fetched, NoMessages, Postponed, ReadAhead
 from monitor.sources.kafka.client import END
@@ -71,11 +71,10 @@ class LoggedRecords:
     def next_offsets(self) -> dict[int, int]:
         return {each.partition(): each.offset() + 1 for each in self._messages}
 
-    def records(self, offsets: tuple[OffsetRange, ...]) -> TopicRecords:
+    def records(self, offsets: tuple[OffsetRange, ...], parts: RecordParts = RecordParts.NOTHING) -> TopicRecords:
+        del parts
         partitions = [each.partition() for each in self._messages]
         return TopicRecords(TOPIC, partitions, self.values, offsets, prepared=self.prepared)
-
-    labels = records
 
     def before(self, ends: Any) -> "LoggedRecords":
         raise NotImplementedError

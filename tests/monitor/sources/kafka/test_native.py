@@ -17,7 +17,7 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
 from detectors import Reference
-from monitor.sources.base import Lying, TopicRecords
+from monitor.sources.base import Lying, RecordParts, TopicRecords
 from monitor.sources.decode.topic import TopicDecoder
 from monitor.sources.formats.fields import FieldMap, SeriesFields
 from monitor.sources.kafka import native
@@ -59,11 +59,13 @@ def taken(consumer: Any, topic: str, count: int) -> Iterator[Any]:
 
 
 def columns(records: list[TopicRecords]) -> list[tuple[Any, ...]]:
-    """Each record: partition, offset, key, value, timestamp."""
+    """Each record: partition, offset, key, value, timestamp, headers."""
     return sorted(
-        row
+        (*row, list(headers))
         for each in records
-        for row in zip(each.partitions, each.numbers, each.keys, each.values, each.stamps, strict=True)
+        for *row, headers in zip(
+            each.partitions, each.numbers, each.keys, each.values, each.stamps, each.headers, strict=True
+        )
     )
 
 
@@ -88,7 +90,7 @@ def test_both_clients_bring_the_same_records(mock_broker: MockBroker, topic: str
             "key": drawn.choice([None, b"", drawn.randbytes(5)]),
             "partition": drawn.randrange(3),
             "timestamp": NOON // 1_000_000 + drawn.randrange(1_000_000),
-            "headers": drawn.choice([None, [("traceparent", b"00-1")], [("a", None), ("b", b"\0\0")]]),
+            "headers": drawn.choice([None, [("traceparent", b"00-1")], [("a", None), ("b", b"\0\0"), ("a", b"")]]),
         }
         for _ in range(500)
     ]
@@ -97,7 +99,7 @@ def test_both_clients_bring_the_same_records(mock_broker: MockBroker, topic: str
     for kind in (NativeConsumer, PythonConsumer):
         with closing(assigned(kind(properties(mock_broker)), topic, 3)) as consumer:
             held = list(taken(consumer, topic, len(messages)))
-            found.append(columns([records.labels(()) for records in held]))
+            found.append(columns([records.records((), ~RecordParts.NOTHING) for records in held]))
             last = {index: after for records in held for index, after in records.next_offsets.items()}
             assert sum(last.values()) == len(messages)
 

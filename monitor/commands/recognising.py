@@ -1,0 +1,107 @@
+"""Messages that look like a format of their own: the events in them, for `driftd init` to look at as at any others."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from pydantic import ValidationError
+
+from monitor.settings import ConfigError
+from monitor.sources.base import TopicRecords
+from monitor.sources.decode.mapping import inspect_record
+from monitor.sources.formats.fields import FieldMap, Path, TopicFields
+from monitor.sources.formats.registry import UnknownFormatError, decoder_of, options_of, recognised
+from monitor.sources.formats.values import Rejected
+
+GENERAL = ("cloudevents", "json-batch", "json-lines")  # what a format of a serving stack may look like, too
+ENVELOPE = {("ts",), ("model",), ("version",), ("id",), ("prediction",)}  # of the row that needs no mapping
+FEATURES = "features"
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Recognised:
+    """The format of some messages, and the events in them as objects.
+
+    `canonical`: each lies where the default mapping looks. `broker_timed`: none says when it was; the broker does. `others` they look like, too.
+    """
+
+    form: str
+    rows: Sequence[Row]
+    canonical: bool
+    broker_timed: bool
+    others: tuple[str, ...] = ()
+
+
+def recognise(records: TopicRecords, where: str) -> Recognised | None:
+    """What some messages are, and their events; None where they look like no format but JSON. Raises ConfigError."""
+    held = records.only([at for at, value in enumerate(records.values) if value])
+    names = sorted(recognised(held), key=lambda name: (name in GENERAL, name)) if held.values else []
+    refused = ""
+    for name in names:
+        try:
+            rows = list(events_of(name, held))
+        except (UnknownFormatError, ValidationError) as error:
+            refused = refused or f"{where}: messages look like {name}, which needs options: {_first_line(error)}"
+            continue
+        if rows:
+            return _recognised(name, rows, tuple(other for other in names if other != name))
+    if names:
+        raise ConfigError(refused or f"{where}: messages look like {names[0]}, and none of them holds an event")
+    return None
+
+
+def events_of(name: str, records: TopicRecords) -> Iterator[tuple[Mapping[Path, object], int]]:
+    """The rows of messages in a format, each with the broker's time of its record, 0 where there is none."""
+    options = options_of(name)
+    topic = TopicFields((), FieldMap(), name=records.topic, options=None if options is None else options())
+    decoder = decoder_of(name, topic)
+    for at in range(len(records.values)):
+        try:
+            rows = list(inspect_record(decoder, records.only([at])))
+        except Rejected:
+            continue
+        yield from ((row, records.stamps[at] if records.stamps else 0) for row in rows)
+
+
+def _recognised(name: str, held: Sequence[tuple[Mapping[Path, object], int]], others: tuple[str, ...]) -> Recognised:
+    paths = {path for row, _ in held for path in row if row.get(path) is not None}
+    canonical = all(path in ENVELOPE or path[:1] == (FEATURES,) for path in paths)
+    timed = canonical and ("ts",) not in paths and all(stamp for _, stamp in held)
+    rows = [nested(row) | ({"ts": _text_of(stamp)} if timed else {}) for row, stamp in held]
+    return Recognised(name, rows, canonical, timed, others)
+
+
+def nested(row: Mapping[Path, object]) -> dict[str, Any]:
+    """A row as the object that a message of JSON would be."""
+    made: dict[str, Any] = {}
+    for path in row:
+        held = made
+        for name in path[:-1]:
+            below = held.setdefault(name, {})
+            held = below if isinstance(below, dict) else {}
+        if path:
+            held[path[-1]] = _plain(row.get(path))
+    return made
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON has it."""
+    if isinstance(value, np.datetime64):
+        return None if np.isnat(value) else _text_of(int(value.astype("datetime64[ns]").astype(np.int64)))
+    if isinstance(value, np.generic):
+        value = value.item()
+    return None if isinstance(value, float) and value != value else value  # noqa: PLR0124 - NaN
+
+
+def _text_of(nanos: int) -> str:
+    return f"{np.datetime64(nanos // 1_000, 'us')}Z"
+
+
+def _first_line(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        return f"{'.'.join(map(str, first['loc'])) or 'options'}: {first['msg']}"
+    return next(iter(str(error).splitlines()), type(error).__name__)
