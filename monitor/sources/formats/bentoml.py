@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from monitor.sections import Name, Section
 from monitor.sources.base import TopicRecords
-from monitor.sources.formats.fields import Path, TopicFields
+from monitor.sources.formats.fields import PREDICTION, Path, TopicFields
 from monitor.sources.formats.json.documents import Document, read_document
 from monitor.sources.formats.logged import LogDecoder, LoggedRow, has, objects_in
 from monitor.sources.formats.tabular import NOTHING, TRUTH, answered, cell
@@ -37,7 +37,7 @@ def _role(said: Any) -> Any:
 def _zone(name: str) -> str:
     try:
         ZoneInfo(name)
-    except (OSError, ValueError):  # none of that name, or no name
+    except (KeyError, OSError, ValueError):  # none of that name, or no name
         raise ValueError(f"{name} is no time zone; write one such as UTC or Europe/Berlin") from None
     return name
 
@@ -82,6 +82,7 @@ class BentomlDecoder(LogDecoder):
         told = {name: (column.role, column.type) for name, column in self._options.roles.items()}
         self._told = MonitorSchema(told, {}) if told else None
         self._zone = ZoneInfo(self._options.timezone)
+        self._wanted = _features_of(topic)
         self._schemas: Schemas = {}
         self._looked: Schemas = {}  # those of lines that were looked at for words: what is decoded must not hang on that
 
@@ -104,7 +105,7 @@ class BentomlDecoder(LogDecoder):
         schema = self._told or schemas.get(names) or self._schemas.get(names)
         if schema is None:
             raise Rejected("schema_unknown")
-        if not schema.own & names:
+        if not schema.own & names or (self._wanted and not self._wanted & names):
             raise Rejected("other_monitor")
         return [LoggedRow(self._document(message, schema))]
 
@@ -136,6 +137,12 @@ class BentomlDecoder(LogDecoder):
             return local.astimezone(timezone.utc).isoformat()  # noqa: UP017 - beside ZoneInfo
         except (ValueError, OverflowError):
             return told
+
+
+def _features_of(topic: TopicFields) -> frozenset[str]:
+    """The features of the models of a topic, as far as they are known: a row without any is of another monitor."""
+    columns = (column for series in topic.series.values() for part in series.of_features for column in part)
+    return frozenset(name for name, _ in columns if name != PREDICTION and name.isprintable())
 
 
 def _learn(message: dict[str, Any], schemas: Schemas) -> None:

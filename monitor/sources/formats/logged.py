@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Any, Final
 
 import numpy as np
@@ -44,8 +45,8 @@ class LogDecoder(ABC):
         return self._decode(values, lambda raw: self.rows_of(read_document(raw)))
 
     def decode_objects(self, objects: Sequence[dict[str, Any]]) -> DocumentRows:
-        """Read messages that are objects already, as the rows of a table are."""
-        return self._decode(objects, self.rows_of)
+        """Read messages that are objects already, as the rows of a table are: its times and decimals are put as JSON has them."""
+        return self._decode(objects, lambda held: self.rows_of({name: _plain(value) for name, value in held.items()}))
 
     def inspect(self, raw: bytes) -> Iterator[Mapping[Path, object]]:
         """The rows of one message. Raises Rejected."""
@@ -110,6 +111,17 @@ def time_text(value: Any) -> Any:
         return f"{value[:-4]}Z" if value.endswith(" UTC") else value
     if isinstance(value, datetime):
         return (value if value.tzinfo is not None else value.replace(tzinfo=UTC)).isoformat()
+    return value
+
+
+def _plain(value: Any) -> Any:
+    """A value of a table's cell as JSON would have it."""
+    if isinstance(value, datetime):
+        return time_text(value)
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    if isinstance(value, bytes):
+        return value.decode(errors="replace")
     return value
 
 

@@ -3,6 +3,7 @@
 The agent beside the server, which writes CloudEvents out of them, is Azure's own and is not here: `event` writes as its pages say.
 """
 
+import contextlib
 import json
 import os
 import sys
@@ -85,9 +86,10 @@ def collect(port: int) -> None:
 if __name__ == "__main__":
     server = HTTPServer(("127.0.0.1", 0), Agent)
     threading.Thread(target=server.serve_forever, daemon=True).start()
-    collect(server.server_port)
+    with contextlib.redirect_stdout(sys.stderr):  # where the collector's log goes
+        collect(server.server_port)
     deadline = time.monotonic() + 30
-    while len(RECEIVED) < 2 and time.monotonic() < deadline:  # noqa: PLR2004 - inputs and outputs
+    while len(RECEIVED) < 2 and time.monotonic() < deadline:
         time.sleep(0.05)
     made = {
         "version": version("azureml-ai-monitoring"),

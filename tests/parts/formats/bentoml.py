@@ -28,7 +28,7 @@ def values(folder: Path) -> list[str]:
         log.log_batch([np.int64(3), 4], name="age", role="feature", data_type="numerical")
         log.log_batch([np.float32(0.5), float("nan")], name="rate", role="feature", data_type="numerical")
         log.log_batch([np.float64(0.25), 1.5], name="income", role="feature", data_type="numerical")
-        log.log_batch([np.bool_(True), None], name="active", role="feature", data_type="categorical")  # noqa: FBT003 - a value
+        log.log_batch([np.bool_(True), None], name="active", role="feature", data_type="categorical")
         log.log_batch(["pro", pd.NA], name="plan", role="feature", data_type="categorical")
         log.log_batch([Decimal("1.10"), Decimal("2.5")], name="price", role="feature", data_type="numerical")
         log.log_batch([np.float32(0.83), np.float32(0.1)], name="score", role="prediction", data_type="numerical")
