@@ -4,8 +4,17 @@ import base64
 import json
 from typing import Any
 
+import numpy as np
 import pytest
 
+from detectors.sketches.identity import wide_hashes_of
+from monitor.facts import EventsRejected
+from monitor.series.truth import BINARY, Truth
+from monitor.sources.base import TopicRecords
+from monitor.sources.decode.labels import LabelDecoder
+from monitor.sources.formats.fields import FieldMap
+from monitor.stream.events import MINUTE, SECOND, SeriesKey
+from tests.fakes import NOON
 from tests.logged import decoded, documents, looks_like, reasons
 
 TIME = "2026-11-01T12:00:00Z"
@@ -153,3 +162,26 @@ def test_it_is_recognised() -> None:
     assert looks_like(call(part("1"), part("1"))) == ["sagemaker-capture"]
     assert looks_like(truth, truth) == ["sagemaker-capture"]
     assert looks_like(call(part("1")), {"ts": 1, "model": "churn", "features": {}}) == []
+
+
+def truth(of: str, data: str, **about: Any) -> bytes:
+    held = {"data": data, "encoding": "CSV"}
+    return json.dumps(
+        {"groundTruthData": held, "eventMetadata": {"eventId": of, **about}, "eventVersion": "0"}
+    ).encode()
+
+
+def test_ground_truth_on_a_topic_of_labels_has_the_time_of_its_record() -> None:
+    """Each line of it is a label of its own, which joins the row of the call in that place."""
+    fields = FieldMap(features=(), label=("label",), model_is="churn")
+    versions = {"churn": [SeriesKey("churn", "1")]}
+    decoder = LabelDecoder("t", {"churn": Truth(BINARY)}, versions, fields, MINUTE, "sagemaker-capture")
+    values = [truth("e-1", "1"), truth("e-2", "1\n0\n"), b"{}"]
+    stamps = [NOON, NOON + SECOND, NOON]
+    found = decoder.decode(TopicRecords("t", [0, 0, 0], values, numbers=range(3), stamps=stamps), NOON)
+
+    labels = np.concatenate([join.labels for join in found.joins])
+    assert labels["value"].tolist() == [1, 1, 0]
+    assert labels["time"].tolist() == [NOON, NOON + SECOND, NOON + SECOND]
+    assert EventsRejected("t", "event_metadata_missing", 1) in found.facts
+    assert labels["high"].tolist() == wide_hashes_of(np.array(["e-1", "e-2#0", "e-2#1"], dtype=object), 3)[0].tolist()
