@@ -1,5 +1,6 @@
 """What BentoML's monitor writes: flat lines of data, and lines of a schema that say which column is what."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -18,6 +19,7 @@ from monitor.sources.formats.tabular import NOTHING, TRUTH, answered, cell
 from monitor.sources.formats.values import Rejected
 
 BESIDE = "timestamp", "request_id", "trace_id"
+NAIVE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?", re.ASCII)
 MOST_SCHEMAS = 64
 MOST_COLUMNS = 10_000
 Role = Literal["feature", "prediction", "target"]
@@ -185,8 +187,15 @@ decoder = BentomlDecoder
 
 
 def recognises(records: TopicRecords) -> bool:
-    """Whether all records are lines of data or of a schema."""
+    """Whether all records are lines of data, flat, with times of no zone, or of a schema."""
     held = objects_in(records)
-    return bool(held) and all(
-        is_schema(message) or (has(message, *BESIDE) and not has(message, "features")) for message in held
+    return bool(held) and all(is_schema(message) or _is_data(message) for message in held)
+
+
+def _is_data(message: dict[str, Any]) -> bool:
+    if not has(message, *BESIDE) or any(isinstance(value, dict) for value in message.values()):
+        return False
+    moment, _, trace = (message[name] for name in BESIDE)
+    return (
+        isinstance(moment, str) and NAIVE.fullmatch(moment) is not None and isinstance(trace, str) and trace.isdecimal()
     )

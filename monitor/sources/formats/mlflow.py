@@ -20,6 +20,8 @@ from monitor.sources.formats.values import Rejected
 
 OURS = frozenset({*NAMED, "predictions", "params", "request", "response", "id", "features", "prediction", "outputs"})
 
+EXPECTED = frozenset({*NAMED, "predictions", "params", "id", "ts", "timestamp", "model", "version"})
+
 
 class MlflowOptions(TabularOptions):
     """`halves`: requests and answers are messages of their own, which belong together by their `id`."""
@@ -78,6 +80,6 @@ decoder = MlflowDecoder
 
 
 def recognises(records: TopicRecords) -> bool:
-    """Whether all records are answers: `predictions`, without the columns of a table of another format."""
+    """Whether all records are answers, with nothing beside them but what was asked and what every log has."""
     held = objects_in(records)
-    return bool(held) and all("predictions" in message and "model_name" not in message for message in held)
+    return bool(held) and all("predictions" in message and message.keys() <= EXPECTED for message in held)

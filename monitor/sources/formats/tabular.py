@@ -5,6 +5,7 @@ import io
 import json
 import re
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -20,6 +21,7 @@ MALFORMED: Final = "payload_malformed"
 SHAPE: Final = "payload_shape_unknown"
 COLUMNS: Final = "columns_mismatch"
 MAX_COLUMNS = 10_000
+MAX_BESIDE = 200_000  # values of a message that all of its rows have, in all rows together
 NAMED = "instances", "dataframe_records", "inputs", "dataframe_split"
 ANSWERS = "predictions", "outputs"
 LEADING_ZERO = re.compile(r"[-+]?0[0-9]")  # a code, not a number
@@ -190,10 +192,15 @@ def named_values(values: Sequence[Any], columns: Sequence[str]) -> Features:
     """Values in the order of their columns. Raises Rejected where there is another number of them."""
     if len(values) > MAX_COLUMNS:
         raise Rejected("too_many_columns")
-    names = columns or [f"x{place}" for place in range(len(values))]
+    names = columns or _numbered(len(values))
     if len(names) != len(values):
         raise Rejected(COLUMNS)
     return dict(zip(names, values, strict=True))
+
+
+@lru_cache(maxsize=16)
+def _numbered(count: int) -> tuple[str, ...]:
+    return tuple(f"x{place}" for place in range(count))
 
 
 def csv_inputs(text: str, columns: Sequence[str] = (), *, header: bool = False) -> list[Features]:
@@ -275,7 +282,7 @@ def predicted_rows(
     rows = len(inputs if inputs is not None else outputs or ())
     if not rows:
         raise Rejected(NO_ROWS)
-    if rows > MAX_ROWS:
+    if rows > MAX_ROWS or rows * len(about) > MAX_BESIDE:
         raise Rejected("too_many_rows")
     answers = None if outputs is None else paired(rows, outputs)
     logged = []

@@ -131,4 +131,5 @@ def test_a_wrong_option_is_said_in_a_line() -> None:
 
 def test_it_is_recognised() -> None:
     assert looks_like(*VALUES) == ["bentoml"]
-    assert looks_like({"timestamp": "2026-11-01", "model": "churn", "features": {}}) == []
+    for other in ({"timestamp": "2026-11-01T12:00:00Z"}, {"features": {"a": 1}}, {"trace_id": "4bf92f3577b34da6"}):
+        assert looks_like(line(a=1) | other) == []

@@ -84,6 +84,14 @@ def test_requests_and_answers_may_be_messages_of_their_own() -> None:
     assert rows.documents == [{"id": "r-1", "features": {"x0": 1.5}}, {"id": "r-1", "prediction": 0.5}]
 
 
+def test_what_stands_beside_an_answer_is_not_copied_without_bounds() -> None:
+    """Each row has it: many keys of a message of many rows would be more than any memory."""
+    beside = {f"k{number}": number for number in range(1000)}
+
+    assert reasons("mlflow", beside | {"predictions": [0.5] * 1000}) == {"too_many_rows": 1}
+    assert len(documents("mlflow", beside | {"predictions": [0.5] * 100})) == 100
+
+
 @pytest.mark.parametrize(
     ("message", "reason"),
     [
@@ -102,3 +110,4 @@ def test_what_gives_no_row_is_counted_by_one_reason(message: Any, reason: str) -
 def test_it_is_recognised() -> None:
     assert looks_like(*(answer.encode() for answer in MADE["answers"].values())) == ["mlflow"]
     assert looks_like({"prediction": 1}) == []
+    assert looks_like({"ts": 1, "model": "churn", "features": {"a": 1}, "predictions": [1]}) == []
