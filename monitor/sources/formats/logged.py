@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 from monitor.sources.base import TopicRecords
-from monitor.sources.formats.base import WHOLE
+from monitor.sources.formats.base import RESPONSE, WHOLE
 from monitor.sources.formats.fields import Path, TopicFields
 from monitor.sources.formats.json.documents import Document, DocumentRows, read_document
 from monitor.sources.formats.values import EPOCH, Rejected
@@ -24,10 +24,14 @@ LOOKED_AT = 20  # records that tell a format
 
 @dataclass(frozen=True, slots=True)
 class LoggedRow:
-    """One row as a canonical object, and which half of a prediction it is."""
+    """One row as a canonical object, and which half of a prediction it is. A response has features, which are none."""
 
     document: dict[str, Any]
     half: int = WHOLE
+
+    def __post_init__(self) -> None:
+        if self.half == RESPONSE:
+            self.document.setdefault("features", {})
 
 
 class LogDecoder(ABC):

@@ -38,8 +38,8 @@ def test_what_the_client_sends_is_halves_of_predictions_value_by_value() -> None
             "features": {"age": 41.5, "rate": 0.1000000015, "tiny": 0.0, "plan": "pro", "joined": 1_793_534_400_000},
         },
         head | {"id": "c-1#1/2", "features": {"age": None, "rate": 0.0, "tiny": None, "plan": None, "joined": None}},
-        head | {"id": "c-1#0/2", "prediction": 0.83},
-        head | {"id": "c-1#1/2", "prediction": 0.1},
+        head | {"id": "c-1#0/2", "prediction": 0.83, "features": {}},
+        head | {"id": "c-1#1/2", "prediction": 0.1, "features": {}},
     ]
 
 

@@ -81,7 +81,7 @@ def test_requests_and_answers_may_be_messages_of_their_own() -> None:
 
     assert rows.halves is not None
     assert rows.halves.tolist() == [REQUEST, RESPONSE]
-    assert rows.documents == [{"id": "r-1", "features": {"x0": 1.5}}, {"id": "r-1", "prediction": 0.5}]
+    assert rows.documents == [{"id": "r-1", "features": {"x0": 1.5}}, {"id": "r-1", "prediction": 0.5, "features": {}}]
 
 
 def test_what_stands_beside_an_answer_is_not_copied_without_bounds() -> None:
