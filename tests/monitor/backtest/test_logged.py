@@ -233,3 +233,34 @@ def test_a_wrong_option_is_one_line(form: str, options: Any, said: str, tmp_path
     assert said in told
     assert "topics[0].options" in told or "topics.t.options" in told
     assert told.count("\n") == 1
+
+
+def test_captured_calls_are_judged_by_their_ground_truth(tmp_path: Path, capsys: Output) -> None:
+    """Which came an hour later: right where the score says so, in every call."""
+    config = configured(tmp_path, "sagemaker-capture")
+    settings = yaml.safe_load(config.read_text())
+    settings["topics"].append({**settings["topics"][0], "name": "truth", "kind": "labels", "options": {}})
+    settings["models"][0]["labels"] = {"topic": "truth", "wait": "3h", "judge_at": ["2h"]}
+    settings["models"][0]["performance"] = {"task": "binary", "metrics": ["accuracy"]}
+    config.write_text(yaml.safe_dump(settings))
+    made = rows()
+    truths = [
+        {
+            "groundTruthData": {"data": str(int(score >= 0.5)), "encoding": "CSV"},
+            "eventMetadata": {"eventId": f"e-{number}", "inferenceTime": stamp(moment + timedelta(hours=1))},
+        }
+        for number, (moment, _, _, score) in enumerate(made)
+    ]
+    calls = [message for number, row in enumerate(made) for message in sagemaker(number, row)]
+    for name, messages in (("calls", calls), ("truth", truths)):
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(message) + "\n" for message in messages))
+
+    files = ["--input", str(tmp_path / "calls.jsonl"), "--labels", str(tmp_path / "truth.jsonl")]
+    assert main(["backtest", "--config", str(config), *files, "--json", str(tmp_path / "told.json")]) == 0
+    found = json.loads((tmp_path / "told.json").read_text())["models"][0]
+    judged = [window for age in found["performance"] for window in age["judged"]]
+
+    assert found["labels"]["received"] == len(made)
+    assert len(judged) >= HOURS - 4
+    assert {(window["predictions"], window["labelled"]) for window in judged} == {(AN_HOUR, AN_HOUR)}
+    assert {metric["value"] for window in judged for metric in window["metrics"]} == {1.0}
