@@ -25,6 +25,7 @@ MAX_BESIDE = 200_000  # values of a message that all of its rows have, in all ro
 NAMED = "instances", "dataframe_records", "inputs", "dataframe_split"
 ANSWERS = "predictions", "outputs"
 LEADING_ZERO = re.compile(r"[-+]?0[0-9]")  # a code, not a number
+MAYBE_ZERO = frozenset("0+-")
 TRUTH = {"true": True, "false": False}
 NOTHING = frozenset({"", "null", "none", "nan", "<na>", "nat"})
 
@@ -104,7 +105,7 @@ def cell(text: str) -> Any:
     (3, 0.5, True, None, '0123', 'pro')
     """
     plain = text.strip()
-    if PLAIN.fullmatch(plain) and not LEADING_ZERO.match(plain):
+    if PLAIN.fullmatch(plain) and not (plain[0] in MAYBE_ZERO and LEADING_ZERO.match(plain)):
         return integer(plain) if plain.lstrip("+-").isdigit() else float(plain)
     lower = plain.lower()
     return None if lower in NOTHING else TRUTH.get(lower, text)

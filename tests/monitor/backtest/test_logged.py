@@ -187,6 +187,16 @@ def test_a_csv_is_refused_in_a_line(tmp_path: Path, capsys: Output) -> None:
     assert "log.csv: topic t is of a format that is read from .jsonl or .parquet" in capsys.readouterr().err
 
 
+def test_a_reference_is_not_fitted_from_tables_of_messages(tmp_path: Path, capsys: Output) -> None:
+    """Their features stand in no columns of their own."""
+    pq.write_table(pa.table({"request": ["{}"]}), tmp_path / "log.parquet")
+    config, output = configured(tmp_path, "databricks-inference"), str(tmp_path / "new.json")
+    arguments = ["--config", str(config), "--input", str(tmp_path / "log.parquet"), "--output", output]
+
+    assert main(["reference", "fit", *arguments]) == 2
+    assert "log.parquet: topic t is of a format that is fitted from .jsonl" in capsys.readouterr().err
+
+
 def test_a_parquet_that_is_none_is_refused_in_a_line(tmp_path: Path, capsys: Output) -> None:
     (tmp_path / "log.parquet").write_bytes(b"PAR1 not")
     code = main(["backtest", "--config", str(configured(tmp_path, "feast")), "--input", str(tmp_path / "log.parquet")])
