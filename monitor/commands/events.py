@@ -34,6 +34,7 @@ from monitor.sources.decode.joining import WEIGHT
 from monitor.sources.decode.learner import EventColumns, LearningDecoder, joined
 from monitor.sources.decode.spool import Spool
 from monitor.sources.formats.fields import LABELLED, FieldMap
+from monitor.sources.formats.logged import LogDecoder
 from monitor.sources.formats.values import LATEST_NANOS
 from monitor.sources.tables.base import TableError
 from monitor.sources.tables.files import Pieces
@@ -214,6 +215,10 @@ class ModelEvents:
         dialect = dialect_of(choice.delimiter, choice.decimal)
         inputs = sorted(choice.inputs)  # so that their order on the command line tells nothing
         if not holds_lines(inputs):
+            if isinstance(decoder.format, LogDecoder):
+                raise ConfigError(
+                    f"--input {inputs[0]}: topic {decoder.topic} is of a format that is fitted from .jsonl"
+                )
             from monitor.backtest.tables import find_features, score_names
 
             try:

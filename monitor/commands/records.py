@@ -9,6 +9,7 @@ from monitor.backtest.replay import Range
 from monitor.settings import ConfigError, Settings
 from monitor.settings.schema import TopicSettings
 from monitor.sources.decode.topic import TopicDecoder
+from monitor.sources.formats.logged import LogDecoder
 from monitor.sources.formats.values import Rejected, parse_time
 from monitor.sources.tables.base import Dialect
 from monitor.sources.tables.packed import packed
@@ -56,6 +57,15 @@ def files_of(
     found: Recorded
     if holds_lines(paths, option):
         found = Lines(paths, decoder)
+    elif isinstance(decoder.format, LogDecoder):
+        from monitor.backtest.logged import LoggedTables
+
+        odd = next((path for path in paths if path.suffix.lower() == ".csv"), None)
+        if odd is not None:
+            raise ConfigError(
+                f"{option} {odd}: topic {decoder.topic} is of a format that is read from .jsonl or .parquet"
+            )
+        found = LoggedTables(paths, decoder, decoder.format)
     else:
         from monitor.backtest.tables import Tables
 

@@ -81,7 +81,7 @@ def parse_leniently(raw: bytes) -> dict[str, Any]:
         message = msgspec.json.decode(raw)
     except UNREADABLE:
         try:
-            message = json.loads(raw.decode("utf-8-sig"), parse_int=_integer)  # text: bytes could pass as UTF-16
+            message = json.loads(raw.decode("utf-8-sig"), parse_int=integer)  # text: bytes could pass as UTF-16
         except (ValueError, RecursionError):
             raise Rejected("malformed_json") from None
     if not isinstance(message, dict):
@@ -89,7 +89,8 @@ def parse_leniently(raw: bytes) -> dict[str, Any]:
     return message
 
 
-def _integer(digits: str) -> int | float:
+def integer(digits: str) -> int | float:
+    """A whole number of any length; one that is too long to be read counts as infinite."""
     return int(digits) if len(digits) <= LONGEST_INTEGER else math.copysign(math.inf, -1 if digits[0] == "-" else 1)
 
 
@@ -151,7 +152,9 @@ class DocumentRows(Rows):
 
     def take(self, which: NDArray[np.intp]) -> "DocumentRows":
         """Some rows."""
-        return DocumentRows({}, self.messages[which], documents=[self.documents[row] for row in which.tolist()])
+        halves = None if self.halves is None else self.halves[which]
+        documents = [self.documents[row] for row in which.tolist()]
+        return DocumentRows({}, self.messages[which], halves=halves, documents=documents)
 
     def values(self, row: int, paths: Iterable[Path]) -> list[object]:
         """What a row holds at some paths."""

@@ -1,0 +1,276 @@
+"""Logs of predictions in files, through `driftd backtest` and `explain`: a line a message, or Parquet whose rows are messages."""
+
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from detectors import Reference
+from monitor.cli import main
+from tests.charted import seeded
+from tests.logged import FORMATS
+
+Output = pytest.CaptureFixture[str]
+BEGIN = datetime(2026, 11, 1, tzinfo=UTC)
+HOURS, AN_HOUR = 12, 40
+Made = tuple[datetime, float, str, float]
+Messages = list[dict[str, Any]]
+
+
+def stamp(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def sagemaker(number: int, row: Made) -> Messages:
+    moment, age, plan, score = row
+    asked = {"observedContentType": "text/csv", "mode": "INPUT", "data": f"{age},{plan}\n", "encoding": "CSV"}
+    told = {"observedContentType": "text/csv", "mode": "OUTPUT", "data": f"{score}\n", "encoding": "CSV"}
+    about = {"eventId": f"e-{number}", "inferenceTime": stamp(moment)}
+    return [
+        {"captureData": {"endpointInput": asked, "endpointOutput": told}, "eventMetadata": about, "eventVersion": "0"}
+    ]
+
+
+def azure(number: int, row: Made) -> Messages:
+    moment, age, plan, _ = row
+    about = {"specversion": "1.0", "id": f"e-{number}", "type": "azureml.inference.model_inputs", "time": stamp(moment)}
+    return [about | {"correlationid": f"c-{number}", "data": [{"age": age, "plan": plan}]}]
+
+
+def databricks(number: int, row: Made) -> Messages:
+    moment, age, plan, score = row
+    texts = {
+        "request": json.dumps({"dataframe_split": {"columns": ["age", "plan"], "data": [[age, plan]]}}),
+        "response": json.dumps({"predictions": [score]}),
+    }
+    about = {"databricks_request_id": f"d-{number}", "timestamp_ms": int(moment.timestamp() * 1000), "status_code": 200}
+    return [about | texts]
+
+
+def vertex(number: int, row: Made) -> Messages:
+    moment, age, plan, score = row
+    about = {"endpoint": "1", "deployed_model_id": "2", "request_id": str(number), "logging_time": stamp(moment)}
+    return [about | {"request_payload": [json.dumps([age, plan])], "response_payload": [json.dumps(score)]}]
+
+
+def mlflow(number: int, row: Made) -> Messages:
+    moment, age, plan, score = row
+    return [{"ts": stamp(moment), "id": number, "instances": [[age, plan]], "predictions": [{"0": score}]}]
+
+
+def bentoml(number: int, row: Made) -> Messages:
+    moment, age, plan, score = row
+    columns = {"age": "feature", "plan": "feature", "score": "prediction"}
+    schema = [{"name": name, "role": role, "type": "categorical"} for name, role in columns.items()]
+    schema[0]["type"] = schema[2]["type"] = "numerical"
+    line = {"age": str(age), "plan": plan, "score": str(score), "timestamp": moment.strftime("%Y-%m-%dT%H:%M:%S.%f")}
+    before = [{"meta_data": {"bento_name": "b"}, "columns": schema}] if number == 0 else []
+    return [*before, line | {"request_id": f"r-{number}", "trace_id": "0"}]
+
+
+def feast(number: int, row: Made) -> Messages:
+    moment, age, plan, _ = row
+    beside = {"user__age__timestamp": stamp(moment), "user__age__status": 1, "user_id": number}
+    return [
+        {
+            "user__age": age,
+            "user__plan": plan,
+            **beside,
+            "__log_timestamp": stamp(moment),
+            "__request_id": f"r-{number}",
+        }
+    ]
+
+
+MAKERS: dict[str, Callable[[int, Made], Messages]] = {
+    "azureml-mdc": azure,
+    "bentoml": bentoml,
+    "databricks-inference": databricks,
+    "feast": feast,
+    "mlflow": mlflow,
+    "sagemaker-capture": sagemaker,
+    "vertex-logging": vertex,
+}
+NAMED = {"columns": ["age", "plan"]}
+OPTIONS: dict[str, dict[str, Any]] = {
+    "azureml-mdc": {"outputs": None},
+    "mlflow": NAMED,
+    "sagemaker-capture": NAMED,
+    "vertex-logging": NAMED,
+}
+
+
+def rows() -> list[Made]:
+    """Half a day, of which the age is another one in the second half."""
+    rng = seeded()
+    moments = [BEGIN + timedelta(seconds=90 * number) for number in range(HOURS * AN_HOUR)]
+    ages = rng.normal(40, 5, len(moments)) + np.where(np.arange(len(moments)) < len(moments) / 2, 0, 30)
+    plans, scores = rng.choice(["pro", "free"], len(moments)), rng.random(len(moments))
+    return [
+        (moment, round(float(age), 3), str(plan), round(float(score), 3))
+        for moment, age, plan, score in zip(moments, ages, plans, scores, strict=True)
+    ]
+
+
+def configured(home: Path, form: str) -> Path:
+    rng = np.random.default_rng(5)
+    prefix = "user__" if form == "feast" else ""
+    columns: dict[str, Any] = {f"{prefix}age": rng.normal(40, 5, 3000), f"{prefix}plan": ["pro", "free"] * 1500}
+    scored = form not in {"feast", "azureml-mdc"}
+    columns |= {"score": rng.random(3000)} if scored else {}
+    Reference.fit(columns, prediction="score" if scored else None).save(home / "r.json")
+    topic = {"name": "t", "format": form, "fields": {"model": {"const": "churn"}}, "options": OPTIONS.get(form, {})}
+    topic |= {} if scored else {"kind": "features"}
+    model = {"name": "churn", "reference": "r.json", "window": "1h", "lateness": "1m", "min_rows": 20}
+    rules = [{"name": "moved", "detector": "ks", "fire_above": 0.5, "clear_below": 0.3}]
+    settings = {"topics": [topic], "models": [model], "alerting": {"rules": rules}, "state": str(home / "state")}
+    (home / "driftd.yaml").write_text(yaml.safe_dump(settings))
+    return home / "driftd.yaml"
+
+
+def backtested(home: Path, form: str, events: Path, capsys: Output) -> dict[str, Any]:
+    told = home / "told.json"
+    code = main(["backtest", "--config", str(configured(home, form)), "--input", str(events), "--json", str(told)])
+    assert code == 0, capsys.readouterr()
+    found: dict[str, Any] = json.loads(told.read_text())
+    return found
+
+
+def messages_of(form: str) -> Messages:
+    return [message for number, row in enumerate(rows()) for message in MAKERS[form](number, row)]
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_file_of_lines_is_judged(form: str, tmp_path: Path, capsys: Output) -> None:
+    """What is broken among them is counted, and costs nothing else."""
+    lines = [json.dumps(message) for message in messages_of(form)]
+    (tmp_path / "log.jsonl").write_text("\n".join([*lines[:7], '{"broken', *lines[7:]]) + "\n")
+    found = backtested(tmp_path, form, tmp_path / "log.jsonl", capsys)
+
+    counted = {name: count for name, count in found["events"].items() if count}
+    assert counted == {"ok": HOURS * AN_HOUR, "rejected": 1}
+    alerts = [alert for alert in found["alerts"] if alert["rule"] == "moved"]
+    assert [evidence["feature"].removeprefix("user__") for alert in alerts for evidence in alert["evidence"]] == ["age"]
+
+
+@pytest.mark.parametrize("form", ["databricks-inference", "feast", "vertex-logging"])
+def test_a_parquet_of_the_same_rows_says_the_same(form: str, tmp_path: Path, capsys: Output) -> None:
+    """As tables have them: times are times."""
+    messages = messages_of(form)
+    (tmp_path / "log.jsonl").write_text("".join(json.dumps(message) + "\n" for message in messages))
+    lines = backtested(tmp_path, form, tmp_path / "log.jsonl", capsys)
+    timed = {"logging_time", "__log_timestamp"}
+    columns = {
+        name: [datetime.fromisoformat(each[name]) if name in timed else each[name] for each in messages]
+        for name in messages[0]
+    }
+    pq.write_table(pa.table(columns), tmp_path / "log.parquet")
+
+    table = backtested(tmp_path, form, tmp_path / "log.parquet", capsys)
+    for said in (lines, table):
+        said.pop("notes", None)
+    assert table == lines
+
+
+def test_a_csv_is_refused_in_a_line(tmp_path: Path, capsys: Output) -> None:
+    (tmp_path / "log.csv").write_text("a\n1\n")
+    code = main(["backtest", "--config", str(configured(tmp_path, "feast")), "--input", str(tmp_path / "log.csv")])
+
+    assert code == 2
+    assert "log.csv: topic t is of a format that is read from .jsonl or .parquet" in capsys.readouterr().err
+
+
+def test_a_reference_is_not_fitted_from_tables_of_messages(tmp_path: Path, capsys: Output) -> None:
+    """Their features stand in no columns of their own."""
+    pq.write_table(pa.table({"request": ["{}"]}), tmp_path / "log.parquet")
+    config, output = configured(tmp_path, "databricks-inference"), str(tmp_path / "new.json")
+    arguments = ["--config", str(config), "--input", str(tmp_path / "log.parquet"), "--output", output]
+
+    assert main(["reference", "fit", *arguments]) == 2
+    assert "log.parquet: topic t is of a format that is fitted from .jsonl" in capsys.readouterr().err
+
+
+def test_a_parquet_that_is_none_is_refused_in_a_line(tmp_path: Path, capsys: Output) -> None:
+    (tmp_path / "log.parquet").write_bytes(b"PAR1 not")
+    code = main(["backtest", "--config", str(configured(tmp_path, "feast")), "--input", str(tmp_path / "log.parquet")])
+
+    said = capsys.readouterr().err
+    assert code == 2
+    assert "log.parquet: cannot be read" in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize("form", FORMATS)
+def test_explain_says_what_becomes_of_a_message(form: str, tmp_path: Path, capsys: Output) -> None:
+    message = messages_of(form)[-1]
+    roles = {"roles": {"age": "feature", "plan": "feature", "score": "prediction"}}
+    config = configured(tmp_path, form)
+    settings = yaml.safe_load(config.read_text())
+    settings["topics"][0]["options"] = roles if form == "bentoml" else OPTIONS.get(form, {})
+    config.write_text(yaml.safe_dump(settings))
+    (tmp_path / "one").write_text(json.dumps(message) + "\n")
+    capsys.readouterr()
+
+    assert main(["explain", "--config", str(config), str(tmp_path / "one"), "--json"]) == 0
+    said, *_ = [json.loads(line) for line in capsys.readouterr().out.splitlines()]  # then a sum of all
+    assert said["outcome"] == "ok", said
+
+
+@pytest.mark.parametrize(
+    ("form", "options", "said"),
+    [
+        ("sagemaker-capture", {"columns": ["a", "a"]}, "a stands there twice"),
+        ("sagemaker-capture", {"colums": ["a"]}, "colums"),
+        ("bentoml", {"timezone": "Mars"}, "Mars is no time zone"),
+        ("bentoml", {"roles": {"age": "input"}}, "'feature', 'prediction' or 'target'"),
+    ],
+)
+def test_a_wrong_option_is_one_line(form: str, options: Any, said: str, tmp_path: Path, capsys: Output) -> None:
+    config = configured(tmp_path, form)
+    settings = yaml.safe_load(config.read_text())
+    settings["topics"][0]["options"] = options
+    config.write_text(yaml.safe_dump(settings))
+
+    assert main(["check", "--config", str(config), "--offline"]) == 2
+    told = capsys.readouterr().err
+    assert said in told
+    assert "topics[0].options" in told or "topics.t.options" in told
+    assert told.count("\n") == 1
+
+
+def test_captured_calls_are_judged_by_their_ground_truth(tmp_path: Path, capsys: Output) -> None:
+    """Which came an hour later: right where the score says so, in every call."""
+    config = configured(tmp_path, "sagemaker-capture")
+    settings = yaml.safe_load(config.read_text())
+    settings["topics"].append({**settings["topics"][0], "name": "truth", "kind": "labels", "options": {}})
+    settings["models"][0]["labels"] = {"topic": "truth", "wait": "3h", "judge_at": ["2h"]}
+    settings["models"][0]["performance"] = {"task": "binary", "metrics": ["accuracy"]}
+    config.write_text(yaml.safe_dump(settings))
+    made = rows()
+    truths = [
+        {
+            "groundTruthData": {"data": str(int(score >= 0.5)), "encoding": "CSV"},
+            "eventMetadata": {"eventId": f"e-{number}", "inferenceTime": stamp(moment + timedelta(hours=1))},
+        }
+        for number, (moment, _, _, score) in enumerate(made)
+    ]
+    calls = [message for number, row in enumerate(made) for message in sagemaker(number, row)]
+    for name, messages in (("calls", calls), ("truth", truths)):
+        (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(message) + "\n" for message in messages))
+
+    files = ["--input", str(tmp_path / "calls.jsonl"), "--labels", str(tmp_path / "truth.jsonl")]
+    assert main(["backtest", "--config", str(config), *files, "--json", str(tmp_path / "told.json")]) == 0
+    found = json.loads((tmp_path / "told.json").read_text())["models"][0]
+    judged = [window for age in found["performance"] for window in age["judged"]]
+
+    assert found["labels"]["received"] == len(made)
+    assert len(judged) >= HOURS - 4
+    assert {(window["predictions"], window["labelled"]) for window in judged} == {(AN_HOUR, AN_HOUR)}
+    assert {metric["value"] for window in judged for metric in window["metrics"]} == {1.0}
