@@ -6,7 +6,7 @@ WORKERS = --numprocesses=auto --maxprocesses=8 --dist=loadfile
 BIN := .venv/bin
 STAMP := .venv/.installed
 COMPILED := .venv/.compiled
-KERNELS := $(wildcard detectors/sketches/_*.[ch]pp monitor/sources/_*.[ch]pp monitor/sources/formats/json/_*.[ch]pp)
+KERNELS := $(wildcard detectors/sketches/_*.[ch]pp monitor/sources/_*.[ch]pp monitor/sources/formats/*/_*.[ch]pp)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:

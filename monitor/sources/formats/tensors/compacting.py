@@ -1,0 +1,135 @@
+"""JSON bodies of tensors by the compiled part (HOT): what is left of a body without its numbers is as a rule one of a few, and read once."""
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.columns import Column
+from monitor.sources.formats.base import REQUEST
+from monitor.sources.formats.json.documents import MAX_BYTES, UNREADABLE
+from monitor.sources.formats.tensors import v2
+from monitor.sources.formats.tensors.arrays import TYPES
+from monitor.sources.formats.tensors.bodies import Inference, Reading, of_document, text_at
+from monitor.sources.formats.values import Rejected
+
+try:
+    from monitor.sources.formats.tensors import _compact
+except ImportError:  # installed without a compiler
+    _compact = None  # type: ignore[assignment]
+
+COMPILED = _compact is not None and os.environ.get("DRIFTD_PURE") != "1"
+MOST_KEPT, LONGEST_KEPT = 64, 1 << 15  # layouts of a topic, and the bytes of one
+STORED = np.dtype("<f8") if np.little_endian else np.dtype(">f8")
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where the columns of a body of numbers lie among them: its first, and the step from row to row."""
+
+    rows: int
+    half: int
+    columns: dict[str, tuple[int, int]]
+    size: int
+    model: str | None
+    version: str | None
+
+    def column(self, name: str, numbers: NDArray[np.float64]) -> NDArray[np.float64]:
+        """A column of bodies of this layout, float64[bodies, numbers]."""
+        first, step = self.columns[name]
+        return numbers[:, first : first + self.rows * step : step].reshape(-1)
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """A body of a layout: its numbers as bytes, and its id."""
+
+    layout: Layout
+    numbers: bytes
+    id: str | None
+
+
+class Compacted:
+    """Bodies of one topic, as layouts where they are tensors of numbers alone."""
+
+    def __init__(self) -> None:
+        self._layouts: dict[tuple[bytes, int | None], Layout] = {}
+
+    def read(self, raw: bytes, how: Reading) -> Packed | Inference | None:
+        """A body; None where it is not wholly understood."""
+        found = _compact.compact(raw) if COMPILED and len(raw) <= MAX_BYTES else None
+        if found is None:
+            return None
+        rest, numbers, own = found
+        if not numbers:
+            return None
+        try:
+            layout = self._layouts.get((rest, how.half))
+            if layout is None:
+                held = msgspec.json.decode(rest)
+                layout = self._laid_out(held, how)
+                if layout is None:
+                    return self._body(held, numbers, own, how)
+                self._keep(rest, how, layout)
+        except (*UNREADABLE, Rejected, IndexError):  # whoever reads it anew says what is wrong with it
+            return None
+        return Packed(layout, numbers, own or None)
+
+    def _keep(self, rest: bytes, how: Reading, layout: Layout) -> None:
+        if len(rest) > LONGEST_KEPT:
+            return
+        if len(self._layouts) >= MOST_KEPT:
+            self._layouts.clear()
+        self._layouts[rest, how.half] = layout
+
+    def _laid_out(self, held: Any, how: Reading) -> Layout | None:
+        """The layout of a body that has tensors of numbers of one side alone."""
+        if not isinstance(held, dict):
+            return None
+        asked = not v2.is_tensors(held.get("outputs"))
+        if "instances" in held or "predictions" in held or ("inputs" in held and not asked):
+            return None
+        tensors = held.get("inputs", held.get("outputs"))
+        if not v2.is_tensors(tensors) or not all(_is_plain(each) for each in tensors):
+            return None
+        sizes = _sizes(tensors)
+        whole = of_document(held, how, apart=v2.Apart(np.arange(sizes[-1], dtype=np.float64), sizes))
+        side = whole.request if whole.half == REQUEST else whole.response
+        if side is None:
+            return None
+        columns = {name: _lies(column, side.rows) for name, column in side.columns.items()}
+        names = (text_at(held, name) for name in ("model_name", "model_version"))
+        return Layout(side.rows, whole.half, columns, sizes[-1], *names)
+
+    def _body(self, held: Any, numbers: bytes, own: str | None, how: Reading) -> Inference | None:
+        """A body that has other tensors, too: texts are in what is left of it."""
+        if own is not None:
+            held["id"] = own
+        tensors = [each for name in held if name in {"inputs", "outputs"} for each in _tensors(held[name])]
+        apart = v2.Apart(np.frombuffer(numbers, dtype=STORED), _sizes(tensors))
+        return of_document(held, how, apart=apart)
+
+
+def _tensors(held: Any) -> list[Any]:
+    return held if v2.is_tensors(held) else []
+
+
+def _is_plain(tensor: Any) -> bool:
+    return v2.is_place(tensor.get("data")) and tensor.get("datatype") in TYPES
+
+
+def _sizes(tensors: list[Any]) -> list[int]:
+    """Where the arrays that were taken out begin and end, by what is left in their places. Raises Rejected where another one was, too."""
+    lengths = dict(tensor["data"] for tensor in tensors if v2.is_place(tensor.get("data")))
+    if sorted(lengths) != list(range(len(lengths))):
+        raise Rejected("not_inference")
+    return [0, *np.cumsum([lengths[at] for at in range(len(lengths))]).tolist()]
+
+
+def _lies(column: Column, rows: int) -> tuple[int, int]:
+    """Where a column of places lies."""
+    places = np.asarray(column).astype(np.int64)
+    return int(places[0]), int(places[1] - places[0]) if rows > 1 else 1
