@@ -41,7 +41,7 @@ def _hashes_of(column: Column | None, rows: int, lanes: Sequence[tuple[int, int]
         texts = [_bytes_of(value) for value in column.values]
         return [np.asarray(hashed(texts, lane)[column.rows]) for lane in lanes]
     if column.dtype.kind == "U" and (table := _ascii(column)) is not None:
-        sizes = np.char.str_len(column)
+        sizes = np.char.str_len(column.astype(np.str_, copy=False))
         return [_hashed(table, sizes, lane) for lane in lanes]
     texts = [_bytes_of(value) for value in column.tolist()]
     return [hashed(texts, lane) for lane in lanes]

@@ -20,7 +20,7 @@ from monitor.sources.formats.values import Rejected
 
 HERE = "cloudevents"
 ATTRIBUTES = "ce"
-STANDS_IN = {("id",): "id", ("ts",): "time"}  # where the message's own is absent
+STANDS_IN: Mapping[Path, str] = {("id",): "id", ("ts",): "time"}  # where the message's own is absent
 
 
 class Options(Section):

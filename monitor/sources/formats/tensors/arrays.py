@@ -129,9 +129,10 @@ def flat(data: Any) -> list[Any]:
         if not all(isinstance(each, list) and len(each) == length for each in data):
             raise Rejected(MISMATCH)
         data = list(chain.from_iterable(data))
-    if any(isinstance(each, list) for each in data):
+    found: list[Any] = data
+    if any(isinstance(each, list) for each in found):
         raise Rejected(MISMATCH)
-    return data
+    return found
 
 
 def cells_of(values: Sequence[Any]) -> Column:
@@ -171,9 +172,8 @@ def raw_cells(datatype: str, raw: bytes | memoryview, count: int) -> Column:
 
 def widened(found: NDArray[Any]) -> NDArray[Any]:
     """Numbers as doubles; whole ones that are none as they are."""
-    if found.dtype.kind in "iu" and found.dtype.itemsize == np.dtype(np.int64).itemsize:
-        if ((found > LARGEST) | (found < -LARGEST if found.dtype.kind == "i" else False)).any():
-            return found.astype(object)
+    if found.dtype.kind in "iu" and (int(found.max(initial=0)) > LARGEST or int(found.min(initial=0)) < -LARGEST):
+        return found.astype(object)
     return found.astype(np.float64) + 0.0
 
 

@@ -86,11 +86,19 @@ def read_body(raw: bytes, how: Reading) -> Inference:
         raise Rejected("too_large")
     if raw.lstrip(SPACE)[:1] != b"{":
         return _protobuf(raw, how)
-    end = header_end(raw) if raw.rstrip(SPACE)[-1:] != b"}" or refusal(raw) is not None else len(raw)
-    if end == len(raw):
-        return of_document(_document(raw), how)
-    try:  # as a rule it is JSON, whose last byte tells
-        return of_document(_document(raw[:end]), how, v2.Behind(memoryview(raw)[end:]))
+    if raw.rstrip(SPACE)[-1:] == b"}" and refusal(raw) is None:  # as a rule it is JSON, whose last byte tells
+        try:
+            return of_document(parse_leniently(raw), how)
+        except Rejected as reason:
+            if str(reason) != "malformed_json":
+                raise
+    end = header_end(raw)
+    held = _document(raw[:end])
+    behind = memoryview(raw)[end:]
+    if not behind.tobytes().strip(SPACE):
+        raise Rejected("malformed_json")
+    try:
+        return of_document(held, how, v2.Behind(behind))
     except Rejected as reason:
         raise Rejected("trailing_bytes" if str(reason) == NOT_INFERENCE else str(reason)) from None
 
@@ -129,7 +137,7 @@ def of_document(
         sides = (sides[0], None) if how.half == REQUEST else (None, sides[1])
     if sides == (None, None):
         raise Rejected(NOT_INFERENCE)
-    return Inference(*sides, *(text_at(held, name) for name in ("id", "model_name", "model_version")))
+    return Inference(*sides, text_at(held, "id"), text_at(held, "model_name"), text_at(held, "model_version"))
 
 
 def text_at(held: Mapping[str, Any], name: str) -> str | None:
@@ -184,4 +192,4 @@ def _protobuf(raw: bytes, how: Reading) -> Inference:
     response = how.half == RESPONSE
     found, side = infer(raw, how.answers if response else how.naming, response=response)
     sides = (None, side) if response else (side, None)
-    return Inference(*sides, found.id or None, found.model or None, found.version or None)
+    return Inference(sides[0], sides[1], found.id or None, found.model or None, found.version or None)

@@ -92,7 +92,7 @@ class Compacted:
         asked = not v2.is_tensors(held.get("outputs"))
         if "instances" in held or "predictions" in held or ("inputs" in held and not asked):
             return None
-        tensors = held.get("inputs", held.get("outputs"))
+        tensors: Any = held.get("inputs", held.get("outputs"))
         if not v2.is_tensors(tensors) or not all(_is_plain(each) for each in tensors):
             return None
         sizes = _sizes(tensors)

@@ -100,14 +100,13 @@ def seldon_side(data: Any, naming: Naming, otherwise: str) -> Side:
     names = data.get("names")
     names = tuple(map(str, names)) if isinstance(names, list) else ()
     tensor = data.get("tensor")
+    instances: Any = data.get("ndarray")
     if isinstance(tensor, dict):
         rows, width = extent(tensor.get("shape"))
         cells = flat(tensor.get("values"))
         if len(cells) != rows * width:
             raise Rejected(MISMATCH)
         instances = [cells[at : at + width] for at in range(0, len(cells), width)]
-    else:
-        instances = data.get("ndarray")
     named = Naming(names, {}, naming.missing) if names and not naming.of_any else naming
     if named.of_any and isinstance(instances, list) and instances and not isinstance(instances[0], list | dict):
         instances = [[each] for each in instances] if len(named.of_any) == 1 else [instances]

@@ -74,7 +74,7 @@ def side_of(
 def _tensor(
     tensor: Mapping[str, Any], naming: Naming, apart: Apart | None, behind: Behind | None
 ) -> tuple[int, dict[str, Column]]:
-    name, datatype = tensor.get("name"), tensor.get("datatype")
+    name, datatype = tensor.get("name"), str(tensor.get("datatype"))
     if not isinstance(name, str):
         raise Rejected("tensor_name_missing")
     if datatype not in TYPES:
@@ -89,7 +89,7 @@ def _tensor(
     return extents[0], split(name, extents, cells, naming)
 
 
-def _cells(  # noqa: PLR0913 - what a tensor says, and what is known besides
+def _cells(
     data: Any,
     datatype: str,
     extents: tuple[int, int],
