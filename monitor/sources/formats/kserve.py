@@ -76,7 +76,9 @@ def _stored(value: bytes) -> Call | Rejected | None:
         body = base64.b64decode(row["bytes"], validate=True)
     except (binascii.Error, ValueError):
         return Rejected("malformed_base64")
-    texts: dict[str, str] = {STORED.get(str(name), str(name)): text for name, text in row.items() if isinstance(text, str)}
+    texts: dict[str, str] = {
+        STORED.get(str(name), str(name)): text for name, text in row.items() if isinstance(text, str)
+    }
     return _call(texts | {"type": texts.get("reqType", ""), "time": texts.get("occurrenceTime", "")}, body)
 
 

@@ -14,17 +14,41 @@
 #include <limits>
 #include <string>
 #include <string_view>
-#include <vector>
 
 namespace driftd {
+
+// Doubles one behind another, in memory of somebody else's.
+class Doubles {
+ public:
+  Doubles(double* begin, double* limit) : begin_(begin), end_(begin), limit_(limit) {}
+
+  size_t size() const { return static_cast<size_t>(end_ - begin_); }
+  const double* data() const { return begin_; }
+
+  // Where so many more may be written, null where there is no room; nothing else is added until it is said up to where they were.
+  double* room(size_t more) { return static_cast<size_t>(limit_ - end_) < more ? nullptr : end_; }
+
+  void filled(double* end) { end_ = end; }
+
+  bool add(double value) {
+    if (end_ == limit_) return false;
+    *end_++ = value;
+    return true;
+  }
+
+ private:
+  double* begin_;
+  double* end_;
+  double* limit_;
+};
 
 class Compactor {
  public:
   // A NUL stands at `end`.
-  Compactor(const char* begin, const char* end) : cursor_(begin, end), begin_(begin), end_(end), copied_(begin) {}
+  Compactor(const char* begin, const char* end, double* room, double* limit) : numbers(room, limit), cursor_(begin, end), begin_(begin), end_(end), copied_(begin) {}
 
   std::string rest;
-  std::vector<double> numbers;  // as many as there are, whatever is claimed
+  Doubles numbers;  // as many as there are, whatever is claimed
   std::string_view id;
   bool has_id = false;
 
@@ -111,8 +135,7 @@ class Compactor {
     for (;;) {
       if (!plain_ones()) return false;
       double value = 0;
-      if (!number(value)) return false;
-      numbers.push_back(value + 0.0);  // of -0 it makes 0: an integer has no such sign
+      if (!number(value) || !numbers.add(value)) return false;
       if (*cursor_.at != ',') cursor_.space();
       if (*cursor_.at == ']') return cursor_.pass();
       if (*cursor_.at != ',') return false;
@@ -120,32 +143,38 @@ class Compactor {
     }
   }
 
-  // Past numbers that each have a comma behind them, a block at a time, as long as whole windows lie behind it; false where one
-  // is none. At least the last of an array is left.
+  // Past numbers that each have a comma behind them, a block at a time, as long as a window lies behind it; false where one is
+  // none. At least the last of an array is left.
   bool plain_ones() {
 #ifdef DRIFTD_WIDE
-    uint16_t commas[BLOCK + WINDOW];
-    double found[BLOCK];
-    while (cursor_.left(cursor_.at) >= BLOCK + 2 * WINDOW) {
-      const char* const begin = cursor_.at;
-      const size_t count = commas_of(begin, BLOCK, commas);
-      for (size_t at = 0; at < count; ++at) {
-        const char* const end = begin + commas[at];
-        if (!plain_number(cursor_.at, end, found[at])) {
-          if (!number(found[at])) return false;
-          cursor_.space();
-          if (cursor_.at != end) return false;
-        }
-        found[at] += 0.0;  // as above
-        cursor_.at = end + 1;
-        if (*cursor_.at == ' ') ++cursor_.at;
+    const char* begin = cursor_.at;
+    for (const char* block = begin; cursor_.left(block) >= BLOCK + WINDOW; block += BLOCK) {
+      const uint64_t closing = in_block(block, ']');
+      uint64_t commas = in_block(block, ',');
+      if (closing != 0) commas &= (closing & (~closing + 1)) - 1;
+      double* found = numbers.room(BLOCK);
+      if (found == nullptr) break;
+      for (; commas != 0; commas &= commas - 1) {
+        const char* const end = block + __builtin_ctzll(commas);
+        if (!plain_number(begin, end, *found) && !other_number(begin, end, *found)) return false;
+        ++found;
+        begin = end + 1;
+        begin += *begin == ' ';
       }
-      numbers.insert(numbers.end(), found, found + count);
-      cursor_.space();
-      if (count < FEW) break;
+      numbers.filled(found);
+      if (closing != 0) break;
     }
+    cursor_.at = begin;
+    cursor_.space();
 #endif
     return true;
+  }
+
+  bool other_number(const char* begin, const char* end, double& value) {
+    cursor_.at = past_space(begin);
+    if (!number(value)) return false;
+    cursor_.space();
+    return cursor_.at == end;
   }
 
   bool number(double& value) {
@@ -161,12 +190,11 @@ class Compactor {
     }
     Number found;
     if (!cursor_.number(found)) return false;
-    value = found.value;
+    value = found.value + 0.0;  // of -0 it makes 0: an integer has no such sign
     return !found.whole || (value <= LARGEST && value >= -LARGEST);  // a longer one is not what it reads as
   }
 
   static constexpr size_t AT_ONCE = 64;
-  static constexpr size_t BLOCK = 512, FEW = 8;  // bytes looked at together, and numbers in it, below which that is not worth it
   static constexpr double LARGEST = 9007199254740991;  // up to it no two whole numbers are one double
 
   Cursor cursor_;

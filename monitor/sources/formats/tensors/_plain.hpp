@@ -24,33 +24,10 @@ inline uint32_t equal_in(const char* at, char wanted) {
 }
 #endif
 
-// How many bits are set: in words, for the oldest machines have no instruction for it.
-inline int ones(uint32_t bits) {
-  bits -= (bits >> 1) & 0x55555555u;
-  bits = (bits & 0x33333333u) + ((bits >> 2) & 0x33333333u);
-  return static_cast<int>((((bits + (bits >> 4)) & 0x0F0F0F0Fu) * 0x01010101u) >> 24);
-}
+constexpr size_t BLOCK = 2 * WINDOW;  // bytes, a bit of a word each
 
-// The places of the commas before the first closing bracket among `size` bytes, which are whole windows; how many there are.
-// There is room for a window more than there can be: places are written four at a time (Langdale and Lemire 2019, section 3.2).
-inline size_t commas_of(const char* begin, size_t size, uint16_t* places) {
-  size_t count = 0;
-  for (size_t window = 0; window < size; window += WINDOW) {
-    const uint32_t closing = equal_in(begin + window, ']');
-    uint32_t commas = equal_in(begin + window, ',');
-    if (closing != 0) commas &= (closing & (~closing + 1)) - 1;
-    const int found = ones(commas);
-    uint16_t* out = places + count;
-    for (int left = found; left > 0; left -= 4) {
-      for (int at = 0; at < 4; ++at) {
-        *out++ = static_cast<uint16_t>(window + static_cast<size_t>(lowest(commas | 1u << (WINDOW - 1))));
-        commas &= commas - 1;
-      }
-    }
-    count += static_cast<size_t>(found);
-    if (closing != 0) break;
-  }
-  return count;
+inline uint64_t in_block(const char* at, char wanted) {
+  return equal_in(at, wanted) | uint64_t{equal_in(at + WINDOW, wanted)} << WINDOW;
 }
 
 // The number that is all there is from `begin` to `end`: up to 8 digits in front of a point and 19 in all. False where it is anything else.
@@ -88,7 +65,11 @@ inline bool plain_number(const char* begin, const char* end, double& value) {
   } else {
     value = static_cast<double>(static_cast<int64_t>(mantissa)) / POWERS[count];
   }
-  if (negative) value = -value;
+  uint64_t bits;  // no branch: signs are random
+  std::memcpy(&bits, &value, sizeof bits);
+  bits |= static_cast<uint64_t>(negative) << 63;
+  std::memcpy(&value, &bits, sizeof bits);
+  value += 0.0;  // of -0 it makes 0: an integer has no such sign
   return true;
 }
 

@@ -5,7 +5,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 
 from monitor.sources.formats.base import REQUEST, RESPONSE, WHOLE
 from monitor.sources.formats.json.documents import MAX_BYTES, MAX_DEPTH, parse_leniently, refusal
@@ -47,8 +47,7 @@ class Inference:
         return RESPONSE if self.request is None else REQUEST
 
 
-@dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(NamedTuple):
     """How to read a body. `half`: which one it is, where something beside it says so; of protobuf nothing in it does."""
 
     naming: Naming

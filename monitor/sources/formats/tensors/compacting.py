@@ -2,7 +2,7 @@
 
 import os
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -23,10 +23,10 @@ except ImportError:  # installed without a compiler
 
 COMPILED = _compact is not None and os.environ.get("DRIFTD_PURE") != "1"
 MOST_KEPT, LONGEST_KEPT = 64, 1 << 15  # layouts of a topic, and the bytes of one
-STORED = np.dtype("<f8") if np.little_endian else np.dtype(">f8")
+SPARE = 64  # numbers that may be written at once
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Layout:
     """Where the columns of a body of numbers lie among them: its first, and the step from row to row."""
 
@@ -43,12 +43,12 @@ class Layout:
         return numbers[:, first : first + self.rows * step : step].reshape(-1)
 
 
-@dataclass(frozen=True, slots=True)
-class Packed:
-    """A body of a layout: its numbers as bytes, and its id."""
+class Packed(NamedTuple):
+    """A body of a layout: where its numbers begin among those of all bodies, and its id."""
 
     layout: Layout
-    numbers: bytes
+    numbers: NDArray[np.float64]
+    at: int
     id: str | None
 
 
@@ -57,26 +57,36 @@ class Compacted:
 
     def __init__(self) -> None:
         self._layouts: dict[tuple[bytes, int | None], Layout] = {}
+        self._numbers = np.empty(0)
+        self._held = 0
+
+    def begin(self, size: int) -> None:
+        """Make room for the numbers of bodies of so many bytes: each takes two at least. Memory is taken as it is filled."""
+        self._numbers = np.empty(size // 2 + SPARE if COMPILED else 0)
+        self._held = 0
+
+    def end(self) -> None:
+        """Keep no numbers: who has rows of them does."""
+        self._numbers = np.empty(0)
 
     def read(self, raw: bytes, how: Reading) -> Packed | Inference | None:
         """A body; None where it is not wholly understood."""
-        found = _compact.compact(raw) if COMPILED and len(raw) <= MAX_BYTES else None
-        if found is None:
+        found = _compact.compact(raw, self._numbers, self._held) if COMPILED and len(raw) <= MAX_BYTES else None
+        if found is None or not found[1]:
             return None
-        rest, numbers, own = found
-        if not numbers:
-            return None
+        rest, count, own = found
         try:
             layout = self._layouts.get((rest, how.half))
             if layout is None:
                 held = msgspec.json.decode(rest)
                 layout = self._laid_out(held, how)
                 if layout is None:
-                    return self._body(held, numbers, own, how)
+                    return self._body(held, self._numbers[self._held : self._held + count].copy(), own, how)
                 self._keep(rest, how, layout)
         except (*UNREADABLE, Rejected, IndexError):  # whoever reads it anew says what is wrong with it
             return None
-        return Packed(layout, numbers, own or None)
+        at, self._held = self._held, self._held + count
+        return Packed(layout, self._numbers, at, own or None)
 
     def _keep(self, rest: bytes, how: Reading, layout: Layout) -> None:
         if len(rest) > LONGEST_KEPT:
@@ -104,12 +114,12 @@ class Compacted:
         names = (text_at(held, name) for name in ("model_name", "model_version"))
         return Layout(side.rows, whole.half, columns, sizes[-1], *names)
 
-    def _body(self, held: Any, numbers: bytes, own: str | None, how: Reading) -> Inference | None:
+    def _body(self, held: Any, numbers: NDArray[np.float64], own: str | None, how: Reading) -> Inference | None:
         """A body that has other tensors, too: texts are in what is left of it."""
         if own is not None:
             held["id"] = own
         tensors = [each for name in held if name in {"inputs", "outputs"} for each in _tensors(held[name])]
-        apart = v2.Apart(np.frombuffer(numbers, dtype=STORED), _sizes(tensors))
+        apart = v2.Apart(numbers, _sizes(tensors))
         return of_document(held, how, apart=apart)
 
 

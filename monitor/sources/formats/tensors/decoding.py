@@ -2,8 +2,8 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Annotated, Any
+from types import MappingProxyType
+from typing import Annotated, Any, NamedTuple
 
 from pydantic import AfterValidator, Field
 
@@ -44,8 +44,10 @@ class InferenceOptions(Section):
         return Naming(tuple(self.columns), {}, missing)
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+NOTHING: Mapping[Path, str] = MappingProxyType({})
+
+
+class Call(NamedTuple):
     """A body and what stands beside it. `half`: a request or an answer; None where only the body tells. `time`: NOT_A_TIME where there is none."""
 
     body: bytes
@@ -55,7 +57,7 @@ class Call:
     time: int = NOT_A_TIME
     model: str | None = None
     version: str | None = None
-    more: Mapping[Path, str] = field(default_factory=dict)
+    more: Mapping[Path, str] = NOTHING
 
 
 Calls = Callable[[TopicRecords, int], Iterable[Call | Rejected]]
@@ -81,12 +83,14 @@ class InferenceDecoder:
         """A row an instance; what cannot be read is counted by reason."""
         rejected: Counter[str] = Counter()
         messages = []
+        self._compacted.begin(sum(len(value) for value in records.values if value is not None))
         for place in range(len(records.values)):
             for found in self._messages(records, place):
                 if isinstance(found, Rejected):
                     rejected[str(found)] += 1
                 else:
                     messages.append(found)
+        self._compacted.end()
         return rows_of(messages, rejected, self._prediction)
 
     def inspect(self, raw: bytes) -> Iterator[Mapping[Path, object]]:
@@ -147,8 +151,10 @@ def stamp_of(records: TopicRecords, place: int) -> int:
 
 def headers_of(records: TopicRecords, place: int) -> dict[str, str]:
     """The headers of a record by name in small letters; the last of a name counts, and what is no text is none."""
+    if not records.headers or not records.headers[place]:
+        return {}
     found = {}
-    for name, value in records.headers[place] if records.headers else ():
+    for name, value in records.headers[place]:
         if value is not None:
             found[name.lower()] = value.decode(errors="replace")
     return found

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,7 +13,7 @@ from monitor.sources.formats.base import RESPONSE, Rows, only_rows
 from monitor.sources.formats.fields import Path
 from monitor.sources.formats.tensors.arrays import Side
 from monitor.sources.formats.tensors.bodies import Inference
-from monitor.sources.formats.tensors.compacting import STORED, Layout, Packed
+from monitor.sources.formats.tensors.compacting import Layout, Packed
 from monitor.sources.formats.values import Rejected
 
 TIME, MODEL, VERSION, ID = ("ts",), ("model",), ("version",), ("id",)
@@ -21,8 +21,7 @@ FEATURES, OUTPUTS, PREDICTION = ("features",), ("outputs",), ("prediction",)
 SHORT = 64  # characters of an id; where one is longer, ids are objects
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(NamedTuple):
     """One message that was read, and what stood beside it: its id, event time (NOT_A_TIME: none), model, version, more by path."""
 
     place: int
@@ -31,7 +30,7 @@ class Message:
     time: int
     model: str | None
     version: str | None
-    more: Mapping[Path, str] = field(default_factory=dict)
+    more: Mapping[Path, str]
 
     @property
     def rows(self) -> int:
@@ -142,10 +141,17 @@ def _objects(column: Column) -> NDArray[Any]:
 
 def rows_of(messages: Sequence[Message], rejected: Counter[str], prediction: str | None) -> TensorRows:
     """The rows of messages, in their order. `prediction`: the output that is one, where there are several."""
-    kept = []
+    kept, laid_out = [], dict[int, Paths]()
     for message in messages:
         try:
-            kept.append((message, _paths(message.held, prediction)))
+            held = message.held
+            if isinstance(held, Packed):
+                paths = laid_out.get(id(held.layout))
+                if paths is None:
+                    paths = laid_out[id(held.layout)] = _paths(held, prediction)
+            else:
+                paths = _paths(held, prediction)
+            kept.append((message, paths))
         except Rejected as reason:
             rejected[str(reason)] += 1
     each = [message for message, _ in kept]
@@ -209,9 +215,17 @@ def _blocks(kept: Sequence[tuple[Message, Paths]], counts: NDArray[np.intp], sta
 
 def _laid_out(packed: Sequence[Packed], paths: Mapping[Path, Any], starts: NDArray[np.intp]) -> Block:
     layout = packed[0].layout
-    numbers = np.frombuffer(b"".join([each.numbers for each in packed]), dtype=STORED).reshape(len(packed), layout.size)
+    numbers = _numbers(packed)
     at = (starts[:, None] + np.arange(layout.rows)).reshape(-1)
     return Block(at, {path: _of_layout(layout, name, numbers) for path, name in paths.items()})
+
+
+def _numbers(packed: Sequence[Packed]) -> NDArray[np.float64]:
+    """The numbers of bodies of a layout, float64[bodies, numbers]: where they lie, if that is behind one another."""
+    size, first = packed[0].layout.size, packed[0]
+    if all(each.at == first.at + size * number and each.numbers is first.numbers for number, each in enumerate(packed)):
+        return first.numbers[first.at : first.at + size * len(packed)].reshape(len(packed), size)
+    return np.stack([each.numbers[each.at : each.at + size] for each in packed])
 
 
 def _itself(column: Any) -> Callable[[], Column]:
@@ -255,6 +269,11 @@ def _ids(ids: Sequence[str | None], counts: NDArray[np.intp], starts: NDArray[np
     tails = numbers.view(np.uint32).reshape(most, -1)
     width = tails.shape[1]
     letters = np.zeros((size, longest + width), dtype=np.uint32)
+    if all(len(own or "") == longest for own in ids) and int(counts.min()) == most:
+        shaped = letters.reshape(len(ids), most, longest + width)
+        shaped[:, :, :longest] = np.array(ids).view(np.uint32).reshape(len(ids), 1, longest)
+        shaped[:, :, longest:] = tails
+        return letters.view(f"U{longest + width}").reshape(size)
     for own, start, count in zip(ids, starts.tolist(), counts.tolist(), strict=True):
         assert own is not None
         end = len(own)
