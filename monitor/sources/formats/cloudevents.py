@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from monitor.sources.formats.values import Rejected
 
 HERE = "cloudevents"
 ATTRIBUTES = "ce"
+ALONE = -1  # in place of a row's number
 STANDS_IN: Mapping[Path, str] = {("id",): "id", ("ts",): "time"}  # where the message's own is absent
 
 
@@ -60,10 +60,11 @@ def decoder(topic: TopicFields) -> "EventDecoder":
 
 @dataclass(frozen=True, slots=True)
 class EventRows(Rows):
-    """Rows of another format, each with the event that it came in; `events[i]` is that of row i, `numbered` whether it holds several."""
+    """Rows of another format, each with the event that it came in; `events[i]` is that of row i, `numbers[i]` its number among those of the event."""
 
     inner: Rows = field(default_factory=lambda: Rows({}, np.empty(0, dtype=np.intp)))
     events: NDArray[np.intp] = field(default_factory=lambda: np.empty(0, dtype=np.intp))
+    numbers: NDArray[np.intp] = field(default_factory=lambda: np.empty(0, dtype=np.intp))
     attributes: Sequence[Mapping[str, str]] = ()
 
     def column(self, path: Path) -> Column | None:
@@ -88,6 +89,7 @@ class EventRows(Rows):
             halves=halves,
             inner=self.inner.take(which),
             events=self.events[which],
+            numbers=self.numbers[which],
             attributes=self.attributes,
         )
 
@@ -121,16 +123,19 @@ class EventRows(Rows):
 
     def _numbered(self, ids: NDArray[Any]) -> NDArray[Any]:
         """Ids of rows: of an event of several each has its number."""
-        counts = np.bincount(self.events, minlength=len(self.attributes))
-        if counts.max(initial=0) < 2:  # noqa: PLR2004 - several
-            return ids
-        numbers = [at for _, rows in groupby(self.events.tolist()) for at, _ in enumerate(rows)]
-        several = (counts > 1)[self.events].tolist()
         found = np.empty(len(ids), dtype=object)
         found[:] = [
-            f"{own}#{at}" if many and own else own for own, at, many in zip(ids.tolist(), numbers, several, strict=True)
+            own if at == ALONE or not own else f"{own}#{at}"
+            for own, at in zip(ids.tolist(), self.numbers.tolist(), strict=True)
         ]
         return found
+
+
+def _numbers(events: NDArray[np.intp]) -> NDArray[np.intp]:
+    """The number of each row among those of its event, ALONE where there is no other; rows of an event stand together."""
+    counts = np.bincount(events)
+    starts = np.cumsum(counts) - counts
+    return np.where(counts[events] > 1, np.arange(len(events)) - starts[events], ALONE)
 
 
 class EventDecoder:
@@ -164,7 +169,14 @@ class EventDecoder:
         messages = np.array(places, dtype=np.intp)[rows.messages]
         attributes = [event.attributes for event in held]
         return EventRows(
-            {}, messages, rejected, halves=rows.halves, inner=rows, events=rows.messages, attributes=attributes
+            {},
+            messages,
+            rejected,
+            halves=rows.halves,
+            inner=rows,
+            events=rows.messages,
+            numbers=_numbers(rows.messages),
+            attributes=attributes,
         )
 
     def inspect(self, raw: bytes) -> Iterator[Mapping[Path, object]]:

@@ -16,7 +16,7 @@ from monitor.sources.formats.values import Rejected
 
 GZIP = b"\x1f\x8b"
 MOST_BYTES = 1 << 24  # of a body of binary tensors
-TOKENS = re.compile(rb'"(?:[^"\\]|\\.)*+"|[{}\[\]]', re.DOTALL)
+TOKENS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[{}\[\]]', re.DOTALL)  # a text that never ends is one, too: linear
 NOT_INFERENCE = "not_inference"
 SPACE = b" \t\r\n"
 V1_KEYS = {REQUEST: ("instances", "inputs"), RESPONSE: ("predictions", "outputs")}
