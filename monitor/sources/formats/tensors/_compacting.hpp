@@ -181,7 +181,10 @@ class Compactor {
 #ifdef DRIFTD_WIDE
     if (cursor_.has_window(cursor_.at)) {
       const char* const behind = in_window(cursor_.at, value);
-      if (behind != nullptr) return cursor_.at = behind, true;
+      if (behind != nullptr) {
+        value += 0.0;  // of -0 it makes 0: an integer has no such sign
+        return cursor_.at = behind, true;
+      }
     }
 #endif
     if (*cursor_.at == 'n') {
@@ -190,7 +193,7 @@ class Compactor {
     }
     Number found;
     if (!cursor_.number(found)) return false;
-    value = found.value + 0.0;  // of -0 it makes 0: an integer has no such sign
+    value = found.value + 0.0;
     return !found.whole || (value <= LARGEST && value >= -LARGEST);  // a longer one is not what it reads as
   }
 

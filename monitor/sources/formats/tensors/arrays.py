@@ -140,13 +140,18 @@ def cells_of(values: Sequence[Any]) -> Column:
     kinds = set(map(type, values))
     if kinds <= {float, int, type(None)}:
         found = _numbers(values)
-        if int not in kinds or not (np.abs(found) > LARGEST).any():
+        if int not in kinds or not (np.abs(found) > LARGEST).any() or not any(map(_is_long, values)):
             return found
     if kinds <= {bool, type(None)} and bool in kinds:
         return Coded(TRUTH, np.array([2 if each is None else each for each in values], dtype=np.int8))
     objects = np.empty(len(values), dtype=object)
     objects[:] = values
     return objects
+
+
+def _is_long(value: Any) -> bool:
+    """Whether this is a whole number that may be none of the doubles."""
+    return type(value) is int and abs(value) > LARGEST
 
 
 def _numbers(values: Sequence[Any]) -> NDArray[np.float64]:
