@@ -23,7 +23,7 @@ ALONE = -1  # in place of a row's number
 STANDS_IN: Mapping[Path, str] = {("id",): "id", ("ts",): "time"}  # where the message's own is absent
 
 
-class Options(Section):
+class CloudEventOptions(Section):
     """The format of the events' data, and what that may be told."""
 
     of: str = "json"
@@ -49,6 +49,9 @@ class Options(Section):
                 raise ValueError(f"format {info.data.get('of')} takes no options")
             return None
         return wanted.model_validate(said or {})
+
+
+Options = CloudEventOptions
 
 
 def decoder(topic: TopicFields) -> "EventDecoder":

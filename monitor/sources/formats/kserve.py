@@ -21,8 +21,7 @@ TOLD = "component", "endpoint", "namespace", "inferenceservicename", "source", "
 STORED = {"inferenceService": "inferenceservicename", "sourceUri": "source"}  # how stored rows call the same
 
 
-class Options(InferenceOptions):
-    """As of all requests and answers."""
+Options = InferenceOptions
 
 
 def decoder(topic: TopicFields) -> InferenceDecoder:

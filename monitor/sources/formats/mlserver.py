@@ -16,8 +16,7 @@ from monitor.sources.formats.tensors.decoding import (
 MODEL, VERSION = "mlserver-model", "mlserver-version"
 
 
-class Options(InferenceOptions):
-    """As of all requests and answers."""
+Options = InferenceOptions
 
 
 def decoder(topic: TopicFields) -> InferenceDecoder:

@@ -30,8 +30,7 @@ FRAME = 5  # bytes: a zero, and the id of a schema
 MOST_INDEXES = 32  # of nested messages
 
 
-class Options(InferenceOptions):
-    """As of all requests and answers."""
+Options = InferenceOptions
 
 
 def decoder(topic: TopicFields) -> InferenceDecoder:

@@ -41,7 +41,7 @@ Columns = Mapping[str, Column]
 
 
 @dataclass(frozen=True, slots=True)
-class Side:
+class TensorSide:
     """A request or an answer: columns of `rows` rows each, by name."""
 
     rows: int
@@ -99,7 +99,7 @@ def strided(cells: Column, first: int, step: int) -> Column:
     return Coded(cells.values, cells.rows[first::step]) if isinstance(cells, Coded) else cells[first::step]
 
 
-def joined(sides: Sequence[tuple[int, Mapping[str, Column]]]) -> Side:
+def joined(sides: Sequence[tuple[int, Mapping[str, Column]]]) -> TensorSide:
     """Tensors side by side; of two of a name the last counts. Raises Rejected where their rows differ."""
     if not sides:
         raise Rejected("not_inference")
@@ -107,7 +107,7 @@ def joined(sides: Sequence[tuple[int, Mapping[str, Column]]]) -> Side:
     if any(other != rows for other, _ in sides):
         raise Rejected("tensor_rows_differ")
     columns = dict[str, Column](chain.from_iterable(held.items() for _, held in sides))
-    return Side(rows, bounded(rows, columns))
+    return TensorSide(rows, bounded(rows, columns))
 
 
 def bounded(rows: int, columns: dict[str, Column]) -> dict[str, Column]:

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from monitor.sources.formats.base import REQUEST, RESPONSE, WHOLE
 from monitor.sources.formats.json.documents import MAX_BYTES, MAX_DEPTH, parse_leniently, refusal
 from monitor.sources.formats.tensors import v1, v2
-from monitor.sources.formats.tensors.arrays import Naming, Side
+from monitor.sources.formats.tensors.arrays import Naming, TensorSide
 from monitor.sources.formats.tensors.wire import infer
 from monitor.sources.formats.values import Rejected
 
@@ -33,8 +33,8 @@ class Protocol(Enum):
 class Inference:
     """What a body says: a request, an answer, or both, and whose they are as far as it tells."""
 
-    request: Side | None
-    response: Side | None
+    request: TensorSide | None
+    response: TensorSide | None
     id: str | None = None
     model: str | None = None
     version: str | None = None
@@ -47,7 +47,7 @@ class Inference:
         return RESPONSE if self.request is None else REQUEST
 
 
-class Reading(NamedTuple):
+class BodyReading(NamedTuple):
     """How to read a body. `half`: which one it is, where something beside it says so; of protobuf nothing in it does."""
 
     naming: Naming
@@ -76,7 +76,7 @@ def unzipped(raw: bytes) -> bytes:
     return found
 
 
-def read_body(raw: bytes, how: Reading) -> Inference:
+def read_body(raw: bytes, how: BodyReading) -> Inference:
     """A body as requests and answers. Raises Rejected."""
     raw = unzipped(raw)
     if not raw:
@@ -97,7 +97,7 @@ def read_body(raw: bytes, how: Reading) -> Inference:
     if not behind.tobytes().strip(SPACE):
         raise Rejected("malformed_json")
     try:
-        return of_document(held, how, v2.Behind(behind))
+        return of_document(held, how, v2.BytesBehind(behind))
     except Rejected as reason:
         raise Rejected("trailing_bytes" if str(reason) == NOT_INFERENCE else str(reason)) from None
 
@@ -126,7 +126,10 @@ def _document(raw: bytes) -> dict[str, Any]:
 
 
 def of_document(
-    held: Mapping[str, Any], how: Reading, behind: v2.Behind | None = None, apart: v2.Apart | None = None
+    held: Mapping[str, Any],
+    how: BodyReading,
+    behind: v2.BytesBehind | None = None,
+    apart: v2.NumbersApart | None = None,
 ) -> Inference:
     """A JSON body. Raises Rejected."""
     sides = _seldon(held, how) if _is_seldons(held, how) else _sides(held, how, behind, apart)
@@ -148,10 +151,10 @@ def text_at(held: Mapping[str, Any], name: str) -> str | None:
 
 
 def _sides(
-    held: Mapping[str, Any], how: Reading, behind: v2.Behind | None, apart: v2.Apart | None
-) -> tuple[Side | None, Side | None]:
+    held: Mapping[str, Any], how: BodyReading, behind: v2.BytesBehind | None, apart: v2.NumbersApart | None
+) -> tuple[TensorSide | None, TensorSide | None]:
     order = [name for name in held if name in {"inputs", "outputs", "instances", "predictions"}]
-    found: dict[int, Side] = {}
+    found: dict[int, TensorSide] = {}
     for name in order:  # tensors behind a body are in the order of those that it names
         half = REQUEST if name in V1_KEYS[REQUEST] else RESPONSE
         naming = how.naming if half == REQUEST else how.answers
@@ -170,13 +173,13 @@ def _is_asked_for(name: str, value: Any, held: Mapping[str, Any]) -> bool:
     return name == "outputs" and ("inputs" in held or not value) and isinstance(value, list)
 
 
-def _is_seldons(held: Mapping[str, Any], how: Reading) -> bool:
+def _is_seldons(held: Mapping[str, Any], how: BodyReading) -> bool:
     if how.protocol is Protocol.SELDON:
         return True
     return isinstance(held.get("data"), dict) and bool({"ndarray", "tensor"} & held["data"].keys())
 
 
-def _seldon(held: Mapping[str, Any], how: Reading) -> tuple[Side | None, Side | None]:
+def _seldon(held: Mapping[str, Any], how: BodyReading) -> tuple[TensorSide | None, TensorSide | None]:
     if how.half is None:
         raise Rejected("half_unknown")
     data = held.get("data")
@@ -185,7 +188,7 @@ def _seldon(held: Mapping[str, Any], how: Reading) -> tuple[Side | None, Side | 
     return None, v1.seldon_side(data, how.answers, "predictions")
 
 
-def _protobuf(raw: bytes, how: Reading) -> Inference:
+def _protobuf(raw: bytes, how: BodyReading) -> Inference:
     if how.half is None:
         raise Rejected("half_unknown")
     response = how.half == RESPONSE

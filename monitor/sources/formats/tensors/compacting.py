@@ -13,7 +13,7 @@ from monitor.sources.formats.base import REQUEST
 from monitor.sources.formats.json.documents import MAX_BYTES, UNREADABLE
 from monitor.sources.formats.tensors import v2
 from monitor.sources.formats.tensors.arrays import TYPES
-from monitor.sources.formats.tensors.bodies import Inference, Reading, of_document, text_at
+from monitor.sources.formats.tensors.bodies import Inference, BodyReading, of_document, text_at
 from monitor.sources.formats.values import Rejected
 
 try:
@@ -27,7 +27,7 @@ SPARE = 64  # numbers that may be written at once
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Layout:
+class TensorLayout:
     """Where the columns of a body of numbers lie among them: its first, and the step from row to row."""
 
     rows: int
@@ -46,7 +46,7 @@ class Layout:
 class Packed(NamedTuple):
     """A body of a layout: where its numbers begin among those of all bodies, and its id."""
 
-    layout: Layout
+    layout: TensorLayout
     numbers: NDArray[np.float64]
     at: int
     id: str | None
@@ -56,7 +56,7 @@ class Compacted:
     """Bodies of one topic, as layouts where they are tensors of numbers alone."""
 
     def __init__(self) -> None:
-        self._layouts: dict[tuple[bytes, int | None], Layout] = {}
+        self._layouts: dict[tuple[bytes, int | None], TensorLayout] = {}
         self._numbers = np.empty(0)
         self._held = 0
 
@@ -69,7 +69,7 @@ class Compacted:
         """Keep no numbers: who has rows of them does."""
         self._numbers = np.empty(0)
 
-    def read(self, raw: bytes, how: Reading) -> Packed | Inference | None:
+    def read(self, raw: bytes, how: BodyReading) -> Packed | Inference | None:
         """A body; None where it is not wholly understood."""
         found = _compact.compact(raw, self._numbers, self._held) if COMPILED and len(raw) <= MAX_BYTES else None
         if found is None or not found[1]:
@@ -88,14 +88,14 @@ class Compacted:
         at, self._held = self._held, self._held + count
         return Packed(layout, self._numbers, at, own or None)
 
-    def _keep(self, rest: bytes, how: Reading, layout: Layout) -> None:
+    def _keep(self, rest: bytes, how: BodyReading, layout: TensorLayout) -> None:
         if len(rest) > LONGEST_KEPT:
             return
         if len(self._layouts) >= MOST_KEPT:
             self._layouts.clear()
         self._layouts[rest, how.half] = layout
 
-    def _laid_out(self, held: Any, how: Reading) -> Layout | None:
+    def _laid_out(self, held: Any, how: BodyReading) -> TensorLayout | None:
         """The layout of a body that has tensors of numbers of one side alone."""
         if not isinstance(held, dict):
             return None
@@ -106,20 +106,20 @@ class Compacted:
         if not v2.is_tensors(tensors) or not all(_is_plain(each) for each in tensors):
             return None
         sizes = _sizes(tensors)
-        whole = of_document(held, how, apart=v2.Apart(np.arange(sizes[-1], dtype=np.float64), sizes))
+        whole = of_document(held, how, apart=v2.NumbersApart(np.arange(sizes[-1], dtype=np.float64), sizes))
         side = whole.request if whole.half == REQUEST else whole.response
         if side is None:
             return None
         columns = {name: _lies(column, side.rows) for name, column in side.columns.items()}
         names = (text_at(held, name) for name in ("model_name", "model_version"))
-        return Layout(side.rows, whole.half, columns, sizes[-1], *names)
+        return TensorLayout(side.rows, whole.half, columns, sizes[-1], *names)
 
-    def _body(self, held: Any, numbers: NDArray[np.float64], own: str | None, how: Reading) -> Inference | None:
+    def _body(self, held: Any, numbers: NDArray[np.float64], own: str | None, how: BodyReading) -> Inference | None:
         """A body that has other tensors, too: texts are in what is left of it."""
         if own is not None:
             held["id"] = own
         tensors = [each for name in held if name in {"inputs", "outputs"} for each in _tensors(held[name])]
-        apart = v2.Apart(numbers, _sizes(tensors))
+        apart = v2.NumbersApart(numbers, _sizes(tensors))
         return of_document(held, how, apart=apart)
 
 

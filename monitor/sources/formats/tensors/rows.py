@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from detectors.columns import Coded, Column
 from monitor.sources.formats.base import RESPONSE, Rows, only_rows
 from monitor.sources.formats.fields import Path
-from monitor.sources.formats.tensors.arrays import Side
+from monitor.sources.formats.tensors.arrays import TensorSide
 from monitor.sources.formats.tensors.bodies import Inference
-from monitor.sources.formats.tensors.compacting import Layout, Packed
+from monitor.sources.formats.tensors.compacting import TensorLayout, Packed
 from monitor.sources.formats.values import Rejected
 
 TIME, MODEL, VERSION, ID = ("ts",), ("model",), ("version",), ("id",)
@@ -182,7 +182,7 @@ def _paths(held: Inference | Packed, prediction: str | None) -> Paths:
         raise Rejected("tensor_rows_differ")
     found: dict[Path, Column] = {}
     for side, place in ((request, _features), (response, _outputs)):
-        if isinstance(side, Side):
+        if isinstance(side, TensorSide):
             found |= place(side.columns, prediction)
     return found
 
@@ -232,7 +232,7 @@ def _itself(column: Any) -> Callable[[], Column]:
     return lambda: column
 
 
-def _of_layout(layout: Layout, name: str, numbers: NDArray[np.float64]) -> Callable[[], Column]:
+def _of_layout(layout: TensorLayout, name: str, numbers: NDArray[np.float64]) -> Callable[[], Column]:
     return lambda: layout.column(name, numbers)
 
 

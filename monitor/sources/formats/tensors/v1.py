@@ -11,7 +11,7 @@ from monitor.sources.formats.tensors.arrays import (
     MOST_CELLS,
     MOST_COLUMNS,
     Naming,
-    Side,
+    TensorSide,
     bounded,
     cells_of,
     extent,
@@ -26,7 +26,7 @@ Names = list[str] | str
 """Of columns that have none: each, or what stands before their number."""
 
 
-def rows_of(instances: Any, naming: Naming, otherwise: str) -> Side:
+def rows_of(instances: Any, naming: Naming, otherwise: str) -> TensorSide:
     """A list of rows: numbers, lists of numbers, or objects of them. Raises Rejected."""
     if not isinstance(instances, list):
         raise Rejected("not_inference")
@@ -37,7 +37,7 @@ def rows_of(instances: Any, naming: Naming, otherwise: str) -> Side:
     return _matrix(instances, naming, otherwise)
 
 
-def _matrix(instances: list[Any], naming: Naming, otherwise: str) -> Side:
+def _matrix(instances: list[Any], naming: Naming, otherwise: str) -> TensorSide:
     cells, rows = flat(instances), len(instances)
     width, rest = divmod(len(cells), rows)
     if rest or not width:
@@ -47,7 +47,7 @@ def _matrix(instances: list[Any], naming: Naming, otherwise: str) -> Side:
     _, width = extent([rows, width])
     numbered = (lambda at: f"{otherwise}{at}") if otherwise == "x" else (lambda at: f"{otherwise}[{at}]")
     names = [otherwise] if width == 1 and otherwise != "x" else naming.of("", width, numbered)
-    return Side(rows, _columns(names, cells))
+    return TensorSide(rows, _columns(names, cells))
 
 
 def _columns(names: Any, cells: list[Any]) -> dict[str, Column]:
@@ -58,7 +58,7 @@ def _columns(names: Any, cells: list[Any]) -> dict[str, Column]:
     return {name: cells_of(cells[at :: len(names)]) for at, name in enumerate(names)}
 
 
-def _objects(instances: list[dict[str, Any]], naming: Naming) -> Side:
+def _objects(instances: list[dict[str, Any]], naming: Naming) -> TensorSide:
     names = dict.fromkeys(name for each in instances for name in each)
     if not names:
         raise Rejected("no_rows")
@@ -67,7 +67,7 @@ def _objects(instances: list[dict[str, Any]], naming: Naming) -> Side:
     found = dict[str, Column]()
     for name in names:
         found |= _of_key(name, [each.get(name) for each in instances], naming)
-    return Side(len(instances), bounded(len(instances), found))
+    return TensorSide(len(instances), bounded(len(instances), found))
 
 
 def _of_key(name: str, values: list[Any], naming: Naming) -> Mapping[str, Column]:
@@ -78,7 +78,7 @@ def _of_key(name: str, values: list[Any], naming: Naming) -> Mapping[str, Column
     return split(name, extent([len(values), len(cells) // len(values)]), cells_of(cells), naming)
 
 
-def columns_of(inputs: Any, naming: Naming, otherwise: str) -> Side:
+def columns_of(inputs: Any, naming: Naming, otherwise: str) -> TensorSide:
     """Columns by name, each a list of rows; or a list of rows. Raises Rejected."""
     if not isinstance(inputs, dict):
         return rows_of(inputs, naming, otherwise)
@@ -93,7 +93,7 @@ def columns_of(inputs: Any, naming: Naming, otherwise: str) -> Side:
     return joined(sides)
 
 
-def seldon_side(data: Any, naming: Naming, otherwise: str) -> Side:
+def seldon_side(data: Any, naming: Naming, otherwise: str) -> TensorSide:
     """Seldon's `data`: an `ndarray`, or a `tensor` of shape and values; `names` are those of its columns. Raises Rejected."""
     if not isinstance(data, dict):
         raise Rejected("not_inference")
@@ -112,5 +112,5 @@ def seldon_side(data: Any, naming: Naming, otherwise: str) -> Side:
         instances = [[each] for each in instances] if len(named.of_any) == 1 else [instances]
     side = rows_of(instances, named, otherwise)
     if names and otherwise != "x" and len(side.columns) == 1 == len(names):
-        return Side(side.rows, dict(zip(names, side.columns.values(), strict=True)))
+        return TensorSide(side.rows, dict(zip(names, side.columns.values(), strict=True)))
     return side

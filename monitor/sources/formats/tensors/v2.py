@@ -11,7 +11,7 @@ from monitor.sources.formats.tensors.arrays import (
     TYPES,
     UNKNOWN_TYPE,
     Naming,
-    Side,
+    TensorSide,
     cells_of,
     extent,
     flat,
@@ -25,7 +25,7 @@ from monitor.sources.formats.values import Rejected
 MOST_TENSORS = 10_000
 
 
-class Apart(NamedTuple):
+class NumbersApart(NamedTuple):
     """Numbers that were taken out of a message, float64[n], and where each array of them begins and ends."""
 
     numbers: NDArray[np.float64]
@@ -37,7 +37,7 @@ class Apart(NamedTuple):
         return self.numbers[begin:end]
 
 
-class Behind:
+class BytesBehind:
     """The bytes behind a message's JSON: its tensors take them in their order."""
 
     def __init__(self, raw: bytes | memoryview) -> None:
@@ -63,8 +63,11 @@ def is_tensors(held: Any) -> bool:
 
 
 def side_of(
-    tensors: Sequence[Mapping[str, Any]], naming: Naming, apart: Apart | None = None, behind: Behind | None = None
-) -> Side:
+    tensors: Sequence[Mapping[str, Any]],
+    naming: Naming,
+    apart: NumbersApart | None = None,
+    behind: BytesBehind | None = None,
+) -> TensorSide:
     """The columns of a request or an answer. Raises Rejected."""
     if len(tensors) > MOST_TENSORS:
         raise Rejected("tensor_too_large")
@@ -72,7 +75,7 @@ def side_of(
 
 
 def _tensor(
-    tensor: Mapping[str, Any], naming: Naming, apart: Apart | None, behind: Behind | None
+    tensor: Mapping[str, Any], naming: Naming, apart: NumbersApart | None, behind: BytesBehind | None
 ) -> tuple[int, dict[str, Column]]:
     name, datatype = tensor.get("name"), str(tensor.get("datatype"))
     if not isinstance(name, str):
@@ -95,7 +98,7 @@ def _cells(
     extents: tuple[int, int],
     parameters: Mapping[str, Any],
     naming: Naming,
-    apart: Apart | None,
+    apart: NumbersApart | None,
 ) -> Column:
     if apart is not None and is_place(data):
         return apart.array(data)

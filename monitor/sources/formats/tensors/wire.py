@@ -16,7 +16,7 @@ from monitor.sources.formats.tensors.arrays import (
     TYPES,
     UNKNOWN_TYPE,
     Naming,
-    Side,
+    TensorSide,
     cells_of,
     extent,
     joined,
@@ -53,7 +53,7 @@ class Infer:
     raw: list[memoryview] = field(default_factory=list)
 
 
-def infer(raw: bytes | memoryview, naming: Naming, *, response: bool) -> tuple[Infer, Side]:
+def infer(raw: bytes | memoryview, naming: Naming, *, response: bool) -> tuple[Infer, TensorSide]:
     """A message as its columns. Raises Rejected."""
     found = _message(memoryview(raw), RESPONSE_FIELDS if response else REQUEST_FIELDS)
     if not found.tensors:

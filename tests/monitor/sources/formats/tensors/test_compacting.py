@@ -144,12 +144,12 @@ def test_where_there_is_no_room_nothing_is_written_beyond() -> None:
 def test_layouts_that_are_kept_do_not_grow_without_end() -> None:
     decoder = compacting.Compacted()
     from monitor.sources.formats.tensors.arrays import PLAIN
-    from monitor.sources.formats.tensors.bodies import Reading
+    from monitor.sources.formats.tensors.bodies import BodyReading
 
     for at in range(3 * compacting.MOST_KEPT):
         body = json.dumps({"inputs": [{"name": f"x{at}", "shape": [1], "datatype": "FP64", "data": [at]}]}).encode()
         decoder.begin(len(body))
-        assert isinstance(decoder.read(body, Reading(PLAIN)), compacting.Packed)
+        assert isinstance(decoder.read(body, BodyReading(PLAIN)), compacting.Packed)
 
     assert len(decoder._layouts) <= compacting.MOST_KEPT
 
