@@ -99,7 +99,7 @@ def unframed(value: bytes) -> bytes:
     """
     if framed(value) is None:
         return value
-    at, count = _index(value, FRAME)
+    count, at = _index(value, FRAME)
     for _ in range(min(count, MOST_INDEXES)):
         _, at = _index(value, at)
     return value[FRAME:] if value[FRAME : FRAME + 1] in {b"{", b" "} else value[at:]  # JSON has no such place

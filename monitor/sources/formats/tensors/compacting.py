@@ -13,7 +13,7 @@ from monitor.sources.formats.base import REQUEST
 from monitor.sources.formats.json.documents import MAX_BYTES, UNREADABLE
 from monitor.sources.formats.tensors import v2
 from monitor.sources.formats.tensors.arrays import TYPES
-from monitor.sources.formats.tensors.bodies import Inference, BodyReading, of_document, text_at
+from monitor.sources.formats.tensors.bodies import BodyReading, Inference, of_document, text_at
 from monitor.sources.formats.values import Rejected
 
 try:

@@ -12,7 +12,7 @@ from monitor.sources.base import RecordParts, TopicRecords
 from monitor.sources.formats.base import TOMBSTONE, Rows
 from monitor.sources.formats.fields import Path
 from monitor.sources.formats.tensors.arrays import Naming
-from monitor.sources.formats.tensors.bodies import Protocol, BodyReading, read_body
+from monitor.sources.formats.tensors.bodies import BodyReading, Protocol, read_body
 from monitor.sources.formats.tensors.compacting import Compacted
 from monitor.sources.formats.tensors.rows import Message, TensorRows, rows_of
 from monitor.sources.formats.times import NOT_A_TIME

@@ -13,7 +13,7 @@ from monitor.sources.formats.base import RESPONSE, Rows, only_rows
 from monitor.sources.formats.fields import Path
 from monitor.sources.formats.tensors.arrays import TensorSide
 from monitor.sources.formats.tensors.bodies import Inference
-from monitor.sources.formats.tensors.compacting import TensorLayout, Packed
+from monitor.sources.formats.tensors.compacting import Packed, TensorLayout
 from monitor.sources.formats.values import Rejected
 
 TIME, MODEL, VERSION, ID = ("ts",), ("model",), ("version",), ("id",)

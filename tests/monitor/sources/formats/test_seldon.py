@@ -51,8 +51,8 @@ def test_protobuf_of_the_data_plane() -> None:
 
 @pytest.mark.parametrize(
     "frame",
-    [b"\0\0\0\0\x07\0", b"\0\0\0\0\x07\x02\x02", b"\0\0\0\0\x07\x04\0\0"],
-    ids=["first message", "second", "nested"],
+    [b"\0\0\0\0\x07\0", b"\0\xff\xff\xff\xff\x02\x02", b"\0\x80\x80\0\x07\x04\0\0", b"\0\0\0\0\x07\x02\xac\x02"],
+    ids=["first message", "second", "nested", "far"],
 )
 def test_framing_by_a_registry_may_differ_from_record_to_record(frame: bytes) -> None:
     assert outputs(frame + scores(0.1, 0.2), scores(0.1, 0.2)) == ROWS * 2
