@@ -6,11 +6,11 @@ WORKERS = --numprocesses=auto --maxprocesses=8 --dist=loadfile
 BIN := .venv/bin
 STAMP := .venv/.installed
 COMPILED := .venv/.compiled
-KERNELS := $(wildcard detectors/sketches/_*.[ch]pp monitor/sources/_*.[ch]pp monitor/sources/formats/json/_*.[ch]pp)
+KERNELS := $(wildcard detectors/sketches/_*.[ch]pp monitor/sources/_*.[ch]pp monitor/sources/formats/*/_*.[ch]pp)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test test-parallel test-servers test-serial test-seeds check schedules sanitize format bench bench-alarms bench-alarms-short streams kills exactly-once targets parts lock dashboards clean formats
+.PHONY: help setup demo test test-parallel test-servers test-serial test-seeds check schedules sanitize format bench bench-alarms bench-alarms-short streams kills exactly-once targets parts lock dashboards clean formats fuzz-tensors
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -94,6 +94,10 @@ dashboards: setup  ## write grafana/dashboards/*.json from grafana/build.py
 
 parts:  ## install the real parts the tests use: compiler, Kafka's jars, Prometheus, Alertmanager, Chromium, axe-core (Debian, root)
 	@.ci/parts
+
+fuzz-tensors: setup  ## ten minutes of damaged tensors at the compiled reader, under the sanitisers
+	@mkdir -p build && c++ -std=c++17 -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all tests/native/fuzz_tensors.cpp -o build/fuzz_tensors
+	@end=$$(( $$(date +%s) + 600 )); while [ $$(date +%s) -lt $$end ]; do build/fuzz_tensors $$(date +%s%N) 100000 >/dev/null || exit 1; done; echo "nothing found"
 
 formats:  ## make what is recorded of heavy libraries again, each in an environment of its own; fails where it differs
 	@$(BIN)/python -m tests.parts.formats.making

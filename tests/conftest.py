@@ -66,6 +66,7 @@ def compiled_parts() -> None:
     from detectors.sketches import blocks, counting, sums
     from monitor.sources import lines
     from monitor.sources.formats.json import scanning
+    from monitor.sources.formats.tensors import compacting
     from monitor.sources.kafka import native
 
     parts = {
@@ -74,6 +75,7 @@ def compiled_parts() -> None:
         "digesting": blocks.USED,
         "splitting": lines.USED,
         "decoding": scanning.COMPILED,
+        "compacting": compacting.COMPILED,
         "reading": native.THERE,
     }
     for name, part in parts.items():

@@ -40,8 +40,26 @@ def _hashes_of(column: Column | None, rows: int, lanes: Sequence[tuple[int, int]
     if isinstance(column, Coded):
         texts = [_bytes_of(value) for value in column.values]
         return [np.asarray(hashed(texts, lane)[column.rows]) for lane in lanes]
+    if column.dtype.kind == "U" and (table := _ascii(column)) is not None:
+        sizes = np.char.str_len(column.astype(np.str_, copy=False))
+        return [_hashed(table, sizes, lane) for lane in lanes]
     texts = [_bytes_of(value) for value in column.tolist()]
     return [hashed(texts, lane) for lane in lanes]
+
+
+def _ascii(column: NDArray[Any]) -> NDArray[np.uint64] | None:
+    """Short texts as whole words of bytes, uint64[n, words]; None where they are long, or hold more than ASCII."""
+    width = column.dtype.itemsize // 4
+    if not column.size or not 0 < width <= LONG:
+        return None
+    letters = (
+        np.ascontiguousarray(column).view(column.dtype.byteorder.replace("|", "=") + "u4").reshape(len(column), width)
+    )
+    if int(letters.max()) > 127:  # noqa: PLR2004 - ASCII
+        return None
+    table = np.zeros((len(column), -(-width // 8) * 8), dtype=np.uint8)
+    table[:, :width] = letters
+    return table.view("<u8")
 
 
 def _bytes_of(value: Any) -> bytes:

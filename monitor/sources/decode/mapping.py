@@ -200,6 +200,8 @@ def _numbers(column: Column | None, rows: int, reasons: Counter[str]) -> NDArray
         return _each_number(column, reasons)
     if column.dtype.kind in "biuf":
         numbers = as_floats(column)
+        if np.isfinite(numbers).all():  # as a rule
+            return numbers
         reasons["missing"] += int(np.isnan(numbers).sum())
         reasons["non_finite"] += int(np.isinf(numbers).sum())
         return numbers

@@ -378,4 +378,6 @@ def _in_order(partitions: Sequence[int], told: Sequence[Told]) -> tuple[Sequence
         places, times = places[order], times[order]
     if len(places) == len(partitions) and (np.diff(places) == 1).all():  # as a rule each message is one event
         return partitions, times
+    if len(partitions) and partitions.count(partitions[0]) == len(partitions):
+        return [partitions[0]] * len(places), times
     return [partitions[at] for at in places.tolist()], times

@@ -1,0 +1,48 @@
+"""What MLServer's Kafka server reads and writes: V2 bodies, the id in the key, the model in headers; no time but the broker's."""
+
+from collections.abc import Iterable
+
+from monitor.sources.base import RecordParts, TopicRecords
+from monitor.sources.formats.fields import TopicFields
+from monitor.sources.formats.tensors.decoding import (
+    Call,
+    InferenceDecoder,
+    InferenceOptions,
+    headers_of,
+    reads_all,
+    stamp_of,
+)
+
+MODEL, VERSION = "mlserver-model", "mlserver-version"
+
+
+Options = InferenceOptions
+
+
+def decoder(topic: TopicFields) -> InferenceDecoder:
+    """The decoder of one topic."""
+    return InferenceDecoder(topic.options, RecordParts.KEYS | RecordParts.STAMPS | RecordParts.HEADERS, calls)
+
+
+def calls(records: TopicRecords, place: int) -> Iterable[Call]:
+    """The call in a record: the key overrides the body's id, as it does in the server."""
+    headers = headers_of(records, place)
+    key = records.keys[place] if records.keys else None
+    return [
+        Call(
+            records.values[place] or b"",
+            id=None if not key else key.decode(errors="replace"),
+            time=stamp_of(records, place),
+            model=headers.get(MODEL),
+            version=headers.get(VERSION),
+        )
+    ]
+
+
+def recognises(records: TopicRecords) -> bool:
+    """Whether all records are bodies of tensors, and none is of Seldon's."""
+    if not records.values or not all(b'"datatype"' in (value or b"") for value in records.values):
+        return False
+    return not any("x-request-id" in headers_of(records, place) for place in range(len(records.values))) and reads_all(
+        InferenceDecoder(None, RecordParts.NOTHING, calls), records
+    )

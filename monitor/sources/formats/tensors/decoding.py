@@ -1,0 +1,171 @@
+"""Records that hold the bodies of requests and answers, to rows: what is the same for all servers of models."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import Annotated, Any, NamedTuple
+
+from pydantic import AfterValidator, Field
+
+from monitor.sections import Section
+from monitor.sources.base import RecordParts, TopicRecords
+from monitor.sources.formats.base import TOMBSTONE, Rows
+from monitor.sources.formats.fields import Path
+from monitor.sources.formats.tensors.arrays import Naming
+from monitor.sources.formats.tensors.bodies import BodyReading, Protocol, read_body
+from monitor.sources.formats.tensors.compacting import Compacted
+from monitor.sources.formats.tensors.rows import Message, TensorRows, rows_of
+from monitor.sources.formats.times import NOT_A_TIME
+from monitor.sources.formats.values import LATEST_NANOS, Rejected, parse_time
+
+
+def _different(names: list[str]) -> list[str]:
+    if len(set(names)) < len(names):
+        raise ValueError("must be different names")
+    return names
+
+
+Names = Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1), AfterValidator(_different)]
+
+
+class InferenceOptions(Section):
+    """What a topic of requests and answers may be told: names of columns that have none, the output that is the prediction, texts that are missing values."""
+
+    columns: Names | dict[str, Names] = Field(default_factory=dict)
+    prediction: Annotated[str, Field(min_length=1)] | None = None
+    missing: list[str] = Field(default_factory=list)
+
+    @property
+    def naming(self) -> Naming:
+        """How columns are called."""
+        missing = frozenset(self.missing)
+        if isinstance(self.columns, dict):
+            return Naming((), {name: tuple(names) for name, names in self.columns.items()}, missing)
+        return Naming(tuple(self.columns), {}, missing)
+
+
+NOTHING: Mapping[Path, str] = MappingProxyType({})
+
+
+class Call(NamedTuple):
+    """A body and what stands beside it. `half`: a request or an answer; None where only the body tells. `time`: NOT_A_TIME where there is none."""
+
+    body: bytes
+    half: int | None = None
+    protocol: Protocol = Protocol.ANY
+    id: str | None = None
+    time: int = NOT_A_TIME
+    model: str | None = None
+    version: str | None = None
+    more: Mapping[Path, str] = NOTHING
+
+
+Calls = Callable[[TopicRecords, int], Iterable[Call | Rejected]]
+"""The calls in a record at a place, or why not. Raises Rejected."""
+
+
+class InferenceDecoder:
+    """Records to rows. `calls` says what a record holds."""
+
+    def __init__(self, options: InferenceOptions | None, wants: RecordParts, calls: Calls) -> None:
+        options = options or InferenceOptions()
+        self.wants = wants
+        self._calls = calls
+        self._naming = options.naming
+        self._prediction = options.prediction
+        self._compacted = Compacted()
+
+    def decode(self, values: Sequence[bytes | None]) -> Rows:
+        """Values alone."""
+        return self.decode_records(TopicRecords("", [0] * len(values), values))
+
+    def decode_records(self, records: TopicRecords) -> Rows:
+        """A row an instance; what cannot be read is counted by reason."""
+        rejected: Counter[str] = Counter()
+        messages = []
+        self._compacted.begin(sum(len(value) for value in records.values if value is not None))
+        for place in range(len(records.values)):
+            for found in self._messages(records, place):
+                if isinstance(found, Rejected):
+                    rejected[str(found)] += 1
+                else:
+                    messages.append(found)
+        self._compacted.end()
+        return rows_of(messages, rejected, self._prediction)
+
+    def inspect(self, raw: bytes) -> Iterator[Mapping[Path, object]]:
+        """The rows of one message. Raises Rejected."""
+        return self.inspect_record(TopicRecords("", [0], [raw]))
+
+    def inspect_record(self, record: TopicRecords) -> Iterator[Mapping[Path, object]]:
+        """The rows of one record. Raises Rejected."""
+        rows = self.decode_records(record)
+        if not len(rows) and rows.rejected:
+            raise Rejected(next(iter(rows.rejected)))
+        assert isinstance(rows, TensorRows)
+        return ({path: value for path, value in rows.row(at).items() if value is not None} for at in range(len(rows)))
+
+    def _messages(self, records: TopicRecords, place: int) -> Iterator[Message | Rejected]:
+        try:
+            if records.values[place] is None:
+                raise Rejected(TOMBSTONE)
+            for call in self._calls(records, place):
+                yield call if isinstance(call, Rejected) else self._message(place, call)
+        except Rejected as reason:
+            yield reason
+
+    def _message(self, place: int, call: Call) -> Message | Rejected:
+        try:
+            how = BodyReading(self._naming, call.half, call.protocol)
+            held: Any = self._compacted.read(call.body, how) or read_body(call.body, how)
+        except Rejected as reason:
+            return reason
+        own = held.id
+        told = held.layout if hasattr(held, "layout") else held
+        more = call.more if told.model is None else {**call.more, **_body_names(call, told.model)}
+        return Message(
+            place,
+            held,
+            call.id or own,
+            call.time,
+            call.model or told.model,
+            call.version or told.version,
+            more,
+        )
+
+
+def _body_names(call: Call, model: str) -> Mapping[Path, str]:
+    """The model that the body names, where something beside it names one, too."""
+    of = next(iter(call.more), None)
+    return {} if of is None else {(of[0], "model_name"): model}
+
+
+# --- what stands beside a body ----------------------------------------------------------------------------------------
+
+
+def stamp_of(records: TopicRecords, place: int) -> int:
+    """The broker's timestamp of a record, NOT_A_TIME where there is none."""
+    found = records.stamps[place] if records.stamps else NOT_A_TIME
+    return found if found > 0 else NOT_A_TIME
+
+
+def headers_of(records: TopicRecords, place: int) -> dict[str, str]:
+    """The headers of a record by name in small letters; the last of a name counts, and what is no text is none."""
+    if not records.headers or not records.headers[place]:
+        return {}
+    found = {}
+    for name, value in records.headers[place]:
+        if value is not None:
+            found[name.lower()] = value.decode(errors="replace")
+    return found
+
+
+def time_of(text: str | None) -> int:
+    """A time as it is written, nanoseconds; NOT_A_TIME where there is none. Raises Rejected."""
+    return NOT_A_TIME if not text else max(-LATEST_NANOS, min(LATEST_NANOS, parse_time(text)))
+
+
+def reads_all(decoder: InferenceDecoder, records: TopicRecords) -> bool:
+    """Whether there are records, and all of them are read."""
+    rows = decoder.decode_records(records)
+    return len(rows) > 0 and not rows.rejected
