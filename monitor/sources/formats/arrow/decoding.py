@@ -1,0 +1,195 @@
+"""Messages of Arrow batches to rows (HOT): batches of one schema are one table, and a column is made when it is asked for.
+
+What a message may take is told by its framing before Arrow allocates anything; what Arrow then reads is validated before it is used.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+
+from detectors.columns import Column
+from monitor.sources.formats.arrow.columns import as_objects, joined, nothing, to_column
+from monitor.sources.formats.arrow.framing import EXPANDS, MALFORMED, TRAILING, Span, spans
+from monitor.sources.formats.arrow.schema import SchemaPlan, plan_of, viewed
+from monitor.sources.formats.base import TOMBSTONE, Rows
+from monitor.sources.formats.fields import Path, TopicFields
+from monitor.sources.formats.values import Rejected
+
+MAX_BYTES: Final = 64 << 20  # of one message
+ALLOWANCE: Final = 1 << 18  # bytes that any message may take, however small it is
+REMEMBERED: Final = 64  # schemas
+INSPECTED: Final = 64  # rows that are made at once for words
+UNREADABLE: Final = (pa.ArrowException, OSError, ValueError, LookupError, TypeError, OverflowError, MemoryError)
+
+
+@dataclass(slots=True)
+class Part:
+    """Batches of one schema, with the number of each among all batches and the message of each."""
+
+    plan: SchemaPlan
+    batches: list[Any] = field(default_factory=list)
+    numbers: list[int] = field(default_factory=list)
+    messages: list[int] = field(default_factory=list)
+
+    @property
+    def sizes(self) -> list[int]:
+        """Rows of each batch."""
+        return [batch.num_rows for batch in self.batches]
+
+
+class TableColumns(Mapping[Path, Column]):
+    """The columns of tables one after the other, each made when it is asked for and kept. One that a table lacks is missing there.
+
+    Iterating gives what an event is said to hold: an index of pandas is found by who names it, and by nobody else.
+    """
+
+    def __init__(self, tables: Sequence[tuple[SchemaPlan, Any]], features: Path) -> None:
+        self._tables = tables
+        self._features = features
+        self._made: dict[Path, Column | None] = {}
+
+    def __getitem__(self, path: Path) -> Column:
+        if path not in self._made:
+            self._made[path] = self._make(path)
+        made = self._made[path]
+        if made is None:
+            raise KeyError(path)
+        return made
+
+    def __iter__(self) -> Iterator[Path]:
+        return iter(dict.fromkeys(path for plan, table in self._tables for path in plan.paths(table, self._features)))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def _make(self, path: Path) -> Column | None:
+        found = [plan.find(table, path) for plan, table in self._tables]
+        if all(held is None for held in found):
+            return None
+        columns = [
+            nothing(table.num_rows) if held is None else to_column(held) if isinstance(held, pa.ChunkedArray) else held
+            for held, (_, table) in zip(found, self._tables, strict=True)
+        ]
+        return joined(columns)
+
+
+class ArrowDecoder:
+    """IPC streams and files, compressed or not; `expansion` times its size is what a message may take."""
+
+    def __init__(self, topic: TopicFields, expansion: int) -> None:
+        self._features = topic.fields.features
+        self._expansion = expansion
+        self._plans: dict[bytes, SchemaPlan] = {}
+        self._options = pa.ipc.IpcReadOptions(use_threads=False)
+
+    def decode(self, values: Sequence[bytes | None]) -> Rows:
+        """All rows of all batches. A message is read as a whole or not at all, but for what stands behind its last stream."""
+        rejected: Counter[str] = Counter()
+        parts: dict[bytes, Part] = {}
+        number = 0
+        for message, raw in enumerate(values):
+            try:
+                batches, trailing = self._read(raw)
+            except Rejected as reason:
+                rejected[str(reason)] += 1
+                continue
+            if trailing:
+                rejected[TRAILING] += 1
+            elif not batches:
+                rejected["no_rows"] += 1
+            for schema, batch in batches:
+                part = parts.get(schema)
+                if part is None:
+                    part = parts[schema] = Part(self._plans_of(schema, batch.schema))
+                part.batches.append(batch)
+                part.numbers.append(number)
+                part.messages.append(message)
+                number += 1
+        return self._rows(list(parts.values()), rejected)
+
+    def _rows(self, parts: Sequence[Part], rejected: Mapping[str, int]) -> Rows:
+        tables = [(part.plan, pa.Table.from_batches(part.batches)) for part in parts]
+        columns = TableColumns(tables, self._features)
+        messages, numbers = (
+            np.concatenate([np.repeat(getattr(part, what), part.sizes) for part in parts])
+            if parts
+            else np.empty(0, dtype=np.intp)
+            for what in ("messages", "numbers")
+        )
+        if len(parts) < 2 or not (np.diff(numbers) < 0).any():  # noqa: PLR2004 - several schemas take turns
+            return Rows(columns, messages, rejected)
+        order = np.argsort(numbers, kind="stable")
+        return Rows(columns, messages[order], rejected, which=order)
+
+    def inspect(self, raw: bytes) -> Iterator[Mapping[Path, object]]:
+        """Each row by path, times as texts."""
+        batches, trailing = self._read(raw)
+        if not batches:
+            raise Rejected(TRAILING if trailing else "no_rows")
+        for schema, batch in batches:
+            plan = self._plans_of(schema, batch.schema)
+            for first in range(0, batch.num_rows, INSPECTED):
+                table = pa.Table.from_batches([batch.slice(first, INSPECTED)])
+                columns = TableColumns([(plan, table)], self._features)
+                held = {path: as_objects(column) for path, column in columns.items()}
+                for row in range(table.num_rows):
+                    yield {path: column[row] for path, column in held.items()}
+
+    # --- one message ------------------------------------------------------------------------------------------------
+
+    def _read(self, raw: bytes | None) -> tuple[list[tuple[bytes, Any]], bool]:
+        """The batches of a message, each with the bytes of its schema, and whether anything stands behind them. Raises Rejected."""
+        if raw is None:
+            raise Rejected(TOMBSTONE)
+        if not raw:
+            raise Rejected("empty")
+        if len(raw) > MAX_BYTES:
+            raise Rejected("too_large")
+        streams, trailing = spans(raw)
+        if sum(span.takes for span in streams) > self._most(raw):
+            raise Rejected(EXPANDS)
+        try:
+            found = [(raw[span.begin : span.schema], batch) for span in streams for batch in self._batches(raw, span)]
+        except Rejected:
+            raise
+        except UNREADABLE:
+            raise Rejected(MALFORMED) from None
+        return found, trailing
+
+    def _most(self, raw: bytes) -> int:
+        return ALLOWANCE + self._expansion * len(raw)
+
+    def _batches(self, raw: bytes, span: Span) -> Iterator[Any]:
+        held = pa.py_buffer(raw)
+        whole = span.begin == 0 and span.end == len(raw)
+        with pa.ipc.open_stream(held if whole else held.slice(span.begin, span.end - span.begin), options=self._options) as reader:
+            plan = self._plans_of(raw[span.begin : span.schema], reader.schema)
+            if plan.refused is not None:
+                raise Rejected(plan.refused)
+            for batch in reader:
+                batch.validate(full=True)  # offsets and codes that lead outside would be followed
+                if plan.has_views and viewed(batch) > self._most(raw):
+                    raise Rejected(EXPANDS)
+                if batch.num_rows:
+                    yield batch
+
+    def _plans_of(self, raw: bytes, schema: Any) -> SchemaPlan:
+        """The plan of a schema, of which the last few are kept."""
+        plan = self._plans.get(raw)
+        if plan is None:
+            if len(self._plans) >= REMEMBERED:
+                self._plans.clear()
+            plan = self._plans[raw] = plan_of(schema)
+        return plan
+
+
+def rows_of(table: Any, features: Path) -> Iterable[Mapping[Path, object]]:
+    """The rows of one table by path, for words."""
+    columns = TableColumns([(plan_of(table.schema), table)], features)
+    held = {path: as_objects(column) for path, column in columns.items()}
+    for row in range(table.num_rows):
+        yield {path: column[row] for path, column in held.items()}

@@ -1,0 +1,186 @@
+"""Where a schema keeps what is asked for by path: columns, columns inside structs, keys of maps; and what of it is not read."""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from detectors.columns import Coded
+from monitor.sources.formats.arrow.framing import MALFORMED
+from monitor.sources.formats.fields import Path
+
+DEEPEST: Final = 32
+MOST: Final = 10_000  # columns
+MOST_SCALE: Final = 400  # digits behind or before a decimal's point: beyond lies no double
+MADE_INDEX = re.compile(r"__index_level_[0-9]+__")
+UNSUPPORTED, TOO_DEEP, TOO_MANY = "unsupported_type", "too_deep", "too_many_columns"
+
+
+@dataclass(frozen=True, slots=True)
+class Leaf:
+    """A column that is no struct: which of the table, and which child of each struct on the way."""
+
+    column: int
+    children: tuple[int, ...]
+    kind: Any
+
+    def of(self, table: Any) -> Any:
+        """It, as a chunked array in which what lies in a missing struct is missing."""
+        held = table.column(self.column)
+        return pc.struct_field(held, list(self.children)) if self.children else held
+
+
+@dataclass(slots=True)
+class SchemaPlan:
+    """The columns of a schema by path. `refused` says why nothing of it is read."""
+
+    leaves: dict[Path, Leaf] = field(default_factory=dict)
+    structs: dict[Path, Leaf] = field(default_factory=dict)
+    dotted: dict[str, Path] = field(default_factory=dict)
+    hidden: frozenset[Path] = frozenset()  # indexes of pandas
+    refused: str | None = None
+    has_views: bool = False
+
+    def find(self, table: Any, path: Path) -> Any:
+        """The chunked array of a path, a column that says whether a struct is there, or None."""
+        leaf = self.leaves.get(path)
+        if leaf is None:
+            leaf = self.leaves.get(self.dotted.get(".".join(path), ()))
+        if leaf is not None:
+            return leaf.of(table)
+        if path in self.structs:
+            return _presence(self.structs[path].of(table))
+        return self._of_map(table, path)
+
+    def _of_map(self, table: Any, path: Path) -> Any:
+        """The values of one key of a map."""
+        holder = self.leaves.get(path[:-1]) if path else None
+        if holder is None or not _is_dict(holder.kind):
+            return None
+        return pc.map_lookup(holder.of(table), pa.scalar(path[-1], holder.kind.key_type), "last")
+
+    def paths(self, table: Any, features: Path) -> Iterator[Path]:
+        """The paths of what rows hold. A column called by the dotted path of a feature stands there."""
+        before = f"{'.'.join(features)}." if features else None
+        for path, leaf in self.leaves.items():
+            if path in self.hidden:
+                continue
+            if _is_dict(leaf.kind):
+                yield from ((*path, key) for key in _keys(leaf.of(table)))
+            elif before is not None and len(path) == 1 and path[0].startswith(before):
+                yield (*features, path[0].removeprefix(before))
+            else:
+                yield path
+
+
+def plan_of(schema: Any) -> SchemaPlan:
+    """Look through a schema once."""
+    plan = SchemaPlan()
+    names = schema.names
+    if len(set(names)) < len(names):
+        plan.refused = MALFORMED
+        return plan
+    for number, column in enumerate(schema):
+        _add(plan, (column.name,), Leaf(number, (), column.type), 1)
+        if plan.refused is not None:
+            return plan
+    plan.dotted = {".".join(path): path for path in plan.leaves}
+    plan.hidden = frozenset((name,) for name in index_of(schema))
+    return plan
+
+
+def index_of(schema: Any) -> list[str]:
+    """The columns that pandas made of its index."""
+    try:
+        said = json.loads((schema.metadata or {}).get(b"pandas", b"{}")).get("index_columns", [])
+    except (ValueError, AttributeError, RecursionError):
+        said = []
+    named = [name for name in said if isinstance(name, str)] if isinstance(said, list) else []
+    return [name for name in schema.names if name in named or MADE_INDEX.fullmatch(name)]
+
+
+def _add(plan: SchemaPlan, path: Path, leaf: Leaf, depth: int) -> None:
+    kind = leaf.kind
+    plan.refused = plan.refused or _refusal(plan, kind, depth)
+    if plan.refused is not None:
+        return
+    if not pa.types.is_struct(kind) or not kind.num_fields:
+        plan.leaves[path] = leaf
+        if len(plan.leaves) > MOST:
+            plan.refused = TOO_MANY
+        return
+    plan.structs[path] = leaf
+    for child, inner in enumerate(kind):
+        below = (*path, inner.name)
+        if below in plan.leaves or below in plan.structs:
+            plan.refused = MALFORMED
+            return
+        _add(plan, below, Leaf(leaf.column, (*leaf.children, child), inner.type), depth + 1)
+
+
+def _refusal(plan: SchemaPlan, kind: Any, depth: int) -> str | None:
+    """Why a type is not read, itself or one that it holds."""
+    if depth > DEEPEST:
+        return TOO_DEEP
+    if pa.types.is_union(kind) or pa.types.is_list_view(kind) or pa.types.is_large_list_view(kind):
+        return UNSUPPORTED
+    if pa.types.is_decimal(kind) and abs(kind.scale) > MOST_SCALE:
+        return UNSUPPORTED
+    plan.has_views = plan.has_views or pa.types.is_string_view(kind) or pa.types.is_binary_view(kind)
+    return next(filter(None, (_refusal(plan, inner, depth + 1) for inner in _inside(kind))), None)
+
+
+def _inside(kind: Any) -> list[Any]:
+    """The types that a type holds."""
+    if isinstance(kind, pa.BaseExtensionType):
+        return [kind.storage_type]
+    if pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind):
+        return [kind.value_type]
+    if pa.types.is_map(kind):
+        return [kind.key_type, kind.item_type]
+    return [kind.field(at).type for at in range(kind.num_fields)] if pa.types.is_nested(kind) else []
+
+
+def viewed(batch: Any) -> int:
+    """Bytes of all texts that are views, which may all look at the same ones."""
+    return sum(_viewed(column) for column in batch.columns)
+
+
+def _viewed(held: Any) -> int:
+    kind = held.type
+    if pa.types.is_string_view(kind) or pa.types.is_binary_view(kind):
+        views = np.frombuffer(held.buffers()[1] or b"", dtype=np.int32)[4 * held.offset : 4 * (held.offset + len(held))]
+        return int(views[::4].astype(np.int64).sum())
+    if isinstance(kind, pa.BaseExtensionType):
+        return _viewed(held.storage)
+    if pa.types.is_dictionary(kind):
+        return _viewed(held.dictionary)
+    if pa.types.is_run_end_encoded(kind):
+        return _viewed(held.values)
+    if pa.types.is_struct(kind):
+        return sum(_viewed(held.field(at)) for at in range(kind.num_fields))
+    if pa.types.is_map(kind):
+        return _viewed(held.keys) + _viewed(held.items)
+    return _viewed(held.values) if pa.types.is_nested(kind) else 0
+
+
+def _presence(held: Any) -> Coded | None:
+    """Whether a struct is there in each row; None where it is in all."""
+    if not held.null_count:
+        return None
+    return Coded(({}, None), np.asarray(pc.is_null(held).to_numpy()).astype(np.int64))
+
+
+def _is_dict(kind: Any) -> bool:
+    return bool(pa.types.is_map(kind) and (pa.types.is_string(kind.key_type) or pa.types.is_large_string(kind.key_type)))
+
+
+def _keys(held: Any) -> list[str]:
+    """The keys that any row's map has."""
+    found = dict.fromkeys(key for chunk in held.chunks for key in pc.unique(chunk.keys).to_pylist())
+    return list(found)[:MOST]
