@@ -92,7 +92,7 @@ def map_rows(rows: Rows, topic: TopicFields, latest: Nanos, counts: DecodeCounts
     rows, owners, times = placed.rows, placed.owners, placed.times
     valid = owners != REJECTED
     series = list(topic.series.values())
-    present = [number for number in np.unique(owners).tolist() if number >= 0]
+    present = np.flatnonzero(np.bincount(owners[owners >= 0], minlength=1)).tolist()
     mapped = [_of_series(series[number], rows, owners == number, times, counts) for number in present]
     return Mapped(mapped, rows.messages[valid], times[valid])
 
@@ -108,7 +108,7 @@ def route(rows: Rows, topic: TopicFields, rejected: Counter[str]) -> NDArray[np.
         each_once(_or(rows.column(looked_up[name]) if name in looked_up else None, nothing))
         for name in ("model", "version")
     )
-    pairs, of_pair = np.unique(of_model * len(versions) + of_version, return_inverse=True)
+    pairs, of_pair = _distinct(of_model * len(versions) + of_version, len(models) * len(versions))
     numbers = {key: number for number, key in enumerate(topic.series)}
     owners = np.full(len(pairs), UNMONITORED, dtype=np.int64)
     for place, (pair, count) in enumerate(zip(pairs.tolist(), np.bincount(of_pair).tolist(), strict=True)):
@@ -120,6 +120,15 @@ def route(rows: Rows, topic: TopicFields, rejected: Counter[str]) -> NDArray[np.
         else:
             owners[place] = UNMONITORED if series is None else numbers[series.key]
     return np.asarray(owners[of_pair])
+
+
+def _distinct(numbers: NDArray[np.int64], most: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The numbers below `most` that occur, rising, and which one each row has; sorted only where there may be more than rows."""
+    if most > numbers.size:
+        held, rows = np.unique(numbers, return_inverse=True)
+        return held, rows
+    present = np.bincount(numbers, minlength=most) > 0
+    return np.flatnonzero(present), (np.cumsum(present) - 1)[numbers]
 
 
 def event_times(rows: Rows, topic: TopicFields, latest: Nanos, rejected: Counter[str]) -> NDArray[np.int64]:
@@ -200,13 +209,20 @@ def _numbers(column: Column | None, rows: int, reasons: Counter[str]) -> NDArray
         return _each_number(column, reasons)
     if column.dtype.kind in "biuf":
         numbers = as_floats(column)
-        reasons["missing"] += int(np.isnan(numbers).sum())
-        reasons["non_finite"] += int(np.isinf(numbers).sum())
+        if not _all_finite(numbers):
+            reasons["missing"] += int(np.count_nonzero(np.isnan(numbers)))
+            reasons["non_finite"] += int(np.count_nonzero(np.isinf(numbers)))
         return numbers
     if column.dtype.kind in "OUT":
         return np.array([number(value, reasons) for value in column.tolist()], dtype=np.float64)
     reasons["wrong_type"] += rows
     return UNUSABLE
+
+
+def _all_finite(numbers: NDArray[np.float64]) -> bool:
+    """Whether surely no number is missing or infinite: then their sum is neither. One pass, and no array."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.isfinite(numbers.sum()))
 
 
 def _each_number(column: Coded, reasons: Counter[str]) -> NDArray[np.float64]:
@@ -225,7 +241,19 @@ def _codes(column: Column | None, table: CategoryTable, rows: int, reasons: Coun
         return table.missing
     if not isinstance(column, Coded) and column.dtype.kind == "O":
         return np.array([table.read(value, reasons) for value in column.tolist()], dtype=np.int32)
+    if isinstance(column, Coded):
+        return _each_code(column, table, reasons)
     texts, of_row = distinct(column)
     codes = np.array([table[text] for text in texts], dtype=np.int32)[of_row]
     reasons["missing"] += int(np.count_nonzero(codes == table.missing))
     return codes
+
+
+def _each_code(column: Coded, table: CategoryTable, reasons: Counter[str]) -> NDArray[np.int32]:
+    counts = np.bincount(column.rows, minlength=len(column.values)).tolist()
+    codes = np.empty(len(column.values), dtype=np.int32)
+    for place, (value, count) in enumerate(zip(column.values, counts, strict=True)):
+        why: Counter[str] = Counter()
+        codes[place] = table.read(value, why)
+        reasons.update(dict.fromkeys(why, count))
+    return codes[column.rows]

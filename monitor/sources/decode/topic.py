@@ -365,7 +365,9 @@ class TopicDecoder:
         )
 
 
-def _in_order(partitions: Sequence[int], told: Sequence[Told]) -> tuple[Sequence[int], NDArray[np.int64]]:
+def _in_order(
+    partitions: Sequence[int], told: Sequence[Told]
+) -> tuple[Sequence[int] | NDArray[np.int64], NDArray[np.int64]]:
     """The partition of each event time, and the times in the order of their messages, whoever read them."""
     places, times = (np.concatenate(parts) for parts in zip(*told, strict=True)) if told else (EMPTY, EMPTY)
     known = times != NOT_A_TIME
@@ -376,4 +378,4 @@ def _in_order(partitions: Sequence[int], told: Sequence[Told]) -> tuple[Sequence
         places, times = places[order], times[order]
     if len(places) == len(partitions) and (np.diff(places) == 1).all():  # as a rule each message is one event
         return partitions, times
-    return [partitions[at] for at in places.tolist()], times
+    return np.asarray(partitions, dtype=np.int64)[places], times

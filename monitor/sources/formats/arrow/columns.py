@@ -14,14 +14,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from detectors.columns import Coded, Column
+from detectors.columns import Coded, Column, LyingTexts
 
 LAST_EXACT: Final = 1e22  # power of ten that a double holds
 SURELY_WHOLE: Final = 2.0**50  # a double is a few units of the last place from it: rounding still finds the whole number
 EXACT: Final = 2**53  # up to here a double tells each whole number from the next
 FEW: Final = 64  # values of a dictionary that are read whether they are needed or not
 BOOL8, UUID = "arrow.bool8", "arrow.uuid"
-OBJECTS = object()
 
 
 def to_column(held: Any) -> Column:
@@ -33,7 +32,9 @@ def to_column(held: Any) -> Column:
         return joined([_dictionary(chunk) for chunk in held.chunks]) if held.num_chunks else nothing(0)
     if pa.types.is_run_end_encoded(kind):
         return joined([_run_ends(chunk) for chunk in held.chunks]) if held.num_chunks else nothing(0)
-    if is_text(kind) or is_binary(kind):
+    if is_text(kind):
+        return _texts(held)
+    if is_binary(kind):
         return encoded(held)
     if pa.types.is_decimal(kind):
         return _decimals(held)
@@ -94,14 +95,50 @@ def is_binary(kind: Any) -> bool:
     return bool(pa.types.is_binary(kind) or large or view or pa.types.is_fixed_size_binary(kind))
 
 
+def _texts(held: Any) -> Column:
+    """Texts; a view is cast first, for Arrow's own counting takes null for empty there. One that is the same in all rows as a single code; others where they lie, until somebody asks for codes."""
+    if pa.types.is_string_view(held.type):
+        held = pc.cast(held, pa.string())
+    chunks = [chunk for chunk in held.chunks if len(chunk)]
+    if not chunks:
+        return Coded((None,), np.zeros(0, dtype=np.int64))
+    lying = list(map(_lying, chunks))
+    sizes = np.concatenate([each[2] for each in lying])
+    if not held.null_count and sizes[0] == sizes[-1] and (sizes == sizes[0]).all() and _are_same(lying, int(sizes[0])):
+        return Coded((chunks[0][0].as_py(),), np.zeros(len(held), dtype=np.int64))
+    before = np.cumsum([0, *(data.size for data, _, _ in lying[:-1])])
+    starts = np.concatenate([each[1] + first for each, first in zip(lying, before.tolist(), strict=True)])
+    return LyingTexts(np.concatenate([each[0] for each in lying]), starts, sizes, lambda: encoded(held))
+
+
+Lying = tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]
+
+
+def _lying(chunk: Any) -> Lying:
+    """The bytes of a chunk's texts, where each begins, and how many it has."""
+    _, offsets, data = chunk.buffers()
+    wide = pa.types.is_large_string(chunk.type)
+    ends = np.frombuffer(offsets, dtype=np.int64 if wide else np.int32)[chunk.offset : chunk.offset + len(chunk) + 1]
+    first, last = int(ends[0]), int(ends[-1])
+    starts, sizes = ends[:-1].astype(np.int64) - first, np.diff(ends).astype(np.int64)
+    if chunk.null_count:
+        sizes[np.asarray(chunk.is_null().to_numpy(zero_copy_only=False))] = 0
+    held = np.frombuffer(data or b"", dtype=np.uint8)[first:last]
+    return held, starts, sizes
+
+
+def _are_same(lying: Sequence[Lying], size: int) -> bool:
+    """Whether all texts, of one size and with nothing between them, are the same."""
+    one = lying[0][0][:size]
+    return all(bool((data.reshape(-1, size) == one).all()) for data, _, _ in lying) if size else True
+
+
 # --- values each once -------------------------------------------------------------------------------------------------
 
 
 def encoded(held: Any) -> Coded:
-    """A column of texts, bytes or whole numbers as codes. A view is cast first: Arrow's own counting takes null for empty there."""
-    if pa.types.is_string_view(held.type):
-        held = pc.cast(held, pa.string())
-    elif pa.types.is_binary_view(held.type):
+    """A column of texts, bytes or whole numbers as codes."""
+    if pa.types.is_binary_view(held.type):
         held = pc.cast(held, pa.binary())
     chunks = pc.dictionary_encode(held).chunks  # all of them have the same dictionary
     if not chunks:

@@ -4,7 +4,7 @@ What a message may take is told by its framing before Arrow allocates anything; 
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -14,7 +14,7 @@ import pyarrow as pa
 from detectors.columns import Column
 from monitor.sources.formats.arrow.columns import as_objects, joined, nothing, to_column
 from monitor.sources.formats.arrow.framing import EXPANDS, MALFORMED, TRAILING, Span, spans
-from monitor.sources.formats.arrow.schema import SchemaPlan, plan_of, viewed
+from monitor.sources.formats.arrow.schema import Batches, SchemaPlan, plan_of, viewed
 from monitor.sources.formats.base import TOMBSTONE, Rows
 from monitor.sources.formats.fields import Path, TopicFields
 from monitor.sources.formats.values import Rejected
@@ -47,8 +47,8 @@ class TableColumns(Mapping[Path, Column]):
     Iterating gives what an event is said to hold: an index of pandas is found by who names it, and by nobody else.
     """
 
-    def __init__(self, tables: Sequence[tuple[SchemaPlan, Any]], features: Path) -> None:
-        self._tables = tables
+    def __init__(self, held: Sequence[Batches], features: Path) -> None:
+        self._held = held
         self._features = features
         self._made: dict[Path, Column | None] = {}
 
@@ -61,20 +61,24 @@ class TableColumns(Mapping[Path, Column]):
         return made
 
     def __iter__(self) -> Iterator[Path]:
-        return iter(dict.fromkeys(path for plan, table in self._tables for path in plan.paths(table, self._features)))
+        return iter(dict.fromkeys(path for held in self._held for path in held.plan.paths(held, self._features)))
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
 
     def _make(self, path: Path) -> Column | None:
-        found = [plan.find(table, path) for plan, table in self._tables]
-        if all(held is None for held in found):
+        found = [held.plan.find(held, path) for held in self._held]
+        if all(column is None for column in found):
             return None
-        columns = [
-            nothing(table.num_rows) if held is None else to_column(held) if isinstance(held, pa.ChunkedArray) else held
-            for held, (_, table) in zip(found, self._tables, strict=True)
-        ]
-        return joined(columns)
+        return joined([_column(column, held.rows) for column, held in zip(found, self._held, strict=True)])
+
+
+def _column(held: Any, rows: int) -> Column:
+    """What was found at a path as a column."""
+    if held is None:
+        return nothing(rows)
+    column: Column = to_column(held) if isinstance(held, pa.ChunkedArray) else held
+    return column
 
 
 class ArrowDecoder:
@@ -84,6 +88,7 @@ class ArrowDecoder:
         self._features = topic.fields.features
         self._expansion = expansion
         self._plans: dict[bytes, SchemaPlan] = {}
+        self._last = b""  # the schema of the last plain stream
         self._options = pa.ipc.IpcReadOptions(use_threads=False)
 
     def decode(self, values: Sequence[bytes | None]) -> Rows:
@@ -112,8 +117,7 @@ class ArrowDecoder:
         return self._rows(list(parts.values()), rejected)
 
     def _rows(self, parts: Sequence[Part], rejected: Mapping[str, int]) -> Rows:
-        tables = [(part.plan, pa.Table.from_batches(part.batches)) for part in parts]
-        columns = TableColumns(tables, self._features)
+        columns = TableColumns([Batches(part.plan, part.batches) for part in parts], self._features)
         messages, numbers = (
             np.concatenate([np.repeat(getattr(part, what), part.sizes) for part in parts])
             if parts
@@ -133,10 +137,10 @@ class ArrowDecoder:
         for schema, batch in batches:
             plan = self._plans_of(schema, batch.schema)
             for first in range(0, batch.num_rows, INSPECTED):
-                table = pa.Table.from_batches([batch.slice(first, INSPECTED)])
-                columns = TableColumns([(plan, table)], self._features)
+                part = Batches(plan, [batch.slice(first, INSPECTED)])
+                columns = TableColumns([part], self._features)
                 held = {path: as_objects(column) for path, column in columns.items()}
-                for row in range(table.num_rows):
+                for row in range(part.rows):
                     yield {path: column[row] for path, column in held.items()}
 
     # --- one message ------------------------------------------------------------------------------------------------
@@ -149,33 +153,39 @@ class ArrowDecoder:
             raise Rejected("empty")
         if len(raw) > MAX_BYTES:
             raise Rejected("too_large")
-        streams, trailing = spans(raw)
+        streams, trailing = spans(raw, self._last)
         if sum(span.takes for span in streams) > self._most(raw):
             raise Rejected(EXPANDS)
         try:
-            found = [(raw[span.begin : span.schema], batch) for span in streams for batch in self._batches(raw, span)]
-        except Rejected:
-            raise
+            return [read for span in streams for read in self._batches(raw, span)], trailing
         except UNREADABLE:
             raise Rejected(MALFORMED) from None
-        return found, trailing
 
     def _most(self, raw: bytes) -> int:
         return ALLOWANCE + self._expansion * len(raw)
 
-    def _batches(self, raw: bytes, span: Span) -> Iterator[Any]:
-        held = pa.py_buffer(raw)
-        whole = span.begin == 0 and span.end == len(raw)
-        with pa.ipc.open_stream(held if whole else held.slice(span.begin, span.end - span.begin), options=self._options) as reader:
-            plan = self._plans_of(raw[span.begin : span.schema], reader.schema)
-            if plan.refused is not None:
-                raise Rejected(plan.refused)
-            for batch in reader:
-                batch.validate(full=True)  # offsets and codes that lead outside would be followed
-                if plan.has_views and viewed(batch) > self._most(raw):
-                    raise Rejected(EXPANDS)
-                if batch.num_rows:
-                    yield batch
+    def _batches(self, raw: bytes, span: Span) -> Iterator[tuple[bytes, Any]]:
+        """The batches of a stream that have rows, each with the bytes of its schema."""
+        key = raw[span.begin : span.schema]
+        plan = self._plans.get(key)
+        buffer = pa.py_buffer(raw)
+        if plan is None or not span.plain:
+            with pa.ipc.open_stream(buffer.slice(span.begin, span.end - span.begin), options=self._options) as reader:
+                plan = self._plans_of(key, reader.schema)
+                batches = [] if plan.refused is not None else list(reader)
+        else:
+            schema = plan.schema
+            batches = [pa.ipc.read_record_batch(buffer.slice(at, end - at), schema) for at, end in span.batches]
+        if plan.refused is not None:
+            raise Rejected(plan.refused)
+        if span.plain:
+            self._last = key
+        for batch in batches:
+            batch.validate(full=True)  # offsets and codes that lead outside would be followed
+            if plan.has_views and viewed(batch) > self._most(raw):
+                raise Rejected(EXPANDS)
+            if batch.num_rows:
+                yield key, batch
 
     def _plans_of(self, raw: bytes, schema: Any) -> SchemaPlan:
         """The plan of a schema, of which the last few are kept."""
@@ -186,10 +196,3 @@ class ArrowDecoder:
             plan = self._plans[raw] = plan_of(schema)
         return plan
 
-
-def rows_of(table: Any, features: Path) -> Iterable[Mapping[Path, object]]:
-    """The rows of one table by path, for words."""
-    columns = TableColumns([(plan_of(table.schema), table)], features)
-    held = {path: as_objects(column) for path, column in columns.items()}
-    for row in range(table.num_rows):
-        yield {path: column[row] for path, column in held.items()}

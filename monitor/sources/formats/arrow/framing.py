@@ -5,7 +5,7 @@ buffers say that they hold. All else is Arrow's own to judge.
 """
 
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from monitor.sources.formats.values import Rejected
@@ -15,29 +15,40 @@ FIRST: Final = 8  # where the stream of a file begins
 FOOTER: Final = 4 + len(MAGIC)  # its length, and the magic again
 CONTINUED: Final = b"\xff\xff\xff\xff"  # before the size of each message since format 0.15
 END, SCHEMA, DICTIONARY, RECORDS = 0, 1, 2, 3
-WIDTH: Final = 8  # bytes of a value when it is read, whatever it is
+WORD: Final = 8  # bytes of a value when it is read, whatever it is; and of what a compressed buffer says of its size
 MOST_NODES: Final = 100_000  # columns of one batch, with those inside others
+KIND, HEADER, BODY = 1, 2, 3  # fields of a message
+ROWS, NODES, BUFFERS, COMPRESSION = 0, 1, 2, 3  # fields of a batch
+BATCH: Final = 1  # field of a dictionary
 
 TRUNCATED, MALFORMED, TRAILING, EXPANDS = "truncated", "malformed_arrow", "trailing_bytes", "expands_too_much"
+
+_BYTE, _SHORT, _UNSIGNED, _SIGNED, _LONG = map(struct.Struct, ("<B", "<H", "<I", "<i", "<q"))
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One IPC message: what it is, where the bytes behind it begin, and what it takes once it is read."""
+    """One IPC message: what it is, where the bytes behind it begin, and what it takes once it is read. `plain`: in the bytes of most machines, not compressed."""
 
     kind: int
     end: int
-    takes: int
+    takes: int = 0
+    plain: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Span:
-    """One stream within a message's value: where it begins, where its schema ends, where it ends; bytes that it takes once it is read."""
+    """One stream within a message's value: where it begins, where its schema ends, where it ends; bytes that it takes once it is read.
+
+    `batches` are where its batches begin and end; where it is `plain` they are all there is behind the schema.
+    """
 
     begin: int
     schema: int
     end: int
-    takes: int
+    takes: int = 0
+    plain: bool = True
+    batches: list[tuple[int, int]] = field(default_factory=list)
 
 
 def begins_like_arrow(raw: bytes) -> bool:
@@ -47,21 +58,23 @@ def begins_like_arrow(raw: bytes) -> bool:
     if not raw.startswith(CONTINUED):
         return False
     try:
-        frame = _frame(raw, 0, len(raw))
+        return _frame(raw, 0, len(raw)).kind == SCHEMA
     except Rejected:
         return False
-    return frame.kind == SCHEMA
 
 
-def spans(raw: bytes) -> tuple[list[Span], bool]:
-    """The streams of a value, and whether something stands behind them that is none. Raises Rejected where there is none at all."""
+def spans(raw: bytes, known: bytes = b"") -> tuple[list[Span], bool]:
+    """The streams of a value, and whether something stands behind them that is none. Raises Rejected where there is none at all.
+
+    A value that begins with a `known` schema, as one of a plain stream was found to be, is not looked through for it again.
+    """
     if raw.startswith(MAGIC):
         return _file(raw)
     found: list[Span] = []
     at = 0
     while at < len(raw):
         try:
-            span = _stream(raw, at, len(raw))
+            span = _stream(raw, at, len(raw), known)
         except Rejected:
             if not found:
                 raise
@@ -85,50 +98,51 @@ def _file(raw: bytes) -> tuple[list[Span], bool]:
     return [span], bool(raw[span.end : end].strip(b"\0"))
 
 
-def _stream(raw: bytes, begin: int, limit: int) -> Span:
+def _stream(raw: bytes, begin: int, limit: int, known: bytes = b"") -> Span:
     """One stream: a schema, then its batches, up to the mark of its end, the next schema or the last byte. Raises Rejected."""
-    at, takes, schema = begin, 0, begin
-    while at < limit:
-        frame = _frame(raw, at, limit)
-        if (frame.kind == SCHEMA) is not (at == begin):
-            if frame.kind == SCHEMA:
-                return Span(begin, schema, at, takes)
-            if at == begin:
-                raise Rejected(MALFORMED)
-        if frame.kind == END:
-            return Span(begin, schema, frame.end, takes)
-        if frame.kind not in (SCHEMA, DICTIONARY, RECORDS):
+    if known and raw.startswith(known, begin):
+        span = Span(begin, begin + len(known), begin + len(known))
+    else:
+        frame = _frame(raw, begin, limit)
+        if frame.kind != SCHEMA:
             raise Rejected(MALFORMED)
-        at = frame.end
-        takes += frame.takes
-        schema = at if frame.kind == SCHEMA else schema
-    if at == begin:
-        raise Rejected(MALFORMED)
-    return Span(begin, schema, at, takes)
+        span = Span(begin, frame.end, frame.end, 0, frame.plain)
+    while span.end < limit:
+        frame = _frame(raw, span.end, limit)
+        if frame.kind == SCHEMA:  # of the next stream: nothing marks the end of this one
+            return span
+        if frame.kind == END:
+            span.end = frame.end
+            return span
+        if frame.kind == RECORDS:
+            span.batches.append((span.end, frame.end))
+        span.plain = span.plain and frame.plain and frame.kind == RECORDS
+        span.takes += frame.takes
+        span.end = frame.end
+    return span
 
 
 def _frame(raw: bytes, begin: int, limit: int) -> Frame:
     """The message that begins there, or the mark of the end. Raises Rejected."""
-    continued = raw[begin : begin + 4] == CONTINUED
-    at = begin + 4 * continued
-    if limit - at < 4:
+    continued = raw.startswith(CONTINUED, begin)
+    at = begin + len(CONTINUED) if continued else begin
+    if limit - at < _SIGNED.size:
         raise Rejected(TRUNCATED if continued else MALFORMED)
-    size = int.from_bytes(raw[at : at + 4], "little", signed=True)
+    (size,) = _SIGNED.unpack_from(raw, at)
+    at += _SIGNED.size
     if size == 0:
-        return Frame(END, at + 4, 0)
-    at += 4
+        return Frame(END, at)
     if size < 0 or (size > limit - at and not continued):
         raise Rejected(MALFORMED)
     if size > limit - at:
         raise Rejected(TRUNCATED)
     try:
-        kind, body, takes = _Message(raw, at, at + size).read(limit)
+        return _Metadata(raw, at, at + size).frame(limit)
     except struct.error:
         raise Rejected(MALFORMED) from None
-    return Frame(kind, at + size + body, takes)
 
 
-class _Message:
+class _Metadata:
     """A flatbuffer of the schema Message.fbs: tables by the offsets that they hold, none of which may lead outside."""
 
     def __init__(self, raw: bytes, begin: int, end: int) -> None:
@@ -136,44 +150,41 @@ class _Message:
         self._view = memoryview(raw)[begin:end]
         self._end = end
 
-    def read(self, limit: int) -> tuple[int, int, int]:
-        """The kind of the message, bytes of its body, and what it takes. Raises Rejected and struct.error."""
-        table = self._follow(0)
-        kind = self._value("<B", table, 1, 0)
-        header = self._reference(table, 2)
-        body = self._value("<q", table, 3, 0)
-        if header is None or body < 0:
+    def frame(self, limit: int) -> Frame:
+        """What the message is. Raises Rejected and struct.error."""
+        table = self._fields(_UNSIGNED.unpack_from(self._view, 0)[0])
+        kind = _BYTE.unpack_from(self._view, table[KIND])[0] if KIND in table else END
+        body = _LONG.unpack_from(self._view, table[BODY])[0] if BODY in table else 0
+        if HEADER not in table or body < 0 or kind not in (SCHEMA, DICTIONARY, RECORDS):
             raise Rejected(MALFORMED)
         if body > limit - self._end:
             raise Rejected(TRUNCATED)
+        held = self._fields(self._follow(table[HEADER]))
+        if kind == SCHEMA:
+            swapped = 0 in held and _SHORT.unpack_from(self._view, held[0])[0] != 0  # the highest byte first
+            return Frame(SCHEMA, self._end + body, plain=not swapped)
         if kind == DICTIONARY:
-            header = self._reference(header, 1)
-        if kind in (DICTIONARY, RECORDS):
-            if header is None:
+            if BATCH not in held:
                 raise Rejected(MALFORMED)
-            return kind, body, self._taken(header, body)
-        return kind, body, 0
+            held = self._fields(self._follow(held[BATCH]))
+        return Frame(kind, self._end + body, self._taken(held, body), COMPRESSION not in held)
 
-    def _taken(self, batch: int, body: int) -> int:
+    def _taken(self, batch: dict[int, int], body: int) -> int:
         """Bytes that a batch takes: of each column as many values as it says, and what compressed buffers say that they hold."""
-        count, at = self._vector(batch, 1, 16)
-        nodes = struct.unpack_from(f"<{2 * count}q", self._view, at)[::2] if count else ()
-        rows = self._value("<q", batch, 0, 0)
-        if rows < 0 or any(length < 0 for length in nodes):
+        lengths = self._pairs(batch, NODES)[::2]
+        rows = _LONG.unpack_from(self._view, batch[ROWS])[0] if ROWS in batch else 0
+        if min(rows, *lengths, 0) < 0:
             raise Rejected(MALFORMED)
-        return WIDTH * (rows + sum(nodes)) + (0 if self._reference(batch, 3) is None else self._unpacked(batch, body))
+        return WORD * (rows + sum(lengths)) + (self._unpacked(batch, body) if COMPRESSION in batch else 0)
 
-    def _unpacked(self, batch: int, body: int) -> int:
-        count, at = self._vector(batch, 2, 16)
-        places = struct.unpack_from(f"<{2 * count}q", self._view, at) if count else ()
+    def _unpacked(self, batch: dict[int, int], body: int) -> int:
+        places = self._pairs(batch, BUFFERS)
         total = 0
         for offset, length in zip(places[::2], places[1::2], strict=True):
-            if offset < 0 or length < 0 or offset + length > body:
+            if offset < 0 or length < 0 or offset + length > body or 0 < length < WORD:
                 raise Rejected(MALFORMED)
             if length:
-                if length < 8:
-                    raise Rejected(MALFORMED)
-                said: int = struct.unpack_from("<q", self._raw, self._end + offset)[0]
+                said: int = _LONG.unpack_from(self._raw, self._end + offset)[0]
                 if said < -1:
                     raise Rejected(MALFORMED)
                 total += length if said == -1 else said
@@ -182,38 +193,23 @@ class _Message:
     # --- flatbuffers ------------------------------------------------------------------------------------------------
 
     def _follow(self, at: int) -> int:
-        (step,) = struct.unpack_from("<I", self._view, at)
-        return at + int(step)
+        return at + int(_UNSIGNED.unpack_from(self._view, at)[0])
 
-    def _field(self, table: int, number: int) -> int | None:
-        """Where a field of a table stands; None where it has its default."""
-        (back,) = struct.unpack_from("<i", self._view, table)
-        entries = table - back
+    def _fields(self, table: int) -> dict[int, int]:
+        """Where the first fields of a table stand, by number; one that has its default stands nowhere."""
+        entries = table - int(_SIGNED.unpack_from(self._view, table)[0])
         if entries < 0:
             raise Rejected(MALFORMED)
-        (size,) = struct.unpack_from("<H", self._view, entries)
-        if 4 + 2 * number + 2 > size:
-            return None
-        (offset,) = struct.unpack_from("<H", self._view, entries + 4 + 2 * number)
-        return table + offset if offset else None
+        count = min((_SHORT.unpack_from(self._view, entries)[0] - 4) // 2, 4)
+        offsets = struct.unpack_from(f"<{max(count, 0)}H", self._view, entries + 4)
+        return {number: table + offset for number, offset in enumerate(offsets) if offset}
 
-    def _value(self, form: str, table: int, number: int, default: int) -> int:
-        at = self._field(table, number)
-        if at is None:
-            return default
-        found: int = struct.unpack_from(form, self._view, at)[0]
-        return found
-
-    def _reference(self, table: int, number: int) -> int | None:
-        at = self._field(table, number)
-        return None if at is None else self._follow(at)
-
-    def _vector(self, table: int, number: int, width: int) -> tuple[int, int]:
-        """How many structs a vector has, and where the first stands."""
-        at = self._reference(table, number)
-        if at is None:
-            return 0, 0
-        (count,) = struct.unpack_from("<I", self._view, at)
-        if count > MOST_NODES or at + 4 + count * width > len(self._view):
+    def _pairs(self, table: dict[int, int], number: int) -> tuple[int, ...]:
+        """A vector of structs of two long numbers each."""
+        if number not in table:
+            return ()
+        at = self._follow(table[number])
+        (count,) = _UNSIGNED.unpack_from(self._view, at)
+        if count > MOST_NODES:
             raise Rejected(MALFORMED)
-        return int(count), at + 4
+        return struct.unpack_from(f"<{2 * count}q", self._view, at + _UNSIGNED.size)

@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -21,57 +22,84 @@ MADE_INDEX = re.compile(r"__index_level_[0-9]+__")
 UNSUPPORTED, TOO_DEEP, TOO_MANY = "unsupported_type", "too_deep", "too_many_columns"
 
 
+class Batches:
+    """Batches of one schema as columns, one after the other. What is to be read is copied to one place once, structs with all they hold."""
+
+    def __init__(self, plan: "SchemaPlan", batches: Sequence[Any]) -> None:
+        self.plan = plan
+        self._batches = batches
+        self.rows = sum(batch.num_rows for batch in batches)
+        self._columns: dict[int, Any] = {}
+
+    def column(self, number: int) -> Any:
+        """A column as a chunked array: of one chunk, but where codes are those of a dictionary."""
+        held = self._columns.get(number)
+        if held is None:
+            held = self._columns[number] = self._made([batch.column(number) for batch in self._batches], number)
+        return held
+
+    def _made(self, chunks: list[Any], number: int) -> Any:
+        if len(chunks) > 1 and number not in self.plan.apart:
+            with suppress(pa.ArrowException):  # texts of more than two gigabytes have no place together
+                return pa.chunked_array([pa.concat_arrays(chunks)])
+        return pa.chunked_array(chunks)
+
+
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """A column that is no struct: which of the table, and which child of each struct on the way."""
+    """A column that is no struct: which of the batches, and which child of each struct on the way."""
 
     column: int
     children: tuple[int, ...]
     kind: Any
 
-    def of(self, table: Any) -> Any:
+    def of(self, held: Batches) -> Any:
         """It, as a chunked array in which what lies in a missing struct is missing."""
-        held = table.column(self.column)
-        return pc.struct_field(held, list(self.children)) if self.children else held
+        column = held.column(self.column)
+        for child in self.children:
+            column = _child(column, child)
+        return column
 
 
 @dataclass(slots=True)
 class SchemaPlan:
     """The columns of a schema by path. `refused` says why nothing of it is read."""
 
+    schema: Any = None
     leaves: dict[Path, Leaf] = field(default_factory=dict)
     structs: dict[Path, Leaf] = field(default_factory=dict)
     dotted: dict[str, Path] = field(default_factory=dict)
     hidden: frozenset[Path] = frozenset()  # indexes of pandas
     refused: str | None = None
     has_views: bool = False
+    apart: set[int] = field(default_factory=set)  # columns that hold dictionaries or runs
 
-    def find(self, table: Any, path: Path) -> Any:
+    def find(self, held: Batches, path: Path) -> Any:
         """The chunked array of a path, a column that says whether a struct is there, or None."""
         leaf = self.leaves.get(path)
         if leaf is None:
             leaf = self.leaves.get(self.dotted.get(".".join(path), ()))
         if leaf is not None:
-            return leaf.of(table)
+            return leaf.of(held)
         if path in self.structs:
-            return _presence(self.structs[path].of(table))
-        return self._of_map(table, path)
+            return _presence(self.structs[path].of(held))
+        return self._of_map(held, path)
 
-    def _of_map(self, table: Any, path: Path) -> Any:
+    def _of_map(self, held: Batches, path: Path) -> Any:
         """The values of one key of a map."""
         holder = self.leaves.get(path[:-1]) if path else None
         if holder is None or not _is_dict(holder.kind):
             return None
-        return pc.map_lookup(holder.of(table), pa.scalar(path[-1], holder.kind.key_type), "last")
+        return pc.map_lookup(holder.of(held), pa.scalar(path[-1], holder.kind.key_type), "last")
 
-    def paths(self, table: Any, features: Path) -> Iterator[Path]:
+    def paths(self, held: Batches, features: Path) -> Iterator[Path]:
         """The paths of what rows hold. A column called by the dotted path of a feature stands there."""
         before = f"{'.'.join(features)}." if features else None
         for path, leaf in self.leaves.items():
             if path in self.hidden:
                 continue
             if _is_dict(leaf.kind):
-                yield from ((*path, key) for key in _keys(leaf.of(table)))
+                yield from ((*path, key) for key in _keys(leaf.of(held)))
             elif before is not None and len(path) == 1 and path[0].startswith(before):
                 yield (*features, path[0].removeprefix(before))
             else:
@@ -80,13 +108,15 @@ class SchemaPlan:
 
 def plan_of(schema: Any) -> SchemaPlan:
     """Look through a schema once."""
-    plan = SchemaPlan()
+    plan = SchemaPlan(schema)
     names = schema.names
     if len(set(names)) < len(names):
         plan.refused = MALFORMED
         return plan
     for number, column in enumerate(schema):
         _add(plan, (column.name,), Leaf(number, (), column.type), 1)
+        if _is_apart(column.type, 1):
+            plan.apart.add(number)
         if plan.refused is not None:
             return plan
     plan.dotted = {".".join(path): path for path in plan.leaves}
@@ -146,6 +176,13 @@ def _inside(kind: Any) -> list[Any]:
     return [kind.field(at).type for at in range(kind.num_fields)] if pa.types.is_nested(kind) else []
 
 
+def _is_apart(kind: Any, depth: int) -> bool:
+    """Whether a type holds dictionaries or runs, which are not put together."""
+    if pa.types.is_dictionary(kind) or pa.types.is_run_end_encoded(kind):
+        return True
+    return depth <= DEEPEST and any(_is_apart(inner, depth + 1) for inner in _inside(kind))
+
+
 def viewed(batch: Any) -> int:
     """Bytes of all texts that are views, which may all look at the same ones."""
     return sum(_viewed(column) for column in batch.columns)
@@ -167,6 +204,13 @@ def _viewed(held: Any) -> int:
     if pa.types.is_map(kind):
         return _viewed(held.keys) + _viewed(held.items)
     return _viewed(held.values) if pa.types.is_nested(kind) else 0
+
+
+def _child(held: Any, child: int) -> Any:
+    """A child of a column of structs. Where none is missing nothing is copied."""
+    if held.null_count or not held.num_chunks:
+        return pc.struct_field(held, [child])
+    return pa.chunked_array([chunk.field(child) for chunk in held.chunks])
 
 
 def _presence(held: Any) -> Coded | None:
