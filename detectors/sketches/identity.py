@@ -79,11 +79,15 @@ def _hashes_lying(texts: LyingTexts, lanes: Sequence[tuple[int, int]]) -> list[H
     words = -(-int(min(sizes.max(initial=0), LONG)) // 8)
     room = np.zeros(texts.data.size + LONG, dtype=np.uint8)
     room[: texts.data.size] = texts.data
+    table = np.empty((words, sizes.size), dtype="<u8").T
+    least = int(sizes.min(initial=LONG))
+    alike = least > 0 and least * sizes.size == texts.data.size == int(sizes.sum())  # of one size, with nothing between them
     overlapping = np.ndarray((texts.data.size + LONG - 7,), dtype="<u8", buffer=room, strides=(1,))
-    table = np.empty((sizes.size, words), dtype="<u8")
     for word in range(words):
-        held = overlapping[np.minimum(texts.starts + 8 * word, texts.data.size)]
-        table[:, word] = held & FIRST_BYTES[np.clip(sizes - 8 * word, 0, 8)]
+        first = 8 * word
+        table[:, word] = overlapping[first::least][: sizes.size] if alike else overlapping[texts.starts + first]
+        if least < first + 8:
+            table[:, word] &= FIRST_BYTES[least - first if alike else np.clip(sizes - first, 0, 8)]
     long = np.flatnonzero(sizes > LONG).tolist()
     found = []
     for lane in lanes:
@@ -97,11 +101,13 @@ def _hashes_lying(texts: LyingTexts, lanes: Sequence[tuple[int, int]]) -> list[H
 
 def _hashed(table: NDArray[np.uint64], sizes: NDArray[np.int64], lane: tuple[int, int]) -> Hashes:
     seed, multiplier = map(np.uint64, lane)
+    least = int(sizes.min(initial=LONG))
     found = seed ^ sizes.astype(np.uint64)
     for word in range(table.shape[1]):
         step = (found ^ table[:, word]) * multiplier
-        found = np.where(sizes > 8 * word, step ^ (step >> np.uint64(32)), found)
-    return np.where(sizes > 0, mixed(found), 0).astype(np.uint64)
+        step ^= step >> np.uint64(32)
+        found = step if least > 8 * word else np.where(sizes > 8 * word, step, found)
+    return mixed(found) if least else np.where(sizes > 0, mixed(found), np.uint64(0))
 
 
 def mixed(numbers: Hashes) -> Hashes:

@@ -5,7 +5,7 @@ Only what is no such column, a list or a map, becomes objects.
 
 import datetime as dt
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any, Final
 
@@ -23,36 +23,29 @@ FEW: Final = 64  # values of a dictionary that are read whether they are needed 
 BOOL8, UUID = "arrow.bool8", "arrow.uuid"
 
 
+Convert = Callable[[Any], Column]
+
+
 def to_column(held: Any) -> Column:
     """A chunked array as a column: NaN, NaT and None are missing. No dictionary is compared with another."""
-    kind = held.type
-    if isinstance(kind, pa.BaseExtensionType):
-        return _extension(held)
-    if pa.types.is_dictionary(kind):
-        return joined([_dictionary(chunk) for chunk in held.chunks]) if held.num_chunks else nothing(0)
-    if pa.types.is_run_end_encoded(kind):
-        return joined([_run_ends(chunk) for chunk in held.chunks]) if held.num_chunks else nothing(0)
-    if is_text(kind):
-        return _texts(held)
-    if is_binary(kind):
-        return encoded(held)
-    if pa.types.is_decimal(kind):
-        return _decimals(held)
-    if pa.types.is_temporal(kind):
-        return _times(held)
-    return _plain(held)
+    return converter(held.type)(held)
 
 
-def _plain(held: Any) -> Column:
-    """Numbers, truth values, nothing; and objects."""
-    kind = held.type
-    if pa.types.is_floating(kind):
-        return _numpy(held)
-    if pa.types.is_integer(kind):
-        return _numpy(held) if not held.null_count or _all_exact(held) else encoded(held)
-    if pa.types.is_boolean(kind):
-        return _truth(held) if held.null_count else _numpy(held)
-    return nothing(len(held)) if pa.types.is_null(kind) else _objects(held)
+def converter(kind: Any) -> Convert:
+    """What makes columns of an arrow type."""
+    for convert, tests in CONVERTERS:
+        if any(test(kind) for test in tests):
+            return convert
+    return _objects
+
+
+def _integers(held: Any) -> Column:
+    return _numpy(held) if not held.null_count or _all_exact(held) else encoded(held)
+
+
+def _parts(convert: Callable[[Any], Column]) -> Convert:
+    """A column of several dictionaries, each with its own codes."""
+    return lambda held: joined([convert(chunk) for chunk in held.chunks]) if held.num_chunks else nothing(0)
 
 
 def _numpy(held: Any) -> NDArray[Any]:
@@ -72,7 +65,9 @@ def _all_exact(held: Any) -> bool:
     return least is None or (least >= -EXACT and most <= EXACT)
 
 
-def _truth(held: Any) -> Coded:
+def _truth(held: Any) -> Column:
+    if not held.null_count:
+        return _numpy(held)
     codes = pc.fill_null(pc.cast(held, pa.int8()), 2)
     return Coded((False, True, None), codes.to_numpy().astype(np.int64))
 
@@ -103,12 +98,14 @@ def _texts(held: Any) -> Column:
     if not chunks:
         return Coded((None,), np.zeros(0, dtype=np.int64))
     lying = list(map(_lying, chunks))
-    sizes = np.concatenate([each[2] for each in lying])
-    if not held.null_count and sizes[0] == sizes[-1] and (sizes == sizes[0]).all() and _are_same(lying, int(sizes[0])):
+    data, starts, sizes = lying[0]
+    if len(lying) > 1:
+        before = np.cumsum([0, *(held.size for held, _, _ in lying[:-1])])
+        data, sizes = (np.concatenate([each[at] for each in lying]) for at in (0, 2))
+        starts = np.concatenate([each[1] + first for each, first in zip(lying, before.tolist(), strict=True)])
+    if not held.null_count and _are_same(data, sizes):
         return Coded((chunks[0][0].as_py(),), np.zeros(len(held), dtype=np.int64))
-    before = np.cumsum([0, *(data.size for data, _, _ in lying[:-1])])
-    starts = np.concatenate([each[1] + first for each, first in zip(lying, before.tolist(), strict=True)])
-    return LyingTexts(np.concatenate([each[0] for each in lying]), starts, sizes, lambda: encoded(held))
+    return LyingTexts(data, starts, sizes, lambda: encoded(held))
 
 
 Lying = tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]
@@ -120,17 +117,21 @@ def _lying(chunk: Any) -> Lying:
     wide = pa.types.is_large_string(chunk.type)
     ends = np.frombuffer(offsets, dtype=np.int64 if wide else np.int32)[chunk.offset : chunk.offset + len(chunk) + 1]
     first, last = int(ends[0]), int(ends[-1])
-    starts, sizes = ends[:-1].astype(np.int64) - first, np.diff(ends).astype(np.int64)
+    starts = ends[:-1].astype(np.int64)
+    sizes = ends[1:] - starts
+    starts -= first
     if chunk.null_count:
         sizes[np.asarray(chunk.is_null().to_numpy(zero_copy_only=False))] = 0
     held = np.frombuffer(data or b"", dtype=np.uint8)[first:last]
     return held, starts, sizes
 
 
-def _are_same(lying: Sequence[Lying], size: int) -> bool:
-    """Whether all texts, of one size and with nothing between them, are the same."""
-    one = lying[0][0][:size]
-    return all(bool((data.reshape(-1, size) == one).all()) for data, _, _ in lying) if size else True
+def _are_same(data: NDArray[np.uint8], sizes: NDArray[np.int64]) -> bool:
+    """Whether all texts, with nothing between them, are the same."""
+    size = int(sizes[0])
+    if size * sizes.size != data.size or not (data[:size] == data[data.size - size :]).all():
+        return False
+    return bool((sizes == size).all() and (data[size:] == data[: data.size - size]).all())
 
 
 # --- values each once -------------------------------------------------------------------------------------------------
@@ -315,3 +316,18 @@ def as_objects(column: Column) -> Sequence[Any]:
     if column.dtype.kind != "f":
         return column.tolist()
     return [None if value != value else value for value in column.tolist()]  # noqa: PLR0124 - NaN
+
+
+CONVERTERS: Final[Sequence[tuple[Convert, Sequence[Callable[[Any], bool]]]]] = (
+    (_extension, (lambda kind: isinstance(kind, pa.BaseExtensionType),)),
+    (_numpy, (pa.types.is_floating,)),
+    (_integers, (pa.types.is_integer,)),
+    (_truth, (pa.types.is_boolean,)),
+    (_texts, (is_text,)),
+    (encoded, (is_binary,)),
+    (_parts(_dictionary), (pa.types.is_dictionary,)),
+    (_parts(_run_ends), (pa.types.is_run_end_encoded,)),
+    (_decimals, (pa.types.is_decimal,)),
+    (_times, (pa.types.is_temporal,)),
+    (lambda held: nothing(len(held)), (pa.types.is_null,)),
+)

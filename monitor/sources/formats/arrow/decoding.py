@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 
 from detectors.columns import Column
-from monitor.sources.formats.arrow.columns import as_objects, joined, nothing, to_column
+from monitor.sources.formats.arrow.columns import as_objects, joined, nothing
 from monitor.sources.formats.arrow.framing import EXPANDS, MALFORMED, TRAILING, Span, spans
 from monitor.sources.formats.arrow.schema import Batches, SchemaPlan, plan_of, viewed
 from monitor.sources.formats.base import TOMBSTONE, Rows
@@ -70,15 +70,7 @@ class TableColumns(Mapping[Path, Column]):
         found = [held.plan.find(held, path) for held in self._held]
         if all(column is None for column in found):
             return None
-        return joined([_column(column, held.rows) for column, held in zip(found, self._held, strict=True)])
-
-
-def _column(held: Any, rows: int) -> Column:
-    """What was found at a path as a column."""
-    if held is None:
-        return nothing(rows)
-    column: Column = to_column(held) if isinstance(held, pa.ChunkedArray) else held
-    return column
+        return joined([nothing(held.rows) if column is None else column for column, held in zip(found, self._held, strict=True)])
 
 
 class ArrowDecoder:

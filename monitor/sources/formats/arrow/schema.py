@@ -11,7 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from detectors.columns import Coded
+from detectors.columns import Coded, Column
+from monitor.sources.formats.arrow.columns import Convert, converter, to_column
 from monitor.sources.formats.arrow.framing import MALFORMED
 from monitor.sources.formats.fields import Path
 
@@ -47,11 +48,12 @@ class Batches:
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """A column that is no struct: which of the batches, and which child of each struct on the way."""
+    """A column that is no struct: which of the batches, and which child of each struct on the way; `convert` makes a column of it."""
 
     column: int
     children: tuple[int, ...]
     kind: Any
+    convert: Convert
 
     def of(self, held: Batches) -> Any:
         """It, as a chunked array in which what lies in a missing struct is missing."""
@@ -74,23 +76,23 @@ class SchemaPlan:
     has_views: bool = False
     apart: set[int] = field(default_factory=set)  # columns that hold dictionaries or runs
 
-    def find(self, held: Batches, path: Path) -> Any:
-        """The chunked array of a path, a column that says whether a struct is there, or None."""
+    def find(self, held: Batches, path: Path) -> Column | None:
+        """The column of a path, one that says whether a struct is there, or None."""
         leaf = self.leaves.get(path)
         if leaf is None:
             leaf = self.leaves.get(self.dotted.get(".".join(path), ()))
         if leaf is not None:
-            return leaf.of(held)
+            return leaf.convert(leaf.of(held))
         if path in self.structs:
             return _presence(self.structs[path].of(held))
         return self._of_map(held, path)
 
-    def _of_map(self, held: Batches, path: Path) -> Any:
+    def _of_map(self, held: Batches, path: Path) -> Column | None:
         """The values of one key of a map."""
         holder = self.leaves.get(path[:-1]) if path else None
         if holder is None or not _is_dict(holder.kind):
             return None
-        return pc.map_lookup(holder.of(held), pa.scalar(path[-1], holder.kind.key_type), "last")
+        return to_column(pc.map_lookup(holder.of(held), pa.scalar(path[-1], holder.kind.key_type), "last"))
 
     def paths(self, held: Batches, features: Path) -> Iterator[Path]:
         """The paths of what rows hold. A column called by the dotted path of a feature stands there."""
@@ -114,7 +116,7 @@ def plan_of(schema: Any) -> SchemaPlan:
         plan.refused = MALFORMED
         return plan
     for number, column in enumerate(schema):
-        _add(plan, (column.name,), Leaf(number, (), column.type), 1)
+        _add(plan, (column.name,), Leaf(number, (), column.type, converter(column.type)), 1)
         if _is_apart(column.type, 1):
             plan.apart.add(number)
         if plan.refused is not None:
@@ -150,7 +152,7 @@ def _add(plan: SchemaPlan, path: Path, leaf: Leaf, depth: int) -> None:
         if below in plan.leaves or below in plan.structs:
             plan.refused = MALFORMED
             return
-        _add(plan, below, Leaf(leaf.column, (*leaf.children, child), inner.type), depth + 1)
+        _add(plan, below, Leaf(leaf.column, (*leaf.children, child), inner.type, converter(inner.type)), depth + 1)
 
 
 def _refusal(plan: SchemaPlan, kind: Any, depth: int) -> str | None:
