@@ -31,7 +31,7 @@ from monitor.sources.decode.schema import (
 )
 from monitor.sources.decode.serving import ServedPart, reasons, serve
 from monitor.sources.decode.unseen import UnseenSampler, spread
-from monitor.sources.formats.base import DecodeCounts, Prepares, Quick, Read, Reader, RecordDecoder, Rows, SeriesRows
+from monitor.sources.formats.base import DecodeCounts, Prepares, Quick, Read, Reader, RecordDecoder, Rows, SeriesRows, Splits
 from monitor.sources.formats.fields import FieldMap, Path, SeriesFields, TopicFields
 from monitor.sources.formats.registry import decoder_of
 from monitor.sources.formats.times import NOT_A_TIME, by_partition
@@ -114,8 +114,10 @@ class TopicDecoder:
             if key in self._holds.series
         }
         self.format = decoder_of(form, self._holds)
-        quick = self.format.readers if isinstance(self.format, Quick) else ()
-        self.readers: list[Reader] = [*quick, MappedReader(self.format, self._holds)]
+        self.events = self.format.parts if isinstance(self.format, Splits) else self.format
+        """What reads the records that are left once messages of many events are cut."""
+        quick = self.events.readers if isinstance(self.events, Quick) else ()
+        self.readers: list[Reader] = [*quick, MappedReader(self.events, self._holds)]
         self._sampled = 0
         self._clocks: dict[int, EventClock] = defaultdict(lambda: EventClock(tolerance))  # by partition
         self._unseen = UnseenSampler()
@@ -142,12 +144,15 @@ class TopicDecoder:
     def prepare(self, values: Sequence[bytes | None], now: Nanos) -> Prepared | None:
         """What can be done before their turn on the values of records, in any thread: nothing is changed, nothing is counted."""
         first = self.readers[0]
+        if isinstance(self.format, Splits):  # which needs the records, too
+            return None
         return first.prepare(values, min(now + self.max_future, LATEST_NANOS)) if isinstance(first, Prepares) else None
 
     def decode(self, records: TopicRecords, now: Nanos) -> Decoded:
         """Decode one poll's records. Nothing a message holds can raise; what is wrong with it is counted."""
         counts, decoded, rows = DecodeCounts(), Decoded(), list[SeriesRows]()
         latest = min(now + self.max_future, LATEST_NANOS)
+        records = self._split(records, counts)
         of = self._offsets.places(records) if self._contracts and records.values else None
         new = self._sample_unknown(records, counts, latest, of)
         told = list[Told]()
@@ -172,6 +177,13 @@ class TopicDecoder:
         decoded.versions += [each for each in told_of if each[1] and each[1].isprintable()]
         self._new_versions.clear()
         return decoded
+
+    def _split(self, records: TopicRecords, counts: DecodeCounts) -> TopicRecords:
+        """One record an event, where the format says that a message holds many."""
+        if isinstance(self.format, Splits):
+            records, rejected = self.format.split(records)
+            counts.rejected.update(rejected)
+        return records
 
     def _version_of(self, row: Mapping[Path, object]) -> str:
         """The version that a row names; empty where it names none."""
@@ -312,7 +324,7 @@ class TopicDecoder:
         new = {}
         for at in looked if of is None else np.flatnonzero(of.looked).tolist():
             with suppress(Rejected):  # counted where it is decoded
-                rows = inspect_record(self.format, records.only([at])) if values[at] else ()
+                rows = inspect_record(self.events, records.only([at])) if values[at] else ()
                 new[at] = self._look_through(rows if self._contracts else islice(rows, 1), counts, latest)
         self._sampled += len(values)
         return new
