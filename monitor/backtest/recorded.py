@@ -14,7 +14,7 @@ from monitor.sources.lines import LongLineError, Values
 from monitor.stream.events import MicroBatch, Nanos, Partition
 
 LINES = frozenset({".jsonl", ".ndjson", ".json"})
-TABLES = frozenset({".parquet", ".pq", ".csv"})
+TABLES = frozenset({".parquet", ".pq", ".csv", ".arrow", ".feather", ".ipc"})
 
 
 class RecordedError(Exception):

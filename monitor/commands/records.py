@@ -79,9 +79,9 @@ def holds_lines(paths: Sequence[Path], option: str = "--input") -> bool:
     odd = next((path for path in paths if path.suffix.lower() not in LINES | TABLES), None)
     if odd is not None:
         raise ConfigError(
-            f"{option} {odd}: {odd.suffix or 'no ending'} is no format known here; .jsonl, .parquet and .csv are"
+            f"{option} {odd}: {odd.suffix or 'no ending'} is no format known here; .jsonl, .parquet, .csv and .arrow are"
         )
-    raise ConfigError(f"{option}: messages (.jsonl) and tables (.parquet, .csv) cannot be read in one go")
+    raise ConfigError(f"{option}: messages (.jsonl) and tables (.parquet, .csv, .arrow) cannot be read in one go")
 
 
 def range_of_topics(

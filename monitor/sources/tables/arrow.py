@@ -10,11 +10,10 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from detectors.columns import Coded
+from monitor.sources.formats.arrow.columns import decimals_of, is_text
 
 WORDS = pa.array(["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "<NA>"])  # among numbers they say missing
 TRUTH = pa.array(["true", "false"])
-LAST_EXACT = 1e22  # power of ten that a double holds
-SURELY_WHOLE = 2.0**50  # a double is a few units of the last place from it: rounding still finds the whole number
 FIRST = 64  # texts, which mostly tell already: a cast that fails makes an error of each that is no number
 MOST_CODES = 65_536  # texts of one dictionary, which are all made into objects for each chunk
 
@@ -41,7 +40,7 @@ def to_numpy(column: Any) -> NDArray[Any] | Coded:
     if pa.types.is_dictionary(column.type):
         return coded(column)
     if pa.types.is_decimal(column.type):
-        return _decimals(column)
+        return decimals_of(column)
     if pa.types.is_integer(column.type) and column.null_count:
         column = pc.cast(column, pa.float64(), safe=False)
     plain: NDArray[Any] = column.to_numpy(zero_copy_only=False)
@@ -51,18 +50,6 @@ def to_numpy(column: Any) -> NDArray[Any] | Coded:
 def exact(column: Any) -> NDArray[Any] | Coded:
     """The same of what tells rows apart: whole numbers stay what they are, for as doubles those above 2^53 would fall together."""
     return coded_texts(column) if pa.types.is_integer(column.type) and column.null_count else to_numpy(column)
-
-
-def _decimals(column: Any) -> NDArray[np.float64]:
-    """Decimals as the nearest doubles. Arrow's own cast multiplies by a power of ten: 0.35 becomes 0.35000000000000003."""
-    scale = 10.0**column.type.scale
-    if 1 <= scale <= LAST_EXACT:
-        near = np.asarray(pc.cast(column, pa.float64(), safe=False).to_numpy(zero_copy_only=False))
-        whole = np.rint(near * scale)
-        if not (np.abs(whole) >= SURELY_WHOLE).any():
-            return np.asarray(whole / scale)  # a division of exact numbers is rounded right
-    texts = pc.cast(pc.cast(column, pa.string()), pa.float64())
-    return np.asarray(texts.to_numpy(zero_copy_only=False))
 
 
 def _is_coded(column: Any) -> bool:
@@ -80,11 +67,6 @@ def coded(column: Any) -> Coded:
     values = column.dictionary.to_pylist()
     rows = pc.fill_null(pc.cast(column.indices, pa.int64()), len(values))
     return Coded((*values, None), rows.to_numpy())
-
-
-def is_text(kind: Any) -> bool:
-    """Whether an arrow type is a text."""
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
 def unusable_type(kind: Any) -> str | None:
