@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from detectors.columns import Coded
-from monitor.sources.formats.arrow.columns import decimals_of, is_text
+from monitor.sources.formats.arrow.columns import all_exact, decimals_of, is_period, is_text
 
 WORDS = pa.array(["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "<NA>"])  # among numbers they say missing
 TRUTH = pa.array(["true", "false"])
@@ -33,6 +33,8 @@ def to_numpy(column: Any) -> NDArray[Any] | Coded:
     """An arrow column as numpy: numbers with NaN for null, times datetime64, texts and booleans that lack as codes."""
     if isinstance(column, pa.ExtensionArray):
         column = pc.not_equal(column.storage, 0) if column.type.extension_name == "arrow.bool8" else column.storage
+    if pa.types.is_dictionary(column.type) and pa.types.is_string_view(column.type.value_type):
+        column = pa.DictionaryArray.from_arrays(column.indices, pc.cast(column.dictionary, pa.string()))
     if pa.types.is_dictionary(column.type) and not _is_coded(column):
         column = column.dictionary_decode()
     if is_text(column.type) or (pa.types.is_boolean(column.type) and column.null_count):
@@ -42,6 +44,8 @@ def to_numpy(column: Any) -> NDArray[Any] | Coded:
     if pa.types.is_decimal(column.type):
         return decimals_of(column)
     if pa.types.is_integer(column.type) and column.null_count:
+        if not all_exact(column):
+            return coded_texts(column)
         column = pc.cast(column, pa.float64(), safe=False)
     plain: NDArray[Any] = column.to_numpy(zero_copy_only=False)
     return plain
@@ -83,6 +87,11 @@ def unusable_type(kind: Any) -> str | None:
     if plain or pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
         return None
     return f"of type {kind}"
+
+
+def unusable(field: Any) -> str | None:
+    """The same of a field of a schema, which may say more than its type."""
+    return "a time" if is_period(field) else unusable_type(field.type)
 
 
 def kind_of(kind: Any) -> str | None:
@@ -136,4 +145,6 @@ def holds_texts(kind: Any) -> bool:
 
 def plain_texts(column: Any) -> Any:
     """An arrow column of texts, however it holds them, as strings."""
+    if pa.types.is_dictionary(column.type) and pa.types.is_string_view(column.type.value_type):
+        column = pa.DictionaryArray.from_arrays(column.indices, pc.cast(column.dictionary, pa.string()))
     return pc.cast(column, pa.string())

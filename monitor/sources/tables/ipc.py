@@ -45,7 +45,7 @@ class IpcTable:
         shape.add(self._path, schema.names, first)
         for column in schema:
             kind = _decoded(column.type)
-            if (reason := arrow.unusable_type(kind)) is not None:
+            if (reason := arrow.unusable(column.with_type(kind))) is not None:
                 shape.left_out.setdefault(column.name, reason)
             shape.see(column.name, self._path, arrow.kind_of(kind))
         for name in index_of(schema):

@@ -41,7 +41,7 @@ class ParquetTable:
             schema = file.schema_arrow
             shape.add(self._path, schema.names, first)
             for column in schema:
-                if (reason := arrow.unusable_type(column.type)) is not None:
+                if (reason := arrow.unusable(column)) is not None:
                     shape.left_out.setdefault(column.name, reason)
                 shape.see(column.name, self._path, arrow.kind_of(column.type))
             for name in index_of(schema):

@@ -20,7 +20,7 @@ LAST_EXACT: Final = 1e22  # power of ten that a double holds
 SURELY_WHOLE: Final = 2.0**50  # a double is a few units of the last place from it: rounding still finds the whole number
 EXACT: Final = 2**53  # up to here a double tells each whole number from the next
 FEW: Final = 64  # values of a dictionary that are read whether they are needed or not
-BOOL8, UUID = "arrow.bool8", "arrow.uuid"
+BOOL8, UUID, PERIOD = "arrow.bool8", "arrow.uuid", "pandas.period"
 
 
 Convert = Callable[[Any], Column]
@@ -40,7 +40,7 @@ def converter(kind: Any) -> Convert:
 
 
 def _integers(held: Any) -> Column:
-    return _numpy(held) if not held.null_count or _all_exact(held) else encoded(held)
+    return _numpy(held) if not held.null_count or all_exact(held) else encoded(held)
 
 
 def _parts(convert: Callable[[Any], Column]) -> Convert:
@@ -58,7 +58,7 @@ def nothing(rows: int) -> NDArray[np.float64]:
     return np.full(rows, np.nan)
 
 
-def _all_exact(held: Any) -> bool:
+def all_exact(held: Any) -> bool:
     """Whether all whole numbers are exact as doubles, which have a way to say missing."""
     found = pc.min_max(held)
     least, most = found["min"].as_py(), found["max"].as_py()
@@ -76,7 +76,18 @@ def _times(held: Any) -> NDArray[Any]:
     """Instants and days; what is a time of day or a span is no time that an event has."""
     if pa.types.is_timestamp(held.type) or pa.types.is_date(held.type):
         return _numpy(held)
+    return no_times(held)
+
+
+def no_times(held: Any) -> NDArray[Any]:
+    """As many times as there are rows, all missing: of a column that holds times which no event has."""
     return np.full(len(held), "NaT", dtype="datetime64[ns]")
+
+
+def is_period(field: Any) -> bool:
+    """Whether a field holds periods of pandas, which are whole numbers to whoever has not loaded it."""
+    said = (field.metadata or {}).get(b"ARROW:extension:name")
+    return said == PERIOD.encode() or getattr(field.type, "extension_name", None) == PERIOD
 
 
 def is_text(kind: Any) -> bool:
@@ -160,6 +171,8 @@ def _indices(chunk: Any, missing: int) -> NDArray[Any]:
 def _dictionary(chunk: Any) -> Column:
     """A column of codes as it is. Of a dictionary that is longer than the column only what some row has is read."""
     values = chunk.dictionary
+    if pa.types.is_string_view(values.type):
+        values = pc.cast(values, pa.string())
     rows = _indices(chunk, len(values))
     if len(values) > FEW and len(values) > len(rows):
         used, rows = np.unique(rows, return_inverse=True)
@@ -204,8 +217,8 @@ def _extension(held: Any) -> Column:
     if name == UUID:
         found = encoded(storage)
         return Coded(tuple(None if value is None else str(uuid.UUID(bytes=value)) for value in found.values), found.rows)
-    if name == "pandas.period":
-        return np.full(len(held), "NaT", dtype="datetime64[ns]")
+    if name == PERIOD:
+        return no_times(held)
     return to_column(storage)
 
 

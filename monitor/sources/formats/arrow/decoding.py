@@ -54,7 +54,10 @@ class TableColumns(Mapping[Path, Column]):
 
     def __getitem__(self, path: Path) -> Column:
         if path not in self._made:
-            self._made[path] = self._make(path)
+            try:
+                self._made[path] = self._make(path)
+            except UNREADABLE:  # what Arrow can hold and not convert, as a date after year 9999 within a list
+                self._made[path] = nothing(sum(held.rows for held in self._held))
         made = self._made[path]
         if made is None:
             raise KeyError(path)

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from detectors.columns import Coded, Column
-from monitor.sources.formats.arrow.columns import Convert, converter, to_column
+from monitor.sources.formats.arrow.columns import Convert, converter, is_period, no_times, to_column
 from monitor.sources.formats.arrow.framing import MALFORMED
 from monitor.sources.formats.fields import Path
 
@@ -116,7 +116,8 @@ def plan_of(schema: Any) -> SchemaPlan:
         plan.refused = MALFORMED
         return plan
     for number, column in enumerate(schema):
-        _add(plan, (column.name,), Leaf(number, (), column.type, converter(column.type)), 1)
+        convert = no_times if is_period(column) else converter(column.type)
+        _add(plan, (column.name,), Leaf(number, (), column.type, convert), 1)
         if _is_apart(column.type, 1):
             plan.apart.add(number)
         if plan.refused is not None:
