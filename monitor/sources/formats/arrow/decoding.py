@@ -4,7 +4,7 @@ What a message may take is told by its framing before Arrow allocates anything; 
 """
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -161,6 +161,9 @@ class ArrowDecoder:
 
     def _batches(self, raw: bytes, span: Span) -> Iterator[tuple[bytes, Any]]:
         """The batches of a stream that have rows, each with the bytes of its schema."""
+        if span.file:
+            yield from self._of_file(raw, span)
+            return
         key = raw[span.begin : span.schema]
         plan = self._plans.get(key)
         buffer = pa.py_buffer(raw)
@@ -175,6 +178,19 @@ class ArrowDecoder:
             raise Rejected(plan.refused)
         if span.plain:
             self._last = key
+        yield from self._valid(raw, key, plan, batches)
+
+    def _of_file(self, raw: bytes, span: Span) -> Iterator[tuple[bytes, Any]]:
+        """The same of a file."""
+        with pa.ipc.open_file(pa.py_buffer(raw).slice(0, span.end), options=self._options) as reader:
+            key = reader.schema.serialize().to_pybytes()
+            plan = self._plans_of(key, reader.schema)
+            if plan.refused is not None:
+                raise Rejected(plan.refused)
+            yield from self._valid(raw, key, plan, map(reader.get_batch, range(reader.num_record_batches)))
+
+    def _valid(self, raw: bytes, key: bytes, plan: SchemaPlan, batches: Iterable[Any]) -> Iterator[tuple[bytes, Any]]:
+        """Batches that may be used."""
         for batch in batches:
             batch.validate(full=True)  # offsets and codes that lead outside would be followed
             if plan.has_views and viewed(batch) > self._most(raw):

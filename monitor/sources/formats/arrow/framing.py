@@ -5,6 +5,7 @@ buffers say that they hold. All else is Arrow's own to judge.
 """
 
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -12,7 +13,7 @@ from monitor.sources.formats.values import Rejected
 
 MAGIC: Final = b"ARROW1"
 FIRST: Final = 8  # where the stream of a file begins
-FOOTER: Final = 4 + len(MAGIC)  # its length, and the magic again
+FOOTER: Final = 4  # at least: its length, before the last magic
 CONTINUED: Final = b"\xff\xff\xff\xff"  # before the size of each message since format 0.15
 END, SCHEMA, DICTIONARY, RECORDS = 0, 1, 2, 3
 WORD: Final = 8  # bytes of a value when it is read, whatever it is; and of what a compressed buffer says of its size
@@ -20,6 +21,7 @@ MOST_NODES: Final = 100_000  # columns of one batch, with those inside others
 KIND, HEADER, BODY = 1, 2, 3  # fields of a message
 ROWS, NODES, BUFFERS, COMPRESSION = 0, 1, 2, 3  # fields of a batch
 BATCH: Final = 1  # field of a dictionary
+BLOCK: Final = 24  # bytes of where a message of a file is
 
 TRUNCATED, MALFORMED, TRAILING, EXPANDS = "truncated", "malformed_arrow", "trailing_bytes", "expands_too_much"
 
@@ -49,6 +51,7 @@ class Span:
     takes: int = 0
     plain: bool = True
     batches: list[tuple[int, int]] = field(default_factory=list)
+    file: bool = False
 
 
 def begins_like_arrow(raw: bytes) -> bool:
@@ -85,17 +88,33 @@ def spans(raw: bytes, known: bytes = b"") -> tuple[list[Span], bool]:
 
 
 def _file(raw: bytes) -> tuple[list[Span], bool]:
-    """A file is a stream between a magic and a footer, which nobody needs who reads all of it."""
-    if len(raw) < FIRST + FOOTER or not raw.endswith(MAGIC):
-        if MAGIC not in raw[FIRST:]:
-            raise Rejected(TRUNCATED)
-        return [_stream(raw, FIRST, len(raw))], True
-    size = int.from_bytes(raw[-FOOTER : -len(MAGIC)], "little", signed=True)
-    end = len(raw) - FOOTER - size
-    if size <= 0 or end < FIRST:
+    """A file: its footer says where batches are. What comes before them differs by who wrote it: Polars has no stream there."""
+    ends = dict.fromkeys(end for end in (raw.rfind(MAGIC), raw.find(MAGIC, FIRST)) if end >= FIRST + FOOTER)
+    if not ends:
+        raise Rejected(TRUNCATED)
+    for end in ends:
+        try:
+            return [_whole_file(raw, end)], end + len(MAGIC) < len(raw)
+        except (Rejected, struct.error):  # another file may follow
+            continue
+    raise Rejected(MALFORMED)
+
+
+def _whole_file(raw: bytes, end: int) -> Span:
+    """A file whose last magic begins there. Raises Rejected and struct.error."""
+    size = _SIGNED.unpack_from(raw, end - _SIGNED.size)[0]
+    begin = end - _SIGNED.size - size
+    if size <= 0 or begin < FIRST:
         raise Rejected(MALFORMED)
-    span = _stream(raw, FIRST, end)
-    return [span], bool(raw[span.end : end].strip(b"\0"))
+    takes = 0
+    for kind, at in _Metadata(raw, begin, begin + size).blocks():
+        if not FIRST <= at < begin:
+            raise Rejected(MALFORMED)
+        frame = _frame(raw, at, begin)
+        if frame.kind != kind:
+            raise Rejected(MALFORMED)
+        takes += frame.takes
+    return Span(0, 0, end + len(MAGIC), takes, plain=False, file=True)
 
 
 def _stream(raw: bytes, begin: int, limit: int, known: bytes = b"") -> Span:
@@ -189,6 +208,16 @@ class _Metadata:
                     raise Rejected(MALFORMED)
                 total += length if said == -1 else said
         return total
+
+    def blocks(self) -> Iterator[tuple[int, int]]:
+        """Of the footer of a file: the kind of each message, and where it begins. Raises Rejected and struct.error."""
+        table = self._fields(_UNSIGNED.unpack_from(self._view, 0)[0])
+        for kind, number in ((DICTIONARY, 2), (RECORDS, 3)):
+            if number in table:
+                at = self._follow(table[number])
+                (count,) = _UNSIGNED.unpack_from(self._view, at)
+                for block in range(count):
+                    yield kind, _LONG.unpack_from(self._view, at + _UNSIGNED.size + BLOCK * block)[0]
 
     # --- flatbuffers ------------------------------------------------------------------------------------------------
 
