@@ -14,7 +14,7 @@ import pyarrow as pa
 from detectors.columns import Column
 from monitor.sources.formats.arrow.columns import as_objects, joined, nothing
 from monitor.sources.formats.arrow.framing import EXPANDS, MALFORMED, TRAILING, Span, spans
-from monitor.sources.formats.arrow.schema import Batches, SchemaPlan, plan_of, viewed
+from monitor.sources.formats.arrow.schema import Batches, SchemaPlan, plan_of, validate, viewed
 from monitor.sources.formats.base import TOMBSTONE, Rows
 from monitor.sources.formats.fields import Path, TopicFields
 from monitor.sources.formats.values import Rejected
@@ -192,7 +192,7 @@ class ArrowDecoder:
     def _valid(self, raw: bytes, key: bytes, plan: SchemaPlan, batches: Iterable[Any]) -> Iterator[tuple[bytes, Any]]:
         """Batches that may be used."""
         for batch in batches:
-            batch.validate(full=True)  # offsets and codes that lead outside would be followed
+            validate(batch, plan)
             if plan.has_views and viewed(batch) > self._most(raw):
                 raise Rejected(EXPANDS)
             if batch.num_rows:

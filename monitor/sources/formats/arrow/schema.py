@@ -186,6 +186,19 @@ def _is_apart(kind: Any, depth: int) -> bool:
     return depth <= DEEPEST and any(_is_apart(inner, depth + 1) for inner in _inside(kind))
 
 
+def validate(batch: Any, plan: SchemaPlan) -> None:
+    """Refuse what would lead outside of a batch, in dictionaries and runs too, which Arrow's own validation of a batch leaves out. Raises ArrowInvalid."""
+    batch.validate(full=True)
+    for number in plan.apart:
+        _validate_inside(batch.column(number))
+
+
+def _validate_inside(held: Any) -> None:
+    for inner in _arrays_inside(held):
+        inner.validate(full=True)
+        _validate_inside(inner)
+
+
 def viewed(batch: Any) -> int:
     """Bytes of all texts that are views, which may all look at the same ones."""
     return sum(_viewed(column) for column in batch.columns)
@@ -196,17 +209,23 @@ def _viewed(held: Any) -> int:
     if pa.types.is_string_view(kind) or pa.types.is_binary_view(kind):
         views = np.frombuffer(held.buffers()[1] or b"", dtype=np.int32)[4 * held.offset : 4 * (held.offset + len(held))]
         return int(views[::4].astype(np.int64).sum())
+    return sum(map(_viewed, _arrays_inside(held)))
+
+
+def _arrays_inside(held: Any) -> list[Any]:
+    """The arrays that an array holds."""
+    kind = held.type
     if isinstance(kind, pa.BaseExtensionType):
-        return _viewed(held.storage)
+        return [held.storage]
     if pa.types.is_dictionary(kind):
-        return _viewed(held.dictionary)
+        return [held.dictionary]
     if pa.types.is_run_end_encoded(kind):
-        return _viewed(held.values)
+        return [held.run_ends, held.values]
     if pa.types.is_struct(kind):
-        return sum(_viewed(held.field(at)) for at in range(kind.num_fields))
+        return [held.field(at) for at in range(kind.num_fields)]
     if pa.types.is_map(kind):
-        return _viewed(held.keys) + _viewed(held.items)
-    return _viewed(held.values) if pa.types.is_nested(kind) else 0
+        return [held.keys, held.items]
+    return [held.values] if pa.types.is_nested(kind) else []
 
 
 def _child(held: Any, child: int) -> Any:
