@@ -7,7 +7,7 @@ from types import MappingProxyType
 from confluent_kafka import KafkaException
 
 from monitor.app import broker_properties, explain_client
-from monitor.backtest.recorded import LINES, TABLES, Lines, Recorded, RecordsAhead
+from monitor.backtest.recorded import LINES, MESSAGES, TABLES, Lines, Recorded, RecordsAhead
 from monitor.backtest.replay import Range
 from monitor.settings import ConfigError, Settings
 from monitor.settings.schema import TopicSettings
@@ -68,15 +68,15 @@ def files_of(
 
 
 def holds_lines(paths: Sequence[Path], option: str = "--input") -> bool:
-    """Whether files hold messages a line each, or are tables. Raises ConfigError for anything else, and for both."""
+    """Whether files hold messages, a line or a file each, or are tables. Raises ConfigError for anything else, and for both."""
     if (why := next(filter(None, map(packed, paths)), None)) is not None:
         raise ConfigError(why)
     endings = {path.suffix.lower() for path in paths}
-    if endings <= LINES:
+    if endings <= LINES | MESSAGES:
         return True
     if endings <= TABLES:
         return False
-    odd = next((path for path in paths if path.suffix.lower() not in LINES | TABLES), None)
+    odd = next((path for path in paths if path.suffix.lower() not in LINES | MESSAGES | TABLES), None)
     if odd is not None:
         raise ConfigError(
             f"{option} {odd}: {odd.suffix or 'no ending'} is no format known here; .jsonl, .parquet, .csv and .arrow are"
