@@ -42,8 +42,11 @@ def works(home: Path, count: int, kind: str) -> Works:
     values = events(count, kind=kind)
     lines = [b"\n".join(values[at : at + BATCH]) for at in range(0, count, BATCH)]
     documents = [b"[" + b",".join(values[at : at + BATCH]) + b"]" for at in range(0, count, BATCH)]
-    held = {"json": values, "arrow": arrow_messages(values)}
-    return {form: reading(home, messages, form, POLL if form == "json" else POLL // BATCH, kind) for form, messages in held.items()}
+    held = {"json": values, "arrow": arrow_messages(values), "json-lines": lines, "json-batch": documents}
+    return {
+        form: reading(home, messages, form, POLL if form == "json" else POLL // BATCH, kind)
+        for form, messages in held.items()
+    }
 
 
 def reading(home: Path, values: list[bytes], form: str, poll: int, kind: str) -> Callable[[], None]:

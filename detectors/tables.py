@@ -130,15 +130,18 @@ def _frame(data: TableLike) -> "nw.DataFrame[Any]":
 
     try:
         frame = from_native(data, eager_only=True)
-        if any(not isinstance(name, str) for name in frame.columns):  # pandas alone has such: its column 0 is called "0"
-            frame = from_native(data.set_axis([str(name) for name in frame.columns], axis=1), eager_only=True)
-        return frame
     except TypeError:
         kind = f"{type(data).__module__.partition('.')[0]}.{type(data).__name__}"
         lazy = "; collect() it first" if hasattr(data, "collect") else ""
         raise TypeError(
             f"{kind} is no table; a table of pandas, polars or pyarrow is one, a dictionary of arrays too{lazy}"
         ) from None
+    if all(isinstance(name, str) for name in frame.columns):
+        return frame
+    named = data.set_axis(
+        [str(name) for name in frame.columns], axis=1
+    )  # pandas alone has such: its column 0 is called "0"
+    return from_native(named, eager_only=True)
 
 
 def _with_index(frame: "nw.DataFrame[Any]", wanted: set[str] | None) -> "nw.DataFrame[Any]":

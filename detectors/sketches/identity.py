@@ -81,7 +81,9 @@ def _hashes_lying(texts: LyingTexts, lanes: Sequence[tuple[int, int]]) -> list[H
     room[: texts.data.size] = texts.data
     table = np.empty((words, sizes.size), dtype="<u8").T
     least = int(sizes.min(initial=LONG))
-    alike = least > 0 and least * sizes.size == texts.data.size == int(sizes.sum())  # of one size, with nothing between them
+    alike = least > 0 and least * sizes.size == texts.data.size == int(
+        sizes.sum()
+    )  # of one size, with nothing between them
     overlapping = np.ndarray((texts.data.size + LONG - 7,), dtype="<u8", buffer=room, strides=(1,))
     for word in range(words):
         first = 8 * word

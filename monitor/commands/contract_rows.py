@@ -130,7 +130,7 @@ def check_events(check: Check, contract: Contract, choice: RowsChoice) -> Reject
     rejections, others = Rejections(), 0
     holds_lines(choice.inputs)
     for path in choice.inputs:
-        decoder = RawDecoder(topic.name, keys, ours, slots_of(contract), fields, topic.format)
+        decoder = RawDecoder(topic.name, keys, ours, slots_of(contract), fields, topic.format, options=topic.options)
         check_event_file(check, contract, path, decoder, finder, dialect)
         rejections.reasons += decoder.reasons
         others += decoder.others

@@ -199,6 +199,7 @@ class ModelEvents:
                 joined=labels is not None and fields.predicts,
                 weighted=labels is not None and labels.weighted,
                 classes=() if labels is None else labels.classes,
+                options=topic.options,
             )
             decoders[topic.name] = decoder
             if labels is not None:

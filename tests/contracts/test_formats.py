@@ -96,7 +96,9 @@ def as_columns(events: Sequence[Event]) -> list[bytes]:
     def written(some: Sequence[Event]) -> bytes:
         beside = {name: [event[name] for event in some] for name in ("id", "ts", "model", "version", "prediction")}
         columns = list(some[0]["features"])
-        return json.dumps(beside | {"columns": columns, "data": [list(each["features"].values()) for each in some]}).encode()
+        return json.dumps(
+            beside | {"columns": columns, "data": [list(each["features"].values()) for each in some]}
+        ).encode()
 
     return in_batches(events, written)
 
@@ -107,7 +109,10 @@ SCHEMA = pa.schema(
         ("ts", pa.timestamp("ms", "UTC")),
         ("model", pa.dictionary(pa.int8(), pa.string())),
         ("version", pa.string_view()),
-        ("features", pa.struct({"age": pa.float64(), "amount": pa.int64(), "plan": pa.large_string(), "active": pa.bool_()})),
+        (
+            "features",
+            pa.struct({"age": pa.float64(), "amount": pa.int64(), "plan": pa.large_string(), "active": pa.bool_()}),
+        ),
         ("prediction", pa.float64()),
     ]
 )
@@ -193,7 +198,12 @@ def columns_of(decoded: Decoded) -> dict[SeriesKey, list[Any]]:
         ids: list[Any] = [batch.ids for batch in batches]
         parts = [batch.numeric for batch in batches], [batch.codes for batch in batches], ids
         numeric, codes, ids = (np.concatenate(each)[order] for each in parts)
-        found[key] = [times[order].tobytes(), numeric.astype("f8", order="C"), codes.astype("i4", order="C"), ids.tobytes()]
+        found[key] = [
+            times[order].tobytes(),
+            numeric.astype("f8", order="C"),
+            codes.astype("i4", order="C"),
+            ids.tobytes(),
+        ]
     return found
 
 

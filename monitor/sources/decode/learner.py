@@ -138,9 +138,10 @@ class LearningDecoder(TopicDecoder):
         joined: bool = False,
         weighted: bool = False,
         classes: Sequence[str] | None = (),
+        options: Any = None,
     ) -> None:
         """`joined`: ids are kept, for labels find their rows by them; `weighted`: so are weights. `classes`: those that a list of scores has; None: keys of objects are."""
-        self._keys, self._ours, self._form = keys, ours, form
+        self._keys, self._ours, self._form, self._options = keys, ours, form, options
         self._with_ids, self._weighted = joined, weighted
         self._listed = bool(classes)
         self._classes = dict.fromkeys(classes or ())
@@ -164,7 +165,7 @@ class LearningDecoder(TopicDecoder):
             SeriesFields(key, layout, fields, joins if key == self._ours else None, served=key == self._ours)
             for key, layout in layouts.items()
         ]
-        TopicDecoder.__init__(self, topic, series, fields, LATEST_NANOS, self._form)
+        TopicDecoder.__init__(self, topic, series, fields, LATEST_NANOS, self._form, options=self._options)
         self._built = self.finder.known, len(self._classes)
         held = self.series[self._ours]
         scored = held.joined is not None and bool(held.joined.classes)

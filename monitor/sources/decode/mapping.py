@@ -95,9 +95,9 @@ def map_rows(rows: Rows, topic: TopicFields, latest: Nanos, counts: DecodeCounts
         return Mapped([_of_series(series[least], rows, times, counts)], rows.messages, times)
     valid = owners != REJECTED
     mapped = []
-    for number in np.flatnonzero(np.bincount(owners[owners >= 0], minlength=1)).tolist():
-        which = np.flatnonzero(owners == number)
-        mapped.append(_of_series(series[number], rows.take(which), times[which], counts))
+    for present in np.flatnonzero(np.bincount(owners[owners >= 0], minlength=1)).tolist():
+        which = np.flatnonzero(owners == present)
+        mapped.append(_of_series(series[present], rows.take(which), times[which], counts))
     return Mapped(mapped, rows.messages[valid], times[valid])
 
 

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,9 +51,11 @@ class RawDecoder(TopicDecoder):
         layout: FeatureSlots,
         fields: FieldMap,
         form: str = "json",
+        *,
+        options: Any = None,
     ) -> None:
         series = [SeriesFields(key, layout if key == ours else NO_COLUMNS, fields) for key in keys]
-        super().__init__(topic, series, fields, LATEST_NANOS, form)
+        super().__init__(topic, series, fields, LATEST_NANOS, form, options=options)
         self._ours = list(keys).index(ours)
         self.reasons: Counter[str] = Counter()  # rejected rows
         self.others = 0  # rows of other models

@@ -31,7 +31,17 @@ from monitor.sources.decode.schema import (
 )
 from monitor.sources.decode.serving import ServedPart, reasons, serve
 from monitor.sources.decode.unseen import UnseenSampler, spread
-from monitor.sources.formats.base import DecodeCounts, Prepares, Quick, Read, Reader, RecordDecoder, Rows, SeriesRows, Splits
+from monitor.sources.formats.base import (
+    DecodeCounts,
+    Prepares,
+    Quick,
+    Read,
+    Reader,
+    RecordDecoder,
+    Rows,
+    SeriesRows,
+    Splits,
+)
 from monitor.sources.formats.fields import FieldMap, Path, SeriesFields, TopicFields
 from monitor.sources.formats.registry import decoder_of
 from monitor.sources.formats.times import NOT_A_TIME, by_partition

@@ -37,7 +37,9 @@ def table_of(path: Path, dialect: Dialect = PLAIN) -> Table:
         raise TableError(why)
     ending = path.suffix.lower()
     if ending not in FORMATS:
-        raise TableError(f"{path}: {ending or 'no ending'} is no format known here; .csv, .jsonl, .parquet and .arrow are")
+        raise TableError(
+            f"{path}: {ending or 'no ending'} is no format known here; .csv, .jsonl, .parquet and .arrow are"
+        )
     return CsvTable(path, dialect) if ending == ".csv" else FORMATS[ending](path)
 
 

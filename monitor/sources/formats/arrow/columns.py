@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 from detectors.columns import Coded, Column, LyingTexts
 
 LAST_EXACT: Final = 1e22  # power of ten that a double holds
-SURELY_WHOLE: Final = 2.0**50  # a double is a few units of the last place from it: rounding still finds the whole number
+SURELY_WHOLE: Final = (
+    2.0**50
+)  # a double is a few units of the last place from it: rounding still finds the whole number
 EXACT: Final = 2**53  # up to here a double tells each whole number from the next
 FEW: Final = 64  # values of a dictionary that are read whether they are needed or not
 BOOL8, UUID, PERIOD = "arrow.bool8", "arrow.uuid", "pandas.period"
@@ -194,7 +196,10 @@ def texts_of(times: NDArray[Any]) -> list[str | None]:
     """Times as texts, for words: ISO 8601, UTC."""
     there = ~np.isnat(times)
     texts = np.datetime_as_string(times)
-    return [f"{text}Z" if known and "T" in text else text if known else None for text, known in zip(texts.tolist(), there.tolist(), strict=True)]
+    return [
+        f"{text}Z" if known and "T" in text else text if known else None
+        for text, known in zip(texts.tolist(), there.tolist(), strict=True)
+    ]
 
 
 def _run_ends(chunk: Any) -> Column:
@@ -216,7 +221,9 @@ def _extension(held: Any) -> Column:
         return to_column(pc.not_equal(storage, pa.scalar(0, storage.type)))
     if name == UUID:
         found = encoded(storage)
-        return Coded(tuple(None if value is None else str(uuid.UUID(bytes=value)) for value in found.values), found.rows)
+        return Coded(
+            tuple(None if value is None else str(uuid.UUID(bytes=value)) for value in found.values), found.rows
+        )
     if name == PERIOD:
         return no_times(held)
     return to_column(storage)
@@ -274,8 +281,7 @@ def plain(value: Any) -> Any:
         return float(value)
     if isinstance(value, dt.datetime | dt.date | dt.time):
         return value.isoformat()
-    if isinstance(value, uuid.UUID):
-        return str(value)
+    value = str(value) if isinstance(value, uuid.UUID) else value
     return value if isinstance(value, str | int | float | None) else None
 
 

@@ -73,7 +73,9 @@ class TableColumns(Mapping[Path, Column]):
         found = [held.plan.find(held, path) for held in self._held]
         if all(column is None for column in found):
             return None
-        return joined([nothing(held.rows) if column is None else column for column, held in zip(found, self._held, strict=True)])
+        return joined(
+            [nothing(held.rows) if column is None else column for column, held in zip(found, self._held, strict=True)]
+        )
 
 
 class ArrowDecoder:
@@ -206,4 +208,3 @@ class ArrowDecoder:
                 self._plans.clear()
             plan = self._plans[raw] = plan_of(schema)
         return plan
-

@@ -243,7 +243,9 @@ def _presence(held: Any) -> Coded | None:
 
 
 def _is_dict(kind: Any) -> bool:
-    return bool(pa.types.is_map(kind) and (pa.types.is_string(kind.key_type) or pa.types.is_large_string(kind.key_type)))
+    return bool(
+        pa.types.is_map(kind) and (pa.types.is_string(kind.key_type) or pa.types.is_large_string(kind.key_type))
+    )
 
 
 def _keys(held: Any) -> list[str]:

@@ -10,7 +10,14 @@ from monitor.sources.formats.fields import FieldMap
 from monitor.sources.formats.json.documents import LONGEST_INTEGER, UNREADABLE, refusal
 from monitor.sources.formats.values import Rejected
 
-KEYS: Final = "dataframe_split", "dataframe_records", "instances", "inputs", "records", "rows"  # of rows, as serving stacks call them
+KEYS: Final = (
+    "dataframe_split",
+    "dataframe_records",
+    "instances",
+    "inputs",
+    "records",
+    "rows",
+)  # of rows, as serving stacks call them
 NAMES, VALUES = "columns", "data"  # of a table that pandas has split
 EXPANSION: Final = 64  # times a message's size that its events may take together
 ALLOWANCE: Final = 1 << 16  # bytes
@@ -30,7 +37,9 @@ class BatchCutter:
         own = fields.prediction, fields.id, fields.group, fields.label, fields.weight, fields.latency, fields.error
         paths = [path for path in (*own, *fields.envelope.values(), fields.scores) if path]
         self._features = fields.features
-        self._mapped = {path[0] for path in paths if path[: len(fields.features)] != fields.features or not fields.features}
+        self._mapped = {
+            path[0] for path in paths if path[: len(fields.features)] != fields.features or not fields.features
+        }
         self._marks = [_NAME(name) for name in self._mapped]
         self._id = fields.id[0] if len(fields.id) == 1 else None
         self._rows, self._shape, self._names = rows, shape, tuple(names)
@@ -259,6 +268,4 @@ def _numbered(raw: bytes, at: int) -> bytes:
     """The id of a row: that of its message, and its number among its rows."""
     if raw[:1] == b'"':
         return raw[:-1] + b"#%d" % at + b'"'
-    return b'"' + raw + b"#%d" % at + b'"' if raw[:1] not in b'[{n' else raw
-
-
+    return b'"' + raw + b"#%d" % at + b'"' if raw[:1] not in b"[{n" else raw

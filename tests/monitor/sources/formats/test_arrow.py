@@ -93,11 +93,17 @@ COLUMNS: Mapping[str, tuple[Any, Sequence[Any]]] = {
     "decimal with all digits": (pa.array([Decimal(HUGE), None], pa.decimal128(30, 0)), [HUGE, None]),
     "date32": (pa.array([dt.date(2026, 1, 2), None]), ["2026-01-02", None]),
     "timestamp[s]": (pa.array([0, None], pa.timestamp("s")), ["1970-01-01T00:00:00", None]),
-    "timestamp[ns, zone]": (pa.array([1, None], pa.timestamp("ns", "Europe/Berlin")), ["1970-01-01T00:00:00.000000001", None]),
+    "timestamp[ns, zone]": (
+        pa.array([1, None], pa.timestamp("ns", "Europe/Berlin")),
+        ["1970-01-01T00:00:00.000000001", None],
+    ),
     "time of day": (pa.array([dt.time(1), None]), [None, None]),
     "duration": (pa.array([dt.timedelta(1), None]), [None, None]),
     "runs": (pa.RunEndEncodedArray.from_arrays(pa.array([2, 3], pa.int32()), pa.array(["a", None])), ["a", "a", None]),
-    "runs of numbers": (pa.RunEndEncodedArray.from_arrays(pa.array([2, 3], pa.int16()), pa.array([0.5, None])), [0.5, 0.5, None]),
+    "runs of numbers": (
+        pa.RunEndEncodedArray.from_arrays(pa.array([2, 3], pa.int16()), pa.array([0.5, None])),
+        [0.5, 0.5, None],
+    ),
     "uuid": (extension(pa.uuid(), pa.array([U.bytes, None], pa.binary(16))), [str(U), None]),
     "null": (pa.nulls(2), [None, None]),
     "list": (pa.array([[1, None], None, []]), [[1, None], None, []]),
@@ -175,7 +181,10 @@ def test_dictionaries_that_are_replaced_or_grow_keep_each_batchs_own_values() ->
 
 
 def test_messages_of_two_schemas_that_take_turns_stay_in_order() -> None:
-    one, other = stream(pa.table({"x": [1.0], "s": ["a"]})), stream(pa.table({"x": ["2"], "t": [dt.datetime(2026, 1, 1)]}))
+    one, other = (
+        stream(pa.table({"x": [1.0], "s": ["a"]})),
+        stream(pa.table({"x": ["2"], "t": [dt.datetime(2026, 1, 1, tzinfo=dt.UTC)]})),
+    )
 
     rows = make_decoder().decode([one, other, one])
 
@@ -206,7 +215,12 @@ def test_what_polars_writes() -> None:
     rows = make_decoder().decode([frame.write_ipc_stream(None).getvalue(), frame.write_ipc(None).getvalue()])
 
     assert not rows.rejected
-    for path, expected in {("s",): ["a", None, TEXT], ("c",): ["u", None, "v"], ("x",): [1.5, None, 2.5], ("n", "k"): [1, None, 3]}.items():
+    for path, expected in {
+        ("s",): ["a", None, TEXT],
+        ("c",): ["u", None, "v"],
+        ("x",): [1.5, None, 2.5],
+        ("n", "k"): [1, None, 3],
+    }.items():
         assert values(rows, *path) == expected * 2
 
 
@@ -336,7 +350,9 @@ def test_a_schema_that_is_not_read_says_why(schema: Any, reason: str) -> None:
 
 
 def test_rows_for_words_are_those_that_are_decoded() -> None:
-    table = pa.table({"ts": pa.array([1_767_225_600], pa.timestamp("s")), "n": [HUGE], "l": [[1, {"a": None}["a"]]], "x": [None]})
+    table = pa.table(
+        {"ts": pa.array([1_767_225_600], pa.timestamp("s")), "n": [HUGE], "l": [[1, {"a": None}["a"]]], "x": [None]}
+    )
 
     (row,) = make_decoder().inspect(stream(table))
 

@@ -37,7 +37,10 @@ def make_decoder(form: str, fields: FieldMap | None = None, **options: Any) -> D
 
 def rows_of(message: Any, **options: Any) -> list[Row]:
     raw = message if isinstance(message, bytes) else json.dumps(message).encode()
-    return [{".".join(path): value for path, value in row.items()} for row in make_decoder("json-batch", **options).inspect(raw)]
+    return [
+        {".".join(path): value for path, value in row.items()}
+        for row in make_decoder("json-batch", **options).inspect(raw)
+    ]
 
 
 def read(decoder: TopicDecoder, *messages: bytes | None, **records: Any) -> Decoded:
@@ -74,7 +77,10 @@ def test_what_is_known_of_a_message_is_known_of_each_of_its_lines() -> None:
     decoder = make_topic("json-lines")
     lines = b"\n".join(dumped(event(1.0), event(2.0)))
     records = TopicRecords(
-        "t", [1, 0], [lines, dumped(event(3.0))[0]], (OffsetRange(Partition("t", 1), 7, 8), OffsetRange(Partition("t", 0), 3, 4))
+        "t",
+        [1, 0],
+        [lines, dumped(event(3.0))[0]],
+        (OffsetRange(Partition("t", 1), 7, 8), OffsetRange(Partition("t", 0), 3, 4)),
     )
 
     cut, _ = decoder.format.split(records)  # type: ignore[attr-defined]
@@ -123,7 +129,13 @@ def test_lists_without_names_need_them_said() -> None:
 
 
 def test_what_stands_outside_is_of_every_row_and_a_row_says_better() -> None:
-    message = {"ts": 1, "model": "m", "id": "r", "x": {"y": 2}, "instances": [{"age": 1}, {"age": 2, "model": "n", "prediction": 0.5}]}
+    message = {
+        "ts": 1,
+        "model": "m",
+        "id": "r",
+        "x": {"y": 2},
+        "instances": [{"age": 1}, {"age": 2, "model": "n", "prediction": 0.5}],
+    }
 
     assert rows_of(message) == [
         {"ts": 1, "model": "m", "x.y": 2, "id": "r#0", "features.age": 1},
@@ -190,7 +202,9 @@ def test_options_say_which_shape() -> None:
 
 @pytest.mark.parametrize("form", ["json-lines", "json-batch"])
 def test_events_cut_out_are_those_that_stand_alone(form: str) -> None:
-    events = dumped(*(event(float(at), id=f"r-{at}", ts=TS - at, prediction=None if at % 3 else 0.5) for at in range(50)))
+    events = dumped(
+        *(event(float(at), id=f"r-{at}", ts=TS - at, prediction=None if at % 3 else 0.5) for at in range(50))
+    )
     whole = b"\n".join(events) if form == "json-lines" else b"[" + b",".join(events) + b"]"
 
     alone, cut = read(make_topic("json"), *events), read(make_topic(form), whole)

@@ -120,7 +120,7 @@ def test_a_format_that_is_not_there_is_refused_with_those_that_are(config: Path)
 
 @pytest.mark.parametrize("name", ["base", "values", "registry"])
 def test_what_formats_share_is_no_format(config: Path, name: str) -> None:
-    with pytest.raises(ConfigError, match="must be one of .*json, .*toy"):
+    with pytest.raises(ConfigError, match=r"must be one of .*json, .*toy"):
         load_settings(configured(config.parent, name))
 
 
