@@ -80,12 +80,12 @@ class LyingTexts(Coded):
         return self._encode()
 
     @property
-    def values(self) -> tuple[object, ...]:  # type: ignore[override]
+    def values(self) -> tuple[object, ...]:
         """Its values, each once."""
         return self._coded.values
 
     @property
-    def rows(self) -> NDArray[np.integer[Any]]:  # type: ignore[override]
+    def rows(self) -> NDArray[np.integer[Any]]:
         """Which one each row has."""
         return self._coded.rows
 

@@ -115,7 +115,7 @@ def refuse_strange(columns: Mapping[str, ArrayLike | Coded]) -> None:
     """
     for name, column in columns.items():
         if isinstance(column, list | tuple) or (isinstance(column, np.ndarray) and column.dtype.kind == "O"):
-            first = next((value for value in column if value is not None and not _missing(value)), None)
+            first = next((value for value in column if isinstance(value, int) or not _missing(value)), None)
             if isinstance(first, STRANGE) or not (canonical(first) or isinstance(first, NUMBERS | str | None)):
                 kind = type(first).__name__
                 raise ValueError(f"{name}: {kind} is neither number, text nor boolean; leave it out or convert it")
@@ -141,7 +141,8 @@ def _frame(data: TableLike) -> "nw.DataFrame[Any]":
     named = data.set_axis(
         [str(name) for name in frame.columns], axis=1
     )  # pandas alone has such: its column 0 is called "0"
-    return from_native(named, eager_only=True)
+    renamed: nw.DataFrame[Any] = from_native(named, eager_only=True)
+    return renamed
 
 
 def _with_index(frame: "nw.DataFrame[Any]", wanted: set[str] | None) -> "nw.DataFrame[Any]":

@@ -9,7 +9,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from detectors.columns import Coded
-from monitor.sources.formats.arrow.columns import all_exact, decimals_of, is_period, is_text
+from monitor.sources.formats.arrow.columns import all_exact, decimals_of, is_period, is_text, without_views
 
 WORDS = pa.array(["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "<NA>"])  # among numbers they say missing
 TRUTH = pa.array(["true", "false"])
@@ -33,11 +33,11 @@ def to_numpy(column: Any) -> NDArray[Any] | Coded:
     if isinstance(column, pa.ExtensionArray):
         column = pc.not_equal(column.storage, 0) if column.type.extension_name == "arrow.bool8" else column.storage
     if pa.types.is_dictionary(column.type) and pa.types.is_string_view(column.type.value_type):
-        column = pa.DictionaryArray.from_arrays(column.indices, pc.cast(column.dictionary, pa.string()))
+        column = pa.DictionaryArray.from_arrays(column.indices, without_views(column.dictionary))
     if pa.types.is_dictionary(column.type) and not _is_coded(column):
         column = column.dictionary_decode()
     if is_text(column.type) or (pa.types.is_boolean(column.type) and column.null_count):
-        column = pc.dictionary_encode(pc.cast(column, pa.string()) if pa.types.is_string_view(column.type) else column)
+        column = pc.dictionary_encode(without_views(column) if pa.types.is_string_view(column.type) else column)
     if pa.types.is_dictionary(column.type):
         return coded(column)
     if pa.types.is_decimal(column.type):
@@ -145,5 +145,5 @@ def holds_texts(kind: Any) -> bool:
 def plain_texts(column: Any) -> Any:
     """An arrow column of texts, however it holds them, as strings."""
     if pa.types.is_dictionary(column.type) and pa.types.is_string_view(column.type.value_type):
-        column = pa.DictionaryArray.from_arrays(column.indices, pc.cast(column.dictionary, pa.string()))
-    return pc.cast(column, pa.string())
+        column = pa.DictionaryArray.from_arrays(column.indices, without_views(column.dictionary))
+    return without_views(column) if pa.types.is_string_view(column.type) else pc.cast(column, pa.string())

@@ -92,6 +92,23 @@ def is_period(field: Any) -> bool:
     return said == PERIOD.encode() or getattr(field.type, "extension_name", None) == PERIOD
 
 
+def is_view(kind: Any) -> bool:
+    """Whether an arrow type is texts or bytes that lie elsewhere."""
+    return bool(pa.types.is_string_view(kind) or pa.types.is_binary_view(kind))
+
+
+def without_views(column: Any) -> Any:
+    """Texts or bytes that lie elsewhere, put together. What is missing looks nowhere first: Arrow's cast follows that, too, which nobody has validated."""
+    validity, views, *data = column.buffers()
+    if column.null_count:
+        held = np.frombuffer(views, dtype=np.int32).reshape(-1, 4).copy()
+        held[column.offset + np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))] = 0
+        views = pa.py_buffer(held)
+    buffers = [validity, views, *data]
+    whole = pa.Array.from_buffers(column.type, len(column), buffers, column.null_count, column.offset)
+    return pc.cast(whole, pa.string() if pa.types.is_string_view(column.type) else pa.binary())
+
+
 def is_text(kind: Any) -> bool:
     """Whether an arrow type is a text."""
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
@@ -106,7 +123,7 @@ def is_binary(kind: Any) -> bool:
 def _texts(held: Any) -> Column:
     """Texts; a view is cast first, for Arrow's own counting takes null for empty there. One that is the same in all rows as a single code; others where they lie, until somebody asks for codes."""
     if pa.types.is_string_view(held.type):
-        held = pc.cast(held, pa.string())
+        held = pa.chunked_array(list(map(without_views, held.chunks)), type=pa.string())
     chunks = [chunk for chunk in held.chunks if len(chunk)]
     if not chunks:
         return Coded((None,), np.zeros(0, dtype=np.int64))
@@ -114,7 +131,8 @@ def _texts(held: Any) -> Column:
     data, starts, sizes = lying[0]
     if len(lying) > 1:
         before = np.cumsum([0, *(held.size for held, _, _ in lying[:-1])])
-        data, sizes = (np.concatenate([each[at] for each in lying]) for at in (0, 2))
+        data = np.concatenate([each[0] for each in lying])
+        sizes = np.concatenate([each[2] for each in lying])
         starts = np.concatenate([each[1] + first for each, first in zip(lying, before.tolist(), strict=True)])
     if not held.null_count and _are_same(data, sizes):
         return Coded((chunks[0][0].as_py(),), np.zeros(len(held), dtype=np.int64))
@@ -128,7 +146,8 @@ def _lying(chunk: Any) -> Lying:
     """The bytes of a chunk's texts, where each begins, and how many it has."""
     _, offsets, data = chunk.buffers()
     wide = pa.types.is_large_string(chunk.type)
-    ends = np.frombuffer(offsets, dtype=np.int64 if wide else np.int32)[chunk.offset : chunk.offset + len(chunk) + 1]
+    every: NDArray[Any] = np.frombuffer(offsets, dtype=np.int64 if wide else np.int32)
+    ends = every[chunk.offset : chunk.offset + len(chunk) + 1]
     first, last = int(ends[0]), int(ends[-1])
     starts = ends[:-1].astype(np.int64)
     sizes = ends[1:] - starts
@@ -153,7 +172,7 @@ def _are_same(data: NDArray[np.uint8], sizes: NDArray[np.int64]) -> bool:
 def encoded(held: Any) -> Coded:
     """A column of texts, bytes or whole numbers as codes."""
     if pa.types.is_binary_view(held.type):
-        held = pc.cast(held, pa.binary())
+        held = pa.chunked_array(list(map(without_views, held.chunks)), type=pa.binary())
     chunks = pc.dictionary_encode(held).chunks  # all of them have the same dictionary
     if not chunks:
         return Coded((None,), np.zeros(0, dtype=np.int64))
@@ -173,8 +192,8 @@ def _indices(chunk: Any, missing: int) -> NDArray[Any]:
 def _dictionary(chunk: Any) -> Column:
     """A column of codes as it is. Of a dictionary that is longer than the column only what some row has is read."""
     values = chunk.dictionary
-    if pa.types.is_string_view(values.type):
-        values = pc.cast(values, pa.string())
+    if is_view(values.type):
+        values = without_views(values)
     rows = _indices(chunk, len(values))
     if len(values) > FEW and len(values) > len(rows):
         used, rows = np.unique(rows, return_inverse=True)
@@ -221,9 +240,8 @@ def _extension(held: Any) -> Column:
         return to_column(pc.not_equal(storage, pa.scalar(0, storage.type)))
     if name == UUID:
         found = encoded(storage)
-        return Coded(
-            tuple(None if value is None else str(uuid.UUID(bytes=value)) for value in found.values), found.rows
-        )
+        texts = (str(uuid.UUID(bytes=value)) if isinstance(value, bytes) else None for value in found.values)
+        return Coded(tuple(texts), found.rows)
     if name == PERIOD:
         return no_times(held)
     return to_column(storage)
@@ -332,9 +350,10 @@ def as_objects(column: Column) -> Sequence[Any]:
         return column.tolist()
     if column.dtype.kind == "M":
         return texts_of(column)
+    values: list[Any] = column.tolist()
     if column.dtype.kind != "f":
-        return column.tolist()
-    return [None if value != value else value for value in column.tolist()]  # noqa: PLR0124 - NaN
+        return values
+    return [None if value != value else value for value in values]  # noqa: PLR0124 - NaN
 
 
 CONVERTERS: Final[Sequence[tuple[Convert, Sequence[Callable[[Any], bool]]]]] = (

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from detectors.columns import Coded, Column
-from monitor.sources.formats.arrow.columns import Convert, converter, is_period, no_times, to_column
+from monitor.sources.formats.arrow.columns import Convert, converter, is_period, is_view, no_times, to_column
 from monitor.sources.formats.arrow.framing import MALFORMED
 from monitor.sources.formats.fields import Path
 
@@ -164,7 +164,7 @@ def _refusal(plan: SchemaPlan, kind: Any, depth: int) -> str | None:
         return UNSUPPORTED
     if pa.types.is_decimal(kind) and abs(kind.scale) > MOST_SCALE:
         return UNSUPPORTED
-    plan.has_views = plan.has_views or pa.types.is_string_view(kind) or pa.types.is_binary_view(kind)
+    plan.has_views = plan.has_views or is_view(kind)
     return next(filter(None, (_refusal(plan, inner, depth + 1) for inner in _inside(kind))), None)
 
 
@@ -206,9 +206,10 @@ def viewed(batch: Any) -> int:
 
 def _viewed(held: Any) -> int:
     kind = held.type
-    if pa.types.is_string_view(kind) or pa.types.is_binary_view(kind):
+    if is_view(kind):
         views = np.frombuffer(held.buffers()[1] or b"", dtype=np.int32)[4 * held.offset : 4 * (held.offset + len(held))]
-        return int(views[::4].astype(np.int64).sum())
+        there = np.asarray(held.is_valid().to_numpy(zero_copy_only=False))
+        return int(views[::4][there].astype(np.int64).sum())
     return sum(map(_viewed, _arrays_inside(held)))
 
 
