@@ -1,7 +1,8 @@
 """Columns as people hand them over, to floats and codes."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -52,6 +53,49 @@ class Coded:
         """The values that some row has, in the order of `values`."""
         counts = np.bincount(self.rows, minlength=len(self.values)).tolist()
         return [value for value, count in zip(self.values, counts, strict=True) if count]
+
+
+class LyingTexts(Coded):
+    """A column of texts where they lie, UTF-8 uint8[m]: where each begins, and its bytes, int64[n] each, 0 of a missing one.
+
+    Codes are made when they are asked for, by `encode`; whoever hashes texts does without.
+    """
+
+    def __init__(
+        self, data: NDArray[np.uint8], starts: NDArray[np.int64], sizes: NDArray[np.int64], encode: Callable[[], Coded]
+    ) -> None:
+        set_once = object.__setattr__  # of a frozen class
+        set_once(self, "data", data)
+        set_once(self, "starts", starts)
+        set_once(self, "sizes", sizes)
+        set_once(self, "_encode", encode)
+
+    data: NDArray[np.uint8]
+    starts: NDArray[np.int64]
+    sizes: NDArray[np.int64]
+    _encode: Callable[[], Coded]
+
+    @cached_property
+    def _coded(self) -> Coded:
+        return self._encode()
+
+    @property
+    def values(self) -> tuple[object, ...]:
+        """Its values, each once."""
+        return self._coded.values
+
+    @property
+    def rows(self) -> NDArray[np.integer[Any]]:
+        """Which one each row has."""
+        return self._coded.rows
+
+    @property
+    def size(self) -> int:
+        """Rows."""
+        return self.sizes.size
+
+    def __len__(self) -> int:
+        return self.sizes.size
 
 
 Column = Array | Coded

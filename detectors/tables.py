@@ -8,13 +8,14 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from detectors.columns import Coded, as_columns
-from detectors.features import Ints
+from detectors.features import Ints, canonical
 
 if TYPE_CHECKING:
     import narwhals.stable.v2 as nw
 
 Library = Literal["pandas", "polars", "pyarrow"]
 TableLike = Any  # a table of pandas, polars or pyarrow, or a Mapping[str, ArrayLike]
+NUMBERS = int | float | np.number  # of which those that are not finite have no text
 STRANGE = (dt.date, dt.time, dt.timedelta, bytes, list, tuple, dict, np.ndarray)  # what no feature is made of
 
 
@@ -113,9 +114,9 @@ def refuse_strange(columns: Mapping[str, ArrayLike | Coded]) -> None:
     ValueError: born: date is neither number, text nor boolean; leave it out or convert it
     """
     for name, column in columns.items():
-        if isinstance(column, np.ndarray) and column.dtype.kind == "O":
-            first = next((value for value in column if not _missing(value)), None)
-            if isinstance(first, STRANGE):
+        if isinstance(column, list | tuple) or (isinstance(column, np.ndarray) and column.dtype.kind == "O"):
+            first = next((value for value in column if isinstance(value, int) or not _missing(value)), None)
+            if isinstance(first, STRANGE) or not (canonical(first) or isinstance(first, NUMBERS | str | None)):
                 kind = type(first).__name__
                 raise ValueError(f"{name}: {kind} is neither number, text nor boolean; leave it out or convert it")
 
@@ -128,13 +129,20 @@ def _frame(data: TableLike) -> "nw.DataFrame[Any]":
     from narwhals.stable.v2 import from_native  # 0.1 s to import; who hands over arrays should not wait for it
 
     try:
-        return from_native(data, eager_only=True)
+        frame = from_native(data, eager_only=True)
     except TypeError:
         kind = f"{type(data).__module__.partition('.')[0]}.{type(data).__name__}"
         lazy = "; collect() it first" if hasattr(data, "collect") else ""
         raise TypeError(
             f"{kind} is no table; a table of pandas, polars or pyarrow is one, a dictionary of arrays too{lazy}"
         ) from None
+    if all(isinstance(name, str) for name in frame.columns):
+        return frame
+    named = data.set_axis(
+        [str(name) for name in frame.columns], axis=1
+    )  # pandas alone has such: its column 0 is called "0"
+    renamed: nw.DataFrame[Any] = from_native(named, eager_only=True)
+    return renamed
 
 
 def _with_index(frame: "nw.DataFrame[Any]", wanted: set[str] | None) -> "nw.DataFrame[Any]":

@@ -142,7 +142,7 @@ class Reference(Baseline):
         elif timestamps is not None:
             if TIMES in columns:
                 raise ValueError(f"there is a column {TIMES} beside the timestamps")
-            columns[TIMES], timestamp = timestamps, TIMES
+            columns[TIMES], timestamp = times_of({TIMES: timestamps}, TIMES), TIMES
         refuse_strange(columns)
         window_ns = window_ns if window is None else nanoseconds(window)
         if group is not None and group in columns:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.columns import Coded, Column
+from detectors.columns import Coded, Column, LyingTexts
 from detectors.features import canonical
 from detectors.sketches.ids import Hashes
 
@@ -20,6 +20,7 @@ LONG = 64  # bytes; longer ids are read one by one
 MASK = (1 << 64) - 1
 FIRST = 0x9E3779B97F4A7C15, 0xD6E8FEB86659FD93  # seed and step of a function
 SECOND = 0xC2B2AE3D27D4EB4F, 0x9FB21C651E98DF25
+FIRST_BYTES = np.array([(1 << 8 * size) - 1 for size in range(9)], dtype=np.uint64)  # so many of a word
 LAST = (30, 0xBF58476D1CE4E5B9), (27, 0x94D049BB133111EB), (31, 1)  # splitmix64's finaliser (Steele and others 2014)
 
 
@@ -37,6 +38,8 @@ def wide_hashes_of(column: Column | None, rows: int) -> tuple[Hashes, Hashes]:
 def _hashes_of(column: Column | None, rows: int, lanes: Sequence[tuple[int, int]]) -> list[Hashes]:
     if column is None:
         return [np.zeros(rows, dtype=np.uint64) for _ in lanes]
+    if isinstance(column, LyingTexts):
+        return _hashes_lying(column, lanes)
     if isinstance(column, Coded):
         texts = [_bytes_of(value) for value in column.values]
         return [np.asarray(hashed(texts, lane)[column.rows]) for lane in lanes]
@@ -88,13 +91,43 @@ def hashed(ids: Sequence[bytes], lane: tuple[int, int] = FIRST) -> Hashes:
     return found
 
 
+def _hashes_lying(texts: LyingTexts, lanes: Sequence[tuple[int, int]]) -> list[Hashes]:
+    """The same of texts where they lie: words of eight bytes are taken from there, and what is of the next text is cut off."""
+    sizes = texts.sizes
+    words = -(-int(min(sizes.max(initial=0), LONG)) // 8)
+    room = np.zeros(texts.data.size + LONG, dtype=np.uint8)
+    room[: texts.data.size] = texts.data
+    table = np.empty((words, sizes.size), dtype="<u8").T
+    least = int(sizes.min(initial=LONG))
+    alike = least > 0 and least * sizes.size == texts.data.size == int(
+        sizes.sum()
+    )  # of one size, with nothing between them
+    overlapping = np.ndarray((texts.data.size + LONG - 7,), dtype="<u8", buffer=room, strides=(1,))
+    for word in range(words):
+        first = 8 * word
+        table[:, word] = overlapping[first::least][: sizes.size] if alike else overlapping[texts.starts + first]
+        if least < first + 8:
+            table[:, word] &= FIRST_BYTES[least - first if alike else np.clip(sizes - first, 0, 8)]
+    long = np.flatnonzero(sizes > LONG).tolist()
+    found = []
+    for lane in lanes:
+        hashes = _hashed(table, sizes, lane)
+        for place in long:
+            begin = int(texts.starts[place])
+            hashes[place] = _hash_long(room[begin : begin + int(sizes[place])].tobytes(), lane)
+        found.append(hashes)
+    return found
+
+
 def _hashed(table: NDArray[np.uint64], sizes: NDArray[np.int64], lane: tuple[int, int]) -> Hashes:
     seed, multiplier = map(np.uint64, lane)
+    least = int(sizes.min(initial=LONG))
     found = seed ^ sizes.astype(np.uint64)
     for word in range(table.shape[1]):
         step = (found ^ table[:, word]) * multiplier
-        found = np.where(sizes > 8 * word, step ^ (step >> np.uint64(32)), found)
-    return np.where(sizes > 0, mixed(found), 0).astype(np.uint64)
+        step ^= step >> np.uint64(32)
+        found = step if least > 8 * word else np.where(sizes > 8 * word, step, found)
+    return mixed(found) if least else np.where(sizes > 0, mixed(found), np.uint64(0))
 
 
 def mixed(numbers: Hashes) -> Hashes:

@@ -14,7 +14,8 @@ from monitor.sources.lines import LongLineError, Values
 from monitor.stream.events import MicroBatch, Nanos, Partition
 
 LINES = frozenset({".jsonl", ".ndjson", ".json"})
-TABLES = frozenset({".parquet", ".pq", ".csv"})
+MESSAGES = frozenset({".bin"})  # a file is a message
+TABLES = frozenset({".parquet", ".pq", ".csv", ".arrow", ".feather", ".ipc"})
 
 
 class RecordedError(Exception):
@@ -57,7 +58,7 @@ class Recorded(Protocol):
 
 
 class Lines:
-    """Files of messages as they are on the topic, one a line, read in the order given as one partition."""
+    """Files of messages as they are on the topic, one a line or one a file, read in the order given as one partition."""
 
     def __init__(self, paths: Sequence[Path], decoder: TopicDecoder) -> None:
         self._paths = paths
@@ -143,9 +144,15 @@ def unreadable(path: Path, error: OSError) -> RecordedError:
 
 
 def blocks(path: Path) -> Iterator[tuple[int, Values]]:
-    """The lines of a file, a block of bytes at once with how long it was; empty ones are left out. Raises RecordedError."""
+    """The lines of a file, a block of bytes at once with how long it was, empty ones left out; or the one message that a file is. Raises RecordedError."""
     try:
         with path.open("rb") as file:
+            if path.suffix.lower() in MESSAGES:
+                message = file.read(lines.LONGEST + 1)
+                if len(message) > lines.LONGEST:
+                    raise RecordedError(f"{path}: is longer than {lines.LONGEST >> 20} MiB: is this one message?")
+                yield len(message), [message]
+                return
             yield from lines.blocks(file)
     except LongLineError as error:
         raise RecordedError(f"{path}: {error}") from None

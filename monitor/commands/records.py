@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 
-from monitor.backtest.recorded import LINES, TABLES, Lines, Recorded, RecordsAhead
+from monitor.backtest.recorded import LINES, MESSAGES, TABLES, Lines, Recorded, RecordsAhead
 from monitor.backtest.replay import Range
 from monitor.settings import ConfigError, Settings
 from monitor.settings.schema import TopicSettings
@@ -57,7 +57,7 @@ def files_of(
     found: Recorded
     if holds_lines(paths, option):
         found = Lines(paths, decoder)
-    elif isinstance(decoder.format, LogDecoder):
+    elif isinstance(decoder.bare, LogDecoder):
         from monitor.backtest.logged import LoggedTables
 
         odd = next((path for path in paths if path.suffix.lower() == ".csv"), None)
@@ -65,7 +65,7 @@ def files_of(
             raise ConfigError(
                 f"{option} {odd}: topic {decoder.topic} is of a format that is read from .jsonl or .parquet"
             )
-        found = LoggedTables(paths, decoder, decoder.format)
+        found = LoggedTables(paths, decoder, decoder.bare)
     else:
         from monitor.backtest.tables import Tables
 
@@ -74,20 +74,20 @@ def files_of(
 
 
 def holds_lines(paths: Sequence[Path], option: str = "--input") -> bool:
-    """Whether files hold messages a line each, or are tables. Raises ConfigError for anything else, and for both."""
+    """Whether files hold messages, a line or a file each, or are tables. Raises ConfigError for anything else, and for both."""
     if (why := next(filter(None, map(packed, paths)), None)) is not None:
         raise ConfigError(why)
     endings = {path.suffix.lower() for path in paths}
-    if endings <= LINES:
+    if endings <= LINES | MESSAGES:
         return True
     if endings <= TABLES:
         return False
-    odd = next((path for path in paths if path.suffix.lower() not in LINES | TABLES), None)
+    odd = next((path for path in paths if path.suffix.lower() not in LINES | MESSAGES | TABLES), None)
     if odd is not None:
         raise ConfigError(
-            f"{option} {odd}: {odd.suffix or 'no ending'} is no format known here; .jsonl, .parquet and .csv are"
+            f"{option} {odd}: {odd.suffix or 'no ending'} is no format known here; .jsonl, .parquet, .csv and .arrow are"
         )
-    raise ConfigError(f"{option}: messages (.jsonl) and tables (.parquet, .csv) cannot be read in one go")
+    raise ConfigError(f"{option}: messages (.jsonl) and tables (.parquet, .csv, .arrow) cannot be read in one go")
 
 
 def range_of_topics(

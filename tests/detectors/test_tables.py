@@ -360,3 +360,34 @@ def test_times_beside_the_data_are_the_same_as_in_it() -> None:
     times = MONDAY + np.arange(30_000) // 100 * 300 * 10**9 + inside
 
     assert Reference.fit({**values, "ts": times}, timestamp="ts").hash == beside.hash
+
+
+def test_times_with_a_zone_are_times() -> None:
+    """Of pandas they come as objects."""
+    times = pd.date_range("2026-01-01", periods=100, freq="min", tz="Europe/Berlin")
+    x = np.arange(100.0)
+
+    aware = Reference.fit({"x": x}, timestamps=times, window_ns=600 * 10**9)
+    naive = Reference.fit({"x": x}, timestamps=times.tz_convert(None).to_numpy(), window_ns=600 * 10**9)
+
+    assert aware.hash == naive.hash
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pd.Series(pd.date_range("2026-01-01", periods=3, tz="UTC")),
+        [dt.datetime(2026, 1, 1, tzinfo=dt.UTC)] * 3,
+        pd.Series(pd.period_range("2026-01-01", periods=3, freq="D")),
+        pd.Series([[1], [2], [3]]),
+    ],
+)
+def test_objects_that_are_no_feature_are_refused(column: Any) -> None:
+    with pytest.raises(ValueError, match=r"^c: "):
+        Reference.fit({"x": [1.0, 2.0, 3.0], "c": column})
+
+
+def test_columns_called_by_numbers_are_called_by_their_texts() -> None:
+    frame = pd.DataFrame({0: [1.0, 2.0, 3.0], "a": ["x", "y", "x"]})
+
+    assert Reference.fit(frame).names == ("0", "a")

@@ -52,7 +52,7 @@ class LabelDecoder(TopicDecoder):
             for model, truth in truths.items()
         ]
         super().__init__(topic, held, fields, max_future, form, tolerance=tolerance, options=options)
-        self.readers[-1] = LabelReader(self.format, self._holds)
+        self.readers[-1] = LabelReader(self.events, self._holds)
         self._versions = series
         self._recorded = 0  # rows on record that were read
         self._columns = {each.key.model: self.columns_of(each, truths[each.key.model]) for each in held}
@@ -74,6 +74,7 @@ class LabelDecoder(TopicDecoder):
         """Decode one poll's records. Nothing a message holds can raise; what is wrong with it is counted."""
         counts, decoded = DecodeCounts(), Decoded()
         latest = min(now + self.max_future, LATEST_NANOS)
+        records = self._split(records, counts)
         empty = [place for place, value in enumerate(records.values) if value is None]
         told: list[Told] = []
         withdrawn = self._withdrawn(records.only(empty), latest, counts) if empty else no_rows(LABEL)

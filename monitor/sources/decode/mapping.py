@@ -76,7 +76,7 @@ def place_rows(
     """Give each row its series and event time; what has none is counted by reason."""
     counts.rejected.update(rows.rejected)
     owners = route(rows, topic, counts.rejected)
-    if (owners == REJECTED).any():
+    if owners.size and owners.min() == REJECTED:
         routed = np.flatnonzero(owners != REJECTED)
         rows, owners = rows.take(routed), owners[routed]
     times = (timer or event_times)(rows, topic, latest, counts.rejected)
@@ -90,10 +90,14 @@ def map_rows(rows: Rows, topic: TopicFields, latest: Nanos, counts: DecodeCounts
     """Give each row its series and event time, and each series its columns."""
     placed = place_rows(rows, topic, latest, counts, timer)
     rows, owners, times = placed.rows, placed.owners, placed.times
-    valid = owners != REJECTED
     series = list(topic.series.values())
-    present = [number for number in np.unique(owners).tolist() if number >= 0]
-    mapped = [_of_series(series[number], rows, owners == number, times, counts) for number in present]
+    if owners.size and (least := int(owners.min())) >= 0 and least == owners.max():  # as a rule
+        return Mapped([_of_series(series[least], rows, times, counts)], rows.messages, times)
+    valid = owners != REJECTED
+    mapped = []
+    for present in np.flatnonzero(np.bincount(owners[owners >= 0], minlength=1)).tolist():
+        which = np.flatnonzero(owners == present)
+        mapped.append(_of_series(series[present], rows.take(which), times[which], counts))
     return Mapped(mapped, rows.messages[valid], times[valid])
 
 
@@ -108,18 +112,38 @@ def route(rows: Rows, topic: TopicFields, rejected: Counter[str]) -> NDArray[np.
         each_once(_or(rows.column(looked_up[name]) if name in looked_up else None, nothing))
         for name in ("model", "version")
     )
-    pairs, of_pair = np.unique(of_model * len(versions) + of_version, return_inverse=True)
+    if len(models) == len(versions) == 1 and len(rows):  # as a rule a batch is of one model
+        return np.full(len(rows), _owners_of(topic, [(models[0], versions[0])], [len(rows)], rejected)[0])
+    pairs, of_pair = _distinct(of_model * len(versions) + of_version, len(models) * len(versions))
+    said = [(models[pair // len(versions)], versions[pair % len(versions)]) for pair in pairs.tolist()]
+    owners = _owners_of(topic, said, np.bincount(of_pair, minlength=len(said)).tolist(), rejected)
+    return np.asarray(owners[of_pair])
+
+
+def _owners_of(
+    topic: TopicFields, said: Sequence[tuple[Any, Any]], counts: Sequence[int], rejected: Counter[str]
+) -> NDArray[np.int64]:
+    """The number of the series of each model and version, of which there are so many rows."""
     numbers = {key: number for number, key in enumerate(topic.series)}
-    owners = np.full(len(pairs), UNMONITORED, dtype=np.int64)
-    for place, (pair, count) in enumerate(zip(pairs.tolist(), np.bincount(of_pair).tolist(), strict=True)):
+    owners = np.full(len(said), UNMONITORED, dtype=np.int64)
+    for place, ((model, version), count) in enumerate(zip(said, counts, strict=True)):
         try:
-            series = topic.series_of(models[pair // len(versions)], versions[pair % len(versions)])
+            series = topic.series_of(model, version)
         except Rejected as reason:
             owners[place] = REJECTED
             rejected[str(reason)] += count
         else:
             owners[place] = UNMONITORED if series is None else numbers[series.key]
-    return np.asarray(owners[of_pair])
+    return owners
+
+
+def _distinct(numbers: NDArray[np.int64], most: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The numbers below `most` that occur, rising, and which one each row has; sorted only where there may be more than rows."""
+    if most > numbers.size:
+        held, rows = np.unique(numbers, return_inverse=True)
+        return held, rows
+    present = np.bincount(numbers, minlength=most) > 0
+    return np.flatnonzero(present), (np.cumsum(present) - 1)[numbers]
 
 
 def event_times(rows: Rows, topic: TopicFields, latest: Nanos, rejected: Counter[str]) -> NDArray[np.int64]:
@@ -147,7 +171,7 @@ def _refuse_without_features(rows: Rows, owners: NDArray[np.int64], path: Path, 
 def each_once(column: Column) -> tuple[list[Any], NDArray[np.int64]]:
     """The values of a column, None for a missing one, and int64[n] saying which one each row has."""
     if isinstance(column, Coded):
-        return list(column.values), column.rows.astype(np.int64)
+        return list(column.values), column.rows.astype(np.int64, copy=False)
     values = column.tolist()
     if column.dtype.kind != "O":
         values = [None if value != value else value for value in values]  # noqa: PLR0124 - NaN
@@ -165,16 +189,12 @@ def each_once(column: Column) -> tuple[list[Any], NDArray[np.int64]]:
 # --- the columns of a series ------------------------------------------------------------------------------------------
 
 
-def _of_series(
-    series: SeriesFields, rows: Rows, ours: NDArray[np.bool_], times: NDArray[np.int64], counts: DecodeCounts
-) -> SeriesRows:
-    if not ours.all():
-        which = np.flatnonzero(ours)
-        rows, times = rows.take(which), times[which]
+def _of_series(series: SeriesFields, rows: Rows, times: NDArray[np.int64], counts: DecodeCounts) -> SeriesRows:
     numeric = np.empty((len(rows), len(series.numeric)), order="F")
     codes = np.empty((len(rows), len(series.tables)), dtype=np.int32, order="F")
     for column, (_, path) in enumerate(series.numeric):
         numeric[:, column] = _numbers(rows.column(path), len(rows), counts.of_number(series, column))
+    _count_absent(series, rows, numeric, counts)
     for column, ((_, path), table) in enumerate(zip(series.categorical, series.tables, strict=True)):
         codes[:, column] = _codes(rows.column(path), table, len(rows), counts.of_category(series, column))
     groups = hashes_of(rows.column(series.group), len(rows)) if series.group else None
@@ -199,16 +219,23 @@ def _numbers(column: Column | None, rows: int, reasons: Counter[str]) -> NDArray
     if isinstance(column, Coded):
         return _each_number(column, reasons)
     if column.dtype.kind in "biuf":
-        numbers = as_floats(column)
-        if np.isfinite(numbers).all():  # as a rule
-            return numbers
-        reasons["missing"] += int(np.isnan(numbers).sum())
-        reasons["non_finite"] += int(np.isinf(numbers).sum())
-        return numbers
+        return as_floats(column)
     if column.dtype.kind in "OUT":
         return np.array([number(value, reasons) for value in column.tolist()], dtype=np.float64)
     reasons["wrong_type"] += rows
     return UNUSABLE
+
+
+def _count_absent(series: SeriesFields, rows: Rows, numeric: NDArray[np.float64], counts: DecodeCounts) -> None:
+    """Count what is missing or infinite in columns that are numbers already. A sum that is finite tells that nothing is."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        sums = numeric.sum(axis=0)
+    for column in np.flatnonzero(~np.isfinite(sums)).tolist():
+        held = rows.column(series.numeric[column][1])
+        if held is not None and not isinstance(held, Coded) and held.dtype.kind in "biuf":
+            reasons, numbers = counts.of_number(series, column), numeric[:, column]
+            reasons["missing"] += int(np.count_nonzero(np.isnan(numbers)))
+            reasons["non_finite"] += int(np.count_nonzero(np.isinf(numbers)))
 
 
 def _each_number(column: Coded, reasons: Counter[str]) -> NDArray[np.float64]:
@@ -227,7 +254,19 @@ def _codes(column: Column | None, table: CategoryTable, rows: int, reasons: Coun
         return table.missing
     if not isinstance(column, Coded) and column.dtype.kind == "O":
         return np.array([table.read(value, reasons) for value in column.tolist()], dtype=np.int32)
+    if isinstance(column, Coded):
+        return _each_code(column, table, reasons)
     texts, of_row = distinct(column)
     codes = np.array([table[text] for text in texts], dtype=np.int32)[of_row]
     reasons["missing"] += int(np.count_nonzero(codes == table.missing))
     return codes
+
+
+def _each_code(column: Coded, table: CategoryTable, reasons: Counter[str]) -> NDArray[np.int32]:
+    counts = np.bincount(column.rows, minlength=len(column.values)).tolist()
+    codes = np.empty(len(column.values), dtype=np.int32)
+    for place, (value, count) in enumerate(zip(column.values, counts, strict=True)):
+        why: Counter[str] = Counter()
+        codes[place] = table.read(value, why)
+        reasons.update(dict.fromkeys(why, count))
+    return codes[column.rows]

@@ -32,7 +32,17 @@ from monitor.sources.decode.schema import (
 from monitor.sources.decode.serving import ServedPart, reasons, serve
 from monitor.sources.decode.shaping import shaped
 from monitor.sources.decode.unseen import UnseenSampler, spread
-from monitor.sources.formats.base import DecodeCounts, Prepares, Quick, Read, Reader, RecordDecoder, Rows, SeriesRows
+from monitor.sources.formats.base import (
+    DecodeCounts,
+    Prepares,
+    Quick,
+    Read,
+    Reader,
+    RecordDecoder,
+    Rows,
+    SeriesRows,
+    Splits,
+)
 from monitor.sources.formats.fields import FieldMap, Path, SeriesFields, TopicFields
 from monitor.sources.formats.registry import decoder_of
 from monitor.sources.formats.times import NOT_A_TIME, by_partition
@@ -116,8 +126,10 @@ class TopicDecoder:
         }
         self.bare = decoder_of(form, self._holds)  # its rows are as the format gives them
         self.format = shaped(self.bare, fields)
-        quick = self.format.readers if isinstance(self.format, Quick) else ()
-        self.readers: list[Reader] = [*quick, MappedReader(self.format, self._holds)]
+        self.events = shaped(self.bare.parts, fields) if isinstance(self.bare, Splits) else self.format
+        """What reads the records that are left once messages of many events are cut."""
+        quick = self.events.readers if isinstance(self.events, Quick) else ()
+        self.readers: list[Reader] = [*quick, MappedReader(self.events, self._holds)]
         self._sampled = 0
         self._clocks: dict[int, EventClock] = defaultdict(lambda: EventClock(tolerance))  # by partition
         self._unseen = UnseenSampler()
@@ -144,12 +156,15 @@ class TopicDecoder:
     def prepare(self, values: Sequence[bytes | None], now: Nanos) -> Prepared | None:
         """What can be done before their turn on the values of records, in any thread: nothing is changed, nothing is counted."""
         first = self.readers[0]
+        if isinstance(self.bare, Splits):  # which needs the records, too
+            return None
         return first.prepare(values, min(now + self.max_future, LATEST_NANOS)) if isinstance(first, Prepares) else None
 
     def decode(self, records: TopicRecords, now: Nanos) -> Decoded:
         """Decode one poll's records. Nothing a message holds can raise; what is wrong with it is counted."""
         counts, decoded, rows = DecodeCounts(), Decoded(), list[SeriesRows]()
         latest = min(now + self.max_future, LATEST_NANOS)
+        records = self._split(records, counts)
         of = self._offsets.places(records) if self._contracts and records.values else None
         new = self._sample_unknown(records, counts, latest, of)
         told = list[Told]()
@@ -174,6 +189,13 @@ class TopicDecoder:
         decoded.versions += [each for each in told_of if each[1] and each[1].isprintable()]
         self._new_versions.clear()
         return decoded
+
+    def _split(self, records: TopicRecords, counts: DecodeCounts) -> TopicRecords:
+        """One record an event, where the format says that a message holds many."""
+        if isinstance(self.bare, Splits):
+            records, rejected = self.bare.split(records)
+            counts.rejected.update(rejected)
+        return records
 
     def _version_of(self, row: Mapping[Path, object]) -> str:
         """The version that a row names; empty where it names none."""
@@ -314,7 +336,7 @@ class TopicDecoder:
         new = {}
         for at in looked if of is None else np.flatnonzero(of.looked).tolist():
             with suppress(Rejected):  # counted where it is decoded
-                rows = inspect_record(self.format, records.only([at])) if values[at] else ()
+                rows = inspect_record(self.events, records.only([at])) if values[at] else ()
                 new[at] = self._look_through(rows if self._contracts else islice(rows, 1), counts, latest)
         self._sampled += len(values)
         return new
@@ -367,7 +389,9 @@ class TopicDecoder:
         )
 
 
-def _in_order(partitions: Sequence[int], told: Sequence[Told]) -> tuple[Sequence[int], NDArray[np.int64]]:
+def _in_order(
+    partitions: Sequence[int], told: Sequence[Told]
+) -> tuple[Sequence[int] | NDArray[np.int64], NDArray[np.int64]]:
     """The partition of each event time, and the times in the order of their messages, whoever read them."""
     places, times = (np.concatenate(parts) for parts in zip(*told, strict=True)) if told else (EMPTY, EMPTY)
     known = times != NOT_A_TIME
@@ -378,6 +402,4 @@ def _in_order(partitions: Sequence[int], told: Sequence[Told]) -> tuple[Sequence
         places, times = places[order], times[order]
     if len(places) == len(partitions) and (np.diff(places) == 1).all():  # as a rule each message is one event
         return partitions, times
-    if len(partitions) and partitions.count(partitions[0]) == len(partitions):
-        return [partitions[0]] * len(places), times
-    return [partitions[at] for at in places.tolist()], times
+    return np.asarray(partitions, dtype=np.int64)[places], times

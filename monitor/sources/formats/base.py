@@ -113,6 +113,20 @@ class Wordy(Protocol):
         ...
 
 
+@runtime_checkable
+class Splits(Protocol):
+    """A decoder that cuts messages of many events into one record an event, which `parts` reads, by its quicker ways too."""
+
+    @property
+    def parts(self) -> Decoder:
+        """What reads one event."""
+        ...
+
+    def split(self, records: TopicRecords) -> tuple[TopicRecords, Counter[str]]:
+        """Cut records; what holds no event is counted by reason."""
+        ...
+
+
 @dataclass(slots=True)
 class DecodeCounts:
     """Counts of one decode call."""

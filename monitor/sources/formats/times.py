@@ -41,20 +41,28 @@ def times_of(column: Column, unit: Nanos, latest: Nanos, rejected: Counter[str])
     return times
 
 
-def by_partition(partitions: Sequence[int], times: NDArray[np.int64]) -> dict[int, NDArray[np.int64]]:
+def by_partition(
+    partitions: Sequence[int] | NDArray[np.int64], times: NDArray[np.int64]
+) -> dict[int, NDArray[np.int64]]:
     """The event times of each partition, in their order; times[i] is of partitions[i], or none."""
     if not len(partitions):
         return {}
     known = times != NOT_A_TIME
-    if partitions.count(partitions[0]) == len(partitions):
+    if _is_one(partitions):
         times = times[known]
-        return {partitions[0]: times} if times.size else {}
+        return {int(partitions[0]): times} if times.size else {}
     indices, times = np.array(partitions, dtype=np.int32)[known], times[known]
     small = indices.astype(np.int16) if indices.size and indices.max() < 1 << 15 else indices
     order = np.argsort(small, kind="stable")  # of 16 bits by radix, ten times as fast
     indices, times = indices[order], times[order]
     firsts = np.flatnonzero(np.diff(indices, prepend=-1))
     return dict(zip(indices[firsts].tolist(), np.split(times, firsts[1:]), strict=True)) if times.size else {}
+
+
+def _is_one(partitions: Sequence[int] | NDArray[np.int64]) -> bool:
+    if isinstance(partitions, np.ndarray):
+        return bool((partitions == partitions[0]).all())
+    return partitions.count(partitions[0]) == len(partitions)
 
 
 def _integers(column: NDArray[Any]) -> NDArray[Any] | None:

@@ -4,17 +4,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from detectors.columns import Coded
+from monitor.sources.formats.arrow.columns import all_exact, decimals_of, is_period, is_text, without_views
 
 WORDS = pa.array(["", "NA", "N/A", "NaN", "nan", "null", "NULL", "None", "<NA>"])  # among numbers they say missing
 TRUTH = pa.array(["true", "false"])
-LAST_EXACT = 1e22  # power of ten that a double holds
-SURELY_WHOLE = 2.0**50  # a double is a few units of the last place from it: rounding still finds the whole number
 FIRST = 64  # texts, which mostly tell already: a cast that fails makes an error of each that is no number
 MOST_CODES = 65_536  # texts of one dictionary, which are all made into objects for each chunk
 
@@ -34,15 +32,19 @@ def to_numpy(column: Any) -> NDArray[Any] | Coded:
     """An arrow column as numpy: numbers with NaN for null, times datetime64, texts and booleans that lack as codes."""
     if isinstance(column, pa.ExtensionArray):
         column = pc.not_equal(column.storage, 0) if column.type.extension_name == "arrow.bool8" else column.storage
+    if pa.types.is_dictionary(column.type) and pa.types.is_string_view(column.type.value_type):
+        column = pa.DictionaryArray.from_arrays(column.indices, without_views(column.dictionary))
     if pa.types.is_dictionary(column.type) and not _is_coded(column):
         column = column.dictionary_decode()
     if is_text(column.type) or (pa.types.is_boolean(column.type) and column.null_count):
-        column = pc.dictionary_encode(pc.cast(column, pa.string()) if pa.types.is_string_view(column.type) else column)
+        column = pc.dictionary_encode(without_views(column) if pa.types.is_string_view(column.type) else column)
     if pa.types.is_dictionary(column.type):
         return coded(column)
     if pa.types.is_decimal(column.type):
-        return _decimals(column)
+        return decimals_of(column)
     if pa.types.is_integer(column.type) and column.null_count:
+        if not all_exact(column):
+            return coded_texts(column)
         column = pc.cast(column, pa.float64(), safe=False)
     plain: NDArray[Any] = column.to_numpy(zero_copy_only=False)
     return plain
@@ -51,18 +53,6 @@ def to_numpy(column: Any) -> NDArray[Any] | Coded:
 def exact(column: Any) -> NDArray[Any] | Coded:
     """The same of what tells rows apart: whole numbers stay what they are, for as doubles those above 2^53 would fall together."""
     return coded_texts(column) if pa.types.is_integer(column.type) and column.null_count else to_numpy(column)
-
-
-def _decimals(column: Any) -> NDArray[np.float64]:
-    """Decimals as the nearest doubles. Arrow's own cast multiplies by a power of ten: 0.35 becomes 0.35000000000000003."""
-    scale = 10.0**column.type.scale
-    if 1 <= scale <= LAST_EXACT:
-        near = np.asarray(pc.cast(column, pa.float64(), safe=False).to_numpy(zero_copy_only=False))
-        whole = np.rint(near * scale)
-        if not (np.abs(whole) >= SURELY_WHOLE).any():
-            return np.asarray(whole / scale)  # a division of exact numbers is rounded right
-    texts = pc.cast(pc.cast(column, pa.string()), pa.float64())
-    return np.asarray(texts.to_numpy(zero_copy_only=False))
 
 
 def _is_coded(column: Any) -> bool:
@@ -82,11 +72,6 @@ def coded(column: Any) -> Coded:
     return Coded((*values, None), rows.to_numpy())
 
 
-def is_text(kind: Any) -> bool:
-    """Whether an arrow type is a text."""
-    return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
-
-
 def unusable_type(kind: Any) -> str | None:
     """Why a column of an arrow type cannot be a feature; None where it can."""
     if isinstance(kind, pa.BaseExtensionType):
@@ -101,6 +86,11 @@ def unusable_type(kind: Any) -> str | None:
     if plain or pa.types.is_integer(kind) or pa.types.is_floating(kind) or pa.types.is_decimal(kind):
         return None
     return f"of type {kind}"
+
+
+def unusable(field: Any) -> str | None:
+    """The same of a field of a schema, which may say more than its type."""
+    return "a time" if is_period(field) else unusable_type(field.type)
 
 
 def kind_of(kind: Any) -> str | None:
@@ -154,4 +144,6 @@ def holds_texts(kind: Any) -> bool:
 
 def plain_texts(column: Any) -> Any:
     """An arrow column of texts, however it holds them, as strings."""
-    return pc.cast(column, pa.string())
+    if pa.types.is_dictionary(column.type) and pa.types.is_string_view(column.type.value_type):
+        column = pa.DictionaryArray.from_arrays(column.indices, without_views(column.dictionary))
+    return without_views(column) if pa.types.is_string_view(column.type) else pc.cast(column, pa.string())

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from detectors.columns import Column
 
+WIDE = "Integers with more than 64 bits"  # as Arrow says it
 CHUNK = 65_536  # rows
 BOM = b"\xef\xbb\xbf"
 
@@ -70,6 +71,8 @@ def explained(path: Path) -> Iterator[None]:
         raise TableError(f"{path}: does not exist") from None
     except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         why = " ".join((getattr(error, "strerror", None) or str(error)).split())[:200]
+        if WIDE in why:
+            why = "it has a column of integers of 128 bits (Int128 of Polars), which Arrow does not read: cast it to Int64 or to text, and write the file again"
         if "utf8" in why.lower().replace("-", ""):
             why = f"is not UTF-8, save it as that: {why}"
         raise TableError(f"{path}: cannot be read: {why}") from None

@@ -10,6 +10,7 @@ from detectors.columns import Column
 from monitor.sources.ahead import ahead
 from monitor.sources.tables.base import Dialect, TableError, explained
 from monitor.sources.tables.csv import PLAIN, CsvTable
+from monitor.sources.tables.ipc import IpcTable
 from monitor.sources.tables.lines import LinesTable
 from monitor.sources.tables.packed import packed
 from monitor.sources.tables.parquet import ParquetTable
@@ -17,7 +18,10 @@ from monitor.sources.tables.shape import Shape, Table
 from monitor.sources.tables.times import TimeColumn
 
 FORMATS: dict[str, Callable[[Path], Table]] = {
+    ".arrow": IpcTable,
     ".csv": CsvTable,
+    ".feather": IpcTable,
+    ".ipc": IpcTable,
     ".jsonl": LinesTable,
     ".ndjson": LinesTable,
     ".parquet": ParquetTable,
@@ -33,7 +37,9 @@ def table_of(path: Path, dialect: Dialect = PLAIN) -> Table:
         raise TableError(why)
     ending = path.suffix.lower()
     if ending not in FORMATS:
-        raise TableError(f"{path}: {ending or 'no ending'} is no format known here; .csv, .jsonl and .parquet are")
+        raise TableError(
+            f"{path}: {ending or 'no ending'} is no format known here; .csv, .jsonl, .parquet and .arrow are"
+        )
     return CsvTable(path, dialect) if ending == ".csv" else FORMATS[ending](path)
 
 

@@ -1,7 +1,5 @@
 """Parquet: columns of any type; one inside a struct is named by its dotted path."""
 
-import json
-import re
 from collections.abc import Collection, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -10,13 +8,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from monitor.sources.formats.arrow.columns import is_text
+from monitor.sources.formats.arrow.schema import index_of
 from monitor.sources.tables import arrow
 from monitor.sources.tables.base import CHUNK, Chunk, Texts, present
 from monitor.sources.tables.shape import Shape
 from monitor.sources.tables.texts import TextTally, numbers_of
 
 INDEX = "the index of pandas"
-MADE_INDEX = re.compile(r"__index_level_[0-9]+__")
 READ = 2**20  # bytes of one column at once
 
 
@@ -29,7 +28,7 @@ class ParquetTable:
     @cached_property
     def _leaves(self) -> dict[str, Any]:
         with pq.ParquetFile(self._path) as file:
-            return dict(leaf for column in file.schema_arrow for leaf in _leaves(column.name, column.type))
+            return dict(leaf for column in file.schema_arrow for leaf in leaves(column.name, column.type))
 
     @property
     def names(self) -> Sequence[str]:
@@ -42,10 +41,10 @@ class ParquetTable:
             schema = file.schema_arrow
             shape.add(self._path, schema.names, first)
             for column in schema:
-                if (reason := arrow.unusable_type(column.type)) is not None:
+                if (reason := arrow.unusable(column)) is not None:
                     shape.left_out.setdefault(column.name, reason)
                 shape.see(column.name, self._path, arrow.kind_of(column.type))
-            for name in _index_of(schema):
+            for name in index_of(schema):
                 shape.left_out.setdefault(name, INDEX)
             for name, tally in _tallies(file, [column.name for column in schema if arrow.holds_texts(column.type)]):
                 shape.texts.setdefault(name, TextTally()).merge(tally)
@@ -55,7 +54,7 @@ class ParquetTable:
         """A row batch at a time."""
         numbers = {name for name in {*texts.numbers, *texts.parsed} if arrow.holds_texts(self._leaves.get(name))}
         names = present(self._path, self.names, wanted)
-        coded = [name for name in names if arrow.is_text(self._leaves[name])]
+        coded = [name for name in names if is_text(self._leaves[name])]
         rows = 0
         # Texts as codes, which is what is counted; pages as they are needed, for a row group read ahead is 250 MB and slower.
         with pq.ParquetFile(self._path, read_dictionary=coded, pre_buffer=False, buffer_size=READ) as file:
@@ -63,7 +62,7 @@ class ParquetTable:
             for batch in file.iter_batches(batch_size=CHUNK, columns=names):
                 columns: dict[str, Any] = {}
                 for name, column in zip(batch.schema.names, batch.columns, strict=True):
-                    columns |= dict(_flat(name, column))
+                    columns |= dict(flat(name, column))
                 rows += batch.num_rows
                 meant = {
                     name: numbers_of(column, texts.decimal)
@@ -74,16 +73,6 @@ class ParquetTable:
                     for name, column in ((name, columns[name]) for name in names)
                 }
                 yield meant, rows / whole
-
-
-def _index_of(schema: Any) -> list[str]:
-    """The columns that pandas made of its index."""
-    try:
-        said = json.loads((schema.metadata or {}).get(b"pandas", b"{}")).get("index_columns", [])
-    except (ValueError, AttributeError):
-        said = []
-    named = [name for name in said if isinstance(name, str)]
-    return [name for name in schema.names if name in named or MADE_INDEX.fullmatch(name)]
 
 
 def _tallies(file: Any, names: list[str]) -> Iterator[tuple[str, TextTally]]:
@@ -98,17 +87,19 @@ def _tallies(file: Any, names: list[str]) -> Iterator[tuple[str, TextTally]]:
     yield from tallies.items()
 
 
-def _leaves(name: str, kind: Any) -> Iterator[tuple[str, Any]]:
+def leaves(name: str, kind: Any) -> Iterator[tuple[str, Any]]:
+    """The columns of a column that hold no others, by dotted name."""
     if pa.types.is_struct(kind):
         for field in kind:
-            yield from _leaves(f"{name}.{field.name}", field.type)
+            yield from leaves(f"{name}.{field.name}", field.type)
     else:
         yield name, kind
 
 
-def _flat(name: str, column: Any) -> Iterator[tuple[str, Any]]:
+def flat(name: str, column: Any) -> Iterator[tuple[str, Any]]:
+    """The same, with what they hold."""
     if pa.types.is_struct(column.type):
         for field, inner in zip(column.type, column.flatten(), strict=True):
-            yield from _flat(f"{name}.{field.name}", inner)
+            yield from flat(f"{name}.{field.name}", inner)
     else:
         yield name, column

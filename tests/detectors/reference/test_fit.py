@@ -422,7 +422,10 @@ def test_without_a_window_nothing_is_learnt_and_nothing_is_wrong() -> None:
     [
         ({"window_ns": MINUTE}, "window_ns is 60000000000, but there are no timestamps to cut windows by"),
         ({"timestamps": [1], "window_ns": MINUTE}, "x has 2 rows, __timestamps__ has 1"),
-        ({"timestamps": [1.5, 2.5]}, "__timestamps__: timestamps must be whole nanoseconds, not float64"),
+        (
+            {"timestamps": [1.5, 2.5]},
+            "__timestamps__: times must be datetimes, RFC 3339 texts or whole nanoseconds, not float64",
+        ),
     ],
 )
 def test_times_that_do_not_fit_are_refused(options: dict, message: str) -> None:

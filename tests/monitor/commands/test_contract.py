@@ -316,7 +316,11 @@ def test_a_dialect_is_read(capsys: Output) -> None:
         ("columns: {a: [\n", ["d.csv"], "c.yaml: is no YAML: line 3, column 1: expected the node content"),
         ("columns: {a: {}}\n", ["twice.csv"], "twice.csv: has two columns called a"),
         ("columns: {a: {}}\n", ["no.csv"], "no.csv: does not exist"),
-        ("columns: {a: {}}\n", ["d.xlsx"], "d.xlsx: .xlsx is no format known here; .csv, .jsonl and .parquet are"),
+        (
+            "columns: {a: {}}\n",
+            ["d.xlsx"],
+            "d.xlsx: .xlsx is no format known here; .csv, .jsonl, .parquet and .arrow are",
+        ),
         ("columns: {a: {}}\n", ["empty.csv"], "empty.csv: holds no rows"),
         (
             "columns: {a: {}}\n",

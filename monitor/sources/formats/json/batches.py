@@ -1,0 +1,271 @@
+"""Batches of JSON cut into events: bytes are put together anew, values are not looked at."""
+
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from monitor.sources.formats.fields import FieldMap
+from monitor.sources.formats.json.documents import LONGEST_INTEGER, UNREADABLE, refusal
+from monitor.sources.formats.values import Rejected
+
+KEYS: Final = (
+    "dataframe_split",
+    "dataframe_records",
+    "instances",
+    "inputs",
+    "records",
+    "rows",
+)  # of rows, as serving stacks call them
+NAMES, VALUES = "columns", "data"  # of a table that pandas has split
+EXPANSION: Final = 64  # times a message's size that its events may take together
+ALLOWANCE: Final = 1 << 16  # bytes
+MOST_NAMES: Final = 10_000
+NO_ROWS, UNEVEN, UNNAMED, UNKNOWN_SHAPE = "no_rows", "uneven_rows", "unnamed_columns", "no_batch"
+Members = dict[str, bytes]
+
+_OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_LIST = msgspec.json.Decoder(list[msgspec.Raw])
+_NAME = msgspec.json.Encoder().encode
+
+
+class BatchCutter:
+    """Messages of one topic to events. A row that has no object of features of its own is one."""
+
+    def __init__(self, fields: FieldMap, rows: str | None, shape: str, names: Sequence[str]) -> None:
+        own = fields.prediction, fields.id, fields.group, fields.label, fields.weight, fields.latency, fields.error
+        paths = [path for path in (*own, *fields.envelope.values(), fields.scores) if path]
+        self._features = fields.features
+        self._mapped = {
+            path[0] for path in paths if path[: len(fields.features)] != fields.features or not fields.features
+        }
+        self._marks = [_NAME(name) for name in self._mapped]
+        self._id = fields.id[0] if len(fields.id) == 1 else None
+        self._rows, self._shape, self._names = rows, shape, tuple(names)
+
+    def __call__(self, raw: bytes) -> list[bytes]:
+        """The events of a message. Raises Rejected."""
+        reason = refusal(raw)
+        if reason is not None:
+            raise Rejected(reason)
+        most = ALLOWANCE + EXPANSION * len(raw)
+        begin = raw.removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
+        if begin == b"[":
+            return _bounded(self._under({}, raw), most)
+        held = members(raw)
+        if held is None:
+            raise Rejected("not_object" if _is_json(raw) else "malformed_json")
+        found = self._found(held)
+        if found is None:
+            if self._rows is None and self._shape == "any":
+                return [raw]  # a single event
+            raise Rejected(UNKNOWN_SHAPE)
+        key, rows = found
+        outside = {name: value for name, value in held.items() if name not in key}
+        return _bounded(self._under(outside, rows), most)
+
+    def _found(self, held: Members) -> tuple[Sequence[str], bytes] | None:
+        """The keys of an object that hold its rows, and these."""
+        if self._rows is not None:
+            return ((self._rows,), held[self._rows]) if self._rows in held else None
+        if NAMES in held and VALUES in held and _is_list(held[NAMES]) and _is_list(held[VALUES]):
+            return (NAMES, VALUES), _object({NAMES: held[NAMES], VALUES: held[VALUES]})
+        features = self._features[:1]
+        for key in (*KEYS, *features):
+            if key in held and (key in KEYS or _is_batch(held[key])) and held[key][:1] in b"[{":
+                return (key,), held[key]
+        columns = [name for name, value in held.items() if _is_list(value)]
+        if columns and are_columns(held, columns, self._mapped):
+            return columns, _object({name: held[name] for name in columns})
+        return None
+
+    # --- rows of any shape ------------------------------------------------------------------------------------------
+
+    def _under(self, outside: Members, rows: bytes) -> Iterator[bytes]:
+        """The events of rows, with what stands outside of them."""
+        count, parts = self._parts(rows)
+        if not count:
+            raise Rejected(NO_ROWS)
+        spread = {
+            name: values
+            for name, value in outside.items()
+            if name in self._mapped and _is_list(value) and len(values := _elements(value)) == count
+        }
+        same = {name: value for name, value in outside.items() if name not in spread and name != self._id}
+        before = _inside(same)
+        for at, row in enumerate(parts):
+            own = {name: values[at] for name, values in spread.items()}
+            if self._id is not None and self._id in outside and self._id not in own:
+                own[self._id] = _numbered(outside[self._id], at)
+            yield self._event(before, own, row)
+
+    def _parts(self, rows: bytes) -> tuple[int, Iterator[bytes]]:
+        """How many rows there are, and each."""
+        if _is_list(rows):
+            if self._shape in ("columns", "split"):
+                raise Rejected(UNKNOWN_SHAPE)
+            held = _elements(rows)
+            listed = next((row for row in held if _is_list(row)), None)
+            return len(held), iter(held) if listed is None else self._named(self._names, held)
+        table = members(rows)
+        if table is None:
+            raise Rejected(UNKNOWN_SHAPE)
+        if self._shape in ("any", "split") and NAMES in table and VALUES in table:
+            names = _names(table[NAMES])
+            held = _elements(table[VALUES])
+            return len(held), self._named(names, held)
+        if self._shape in ("split", "records"):
+            raise Rejected(UNKNOWN_SHAPE)
+        columns = {name: _elements(value) for name, value in table.items() if _is_list(value)}
+        sizes = set(map(len, columns.values()))
+        if len(columns) < len(table) or len(sizes) > 1:
+            raise Rejected(UNEVEN)
+        return (sizes.pop() if sizes else 0), self._named(tuple(columns), zip(*columns.values(), strict=True))
+
+    def _named(self, names: Sequence[str], rows: Any) -> Iterator[bytes]:
+        """Rows of values with names."""
+        if not names or len(names) > MOST_NAMES:
+            raise Rejected(UNNAMED)
+        keys = [_NAME(name) + b":" for name in names]
+        for row in rows:
+            values = _elements(row) if isinstance(row, bytes) else row
+            if len(values) != len(keys):
+                raise Rejected(UNEVEN)
+            yield b"{" + b",".join([key + value for key, value in zip(keys, values, strict=True)]) + b"}"
+
+    def _event(self, before: bytes, own: Members, row: bytes) -> bytes:
+        """One event: what is of every row first, for of a key that stands there twice the last one counts."""
+        outside = b",".join(filter(None, (before, _inside(own))))
+        if row[:1] != b"{":
+            return row  # no object: whoever reads it says so
+        inside = row[1:-1].strip()
+        if not self._features or self._has_features(row):
+            return b"{" + b",".join(filter(None, (outside, inside))) + b"}"
+        if any(mark in row for mark in self._marks):
+            held = members(row) or {}
+            outside = b",".join(filter(None, (outside, _inside({k: v for k, v in held.items() if k in self._mapped}))))
+            row = _object({name: value for name, value in held.items() if name not in self._mapped})
+        for name in reversed(self._features):
+            row = b"{" + _NAME(name) + b":" + row + b"}"
+        return b"{" + b",".join(filter(None, (outside, row[1:-1]))) + b"}"
+
+    def _has_features(self, row: bytes) -> bool:
+        name = self._features[0]
+        return _NAME(name) in row and name in (members(row) or ())
+
+
+def are_columns(held: Members, columns: Sequence[str], mapped: Collection[str]) -> bool:
+    """Whether an object is columns by itself: lists, and nothing beside them but what is mapped. Raises Rejected where they are of several lengths."""
+    if any(name not in mapped for name in held if name not in columns):
+        return False
+    if len({len(_elements(held[name])) for name in columns}) > 1:
+        raise Rejected(UNEVEN)
+    return True
+
+
+def _bounded(events: Iterator[bytes], most: int) -> list[bytes]:
+    """All events. Raises Rejected as soon as they are more than so many bytes."""
+    found, size = [], 0
+    for event in events:
+        size += len(event)
+        if size > most:
+            raise Rejected("expands_too_much")
+        found.append(event)
+    return found
+
+
+def holds_rows(raw: bytes) -> bool:
+    """Whether a message is an array of objects, or an object with rows under one of the usual keys."""
+    if refusal(raw) is not None:
+        return False
+    try:
+        if _is_list(raw.lstrip()):
+            rows = _elements(raw)
+            return bool(rows) and all(row[:1] == b"{" for row in rows)
+        held = members(raw) or {}
+        return any(_is_batch(held[key]) for key in KEYS if key in held) or (
+            NAMES in held and VALUES in held and _is_list(held[NAMES]) and _is_list(held[VALUES])
+        )
+    except Rejected:
+        return False
+
+
+# --- JSON, a level at once --------------------------------------------------------------------------------------------
+
+
+def members(raw: bytes) -> Members | None:
+    """What an object holds, as it is written; None of what is no object. NaN and Infinity are let through."""
+    try:
+        return {name: bytes(value) for name, value in _OBJECT.decode(raw).items()}
+    except UNREADABLE:
+        held = _leniently(raw)
+        return {name: _written(value) for name, value in held.items()} if isinstance(held, dict) else None
+
+
+def _elements(raw: bytes) -> list[bytes]:
+    """What a list holds, as it is written. Raises Rejected."""
+    try:
+        return list(map(bytes, _LIST.decode(raw)))
+    except UNREADABLE:
+        held = _leniently(raw)
+        if not isinstance(held, list):
+            raise Rejected("malformed_json" if held is None else UNEVEN) from None
+        return list(map(_written, held))
+
+
+def _leniently(raw: bytes) -> Any:
+    try:
+        return json.loads(raw.decode("utf-8-sig"), parse_int=_integer)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _integer(digits: str) -> int | float:
+    return int(digits) if len(digits) <= LONGEST_INTEGER else float(digits)
+
+
+def _written(value: Any) -> bytes:
+    return json.dumps(value).encode()
+
+
+def _is_json(raw: bytes) -> bool:
+    return _leniently(raw) is not None or raw.strip() == b"null"
+
+
+def _is_list(raw: bytes) -> bool:
+    return raw[:1] == b"["
+
+
+def _is_batch(raw: bytes) -> bool:
+    """Whether a value holds rows: a list of objects or of lists, an object of lists alone, or names and values."""
+    try:
+        if _is_list(raw):
+            rows = _elements(raw)
+            return bool(rows) and all(row[:1] in b"[{" for row in rows)
+        held_by_name = members(raw) or {}
+    except Rejected:
+        return False
+    return bool(held_by_name) and all(map(_is_list, held_by_name.values()))
+
+
+def _names(raw: bytes) -> tuple[str, ...]:
+    try:
+        return tuple(msgspec.json.decode(raw, type=list[str]))
+    except UNREADABLE:
+        raise Rejected(UNNAMED) from None
+
+
+def _inside(held: Mapping[str, bytes]) -> bytes:
+    return b",".join([_NAME(name) + b":" + value for name, value in held.items()])
+
+
+def _object(held: Mapping[str, bytes]) -> bytes:
+    return b"{" + _inside(held) + b"}"
+
+
+def _numbered(raw: bytes, at: int) -> bytes:
+    """The id of a row: that of its message, and its number among its rows."""
+    if raw[:1] == b'"':
+        return raw[:-1] + b"#%d" % at + b'"'
+    return b'"' + raw + b"#%d" % at + b'"' if raw[:1] not in b"[{n" else raw

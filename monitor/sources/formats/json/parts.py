@@ -1,0 +1,105 @@
+"""Messages of JSON that hold many events, cut into one message an event, which is then read as JSON is (HOT)."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import TypeVar
+
+import numpy as np
+
+from monitor.sources.base import TopicRecords
+from monitor.sources.formats.base import Rows
+from monitor.sources.formats.fields import Path, TopicFields
+from monitor.sources.formats.json import JsonDecoder
+from monitor.sources.formats.json.documents import read_documents
+from monitor.sources.formats.values import Rejected
+
+Cut = Callable[[bytes], list[bytes]]
+"""The events of a message that is not empty, at least one. Raises Rejected."""
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """The events of some messages, the place of each one's message, and why messages have none."""
+
+    values: list[bytes | None]
+    places: list[int]
+    rejected: Counter[str]
+
+
+class PartsDecoder:
+    """Cuts messages, and leaves the rest to JSON."""
+
+    def __init__(self, topic: TopicFields, cut: Cut) -> None:
+        self.parts = JsonDecoder(topic)
+        self._cut = cut
+
+    def split(self, records: TopicRecords) -> tuple[TopicRecords, Counter[str]]:
+        """One record an event; keys, offsets and all else of a record are those of each of its events. What holds none is counted."""
+        found = self._parts(records.values)
+        if len(found.places) == len(records.values) and not found.rejected:
+            return replace(records, values=found.values, prepared=None), found.rejected
+        each = found.places
+        return (
+            replace(
+                records,
+                partitions=_of(records.partitions, each),
+                values=found.values,
+                keys=_of(records.keys, each),
+                numbers=_of(records.numbers or _numbers(records), each),
+                stamps=_of(records.stamps, each),
+                headers=_of(records.headers, each),
+                prepared=None,
+            ),
+            found.rejected,
+        )
+
+    def decode(self, values: Sequence[bytes | None]) -> Rows:
+        """A row an event."""
+        found = self._parts(values)
+        rows = read_documents(found.values)
+        messages = np.array(found.places, dtype=np.intp)[rows.messages]
+        return replace(rows, messages=messages, rejected=Counter(rows.rejected) + found.rejected)
+
+    def inspect(self, raw: bytes) -> Iterator[Mapping[Path, object]]:
+        """The events that can be read. Raises Rejected where none can."""
+        if not raw:
+            raise Rejected("empty")
+        reason, good = "", 0
+        for part in self._cut(raw):
+            try:
+                yield from self.parts.inspect(part)
+                good += 1
+            except Rejected as rejected:
+                reason = reason or str(rejected)
+        if not good:
+            raise Rejected(reason)
+
+    def _parts(self, values: Sequence[bytes | None]) -> Parts:
+        found = Parts([], [], Counter())
+        for place, raw in enumerate(values):
+            try:
+                cut = self._cut(raw) if raw else [raw]  # what is nothing is counted by who reads it
+            except Rejected as reason:
+                found.rejected[str(reason)] += 1
+            else:
+                found.values.extend(cut)
+                found.places.extend([place] * len(cut))
+        return found
+
+
+def _of(held: Sequence[T], places: Sequence[int]) -> Sequence[T]:
+    return [held[place] for place in places] if held else ()
+
+
+def _numbers(records: TopicRecords) -> Sequence[int]:
+    """The offsets of records where no offset of what is spanned lacks."""
+    following = {each.partition.index: each.first for each in records.offsets}
+    if not following or not following.keys() >= set(records.partitions):
+        return ()
+    numbers = []
+    for partition in records.partitions:
+        numbers.append(following[partition])
+        following[partition] += 1
+    return numbers

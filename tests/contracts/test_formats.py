@@ -1,0 +1,270 @@
+"""Laws of every format: one data set is the same columns however it is written, and what is broken is counted and touches nothing else.
+
+A format joins by its writer in FORMATS: events to messages, and messages that are broken with the reason of each.
+"""
+
+import json
+import random
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from detectors import Reference
+from monitor.facts import EventsRejected, FieldsRejected
+from monitor.sources.base import TopicRecords
+from monitor.sources.decode.topic import Decoded, TopicDecoder
+from monitor.sources.formats.fields import FieldMap, SeriesFields
+from monitor.stream.events import SECOND, SeriesKey
+from tests.fakes import NOON
+
+ROWS = 2_000
+BATCH = 100  # rows of a message, where it holds many
+PLANS = "free", "pro", "team", "größer", ""
+KEYS = SeriesKey("churn", "3"), SeriesKey("fraud", "1")
+REFERENCE = Reference.fit(
+    {
+        "age": np.arange(100.0),
+        "amount": np.linspace(-1e9, 1e9, 100),
+        "plan": ["free", "pro", "team", "größer"] * 25,
+        "active": [True, False] * 50,
+        "score": np.linspace(0, 1, 100),
+    },
+    prediction="score",
+)
+Event = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Format:
+    """How a format writes events, and what is broken in it."""
+
+    write: Callable[[Sequence[Event]], list[bytes]]
+    broken: Callable[[bytes], Sequence[tuple[bytes, str]]]  # of a good message: broken ones, with their reasons
+
+
+def drawn(rng: np.random.Generator, rows: int = ROWS) -> list[Event]:
+    """Events of two models: numbers of all sizes, categories, truth, what is missing, what the reference does not know."""
+
+    def some(values: Sequence[Any]) -> list[Any]:
+        return [None if gone else value for value, gone in zip(values, rng.random(rows) < 0.1, strict=True)]
+
+    ages = some((rng.normal(40, 15, rows) * 10.0 ** rng.integers(-300, 300, rows)).tolist())
+    amounts = some(rng.integers(-(2**53), 2**53, rows).tolist())
+    plans, active = some(rng.choice(PLANS, rows).tolist()), some((rng.random(rows) < 0.5).tolist())
+    times = (NOON // 1_000_000 - rng.permutation(rows) * 7).tolist()
+    whose = rng.integers(len(KEYS), size=rows).tolist()
+    return [
+        {
+            "id": f"r-{at}-{'x' * (at % 90)}",
+            "ts": times[at],
+            "model": KEYS[whose[at]].model,
+            "version": KEYS[whose[at]].version,
+            "features": {"age": ages[at], "amount": amounts[at], "plan": plans[at], "active": active[at]},
+            "prediction": float(rng.random()),
+        }
+        for at in range(rows)
+    ]
+
+
+# --- the formats ------------------------------------------------------------------------------------------------------
+
+
+def in_batches(events: Sequence[Event], written: Callable[[Sequence[Event]], bytes]) -> list[bytes]:
+    return [written(events[at : at + BATCH]) for at in range(0, len(events), BATCH)]
+
+
+def as_json(event: Event) -> bytes:
+    return json.dumps(event).encode()
+
+
+def as_lines(events: Sequence[Event]) -> list[bytes]:
+    return in_batches(events, lambda some: b"\n".join(map(as_json, some)) + b"\n")
+
+
+def as_records(events: Sequence[Event]) -> list[bytes]:
+    return in_batches(events, lambda some: json.dumps(list(some)).encode())
+
+
+def as_columns(events: Sequence[Event]) -> list[bytes]:
+    """Names beside rows of values, what is mapped beside them as lists."""
+
+    def written(some: Sequence[Event]) -> bytes:
+        beside = {name: [event[name] for event in some] for name in ("id", "ts", "model", "version", "prediction")}
+        columns = list(some[0]["features"])
+        return json.dumps(
+            beside | {"columns": columns, "data": [list(each["features"].values()) for each in some]}
+        ).encode()
+
+    return in_batches(events, written)
+
+
+SCHEMA = pa.schema(
+    [
+        ("id", pa.string()),
+        ("ts", pa.timestamp("ms", "UTC")),
+        ("model", pa.dictionary(pa.int8(), pa.string())),
+        ("version", pa.string_view()),
+        (
+            "features",
+            pa.struct({"age": pa.float64(), "amount": pa.int64(), "plan": pa.large_string(), "active": pa.bool_()}),
+        ),
+        ("prediction", pa.float64()),
+    ]
+)
+
+
+def as_arrow(events: Sequence[Event], *, file: bool = False, compression: str | None = None) -> list[bytes]:
+    def written(some: Sequence[Event]) -> bytes:
+        sink = pa.BufferOutputStream()
+        make = pa.ipc.new_file if file else pa.ipc.new_stream
+        with make(sink, SCHEMA, options=pa.ipc.IpcWriteOptions(compression=compression)) as writer:
+            writer.write_batch(pa.RecordBatch.from_pylist(list(some), SCHEMA))
+        made: bytes = sink.getvalue().to_pybytes()
+        return made
+
+    return in_batches(events, written)
+
+
+def broken_json(good: bytes) -> Sequence[tuple[bytes, str]]:
+    return [
+        (good[:-2], "malformed_json"),
+        (b"", "empty"),
+        (b"7", "not_object"),
+        (b"\0\0\0\0\7" + good, "schema_registry_framed"),
+        (b"\xff\xfe" + good, "invalid_utf8"),
+        (b"[" * 40, "too_deep"),
+    ]
+
+
+def broken_lines(good: bytes) -> Sequence[tuple[bytes, str]]:
+    return [*broken_json(good.splitlines()[0]), (b"\n \n", "empty")]
+
+
+def broken_batch(good: bytes) -> Sequence[tuple[bytes, str]]:
+    return [*broken_json(good), (b"[]", "no_rows"), (b'{"instances": [[1]]}', "unnamed_columns")]
+
+
+def broken_arrow(good: bytes) -> Sequence[tuple[bytes, str]]:
+    return [
+        (good[: len(good) // 2], "truncated"),
+        (b"", "empty"),
+        (b'{"ts": 1}', "malformed_arrow"),
+        (b"ARROW2" + good, "malformed_arrow"),
+        (b"\xff\xff\xff\xff\xf0\xff\xff\xff" + good, "malformed_arrow"),
+    ]
+
+
+FORMATS = {
+    "json": Format(lambda events: list(map(as_json, events)), broken_json),
+    "json-lines": Format(as_lines, broken_lines),
+    "json-batch": Format(as_records, broken_batch),
+    "json-batch, columns": Format(as_columns, broken_batch),
+    "arrow": Format(as_arrow, broken_arrow),
+    "arrow, file": Format(lambda events: as_arrow(events, file=True), broken_arrow),
+    "arrow, zstd": Format(lambda events: as_arrow(events, compression="zstd"), broken_arrow),
+    "arrow, lz4": Format(lambda events: as_arrow(events, compression="lz4"), broken_arrow),
+}
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(random.getrandbits(64))
+
+
+# --- the laws ---------------------------------------------------------------------------------------------------------
+
+
+def read(name: str, messages: Sequence[bytes]) -> Decoded:
+    """All messages in one poll."""
+    fields = FieldMap()
+    series = [SeriesFields(key, REFERENCE.layout, fields) for key in KEYS]
+    decoder = TopicDecoder("t", series, fields, 600 * SECOND, name.partition(",")[0])
+    return decoder.decode(TopicRecords("t", [0] * len(messages), list(messages)), NOON)
+
+
+def columns_of(decoded: Decoded) -> dict[SeriesKey, list[Any]]:
+    """The rows of each series in order of event time, which no two share: whoever read them."""
+    found = {}
+    for key in KEYS:
+        batches = [batch for batch in decoded.batches if batch.key == key]
+        times = np.concatenate([batch.event_times for batch in batches])
+        order = np.argsort(times)
+        assert all(batch.ids is not None for batch in batches)
+        ids: list[Any] = [batch.ids for batch in batches]
+        parts = [batch.numeric for batch in batches], [batch.codes for batch in batches], ids
+        numeric, codes, ids = (np.concatenate(each)[order] for each in parts)
+        found[key] = [
+            times[order].tobytes(),
+            numeric.astype("f8", order="C"),
+            codes.astype("i4", order="C"),
+            ids.tobytes(),
+        ]
+    return found
+
+
+def assert_same(some: Decoded, other: Decoded) -> None:
+    for key, ours in columns_of(some).items():
+        theirs = columns_of(other)[key]
+        assert ours[0] == theirs[0]
+        assert np.array_equal(ours[1], theirs[1], equal_nan=True)
+        assert np.array_equal(ours[2], theirs[2])
+        assert ours[3] == theirs[3]
+    assert some.seen == other.seen
+
+
+def rejected(decoded: Decoded) -> Counter[str]:
+    return Counter({fact.reason: fact.count for fact in decoded.facts if isinstance(fact, EventsRejected)})
+
+
+def fields_rejected(decoded: Decoded) -> Counter[str]:
+    return Counter({fact.reason: fact.count for fact in decoded.facts if isinstance(fact, FieldsRejected)})
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_one_data_set_is_the_same_columns_in_every_format(name: str, rng: np.random.Generator) -> None:
+    events = drawn(rng)
+    expected = read("json", FORMATS["json"].write(events))
+
+    found = read(name, FORMATS[name].write(events))
+
+    assert not rejected(found)
+    assert_same(found, expected)
+    assert fields_rejected(found) == fields_rejected(expected)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_what_is_broken_is_counted_by_its_reason_and_the_rest_is_exact(name: str, rng: np.random.Generator) -> None:
+    form = FORMATS[name]
+    messages = form.write(drawn(rng))
+    clean = read(name, messages)
+    spoilt: list[bytes] = list(messages)
+    expected: Counter[str] = Counter()
+    for message, reason in form.broken(messages[0]):
+        spoilt.insert(int(rng.integers(len(spoilt) + 1)), message)
+        expected[reason] += 1
+
+    found = read(name, spoilt)
+
+    assert rejected(found) == expected
+    assert_same(found, clean)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_no_byte_that_is_changed_and_no_cut_raises(name: str, rng: np.random.Generator) -> None:
+    """Half of them are broken at any place: each gives rows or a reason, and what is not touched stays exact."""
+    good = FORMATS[name].write(drawn(rng, 300))
+    spoilt = []
+    for message in good[:3] * 10:
+        held = bytearray(message)
+        for place in rng.integers(len(held), size=int(rng.integers(1, 4))).tolist():
+            held[place] = int(rng.integers(256))
+        spoilt.append(bytes(held[: int(rng.integers(1, len(held) + 1))]) if rng.random() < 0.5 else bytes(held))
+
+    for message in spoilt:
+        decoded = read(name, [message])
+        assert decoded.batches or decoded.facts
