@@ -30,10 +30,9 @@ from monitor.settings.schema import ModelSettings, TopicSettings
 from monitor.sources.ahead import ahead
 from monitor.sources.decode.class_scores import is_score
 from monitor.sources.decode.finding import FeatureFinder
-from monitor.sources.decode.joining import WEIGHT
 from monitor.sources.decode.learner import EventColumns, LearningDecoder, joined
 from monitor.sources.decode.spool import Spool
-from monitor.sources.formats.fields import LABELLED, FieldMap
+from monitor.sources.formats.fields import LABELLED, WEIGHT, FieldMap
 from monitor.sources.formats.values import LATEST_NANOS
 from monitor.sources.tables.base import TableError
 from monitor.sources.tables.files import Pieces
