@@ -668,6 +668,7 @@ def build_board(configuration: Configuration) -> Board:
         rules=[(spec.key, rule.name) for spec in configuration.specs for rule in spec.rules],
     )
     settings = configuration.settings
+    board.expect_halves([(topic.name, topic.half) for topic in settings.topics if topic.half is not None])
     board.expect_versions(policies_of(settings), () if settings.registry is None else aliases_of(settings))
     board.expect_runs([each.name for each in configuration.targets if each.wants(RETRAIN) and can_follow(each.target)])
     return board

@@ -119,8 +119,7 @@ class Reading:
             numbers = range(first, first + len(values))
             records = TopicRecords(TOPICS[half], [0] * len(values), values, numbers=numbers)
             decoded = self.decoders[half].decode(records, MIDNIGHT)
-            for name, held in parts.items():
-                held += getattr(decoded, name)
+            parts = {name: [*held, *getattr(decoded, name)] for name, held in parts.items()}
             facts += decoded.facts
             seen |= decoded.seen
         arrived = MicroBatch(seen=seen, read=frozenset(seen), **{name: tuple(held) for name, held in parts.items()})
