@@ -216,6 +216,14 @@ def refuse_without_id(topic: TopicSettings, fields: FieldMap, joined: Sequence[S
             )
 
 
+def refuse_half(topic: TopicSettings) -> None:
+    """Raise ConfigError for a topic of halves, where whole predictions are needed and nobody joins them."""
+    if topic.half is not None:
+        raise ConfigError(
+            f"topics.{topic.name}.half: its rows are {topic.half}s, and whole predictions are needed: take a table of them"
+        )
+
+
 def refuse_half_without_id(topic: TopicSettings, fields: FieldMap, series: Sequence[SeriesFields]) -> None:
     """Raise ConfigError where halves are joined by an id that is not read."""
     for each in series:

@@ -71,8 +71,15 @@ class TopicRange:
             Partition(records.topic, index) for records in poll.records for index in set(records.partitions)
         )
         events = sum(len(records.values) for records in poll.records)
-        told = {"schemas": tuple(schemas), "versions": tuple(versions), "halves": tuple(halves)}
-        arrived = MicroBatch(tuple(batches), seen, read=read, joins=tuple(joins), **told)
+        arrived = MicroBatch(
+            tuple(batches),
+            seen,
+            read=read,
+            joins=tuple(joins),
+            schemas=tuple(schemas),
+            versions=tuple(versions),
+            halves=tuple(halves),
+        )
         return Piece(arrived, facts, events, poll.done, poll.finished)
 
     def hold(self, partitions: frozenset[Partition]) -> None:

@@ -14,7 +14,7 @@ from detectors.calibration.holidays import Holidays, calendar_of
 from detectors.reference.grouping import GroupColumn
 from detectors.reference.service import ERROR, LATENCY, ServedColumns, as_columns_of
 from detectors.sketches.served import UNKNOWN
-from monitor.app import fields_of, refuse_unknown_model, refuse_without_id
+from monitor.app import fields_of, refuse_half, refuse_unknown_model, refuse_without_id
 from monitor.backtest.recorded import EmptyRecordError, Recorded, RecordedError
 from monitor.backtest.replay import Range
 from monitor.commands.dialect import dialect_of
@@ -184,6 +184,7 @@ class ModelEvents:
         found = shared_finder(choice, labelled=labels is not None)
         finders, decoders = {}, {}
         for topic in topics:
+            refuse_half(topic)
             fields = fields_of(topic)
             refuse_unknown_model(topic, fields, [key.model for key in keys])
             finder = found(topic)

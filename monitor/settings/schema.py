@@ -728,6 +728,15 @@ class Settings(BaseSettings):
         return "defaults.group" if model.group == self.defaults.group else f"models.{model.name}.group"
 
     @model_validator(mode="after")
+    def _both_halves(self) -> "Settings":
+        """Who has topics of one half has some of the other."""
+        halves = {topic.half: topic.name for topic in self.topics if topic.half is not None}
+        for half, other in (("request", "response"), ("response", "request")):
+            if half in halves and other not in halves:
+                raise ValueError(f"topics: {halves[half]} has half: {half}, but no topic has half: {other}")
+        return self
+
+    @model_validator(mode="after")
     def _joined(self) -> "Settings":
         """Labels need a topic, and a topic of labels a model."""
         label_topics = [topic.name for topic in self.topics if topic.kind == "labels"]
