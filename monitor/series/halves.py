@@ -157,11 +157,11 @@ class SeriesHalves:
 
     def _new_pieces(self, kind: str, waiting: Waiting) -> Iterator[Entry]:
         held, places = self._pieces[kind], np.flatnonzero(waiting.unsaved)
-        for number, fresh in stretches(waiting.rows[places], self._stretch):
+        for number, fresh in stretches(waiting.rows.take(places), self._stretch):
             rows, piece = fresh, held.get(number, 0)
             if piece == PIECES:
                 yield from (_piece(kind, number, each, None) for each in range(1, piece))
-                every = waiting.rows[waiting.places]
+                every = waiting.rows.take(waiting.places)
                 rows, piece = every[every["time"] // self._stretch == number], 0
             yield _piece(kind, number, piece, rows.tobytes())
             held[number] = piece + 1

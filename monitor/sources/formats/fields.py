@@ -384,7 +384,8 @@ class TopicFields:
         if half not in self._halves:
             serves = half == RESPONSE if served is None else served
             series = [each.of_half(half, served=serves and each.serves) for each in self.series.values()]
-            self._halves[half] = TopicFields(series, self.fields, self._followed, name=self.name, options=self.options)
+            fields = _fields_of(self.fields, half)
+            self._halves[half] = TopicFields(series, fields, self._followed, name=self.name, options=self.options)
         return self._halves[half]
 
     def series_of(self, model: Any, version: Any) -> SeriesFields | None:

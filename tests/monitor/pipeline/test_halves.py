@@ -12,6 +12,7 @@ from detectors.contract import contract_from
 from detectors.sketches.identity import wide_hashes_of
 from monitor.facts import EventsCounted, EventsRejected, Fact, FieldsRejected, HalvesCounted, WindowClosed
 from monitor.series.contract import ContractSpec
+from monitor.sources.base import TopicRecords
 from monitor.sources.decode.mapping import map_rows
 from monitor.sources.formats.base import REQUEST, RESPONSE, WHOLE, DecodeCounts, Rows
 from monitor.sources.formats.fields import FieldMap, SeriesFields, TopicFields
@@ -84,6 +85,18 @@ def test_a_half_without_an_id_is_rejected() -> None:
     assert [(fact.reason, fact.count) for fact in of(facts, EventsRejected)] == [("id_missing", 1)]
     [unmatched] = [fact for fact in of(facts, HalvesCounted) if "unmatched" in fact.outcomes]
     assert (unmatched.topic, unmatched.outcomes) == ("requests", {"unmatched": 1})
+
+
+def test_every_reader_reads_responses_without_features() -> None:
+    """The compiled one, the typed one, and the one that reads what these leave."""
+    log = logs_of(ROWS, [RESPONSE])[RESPONSE]
+    records = TopicRecords("responses", [0] * len(log), [value for _, value in log])
+    readers = Reading(halved_spec(), {RESPONSE: log}).decoders[RESPONSE].readers
+
+    for reader in readers:
+        found = reader.read(records, END, DecodeCounts())
+        assert [len(part.times) for part in found.rows] == [len(log)], reader
+        assert not len(found.left)
 
 
 def test_windows_do_not_close_before_their_halves_have_waited() -> None:
