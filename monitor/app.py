@@ -61,6 +61,7 @@ from monitor.sources.kafka.source import KafkaSource
 from monitor.store.sqlite import StateError, StateStore
 from monitor.stream.clocks import TOLERANCE
 from monitor.stream.events import SECOND, Nanos, Partition, SeriesKey
+from monitor.stream.halves import REQUEST, RESPONSE, WHOLE
 from monitor.targets.base import can_follow, still_heard
 from monitor.targets.notifier import Notifier
 from monitor.targets.payloads import RETRAIN, Sender
@@ -73,6 +74,7 @@ COMPILED = {
     "decoding": scanning.COMPILED,
     **sketches.COMPILED,
 }  # where not, Python does it, several times slower
+HALF = {None: WHOLE, "request": REQUEST, "response": RESPONSE}
 LABEL = ("label",)  # where a label stands, unless its topic says otherwise
 DRAIN = 5.0  # seconds at the end for what can be delivered at once
 STUCK_AFTER = 30 * SECOND  # a loop that has not turned for so long is not ready
@@ -109,6 +111,8 @@ def build_decoder(configuration: Configuration, topic: TopicSettings) -> TopicDe
     ]
     joined = {each.key: PredictionColumns(each, truths[each.key]) for each in series if each.key in truths}
     refuse_without_id(topic, fields, [each for each in series if each.key in truths])
+    if topic.half is not None:
+        refuse_half_without_id(topic, fields, series)
     future, tolerance = configuration.settings.max_future, tolerance_of(configuration)
     new = policies_of(configuration.settings).keys(), followed_keys(configuration)
     return topic_decoder(topic, series, fields, future, tolerance, joined, contracts_of(configuration.specs), *new)
@@ -222,6 +226,24 @@ def refuse_without_id(topic: TopicSettings, fields: FieldMap, joined: Sequence[S
             )
 
 
+def refuse_half(topic: TopicSettings) -> None:
+    """Raise ConfigError for a topic of halves, where whole predictions are needed and nobody joins them."""
+    if topic.half is not None:
+        raise ConfigError(
+            f"topics.{topic.name}.half: its rows are {topic.half}s, and whole predictions are needed: take a table of them"
+        )
+
+
+def refuse_half_without_id(topic: TopicSettings, fields: FieldMap, series: Sequence[SeriesFields]) -> None:
+    """Raise ConfigError where halves are joined by an id that is not read."""
+    for each in series:
+        if not each.id and fields.model_is in {None, each.key.model}:
+            raise ConfigError(
+                f"topics.{topic.name}.half: a {topic.half} meets its other half by its id, and topics.{topic.name}.fields.id names none, "
+                "or what is read as something else"
+            )
+
+
 def refuse_unknown_model(topic: TopicSettings, fields: FieldMap, models: Sequence[str]) -> None:
     """Raise ConfigError for a constant model that is not configured."""
     if fields.model_is is not None and fields.model_is not in models:
@@ -261,6 +283,7 @@ def topic_decoder(
             renewed=renewed,
             followed=followed,
             options=topic.options,
+            half=HALF[topic.half],
         )
     except UnknownFormatError as error:
         raise ConfigError(f"topics.{topic.name}.format: {error}") from None
@@ -672,6 +695,7 @@ def build_board(configuration: Configuration) -> Board:
         rules=[(spec.key, rule.name) for spec in configuration.specs for rule in spec.rules],
     )
     settings = configuration.settings
+    board.expect_halves([(topic.name, topic.half) for topic in settings.topics if topic.half is not None])
     board.expect_versions(policies_of(settings), () if settings.registry is None else aliases_of(settings))
     board.expect_runs([each.name for each in configuration.targets if each.wants(RETRAIN) and can_follow(each.target)])
     return board

@@ -153,6 +153,14 @@ def _add_backtest(commands: "argparse._SubParsersAction[_Parser]") -> None:
     )
     arguments.add_list(
         backtest,
+        "--responses",
+        arguments.files,
+        default=[],
+        metavar="FILE",
+        help="where --input is of a topic of requests: what they were answered, in order of time",
+    )
+    arguments.add_list(
+        backtest,
         "--labels",
         arguments.files,
         default=[],
@@ -388,6 +396,7 @@ def _backtest(options: argparse.Namespace) -> Exit:
             first=options.first,
             until=options.until,
             shown=options.show,
+            responses=options.responses,
             labels=options.labels,
             label_topic=options.label_topic,
             threads=options.threads or arguments.usable_cores(),

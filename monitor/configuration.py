@@ -25,6 +25,7 @@ from monitor.clock import SystemClock
 from monitor.reporting.reports import ReportPlan
 from monitor.series.contract import ContractSpec
 from monitor.series.estimating import EstimateSpec, estimate_spec, expectation
+from monitor.series.halves import HalvesWait
 from monitor.series.judging import FeatureChoice, Judging
 from monitor.series.performance import PerformanceSpec
 from monitor.series.series import SeriesSpec
@@ -38,6 +39,7 @@ from monitor.settings.schema import (
     MOST_CLASSES,
     SECRET_FILES,
     FeatureSettings,
+    HalvesSettings,
     LabelsSettings,
     ModelSettings,
     PerformanceSettings,
@@ -64,6 +66,7 @@ LATER_KEYS = (
     "baseline",
     "group",
     "labels",
+    "halves",
     "performance",
     "contract",
     "retraining",
@@ -187,10 +190,11 @@ def _drop_unused(told: dict[str, Any], names: Sequence[str]) -> None:
 
 
 def _drop_unmapped(topic: dict[str, Any]) -> None:
-    """Drop the fields of a topic that are not mapped, and the options of a format that has none."""
+    """Drop the fields of a topic that are not mapped, and keys that came later where they are not used."""
     topic["fields"] = {name: path for name, path in topic["fields"].items() if path is not None}
-    if topic["options"] is None:
-        del topic["options"]
+    for name in ("options", "half"):
+        if topic[name] is None:
+            del topic[name]
 
 
 def _drop_unrouted(told: dict[str, Any]) -> None:
@@ -420,7 +424,13 @@ def series_spec(settings: Settings, model: ModelSettings, reference: Reference, 
         ),
         retraining=retrain_policy(settings, model),
         performance=performance,
+        halves=None if model.halves is None else halves_wait(model.halves, model.lateness),
     )
+
+
+def halves_wait(told: HalvesSettings, lateness: int) -> HalvesWait:
+    """How long halves of a model's predictions wait for each other: as long as events may be late, unless it is said."""
+    return HalvesWait(lateness if told.wait is None else told.wait, rows_within(told.memory))
 
 
 def retrain_policy(settings: Settings, model: ModelSettings) -> RetrainPolicy:

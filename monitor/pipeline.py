@@ -41,6 +41,8 @@ from monitor.retraining import KEPT, LISTED, Retraining
 from monitor.retraining import STATE as RETRAINING
 from monitor.series.alerts import without_counts
 from monitor.series.deciding import forgotten
+from monitor.series.halves import VIEW as HALVES
+from monitor.series.halves import SeriesHalves
 from monitor.series.older import todays
 from monitor.series.performance import PERFORMANCE, Performance
 from monitor.series.performance import STATE as JOINED
@@ -84,6 +86,7 @@ class Pipeline:
             for key, series in self.series.items()
             if series.spec.performance is not None
         }
+        self.halves = {key: SeriesHalves(key, each.spec.halves_spec) for key, each in self.series.items()}
         self._label_topics = label_topics
         self._labels = Watermark(idle_after)  # how far labels are read: features never wait for it
         self.most_ahead = max_future + usual_lead([series.spec.windows for series in self.series.values()], idle_after)
@@ -115,8 +118,8 @@ class Pipeline:
 
     def ingest(self, arrived: MicroBatch, now: Nanos) -> list[Fact]:
         """Fold a micro-batch into its panes. Event time moves on in `advance`, after all of it is counted."""
-        facts: list[Fact] = []
         self._count_silence(arrived, now)
+        arrived, facts = self.whole(arrived)
         for batch in arrived.batches:
             facts += self._see(batch, now)
             for delta in self.folder.fold(batch):
@@ -134,6 +137,19 @@ class Pipeline:
             arrived = arrived.of(self._label_topics, others=True)
         self._show(self.watermark, "watermark", arrived, now)
         return facts
+
+    def whole(self, arrived: MicroBatch) -> tuple[MicroBatch, list[Fact]]:
+        """A micro-batch with the events that its halves came to, and none of these; what became of them."""
+        if not arrived.halves:
+            return arrived, []
+        batches, joins, facts = [*arrived.batches], [*arrived.joins], list[Fact]()
+        for halves in arrived.halves:
+            self.offsets.take(halves)
+            joined = self.halves[halves.key].take(halves)
+            batches += joined.batches
+            joins += joined.joins
+            facts += joined.facts
+        return replace(arrived, batches=tuple(batches), joins=tuple(joins), halves=()), facts
 
     def _see(self, batch: EventBatch, now: Nanos) -> list[Fact]:
         """Keep which records hold which event times, and which versions there are."""
@@ -174,7 +190,7 @@ class Pipeline:
     def _count_silence(self, arrived: MicroBatch, now: Nanos) -> None:
         """Events end the time in which nothing comes; time in which nobody read is no part of it."""
         away = 0 if self._read_at is None else now - self._read_at
-        if arrived.batches:
+        if arrived.batches or arrived.halves:
             self._came_at = now
         elif arrived.unconfirmed and self._came_at is not None and away > MINUTE:
             self._came_at = min(self._came_at + away, now)
@@ -224,6 +240,7 @@ class Pipeline:
             return [*facts, *self._judge_performance(), *self._ask_again(None)]
         assert self.watermark.value is not None
         facts.append(WatermarkAdvanced(self.watermark.value))
+        facts += [fact for each in self.halves.values() for fact in each.expire(self.watermark.value)]
         woken = self._wake(self.watermark.value)
         for view, end in self._in_order(woken, self.watermark.value):
             facts += self._on_schedule(end + view.spec.windows.lateness - 1)
@@ -473,6 +490,8 @@ class Pipeline:
             records += view.snapshot()
         for each in self.performance.values():
             records += each.snapshot()
+        for halves in self.halves.values():
+            records += halves.snapshot()
         return records
 
     def changes(self) -> list[Record]:
@@ -493,6 +512,8 @@ class Pipeline:
         self._changed.clear()
         for each in self.performance.values():
             records += each.changes()
+        for halves in self.halves.values():
+            records += halves.changes()
         return records
 
     def _shared_record(self, kind: str) -> Record:
@@ -570,6 +591,8 @@ class Pipeline:
         """Take up one view. The ends of alerts whose rule was taken away come first."""
         if owner.view == PERFORMANCE:
             return self._ended(self._restore_performance(owner.key, entries))
+        if owner.view == HALVES and owner.key in self.halves:
+            return self.halves[owner.key].restore(entries)
         view = self.views.get((owner.key, owner.view))
         rules = {} if view is None else {rule.name: rule for rule in view.rules(entries)}
         facts = self._ended(ends_of_removed_rules(owner.key, entries, rules))

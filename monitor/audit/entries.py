@@ -77,6 +77,7 @@ LEFT_OUT: Mapping[type[Fact], str] = {
     facts.FieldsRejected: PER_WINDOW,
     facts.RequestsServed: PER_WINDOW,
     facts.JoinCounted: PER_WINDOW,
+    facts.HalvesCounted: PER_WINDOW,
     facts.LabelDelays: PER_WINDOW,
     facts.LateShare: "the alert of the rule `lateness` says the same",
     facts.WatermarkAdvanced: PER_WINDOW,

@@ -1,6 +1,6 @@
 """Makes the result of the findings: what was seen, beside what was to be expected."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from detectors.calibration import Calibration
@@ -241,6 +241,8 @@ def hints(findings: Findings, notes: Sequence[str]) -> Iterator[str]:
     counts = findings.counts
     for topic in topics_of(findings):
         yield from stream_hints(topic)
+    for (topic_name, half), outcomes in sorted(findings.halves.items()):
+        yield from half_hints(topic_name, half, outcomes)
     for name, labels in sorted(findings.label_topics.items()):
         yield from labels.hints(name)
     unusable = {reason: findings.fields[reason] for reason in (UNKNOWN, INVALID) if findings.fields[reason]}
@@ -272,6 +274,17 @@ def stream_hints(topic: TopicEvents) -> Iterator[str]:
         yield (
             f"{topic.topic}: {topic.ahead:,} events ({share:.2%}) are stamped up to {span_words(topic.lead)} ahead of those around "
             "them: a clock runs fast; they count in the windows that they name, and make no other late"
+        )
+
+
+def half_hints(topic: str, half: str, outcomes: Mapping[str, int]) -> Iterator[str]:
+    """How many halves met no other half."""
+    lonely, all_of_them = outcomes.get("unmatched", 0) + outcomes.get("evicted", 0), sum(outcomes.values())
+    if lonely:
+        other = "response" if half == "request" else "request"
+        full = ", some because halves.memory was full" if outcomes.get("evicted") else ""
+        yield (
+            f"{topic}: {lonely:,} of {all_of_them:,} {half}s met no {other} within halves.wait{full}: they are in no window"
         )
 
 

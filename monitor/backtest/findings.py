@@ -36,6 +36,7 @@ from monitor.facts import (
     EventsRejected,
     Fact,
     FieldsRejected,
+    HalvesCounted,
     JoinCounted,
     PerformanceEstimated,
     PerformanceJudged,
@@ -249,6 +250,7 @@ class Findings:
             self.series[spec.key] = SeriesFindings(spec, [Hunt(plant) for plant in planted], sweep, pictures)
         self.events: Counter[str] = Counter()
         self.topics: dict[str, TopicFindings] = defaultdict(TopicFindings)
+        self.halves: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)  # by topic and half
         self.rejected: Counter[str] = Counter()
         self.fields: Counter[str] = Counter()
         self.windows = 0
@@ -301,6 +303,8 @@ class Findings:
                 return topic in self.label_topics
             case PerformanceJudged() | PerformanceEstimated():
                 self.series[fact.key].judgements.take(fact)
+            case HalvesCounted(topic=topic, half=half, outcomes=outcomes):
+                self.halves[topic, half].update(outcomes)
             case JoinCounted(side="label"):
                 self.series[fact.key].judgements.labels.update(fact.outcomes)
             case _:

@@ -1,4 +1,4 @@
-"""Recorded events and recorded labels, side by side in the order of their times."""
+"""Recorded events and recorded labels, or requests and responses, side by side in the order of their times."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -8,11 +8,15 @@ from monitor.stream.events import MicroBatch, Nanos, Partition
 
 
 class Paired:
-    """Two records as one. Labels are read no further than events need, so that few wait; the end of the events is not told."""
+    """Two records as one. Labels are read no further than events need, so that few wait; the end of the events is not told.
 
-    def __init__(self, events: Recorded, labels: Recorded) -> None:
+    Where these are no labels but halves of the same events, event time waits for both from the beginning.
+    """
+
+    def __init__(self, events: Recorded, labels: Recorded, *, halves: bool = False) -> None:
         self._events = events
         self._labels = labels
+        self._halves = halves
 
     @property
     def notes(self) -> Sequence[str]:
@@ -25,6 +29,9 @@ class Paired:
     def pieces(self) -> Iterator[Piece]:
         """Of the one that is behind, piece by piece. Raises RecordedError."""
         events, labels = SideRead(self._events.pieces()), SideRead(self._labels.pieces())
+        if self._halves:
+            sides = [side.next.arrived.assigned for side in (events, labels) if side.next is not None]
+            yield Piece(MicroBatch(assigned=frozenset().union(*sides)), (), 0, 0.0)
         while events.next is not None or labels.next is not None:
             behind = events if labels.next is None or (events.next is not None and events.at < labels.at) else labels
             piece = behind.take()

@@ -119,6 +119,7 @@ def piece_of(decoded: Decoded, partition: Partition, assigned: frozenset[Partiti
         joins=joins,
         schemas=schemas,
         versions=tuple(decoded.versions),
+        halves=tuple(decoded.halves),
     )
     return Piece(arrived, decoded.facts, events, done)
 

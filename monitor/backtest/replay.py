@@ -106,7 +106,8 @@ class Replay:
     def run(self, take: Callable[[Turn], None]) -> None:
         """Hand on what each pane led to. Raises RecordedError."""
         for piece in self._recorded.pieces():
-            arrived, outside = self._counted(piece.arrived)
+            whole, halves = self._pipeline.whole(piece.arrived)  # first: all else is then of whole events
+            arrived, outside = self._counted(whole)
             self._partitions |= arrived.assigned
             self._now = max(self._now, *arrived.seen.values(), 0)
             for batch in arrived.joins:
@@ -118,7 +119,7 @@ class Replay:
             for part in map(self._named, slices(arrived, self._slide)):
                 take(self._turn(part, piece.done))
             self._recorded.hold(self._ahead())
-            take(Turn(piece.facts, (), outside, piece.events, piece.done, late_live=late_live))
+            take(Turn([*piece.facts, *halves], (), outside, piece.events, piece.done, late_live=late_live))
         take(self._finish())
 
     def _over(self, finished: frozenset[Partition]) -> frozenset[Partition]:

@@ -9,7 +9,7 @@ from monitor.sources.ahead import ahead
 from monitor.sources.base import SourceError
 from monitor.sources.decode.topic import TopicDecoder
 from monitor.sources.kafka.range import EmptyRangeError, KafkaRange, RangePoll
-from monitor.stream.events import EventBatch, JoinBatch, MicroBatch, Nanos, Partition, SchemaBatch
+from monitor.stream.events import EventBatch, HalfBatch, JoinBatch, MicroBatch, Nanos, Partition, SchemaBatch
 
 
 class TopicRange:
@@ -55,6 +55,7 @@ class TopicRange:
         schemas: list[SchemaBatch] = []
         facts: list[Fact] = []
         versions: list[tuple[str, str, Nanos]] = []
+        halves: list[HalfBatch] = []
         seen: dict[Partition, Nanos] = {}
         for records in poll.records:
             decoded = self._decoders[records.topic].decode(records, self._now)
@@ -63,6 +64,7 @@ class TopicRange:
             schemas += decoded.schemas
             facts += decoded.facts
             versions += decoded.versions
+            halves += decoded.halves
             seen |= decoded.seen
         self._now = max(self._now, *seen.values(), 0)
         read = frozenset(
@@ -70,7 +72,13 @@ class TopicRange:
         )
         events = sum(len(records.values) for records in poll.records)
         arrived = MicroBatch(
-            tuple(batches), seen, read=read, joins=tuple(joins), schemas=tuple(schemas), versions=tuple(versions)
+            tuple(batches),
+            seen,
+            read=read,
+            joins=tuple(joins),
+            schemas=tuple(schemas),
+            versions=tuple(versions),
+            halves=tuple(halves),
         )
         return Piece(arrived, facts, events, poll.done, poll.finished)
 

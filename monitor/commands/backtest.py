@@ -28,6 +28,7 @@ from monitor.pipeline import Pipeline
 from monitor.runtime.loop import calm_collector
 from monitor.series.series import SeriesSpec
 from monitor.settings import ConfigError, Settings, load_settings
+from monitor.settings.schema import TopicSettings
 from monitor.sources.decode.topic import TopicDecoder
 from monitor.sources.formats.values import LATEST_NANOS
 from monitor.targets.payloads import rfc3339
@@ -52,6 +53,7 @@ class BacktestChoice:
     until: str | None = None
     delimiter: str = ","
     decimal: str = "."
+    responses: list[Path] = field(default_factory=list)
     labels: list[Path] = field(default_factory=list)
     label_topic: str | None = None
     threads: int = 1  # no part of the command: what is found does not depend on it
@@ -61,7 +63,13 @@ class BacktestChoice:
         """The same as one would type it."""
         budgets = None if self.budgets is None else ",".join(f"{budget:g}" for budget in self.budgets)
         words = ["driftd", "backtest", "--config", str(self.config), *(["--kafka"] if self.kafka else [])]
-        lists = (("--input", self.inputs), ("--labels", self.labels), ("--inject", self.inject), ("--show", self.shown))
+        lists = (
+            ("--input", self.inputs),
+            ("--responses", self.responses),
+            ("--labels", self.labels),
+            ("--inject", self.inject),
+            ("--show", self.shown),
+        )
         for option, values in lists:
             words += [option, *map(str, values)] if values else []
         topics = (("--topic", self.topic), ("--label-topic", self.label_topic))
@@ -155,7 +163,10 @@ def check_outputs(choice: BacktestChoice) -> None:
     for option, output in (("--report", choice.report), ("--json", choice.json)):
         if output is None:
             continue
-        if any(output.resolve() == path.resolve() for path in (*choice.inputs, *choice.labels, choice.config)):
+        if any(
+            output.resolve() == path.resolve()
+            for path in (*choice.inputs, *choice.responses, *choice.labels, choice.config)
+        ):
             raise ConfigError(f"{option} {output}: is one of the inputs")
         if output.is_dir():
             raise ConfigError(f"{option} {output}: is a directory; name a file")
@@ -178,15 +189,41 @@ def record_of(choice: BacktestChoice, configuration: Configuration, within: Rang
     """The record that is meant. Raises ConfigError."""
     if choice.kafka == bool(choice.inputs):
         raise ConfigError("backtest needs --input FILE… or --kafka, and not both")
+    dialect, responses = dialect_of(choice.delimiter, choice.decimal), response_topic_of(choice, configuration.settings)
     if choice.kafka:
         return topic_range(choice, configuration, within)
-    dialect = dialect_of(choice.delimiter, choice.decimal)
     decoder = undated(build_decoder(configuration, topic_of(configuration.settings, choice.topic)))
     events = files_of(choice.inputs, decoder, dialect, threads=choice.threads)
+    if responses is not None:
+        decoder = undated(build_decoder(configuration, responses))
+        answered = files_of(choice.responses, decoder, dialect, "--responses", threads=choice.threads)
+        events = Paired(events, answered, halves=True)
     if not choice.labels:
         return events
     decoder = undated(build_decoder(configuration, label_topic_of(configuration.settings, choice.label_topic)))
     return Paired(events, files_of(choice.labels, decoder, dialect, "--labels", threads=choice.threads))
+
+
+def response_topic_of(choice: BacktestChoice, settings: Settings) -> TopicSettings | None:
+    """The topic that `--responses` are of; None where none are read. Raises ConfigError where a half is read without the other."""
+    if choice.kafka:
+        if choice.responses:
+            raise ConfigError("--responses FILE… goes with --input FILE…; with --kafka both topics are read")
+        if choice.topic is not None and topic_of(settings, choice.topic).half is not None:
+            raise ConfigError(
+                f"--topic {choice.topic}: holds halves of predictions, which are joined with another topic's"
+            )
+        return None
+    topic = topic_of(settings, choice.topic)
+    if topic.half != "request":
+        if topic.half is not None or choice.responses:
+            raise ConfigError(f"--topic: {topic.name} is no topic of requests; name one that has half: request")
+        return None
+    if not choice.responses:
+        raise ConfigError(
+            f"--input: topics.{topic.name} holds requests; --responses FILE… names what they were answered"
+        )
+    return next(other for other in settings.topics if other.half == "response")
 
 
 def label_topics_of(choice: BacktestChoice, settings: Settings) -> frozenset[str]:
@@ -235,7 +272,7 @@ def topic_range(choice: BacktestChoice, configuration: Configuration, within: Ra
 def inputs_of(choice: BacktestChoice, configuration: Configuration) -> tuple[str, ...]:
     """What was read, for the report."""
     if not choice.kafka:
-        return tuple(map(str, (*choice.inputs, *choice.labels)))
+        return tuple(map(str, (*choice.inputs, *choice.responses, *choice.labels)))
     names = [topic.name for topic in configuration.settings.event_topics] if choice.topic is None else [choice.topic]
     return tuple(f"{name} at {configuration.settings.kafka.bootstrap_servers}" for name in names)
 

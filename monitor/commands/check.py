@@ -87,7 +87,7 @@ def estimate(configuration: Configuration) -> Estimate:
     more = {"grouped": memory.grouped(settings.event_topics), "served": memory.served(settings.event_topics)}
     ahead = memory.panes_ahead(specs, settings.idle_after, settings.max_future, **more)
     return Estimate(
-        memory_bytes=memory.steady(specs, series, **more),
+        memory_bytes=memory.steady(specs, series, **more) + memory.halves(specs, settings.event_topics),
         references_bytes=memory.references(specs),
         panes_bytes=memory.panes(specs, **more),
         catching_up_bytes=memory.READING_BYTES + ahead,

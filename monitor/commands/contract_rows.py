@@ -10,7 +10,7 @@ import numpy as np
 from detectors.columns import BOOLEANS, Column
 from detectors.contract import Check, ColumnRules, ColumnType, Contract
 from detectors.encoding import PREDICTION
-from monitor.app import fields_of, refuse_unknown_model
+from monitor.app import fields_of, refuse_half, refuse_unknown_model
 from monitor.backtest.recorded import RecordedError
 from monitor.commands.dialect import dialect_of
 from monitor.commands.events import model_of
@@ -120,6 +120,7 @@ def check_events(check: Check, contract: Contract, choice: RowsChoice) -> Reject
         raise ConfigError("--prediction: the configuration says it, in topics.fields")
     settings = load_settings(choice.config)
     model, topic = model_of(settings, choice.model, choice.version), topic_of(settings, choice.topic)
+    refuse_half(topic)
     fields, dialect = fields_of(topic), dialect_of(choice.delimiter, choice.decimal)
     refuse_unknown_model(topic, fields, [each.name for each in settings.models])
     if ID in contract.columns and not fields.id:

@@ -21,11 +21,11 @@ from monitor.settings import ConfigError, Settings
 from monitor.settings.schema import LabelsSettings, ModelSettings, PerformanceSettings, TopicSettings
 from monitor.sources.decode.class_scores import OF_CLASS, is_score
 from monitor.sources.decode.finding import FeatureFinder
-from monitor.sources.decode.joining import INVALID, UNKNOWN, WEIGHT, WEIGHT_INVALID, weights_in
+from monitor.sources.decode.joining import INVALID, UNKNOWN, WEIGHT_INVALID, weights_in
 from monitor.sources.decode.label_learner import LabelMeanings, LearningLabels
 from monitor.sources.decode.learner import EventColumns
 from monitor.sources.formats.base import only_rows
-from monitor.sources.formats.fields import LABELLED, PREDICTION
+from monitor.sources.formats.fields import LABELLED, PREDICTION, WEIGHT
 from monitor.sources.tables.files import Pieces
 from monitor.stream.clocks import LatestTimes
 from monitor.stream.events import Nanos

@@ -14,7 +14,7 @@ from detectors.calibration.holidays import Holidays, calendar_of
 from detectors.reference.grouping import GroupColumn
 from detectors.reference.service import ERROR, LATENCY, ServedColumns, as_columns_of
 from detectors.sketches.served import UNKNOWN
-from monitor.app import fields_of, refuse_unknown_model, refuse_without_id
+from monitor.app import fields_of, refuse_half, refuse_unknown_model, refuse_without_id
 from monitor.backtest.recorded import EmptyRecordError, Recorded, RecordedError
 from monitor.backtest.replay import Range
 from monitor.commands.dialect import dialect_of
@@ -30,10 +30,9 @@ from monitor.settings.schema import ModelSettings, TopicSettings
 from monitor.sources.ahead import ahead
 from monitor.sources.decode.class_scores import is_score
 from monitor.sources.decode.finding import FeatureFinder
-from monitor.sources.decode.joining import WEIGHT
 from monitor.sources.decode.learner import EventColumns, LearningDecoder, joined
 from monitor.sources.decode.spool import Spool
-from monitor.sources.formats.fields import LABELLED, FieldMap
+from monitor.sources.formats.fields import LABELLED, WEIGHT, FieldMap
 from monitor.sources.formats.logged import LogDecoder
 from monitor.sources.formats.values import LATEST_NANOS
 from monitor.sources.tables.base import TableError
@@ -186,6 +185,7 @@ class ModelEvents:
         found = shared_finder(choice, labelled=labels is not None)
         finders, decoders = {}, {}
         for topic in topics:
+            refuse_half(topic)
             fields = fields_of(topic)
             refuse_unknown_model(topic, fields, [key.model for key in keys])
             finder = found(topic)
@@ -215,7 +215,7 @@ class ModelEvents:
         dialect = dialect_of(choice.delimiter, choice.decimal)
         inputs = sorted(choice.inputs)  # so that their order on the command line tells nothing
         if not holds_lines(inputs):
-            if isinstance(decoder.format, LogDecoder):
+            if isinstance(decoder.bare, LogDecoder):
                 raise ConfigError(
                     f"--input {inputs[0]}: topic {decoder.topic} is of a format that is fitted from .jsonl"
                 )

@@ -14,6 +14,7 @@ from monitor.series.learning import NEEDED
 from monitor.series.series import SeriesSpec
 from monitor.series.tracks import KEPT_POINTS
 from monitor.settings.schema import TopicSettings
+from monitor.sources.formats.registry import gives_halves
 from monitor.stream.events import Nanos
 from monitor.stream.windows import LOOSE, WindowSpec
 
@@ -169,6 +170,12 @@ def joins(specs: Sequence[SeriesSpec]) -> int:
     """Bytes of the predictions and labels that wait for each other, at most, and of what counts them."""
     bounds = [spec.performance.join.memory for spec in specs if spec.performance is not None]
     return 2 * sum(bounds) + (COUNTING_LABELS if bounds else 0)
+
+
+def halves(specs: Sequence[SeriesSpec], topics: Sequence[TopicSettings]) -> int:
+    """Bytes of the requests and responses that wait for each other, at most, where topics bring such."""
+    come_apart = any(topic.half is not None or gives_halves(topic.format) for topic in topics)
+    return 2 * sum(spec.halves_spec.memory for spec in specs) if come_apart else 0
 
 
 def steady(specs: Sequence[SeriesSpec], time_series: int, *, grouped: bool = False, served: bool = False) -> int:

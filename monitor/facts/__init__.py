@@ -31,6 +31,7 @@ from monitor.facts.events import (
     PanesOpen,
     WatermarkAdvanced,
 )
+from monitor.facts.halves import HalvesCounted
 from monitor.facts.learning import CalibrationLearning, CalibrationLearnt
 from monitor.facts.performance import (
     DELAY_BOUNDS,
@@ -160,6 +161,7 @@ Fact = (
     | PerformanceJudged
     | PerformanceEstimated
     | JoinCounted
+    | HalvesCounted
     | LabelDelays
     | RequestsServed
     | ContractBroken
@@ -213,6 +215,7 @@ __all__ = [
     "FieldsRejected",
     "FirstRowsCounted",
     "ForeignCommit",
+    "HalvesCounted",
     "IncidentTold",
     "JoinCounted",
     "LabelDelays",

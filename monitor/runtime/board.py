@@ -41,6 +41,7 @@ from monitor.facts import (
     FeaturesTracked,
     FewRows,
     FieldsRejected,
+    HalvesCounted,
     JoinCounted,
     LabelDelays,
     LagMeasured,
@@ -105,6 +106,7 @@ LABELS_JOINED = (
     "driftd_labels_total",
     ("received", "joined", "corrected", "withdrawn", "unmatched", "sampled_out", "expired"),
 )
+HALVES_JOINED = "driftd_halves_total", ("joined", "unmatched", "evicted", "repeated")
 VIOLATIONS = "driftd_contract_violations_total"
 SAMPLES = 3  # of a rule
 GOES_ON = (
@@ -470,7 +472,7 @@ class Board:
                 self.series[key] = replace(self.series[key], few=fact if few else None)
             case FeaturesTracked(key):
                 self.tracks[key].add(fact)
-            case PerformanceJudged() | JoinCounted() | LabelDelays():
+            case PerformanceJudged() | JoinCounted() | LabelDelays() | HalvesCounted():
                 self._perform(fact)
             case PerformanceEstimated(key):
                 self.estimated = {**self.estimated, key: fact}
@@ -510,7 +512,13 @@ class Board:
         for topic in topics if shown.exclude else ():
             self.counters["driftd_events_total"][topic, "excluded"] += 0
 
-    def _perform(self, fact: PerformanceJudged | JoinCounted | LabelDelays) -> None:
+    def expect_halves(self, topics: Iterable[tuple[str, str]]) -> None:
+        """Begin the counters of requests and responses that come apart, by topic and half, at zero."""
+        metric, outcomes = HALVES_JOINED
+        for key, (topic, half), outcome in product(self.series, list(topics), outcomes):
+            self.counters[metric][key.model, key.version, topic, half, outcome] += 0
+
+    def _perform(self, fact: PerformanceJudged | JoinCounted | LabelDelays | HalvesCounted) -> None:
         match fact:
             case PerformanceJudged(key=key, age=age):
                 self.performance = {**self.performance, key: {**self.performance.get(key, {}), age: fact}}
@@ -523,6 +531,10 @@ class Board:
                 metric, _ = PREDICTIONS_JOINED if side == "prediction" else LABELS_JOINED
                 for outcome, count in outcomes.items():
                     self.counters[metric][key.model, key.version, outcome] += count
+            case HalvesCounted(key, topic, half, outcomes):
+                metric, _ = HALVES_JOINED
+                for outcome, count in outcomes.items():
+                    self.counters[metric][key.model, key.version, topic, half, outcome] += count
             case LabelDelays(key):
                 before = self.delays.get(key)
                 self.delays = {**self.delays, key: fact if before is None else before.plus(fact)}

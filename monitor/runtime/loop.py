@@ -21,7 +21,17 @@ from monitor.runtime.telemetry import Telemetry
 from monitor.series.traces import untraced
 from monitor.sources.base import Poll, Prepared, Source
 from monitor.sources.decode.topic import TopicDecoder
-from monitor.stream.events import MINUTE, SECOND, EventBatch, JoinBatch, MicroBatch, Nanos, Partition, SchemaBatch
+from monitor.stream.events import (
+    MINUTE,
+    SECOND,
+    EventBatch,
+    HalfBatch,
+    JoinBatch,
+    MicroBatch,
+    Nanos,
+    Partition,
+    SchemaBatch,
+)
 from monitor.targets.base import Subscriber
 from monitor.targets.payloads import Sender, notices
 from monitor.targets.reports import report_notices
@@ -201,6 +211,7 @@ class Loop:
         joins: list[JoinBatch] = []
         schemas: list[SchemaBatch] = []
         versions: list[tuple[str, str, Nanos]] = []
+        halves: list[HalfBatch] = []
         seen: dict[Partition, Nanos] = {}
         read: set[Partition] = set()
         for records in poll.records:
@@ -210,11 +221,12 @@ class Loop:
             joins += decoded.joins
             schemas += decoded.schemas
             versions += decoded.versions
+            halves += decoded.halves
             for partition, time in decoded.seen.items():
                 seen[partition] = max(min(time, now), seen.get(partition, 0))  # what came is no later than now
             read |= {Partition(records.topic, index) for index in set(records.partitions)}
         told = frozenset(read), poll.confirmed, poll.assigned, poll.unconfirmed
-        arrived = MicroBatch(tuple(batches), seen, *told, tuple(joins), tuple(schemas), tuple(versions))
+        arrived = MicroBatch(tuple(batches), seen, *told, tuple(joins), tuple(schemas), tuple(versions), tuple(halves))
         return arrived, facts
 
     def _prepare(self, topic: str, values: Sequence[bytes | None]) -> Prepared | None:

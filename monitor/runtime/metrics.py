@@ -180,6 +180,12 @@ METRICS: dict[str, Spec] = {
         "join_memory was too little; expired: too old when they came",
         (*SERIES, "outcome"),
     ),
+    "driftd_halves_total": Spec(
+        "counter",
+        "Requests and responses that come apart, by what became of them: joined; unmatched: the other half did not come in time; evicted: "
+        "given up before, for halves.memory was too little; repeated: the same half had come before",
+        (*SERIES, "topic", "half", "outcome"),
+    ),
     "driftd_join_predictions_total": Spec(
         "counter", "Predictions that wait for labels, and those that cannot: late, without_id", (*SERIES, "outcome")
     ),

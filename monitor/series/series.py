@@ -9,10 +9,12 @@ from monitor.alerting.retraining import RetrainPolicy
 from monitor.alerting.rules import AlertRule
 from monitor.series.contract import ContractSpec
 from monitor.series.features import feature_view
+from monitor.series.halves import HalvesWait, half_shape
 from monitor.series.judging import Judging
 from monitor.series.performance import PerformanceSpec
 from monitor.series.view import View, ViewSpec
 from monitor.stream.events import FEATURES, SeriesKey
+from monitor.stream.halves import HalfSpec
 from monitor.stream.windows import WindowSpec
 
 
@@ -27,11 +29,22 @@ class SeriesSpec:
     others: tuple[ViewSpec[Any], ...] = ()
     performance: PerformanceSpec | None = None  # None: no labels are joined
     after: "Predecessor | None" = None  # of a new version, what it comes after
+    halves: HalvesWait | None = None  # None: requests and responses that come apart wait as long as events may be late
 
     @property
     def contract(self) -> ContractSpec | None:
         """The data contract that its events are held against; None: none is checked."""
         return self.judging.contract
+
+    @property
+    def halves_spec(self) -> HalfSpec:
+        """How halves of its predictions are joined."""
+        layout = self.reference.layout
+        numeric, categorical = ([each.name for each in columns] for columns in (layout.numeric, layout.categorical))
+        truth = None if self.performance is None else self.performance.truth
+        shape = half_shape(numeric, categorical, truth, self.contract)
+        held = self.halves or HalvesWait(self.windows.lateness)
+        return HalfSpec(shape, held.wait, held.memory)
 
     @property
     def reference(self) -> Reference:

@@ -140,6 +140,7 @@ class TopicSettings(Section):
     options: SerializeAsAny[Section] | None = Field(default=None, validate_default=True)
     fields: FieldsSettings = FieldsSettings()
     timestamp_unit: Literal["s", "ms", "us", "ns"] = "ms"
+    half: Literal["request", "response"] | None = None
 
     @field_validator("format")
     @classmethod
@@ -185,6 +186,8 @@ class TopicSettings(Section):
                 raise ValueError(
                     f"fields.{name} is of a request for a prediction, but the topic is of kind {self.kind}"
                 )
+        if self.kind != "predictions" and self.half is not None:
+            raise ValueError(f"half: {self.half} is half of a prediction, but the topic is of kind {self.kind}")
         return self
 
 
@@ -257,6 +260,13 @@ class LabelsSettings(Section):
         return self
 
 
+class HalvesSettings(Section):
+    """How long requests and responses that come apart wait for each other, and what those that wait may take."""
+
+    wait: PositiveDuration | None = None
+    memory: Annotated[Size, AfterValidator(_enough_to_join)] = parse_size("64MB")
+
+
 class CostsSettings(Section):
     """What a prediction costs, by what it is and by what came true."""
 
@@ -322,6 +332,7 @@ class ModelDefaults(Section):
     labels: LabelsSettings | None = None
     performance: PerformanceSettings | None = None
     contract: Annotated[ContractSettings, BeforeValidator(_contract)] | None = None
+    halves: HalvesSettings | None = None
     retraining: RetrainingSettings | None = None
     new_versions: NewVersionsSettings | None = None
 
@@ -356,6 +367,15 @@ class ModelSettings(ModelDefaults):
             raise ValueError(f"slide {show_duration(self.slide)} must divide window {show_duration(self.window)}")
         if self.slide is not None and self.window // self.slide > MOST_PANES:
             raise ValueError(f"slide {show_duration(self.slide)} makes more than {MOST_PANES} panes of a window")
+        return self
+
+    @model_validator(mode="after")
+    def _halves(self) -> "ModelSettings":
+        if self.halves is not None and self.halves.wait is not None and self.halves.wait > self.lateness:
+            raise ValueError(
+                f"halves.wait {show_duration(self.halves.wait)} is longer than lateness {show_duration(self.lateness)}: "
+                "windows would close before their last predictions are whole"
+            )
         return self
 
     @model_validator(mode="after")
@@ -609,6 +629,15 @@ class Settings(BaseSettings):
     def _group_key(self, model: ModelSettings) -> str:
         """Where a model's group is named."""
         return "defaults.group" if model.group == self.defaults.group else f"models.{model.name}.group"
+
+    @model_validator(mode="after")
+    def _both_halves(self) -> "Settings":
+        """Who has topics of one half has some of the other."""
+        halves = {topic.half: topic.name for topic in self.topics if topic.half is not None}
+        for half, other in (("request", "response"), ("response", "request")):
+            if half in halves and other not in halves:
+                raise ValueError(f"topics: {halves[half]} has half: {half}, but no topic has half: {other}")
+        return self
 
     @model_validator(mode="after")
     def _joined(self) -> "Settings":

@@ -115,6 +115,25 @@ class JoinBatch:
     anonymous: int = 0
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class HalfBatch:
+    """Halves of one series that one poll brought, with an id each: rows of the dtype that `halves.py` gives to a request or a response."""
+
+    key: SeriesKey
+    topic: str
+    half: int
+    rows: NDArray[Any]
+    offsets: tuple[OffsetRange, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @property
+    def event_times(self) -> NDArray[np.int64]:
+        """When they were, int64[n]."""
+        return np.asarray(self.rows["time"])
+
+
 class SchemaBatch(NamedTuple):
     """What all rows of one series that a poll brought tell of the columns they have."""
 
@@ -131,7 +150,7 @@ class MicroBatch:
     processing time; `assigned` those that the source has newly taken on; `unconfirmed` those whose leader did not answer
     lately, whose silence therefore means nothing. `joins` is what is to be joined with labels, `schemas` what rows tell of the columns
     that they have. Partitions of labels are among all of these. `versions`: model, version and event time of events of a series that
-    takes any version, as far as messages were looked through.
+    takes any version, as far as messages were looked through. `halves` are requests and responses that wait for each other.
     """
 
     batches: tuple[EventBatch, ...] = ()
@@ -143,6 +162,7 @@ class MicroBatch:
     joins: tuple[JoinBatch, ...] = ()
     schemas: tuple[SchemaBatch, ...] = ()
     versions: tuple[tuple[str, str, Nanos], ...] = ()
+    halves: tuple[HalfBatch, ...] = ()
 
     def of(self, topics: frozenset[str], *, others: bool) -> "MicroBatch":
         """What it says of the partitions of some topics, or of all others."""

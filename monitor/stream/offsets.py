@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from monitor.stream.events import DAY, HOUR, EventBatch, Nanos, Partition
+from monitor.stream.events import DAY, HOUR, EventBatch, HalfBatch, Nanos, Partition
 
 KEPT = 35 * 24  # hours before the newest
 HOURS = DAY // HOUR
@@ -46,7 +46,7 @@ class OffsetIndex:
         self.partitions: dict[Partition, PartitionHours] = {}
         self._dirty: dict[tuple[Partition, int], None] = {}
 
-    def take(self, batch: EventBatch) -> None:
+    def take(self, batch: EventBatch | HalfBatch) -> None:
         """Take a batch: its records hold events between its first and its last event time."""
         if not len(batch) or not batch.offsets:
             return

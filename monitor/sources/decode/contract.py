@@ -24,7 +24,7 @@ from detectors.sketches.violations import Rule
 from monitor.series.contract import ID, SHARE, TIME, ContractSpec
 from monitor.sources.decode.contract_numbers import NumberBlock, tells_truth
 from monitor.sources.decode.contract_raw import Found, IdColumn, RawColumn, Unsure, may_tell, told
-from monitor.sources.formats.base import SeriesRows, only_rows
+from monitor.sources.formats.base import RESPONSE, SeriesRows, only_rows
 from monitor.sources.formats.fields import OF_ID, PREDICTION, CategoryTable, Path, SeriesFields
 from monitor.sources.formats.values import unusable
 from monitor.stream.violations import RowViolations
@@ -381,6 +381,8 @@ def seen_by(series: SeriesFields) -> dict[str, Path]:
     seen = dict([*series.numeric[:numbers], *series.categorical[:codes]])
     if not series.fields.predicts:
         seen.pop(PREDICTION, None)
+    if series.half == RESPONSE:
+        return seen  # id and time are those of the request
     if series.id:
         seen[ID] = series.id
     return seen | {TIME: series.fields.timestamp}

@@ -17,6 +17,7 @@ from monitor.sources.formats.base import DecodeCounts, SeriesRows
 from monitor.sources.formats.fields import (
     LABELLED,
     PREDICTION,
+    WEIGHT,
     CategoryTable,
     FieldMap,
     JoinedFields,
@@ -28,7 +29,7 @@ from monitor.stream.events import JoinBatch
 from monitor.stream.join import INLINE, LABEL, Rows, no_rows, rows_of
 from monitor.stream.join import PREDICTION as PREDICTIONS
 
-SCORE, WEIGHT = "__score__", "__weight__"  # columns beside those of a reference
+SCORE = "__score__"  # a column beside those of a reference
 ID_MISSING, UNKNOWN, INVALID, WEIGHT_INVALID = "id_missing", "label_unknown", "label_invalid", "weight_invalid"
 LEAST_WEIGHT, MOST_WEIGHT = 0.01, 100.0
 UNUSABLE = "number_as_text", "wrong_type", "non_finite"  # reasons of what is there
@@ -162,6 +163,11 @@ class PredictionColumns:
         self._by_code = None if self._class is None else meanings(truth, series.tables[self._class].categories)
         scored = series.joined is not None and bool(series.joined.classes)
         self._scores = ClassScores(series, truth.classes, listed=truth.listed) if scored else None
+
+    @property
+    def truth(self) -> Truth:
+        """How labels are counted."""
+        return self._truth
 
     def batch(self, part: SeriesRows, counts: DecodeCounts) -> JoinBatch:
         """The rows that have an id; labels that are none of ours are counted."""

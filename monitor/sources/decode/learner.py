@@ -18,10 +18,9 @@ from monitor.facts import EventsCounted, EventsRejected
 from monitor.sources.base import TopicRecords
 from monitor.sources.decode.class_scores import OF_CLASS, ClassScores, score_columns
 from monitor.sources.decode.finding import NO_COLUMNS, NOTHING, FeatureFinder
-from monitor.sources.decode.joining import WEIGHT
 from monitor.sources.decode.topic import Decoded, TopicDecoder
 from monitor.sources.formats.base import Rows, SeriesRows
-from monitor.sources.formats.fields import FieldMap, JoinedFields, Path, SeriesFields
+from monitor.sources.formats.fields import WEIGHT, FieldMap, JoinedFields, Path, SeriesFields
 from monitor.sources.formats.values import LATEST_NANOS, Rejected, category
 from monitor.stream.events import EventBatch, Nanos, OffsetRange, Partition, SeriesKey
 

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,18 @@ from numpy.typing import NDArray
 from detectors.columns import Coded, Column, as_floats, distinct
 from detectors.sketches.identity import hashes_of, wide_hashes_of
 from monitor.sources.base import TopicRecords
-from monitor.sources.formats.base import DecodeCounts, Decoder, Read, RecordDecoder, Rows, SeriesRows, only_rows
+from monitor.sources.formats.base import (
+    REQUEST,
+    RESPONSE,
+    WHOLE,
+    DecodeCounts,
+    Decoder,
+    Read,
+    RecordDecoder,
+    Rows,
+    SeriesRows,
+    only_rows,
+)
 from monitor.sources.formats.fields import CategoryTable, Path, SeriesFields, TopicFields
 from monitor.sources.formats.times import NOT_A_TIME, times_of
 from monitor.sources.formats.values import UNUSABLE, Rejected, number
@@ -87,7 +98,9 @@ def place_rows(
 
 
 def map_rows(rows: Rows, topic: TopicFields, latest: Nanos, counts: DecodeCounts, timer: Timer | None = None) -> Mapped:
-    """Give each row its series and event time, and each series its columns."""
+    """Give each row its series and event time, and each series its columns; rows that are halves the columns of those."""
+    if rows.halves is not None and rows.halves.any():
+        return _each_half(rows, rows.halves, topic, latest, counts, timer)
     placed = place_rows(rows, topic, latest, counts, timer)
     rows, owners, times = placed.rows, placed.owners, placed.times
     series = list(topic.series.values())
@@ -99,6 +112,25 @@ def map_rows(rows: Rows, topic: TopicFields, latest: Nanos, counts: DecodeCounts
         which = np.flatnonzero(owners == present)
         mapped.append(_of_series(series[present], rows.take(which), times[which], counts))
     return Mapped(mapped, rows.messages[valid], times[valid])
+
+
+def _each_half(
+    rows: Rows,
+    halves: NDArray[np.int8],
+    topic: TopicFields,
+    latest: Nanos,
+    counts: DecodeCounts,
+    timer: Timer | None,
+) -> Mapped:
+    counts.rejected.update(rows.rejected)
+    mapped = []
+    for half in (WHOLE, REQUEST, RESPONSE):
+        which = np.flatnonzero(halves == half)
+        if which.size:
+            some, of = replace(rows.take(which), halves=None), topic if half == WHOLE else topic.of_half(half)
+            mapped.append(map_rows(some, of, latest, counts, timer))
+    messages, times = (np.concatenate(each) for each in zip(*((m.messages, m.times) for m in mapped), strict=True))
+    return Mapped([part for each in mapped for part in each.rows], messages, times)
 
 
 # --- whose, and when --------------------------------------------------------------------------------------------------

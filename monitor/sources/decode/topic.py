@@ -18,6 +18,7 @@ from monitor.series.contract import ContractSpec, of_rows
 from monitor.sources.base import Prepared, RecordParts, TopicRecords
 from monitor.sources.decode.broken import BrokenSampler
 from monitor.sources.decode.contract import RowContract
+from monitor.sources.decode.halves import SeriesByHalf
 from monitor.sources.decode.joining import PredictionColumns
 from monitor.sources.decode.mapping import MappedReader, Timer, decode_records, inspect_record, map_rows
 from monitor.sources.decode.schema import (
@@ -33,6 +34,7 @@ from monitor.sources.decode.serving import ServedPart, reasons, serve
 from monitor.sources.decode.shaping import shaped
 from monitor.sources.decode.unseen import UnseenSampler, spread
 from monitor.sources.formats.base import (
+    WHOLE,
     DecodeCounts,
     Prepares,
     Quick,
@@ -51,6 +53,7 @@ from monitor.stream.clocks import TOLERANCE, EventClock
 from monitor.stream.events import (
     ANY_VERSION,
     EventBatch,
+    HalfBatch,
     JoinBatch,
     Nanos,
     OffsetRange,
@@ -76,6 +79,7 @@ class Decoded:
     versions: list[tuple[str, str, Nanos]] = field(
         default_factory=list
     )  # model, version, event time: as far as looked for
+    halves: list[HalfBatch] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +112,11 @@ class TopicDecoder:
         renewed: Collection[str] = (),
         followed: Collection[SeriesKey] = (),
         options: Any = None,
+        half: int = WHOLE,
     ) -> None:
         """`renewed` are models of which versions that no series takes are told of; `followed` series of such versions.
 
-        `options` are those of the format.
+        `options` are those of the format. All rows are this `half`, if it is one; else a format says what its rows are.
         """
         self.topic = topic
         self._renewed = frozenset(renewed)
@@ -119,17 +124,21 @@ class TopicDecoder:
         self.fields = fields
         self.max_future = max_future
         self._holds = TopicFields(series, fields, followed, name=topic, options=options)
+        self._reads = self._holds if half == WHOLE else self._holds.of_half(half, served=True)
         self._contracts = {  # first: who reads numbers asks for their bounds
             key: RowContract(self._holds.series[key], contract)
             for key, contract in contracts.items()
             if key in self._holds.series
         }
-        self.bare = decoder_of(form, self._holds)  # its rows are as the format gives them
+        self._halves = SeriesByHalf(self._holds, joined, contracts)
+        for each in self._reads.series.values() if half != WHOLE else ():
+            self._halves.contract(each)
+        self.bare = decoder_of(form, self._reads)  # its rows are as the format gives them
         self.format = shaped(self.bare, fields)
         self.events = shaped(self.bare.parts, fields) if isinstance(self.bare, Splits) else self.format
         """What reads the records that are left once messages of many events are cut."""
         quick = self.events.readers if isinstance(self.events, Quick) else ()
-        self.readers: list[Reader] = [*quick, MappedReader(self.events, self._holds)]
+        self.readers: list[Reader] = [*quick, MappedReader(self.events, self._reads)]
         self._sampled = 0
         self._clocks: dict[int, EventClock] = defaultdict(lambda: EventClock(tolerance))  # by partition
         self._unseen = UnseenSampler()
@@ -178,6 +187,7 @@ class TopicDecoder:
         if checked and of is not None:
             decoded.schemas += schemas(checked, self._contracts, of, new)
         self._see(records, told, decoded)
+        rows = self._halve(rows, decoded, counts, records.offsets)
         rows = self._join(self._serve(rows, decoded, counts), decoded, counts)
         decoded.batches = [self._batch(part, records.offsets) for part in rows]
         for at, most in self._unseen.places(len(rows), len(records.values), now).items():
@@ -209,7 +219,7 @@ class TopicDecoder:
         return rows if not self._contracts else [self._checked(part, decoded, now, objects=objects) for part in rows]
 
     def _checked(self, part: SeriesRows, decoded: Decoded, now: Nanos, *, objects: bool) -> SeriesRows:
-        contract = self._contracts.get(part.series.key)
+        contract = self._contract_of(part.series)
         found = None if contract is None else contract.check(part, objects=objects)
         if contract is None or found is None:
             return part
@@ -218,10 +228,15 @@ class TopicDecoder:
             decoded.facts.append(ContractBroken(part.series.key, counts, samples))
         return replace(part, violations=found)
 
+    def _contract_of(self, series: SeriesFields) -> RowContract | None:
+        if series.half != WHOLE and series.key in self._contracts:
+            return self._halves.contract(series)
+        return self._contracts.get(series.key)
+
     def _placed(self, rows: Sequence[SeriesRows], places: NDArray[np.intp]) -> Iterator[CheckedRows]:
         """The rows that were held against a contract, with the places of their messages among all records: `places` are those of their reader's."""
         for part in rows if self._contracts else ():
-            if part.series.key in self._contracts and part.messages is not None:
+            if part.series.key in self._contracts and part.messages is not None and part.series.half == WHOLE:
                 yield CheckedRows(part, places[part.messages], part.violations)
 
     def _readings(
@@ -238,7 +253,7 @@ class TopicDecoder:
     def decode_rows(self, rows: Rows, partition: Partition) -> Decoded:
         """Rows on record, of one partition: all event times are in the past."""
         counts, decoded = DecodeCounts(), Decoded()
-        mapped = map_rows(rows, self._holds, LATEST_NANOS, counts)
+        mapped = map_rows(rows, self._reads, LATEST_NANOS, counts)
         if mapped.times.size:
             decoded.seen[partition] = self._clocks[partition.index].show(mapped.times, None)
         held = self._check(mapped.rows, decoded, LATEST_NANOS, objects=True)
@@ -247,10 +262,24 @@ class TopicDecoder:
             of = RecordPlaces((str(partition),), np.zeros(len(rows), dtype=np.int16), numbers)
             decoded.schemas += schemas(checked, self._contracts, of, {})
         self._rows_before += len(rows)
+        held = self._halve(held, decoded, counts)
         own = self._join(self._serve(held, decoded, counts), decoded, counts)
         decoded.batches = [replace(self._batch(part), unseen_categories=spread(part)) for part in own]
         decoded.facts += [*counts.facts(self.topic), *self._ahead({partition.index for partition in decoded.seen})]
         return decoded
+
+    def _halve(
+        self,
+        rows: Sequence[SeriesRows],
+        decoded: Decoded,
+        counts: DecodeCounts,
+        offsets: tuple[OffsetRange, ...] = (),
+    ) -> list[SeriesRows]:
+        """Set apart the rows that wait for their other half: what is left is whole."""
+        for part in rows:
+            if part.series.half != WHOLE:
+                decoded.halves.append(self._halves.columns(part.series).batch(part, self.topic, counts, offsets))
+        return [part for part in rows if part.series.half == WHOLE]
 
     def _serve(self, rows: Sequence[SeriesRows], decoded: Decoded, counts: DecodeCounts) -> list[SeriesRows]:
         """Set apart how requests were served: what is left are the columns of references, and what is joined."""
@@ -286,7 +315,7 @@ class TopicDecoder:
         latest = min(now + self.max_future, LATEST_NANOS)
         for at in range(len(rows)):
             counts = DecodeCounts()
-            mapped = map_rows(rows.take(np.array([at])), self._holds, latest, counts, self._timer(now))
+            mapped = map_rows(rows.take(np.array([at])), self._reads, latest, counts, self._timer(now))
             time = next(iter(mapped.times.tolist()), None)
             part = next(iter(mapped.rows), None)
             why = next(iter(counts.rejected), None if part is None else self._why_not(part, counts))
@@ -296,7 +325,7 @@ class TopicDecoder:
 
     def _broken_by(self, part: SeriesRows) -> tuple[Rule, ...] | None:
         """The rules that a single row breaks; None where no contract asks."""
-        contract = self._contracts.get(part.series.key)
+        contract = self._contract_of(part.series)
         if contract is None:
             return None
         found = contract.check(part)

@@ -12,6 +12,7 @@ from detectors.columns import Coded, Column
 from monitor.facts import EventsCounted, EventsRejected, Fact, FieldsRejected
 from monitor.sources.base import Prepared, RecordParts, TopicRecords
 from monitor.sources.formats.fields import Path, SeriesFields
+from monitor.stream import halves
 from monitor.stream.events import Nanos
 from monitor.stream.violations import RowViolations
 
@@ -19,7 +20,7 @@ TOMBSTONE = (
     "tombstone"  # a message without a value, as compacted topics have them: no event, and nothing is wrong with it
 )
 
-WHOLE, REQUEST, RESPONSE = 0, 1, 2  # what of a prediction a row is
+WHOLE, REQUEST, RESPONSE = halves.WHOLE, halves.REQUEST, halves.RESPONSE  # what of a prediction a row is
 
 # --- what every format does -------------------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,12 +13,15 @@ from detectors.reference.service import ERROR, LATENCY, NO_FAILURES
 from detectors.spellings import coded
 from monitor.sources.formats.values import UNITS, Rejected, category, version_text
 from monitor.stream.events import ANY_VERSION, SECOND, Nanos, SeriesKey
+from monitor.stream.halves import REQUEST, RESPONSE, WHOLE
 
 Path = tuple[str, ...]
 """Keys, outermost first."""
 
 PREDICTION = "__prediction__"
 LABELLED = "__label__"  # what came true, where it stands among the columns of a series
+WEIGHT = "__weight__"  # how much a label counts
+OF_LABELS = LABELLED, WEIGHT
 FINE, FAILED = 0, 1  # codes of errors
 LONGEST_INDEX = 8  # digits
 OF_ID = -1  # the id, among columns of categories
@@ -300,6 +303,8 @@ class SeriesFields:
         self.key = key
         self.fields = fields
         self.joined = joined
+        self.half = WHOLE  # what of a prediction its rows are
+        self._layout = layout
         self.numeric = [(feature.name, fields.feature_path(feature.name)) for feature in layout.numeric]
         self.categorical = [(feature.name, fields.feature_path(feature.name)) for feature in layout.categorical]
         self.own = len(self.numeric), len(self.categorical)  # columns of the reference
@@ -337,6 +342,22 @@ class SeriesFields:
             self.error = len(self.categorical)
             self.categorical.append((ERROR, self.fields.error))
             self.tables.append(ErrorTable(self.fields.fine))
+
+    def of_half(self, half: int, *, served: bool) -> "SeriesFields":
+        """The columns of a request, all but the prediction and its scores, or those of a response; labels may stand in either."""
+        joined = self.joined or JoinedFields()
+        if half == REQUEST:
+            joined = replace(
+                joined,
+                numeric=tuple(each for each in joined.numeric if each[0] in OF_LABELS),
+                categorical=tuple(each for each in joined.categorical if each[0] in OF_LABELS),
+                scores=(0, 0),
+                classes=(),
+            )
+        layout = _half_of(self._layout, half)
+        found = SeriesFields(self.key, layout, _fields_of(self.fields, half), joined, served=served)
+        found.half, found.placed = half, True
+        return found
 
     @property
     def of_features(self) -> tuple[Sequence[tuple[str, Path]], Sequence[tuple[str, Path]]]:
@@ -379,6 +400,25 @@ class SeriesFields:
         return [name for name in names if name not in known]
 
 
+def _fields_of(fields: FieldMap, half: int) -> FieldMap:
+    """Where a half keeps what is needed: a response has no features, and none are asked of it."""
+    return replace(fields, features=()) if half == RESPONSE else fields
+
+
+def _half_of(layout: Layout | FeatureSlots, half: int) -> Layout | FeatureSlots:
+    """The prediction alone, or all but it."""
+    is_response = half == RESPONSE
+    if isinstance(layout, FeatureSlots):
+        slots = (
+            tuple(each for each in columns if (each.name == PREDICTION) is is_response)
+            for columns in (layout.numeric, layout.categorical)
+        )
+        return FeatureSlots(*slots)
+    numeric = tuple(each for each in layout.numeric if (each.name == PREDICTION) is is_response)
+    categorical = tuple(each for each in layout.categorical if (each.name == PREDICTION) is is_response)
+    return Layout(numeric, categorical) if numeric or categorical else FeatureSlots(())
+
+
 def _names_below(path: Path, row: Mapping[Path, object]) -> Iterable[str]:
     depth = len(path)
     return dict.fromkeys(other[depth] for other in row if len(other) > depth and other[:depth] == path)
@@ -399,12 +439,22 @@ class TopicFields:
         self.fields = fields
         self.name = name
         self.options = options
+        self._halves: dict[int, TopicFields] = {}
         self._followed = frozenset(followed)  # new versions: a row that names none is of none of them
         self.series = {each.key: each for each in series}
         self._wildcards = {key.model: each for key, each in self.series.items() if key.version == ANY_VERSION}
         models = {key.model for key in self.series}
         self.unnamed = fields.model_is or (next(iter(models)) if len(models) == 1 else None)
         """The model of a row that names none: the constant one, or the only one."""
+
+    def of_half(self, half: int, *, served: bool | None = None) -> "TopicFields":
+        """The same of rows that are half a prediction. How a request was served is known once it is answered, unless it is said otherwise."""
+        if half not in self._halves:
+            serves = half == RESPONSE if served is None else served
+            series = [each.of_half(half, served=serves and each.serves) for each in self.series.values()]
+            fields = _fields_of(self.fields, half)
+            self._halves[half] = TopicFields(series, fields, self._followed, name=self.name, options=self.options)
+        return self._halves[half]
 
     def series_of(self, model: Any, version: Any) -> SeriesFields | None:
         """The series of a row's model and version; None where it is not monitored. Raises Rejected."""

@@ -45,6 +45,7 @@ from monitor.facts import (
     FeatureQuality,
     FewRows,
     FieldsRejected,
+    HalvesCounted,
     JoinCounted,
     LabelDelays,
     LagMeasured,
@@ -201,6 +202,7 @@ FACTS: list[Fact] = [
         CHURN, NOON - 5 * MINUTE, NOON, "binary", 100, 0.25, (MetricTold("accuracy", 0.9, 0.8, 0.95, 100),)
     ),
     JoinCounted(CHURN, "label", {"joined": 8}),
+    HalvesCounted(CHURN, "asked", "request", {"joined": 8, "unmatched": 2}),
     ContractBroken(CHURN, {("age", "max"): 2}, (ContractSample(("age", "max"), "130"),)),
     SchemaChanged(CHURN, "zip", "new", NOON, (FirstOffset(Partition("p", 0), 7, NOON),)),
     JoinCounted(CHURN, "prediction", {"ok": 10}),

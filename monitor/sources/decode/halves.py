@@ -1,0 +1,126 @@
+"""What of decoded rows waits for its other half: a request or a response as numbers, contract and labels judged while the message is at hand."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from numpy.typing import NDArray
+
+from detectors.features import Floats
+from monitor.series.contract import ContractSpec
+from monitor.series.halves import broken_flags, half_shape
+from monitor.series.truth import Truth
+from monitor.sources.decode.contract import RowContract
+from monitor.sources.decode.joining import ID_MISSING, UNUSABLE, LabelColumns, PredictionColumns
+from monitor.sources.decode.serving import LATENCY_INVALID
+from monitor.sources.formats.base import RESPONSE, DecodeCounts, SeriesRows
+from monitor.sources.formats.fields import FAILED as FAILURE
+from monitor.sources.formats.fields import SeriesFields, TopicFields
+from monitor.stream.events import HalfBatch, OffsetRange, SeriesKey
+from monitor.stream.halves import FAILED, TIMED, TOLD, HalfShape, Rows
+
+
+class HalfColumns:
+    """Where one half of a series' predictions stands among its columns."""
+
+    def __init__(self, series: SeriesFields, shape: HalfShape, truth: Truth | None) -> None:
+        self._series = series
+        self._shape = shape
+        self._labels = None if truth is None else LabelColumns(series, truth)
+        self._predictions = PredictionColumns(series, truth) if truth is not None and series.half == RESPONSE else None
+
+    def batch(
+        self, part: SeriesRows, topic: str, counts: DecodeCounts, offsets: tuple[OffsetRange, ...] = ()
+    ) -> HalfBatch:
+        """The rows that have an id; the others are rejected."""
+        series, shape, count = self._series, self._shape, len(part.times)
+        rows = np.zeros(count, dtype=shape.dtype(series.half))
+        rows["time"], rows["latency"] = part.times, np.nan
+        numbers, categories = series.own
+        rows["numeric"], rows["codes"] = part.numeric[:, :numbers], part.codes[:, :categories]
+        if part.groups is not None:
+            rows["group"] = part.groups
+        if shape.rules:
+            rows["broken"] = broken_flags(shape, part.violations, count)
+        self._serve(part, rows, counts)
+        self._label(part, rows, counts)
+        known = self._identify(part, rows)
+        if not known.all():
+            counts.rejected[ID_MISSING] += int(np.count_nonzero(~known))
+            rows = rows[known]
+        return HalfBatch(series.key, topic, series.half, rows, offsets)
+
+    def _identify(self, part: SeriesRows, rows: Rows) -> NDArray[np.bool_]:
+        """Put in ids, and the place of each row among those of its message and id: a message may hold many rows."""
+        if part.ids is None or part.more is None:
+            return np.zeros(rows.size, dtype=np.bool_)
+        rows["high"], rows["low"] = part.ids, part.more
+        if part.messages is not None and rows.size > 1:
+            same = (np.diff(part.messages) == 0) & (np.diff(rows["high"]) == 0) & (np.diff(rows["low"]) == 0)
+            if same.any():
+                at = np.arange(rows.size)
+                first = np.where(np.concatenate([[True], ~same]), at, 0)
+                rows["row"] = at - np.maximum.accumulate(first)
+        return np.asarray(part.ids != 0)
+
+    def _serve(self, part: SeriesRows, rows: Rows, counts: DecodeCounts) -> None:
+        series = self._series
+        if series.latency is not None:
+            seconds = part.numeric[:, series.latency] * series.fields.latency_unit
+            below = seconds < 0
+            counts.latencies[LATENCY_INVALID] += int(np.count_nonzero(below) - np.count_nonzero(seconds == -np.inf))
+            rows["latency"] = np.where(below | ~np.isfinite(seconds), np.nan, seconds)
+            rows["served"] |= TIMED
+        if series.error is not None:
+            failed = part.codes[:, series.error] == FAILURE
+            rows["served"] |= np.where(failed, TOLD | FAILED, TOLD).astype(np.int8)
+
+    def _label(self, part: SeriesRows, rows: Rows, counts: DecodeCounts) -> None:
+        if self._labels is None:
+            return
+        rows["label"], rows["weight"] = np.nan, 1.0
+        if self._predictions is not None:
+            rows["value"] = self._predictions.values(part, counts)
+        if self._labels.there:
+            rows["label"], rows["weight"] = self._inside(self._labels, part, counts)
+
+    def _inside(self, columns: LabelColumns, part: SeriesRows, counts: DecodeCounts) -> tuple[Floats, Floats]:
+        held = columns.labels(part)
+        refused = columns.refused(part, held, look=any(counts.labels[reason] for reason in UNUSABLE))
+        counts.fields.update(refused.values())
+        values = held.values.copy()
+        values[list(refused)] = np.nan
+        return values, held.weights
+
+
+class SeriesByHalf:
+    """What rows of halves are made into and held against, series by series, made when the first come."""
+
+    def __init__(
+        self,
+        topic: TopicFields,
+        joined: Mapping[SeriesKey, PredictionColumns],
+        contracts: Mapping[SeriesKey, ContractSpec],
+    ) -> None:
+        self._topic = topic
+        self._joined = joined
+        self._specs = contracts
+        self._columns: dict[tuple[SeriesKey, int], HalfColumns] = {}
+        self._contracts: dict[tuple[SeriesKey, int], RowContract] = {}
+
+    def columns(self, series: SeriesFields) -> HalfColumns:
+        """What makes them rows that wait."""
+        place = series.key, series.half
+        if place not in self._columns:
+            whole, joined = self._topic.series[series.key], self._joined.get(series.key)
+            numeric, categorical = ([name for name, _ in each] for each in whole.of_features)
+            truth = None if joined is None else joined.truth
+            shape = half_shape(numeric, categorical, truth, self._specs.get(series.key))
+            self._columns[place] = HalfColumns(series, shape, truth)
+        return self._columns[place]
+
+    def contract(self, series: SeriesFields) -> RowContract | None:
+        """The contract of the columns that they have."""
+        place, spec = (series.key, series.half), self._specs.get(series.key)
+        if spec is not None and place not in self._contracts:
+            self._contracts[place] = RowContract(series, spec)
+        return self._contracts.get(place)
