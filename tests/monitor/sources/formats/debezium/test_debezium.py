@@ -21,7 +21,7 @@ from monitor.sources.formats.debezium import DebeziumDecoder, Options, recognise
 from monitor.sources.formats.fields import FieldMap, SeriesFields, TopicFields
 from monitor.sources.formats.registry import recognised
 from monitor.sources.formats.values import Rejected
-from monitor.stream.events import SECOND, SeriesKey
+from monitor.stream.events import SeriesKey
 from tests.fakes import NOON
 
 RECORDED = json.loads((Path(__file__).parents[4] / "parts" / "formats" / "debezium.json").read_text(encoding="utf-8"))
