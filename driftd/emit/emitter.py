@@ -14,7 +14,7 @@ from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from driftd.emit.events import UNSAID, EventWriter, TooLargeError, id_text, milliseconds
-from driftd.emit.senders import Sender, now_in_ms, sender_of
+from driftd.emit.senders import EventSender, now_in_ms, sender_of
 
 if TYPE_CHECKING:
     import asyncio
@@ -225,7 +225,7 @@ class Emitter:
     # --- in the thread ------------------------------------------------------------------------------------------------
 
     def _drain(self) -> None:
-        sender: Sender | None = None
+        sender: EventSender | None = None
         while not (self._closed and self._queue.empty() and not self.pending):
             try:
                 topic, key, value = self._queue.get(timeout=IDLE_SECONDS)
@@ -239,12 +239,12 @@ class Emitter:
                 self._refuse(error)
             self._speak()
 
-    def _sender(self) -> Sender:
+    def _sender(self) -> EventSender:
         if self._made_in is not None and self._made_in != os.getpid():
             raise RuntimeError("the producer was made before the process was forked, and is dead here: give `connect`")
         return sender_of(self._connect(), self._loop)
 
-    def _settle(self, sender: Sender | None) -> None:
+    def _settle(self, sender: EventSender | None) -> None:
         """Hear what has arrived, where nothing is to be sent."""
         try:
             if sender is not None and self.pending:

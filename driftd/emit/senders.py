@@ -14,7 +14,7 @@ Told = Callable[[bool], None]
 PATIENCE = 0.1  # s between tries while a producer's own buffer is full
 
 
-class Sender(Protocol):
+class EventSender(Protocol):
     """Sends from one thread."""
 
     def send(self, topic: str, key: bytes, value: bytes, told: Told, until: Callable[[], bool]) -> None:
@@ -30,7 +30,7 @@ class Sender(Protocol):
         ...
 
 
-def sender_of(producer: Any, loop: "asyncio.AbstractEventLoop | None" = None) -> Sender:
+def sender_of(producer: Any, loop: "asyncio.AbstractEventLoop | None" = None) -> EventSender:
     """For a producer of confluent-kafka (`produce`), of kafka-python or aiokafka (`send`), or a function of topic, key and value.
 
     Raises TypeError.

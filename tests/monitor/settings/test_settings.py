@@ -10,6 +10,7 @@ import yaml
 from monitor.sections import parse_duration
 from monitor.settings import ConfigError, Settings, load_settings, mask_url, masked, show_duration
 from monitor.settings.schema import DANGEROUS_PROPERTIES, OWN_PROPERTIES
+from monitor.sources.formats.registry import formats
 from monitor.targets.webhook import Webhook, decode_secret
 
 CANARY = "canary7f3a"
@@ -358,7 +359,7 @@ def test_a_rule_that_cannot_be_is_refused(config: Path, rule: dict[str, Any], sa
         ("models", {}, "models: "),
         ("topics", [], "topics: "),
         ("topics.0.kind", "x", "topics[0].kind: must be 'predictions', 'features' or 'labels' (is 'x')"),
-        ("topics.0.format", "avro", "topics[0].format: must be one of json (is 'avro')"),
+        ("topics.0.format", "morse", f"topics[0].format: must be one of {', '.join(formats())} (is 'morse')"),
         ("topics.0.name", "a b", "topics[0].name: "),
         ("topics.0.timestamp_unit", "m", "topics[0].timestamp_unit: must be 's', 'ms', 'us' or 'ns' (is 'm')"),
         (

@@ -30,7 +30,7 @@ SOURCE, OPERATION, DELETED = "__source", "__op", "__deleted"
 MICROSECOND = 1_000_000
 
 
-class Options(Section):
+class DebeziumOptions(Section):
     """How values are read that no schema explains, and where a row has its time.
 
     `timestamp`: `column`, the mapped one; `source`, when the change was committed, which a row of a snapshot does not say; absent:
@@ -59,7 +59,7 @@ class DebeziumDecoder:
     """Changes of a table as rows: its columns by their names, and all but those that are mapped as features."""
 
     def __init__(self, topic: TopicFields) -> None:
-        options: Options = topic.options or Options()
+        options: DebeziumOptions = topic.options or DebeziumOptions()
         fields = topic.fields
         self._told = options.told
         self._timestamp = options.timestamp
@@ -128,6 +128,7 @@ class DebeziumDecoder:
         return row, committed(payload.get("__source_ts_us"), payload.get("__source_ts_ms")) if streamed else None
 
 
+Options = DebeziumOptions
 decoder = DebeziumDecoder
 
 

@@ -19,7 +19,7 @@ from monitor.sources.formats.values import Rejected
 RESOURCE_SPANS = 0x0A  # the first byte of a request in Protobuf: field 1, of bytes
 
 
-class Options(Section):
+class OtelOptions(Section):
     """What is read of spans. `model` and `version` name attributes, of the span or of its resource; the first that is there counts.
 
     `operations` are the values of `gen_ai.operation.name` or `openinference.span.kind` that are read; none: all.
@@ -34,7 +34,7 @@ class OtelDecoder:
     """Requests to export traces. What is no span of a model is skipped."""
 
     def __init__(self, topic: TopicFields) -> None:
-        self._options: Options = topic.options or Options()
+        self._options: OtelOptions = topic.options or OtelOptions()
 
     def decode(self, values: Sequence[bytes | None]) -> Rows:
         """A row a span; a span that is broken is rejected alone."""
@@ -75,6 +75,7 @@ class OtelDecoder:
         return row_of(span, options.model, options.version, frozenset(options.operations))
 
 
+Options = OtelOptions
 decoder = OtelDecoder
 
 
