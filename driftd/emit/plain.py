@@ -1,6 +1,7 @@
 """Values of any kind to what JSON has. Nothing raises: what is no value at all is null, which driftd counts as missing."""
 
 import math
+import re
 from base64 import b64encode
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import fields, is_dataclass
@@ -8,6 +9,7 @@ from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 SCALARS = frozenset({str, int, float, bool, type(None)})
@@ -31,12 +33,20 @@ class Plainer:
         if self.left < 0 or depth > MAX_DEPTH:
             return None
         try:
-            return self._plain(value, depth)
+            leaf = leaf_of(type(value))  # type: ignore[arg-type]
+            return self._held(value, depth) if leaf is None else leaf(value)
         except Exception:  # noqa: BLE001 - a value's own methods may raise whatever they like: then it is none
             return None
 
     def apart(self, value: Any) -> Plain:
         """The same, with a bound of its own."""
+        try:
+            leaf = leaf_of(type(value))  # type: ignore[arg-type]
+            if leaf is not None:
+                self.left -= 1
+                return leaf(value)
+        except Exception:  # noqa: BLE001 - same
+            return None
         within = Plainer(most := min(self.left, MOST_WITHIN))
         held = within.plain(value, 1)
         self.left -= most - max(within.left, 0)
@@ -50,13 +60,13 @@ class Plainer:
         """The same of each value, its key as text. Raises what the mapping itself raises."""
         return {_key(key): self.plain(held, depth + 1) for key, held in self._bounded(value.items())}
 
-    def _plain(self, value: Any, depth: int) -> Plain:
-        kind = type(value)
-        if kind is str or kind is bool or value is None:
-            return value  # type: ignore[no-any-return]
-        for known, convert in CONVERSIONS:
-            if isinstance(value, known):
-                return convert(self, value, depth)
+    def _held(self, value: Any, depth: int) -> Plain:
+        if isinstance(value, Enum):
+            return self.plain(value.value, depth + 1)
+        if isinstance(value, Mapping):
+            return self.mapping(value, depth)
+        if isinstance(value, list | tuple | set | frozenset):
+            return self.sequence(value, depth)
         return self._foreign(value, depth)
 
     def _bounded(self, values: Iterable[Any]) -> Iterable[Any]:
@@ -164,16 +174,37 @@ def _datetime(value: Any) -> Plain:
     return None if text == "NaT" else text  # pandas' is a datetime
 
 
-Conversion = Callable[[Plainer, Any, int], Plain]
-CONVERSIONS: Sequence[tuple[Any, Conversion]] = (
-    (Enum, lambda self, value, depth: self.plain(value.value, depth + 1)),
-    (float, lambda _, value, __: _float(value)),
-    (int, lambda _, value, __: _integer(value)),
-    (str, lambda _, value, __: str.__str__(value)),
-    (Mapping, lambda self, value, depth: self.mapping(value, depth)),
-    ((list, tuple, set, frozenset), lambda self, value, depth: self.sequence(value, depth)),
-    ((Decimal, Fraction), lambda _, value, __: _fraction(value)),
-    ((datetime, date, time), lambda _, value, __: _datetime(value)),
-    (timedelta, lambda _, value, __: _float(value.total_seconds())),
-    ((bytes, bytearray, memoryview), lambda _, value, __: _bytes(value)),
+def _item(value: Any) -> Plain:
+    """A number of NumPy's as Python has it."""
+    held = value.item()
+    return _float(held) if type(held) is float else _integer(held)
+
+
+def _same(value: Any) -> Plain:
+    return value  # type: ignore[no-any-return]
+
+
+Leaf = Callable[[Any], Plain]
+LEAVES: Sequence[tuple[Any, Leaf]] = (
+    (bool, _same),
+    (float, _float),
+    (int, _integer),
+    (str, str.__str__),  # of a subclass too, whatever that says
+    ((Decimal, Fraction), _fraction),
+    ((datetime, date, time), _datetime),
+    (timedelta, lambda value: _float(value.total_seconds())),
+    ((bytes, bytearray, memoryview), _bytes),
 )
+NUMPYS = re.compile(r"(float(16|32)|u?int\d+|bool_?)")
+
+
+@lru_cache(maxsize=512)
+def leaf_of(kind: type) -> Leaf | None:
+    """What makes values of a type plain that hold no others; None for all else."""
+    if kind is type(None):
+        return _same
+    if issubclass(kind, Enum):
+        return None
+    if kind.__module__ == "numpy" and NUMPYS.fullmatch(kind.__name__):
+        return _item
+    return next((leaf for known, leaf in LEAVES if issubclass(kind, known)), None)
