@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import asyncio
 
 BUFFER = 10_000  # events
+BUFFER_BYTES = 64 << 20
 EXIT_SECONDS = 5.0
 LOG_SECONDS = 60.0
 IDLE_SECONDS = 0.1  # between looks at what the producer says has arrived
@@ -36,7 +37,7 @@ class Emitter:
 
     `produce` is a producer of confluent-kafka, kafka-python or aiokafka, or a function of topic, key and value. A producer does not
     live on in a process that was forked: give `connect` instead, which makes one in each process, when the first event is sent.
-    `names` are those of features that come as mere values. `sampling` is the share of predictions that are sent: which, the id decides;
+    At most `buffer` events of `buffer_bytes` wait. `names` are those of features that come as mere values. `sampling` is the share of predictions that are sent: which, the id decides;
     each says so. `loop` is that of an asynchronous producer. `clock` gives milliseconds since 1970; `new_id` the id of a prediction
     without one; `log` None: nothing is logged. At the end of the process what waits has `exit_seconds` to be sent.
     Raises ValueError and TypeError where it is made with what cannot be; nothing after that.
@@ -52,6 +53,7 @@ class Emitter:
         connect: Callable[[], Any] | None = None,
         label_topic: str | None = None,
         buffer: int = BUFFER,
+        buffer_bytes: int = BUFFER_BYTES,
         names: Sequence[str] = (),
         sampling: float = 1.0,
         loop: "asyncio.AbstractEventLoop | None" = None,
@@ -74,7 +76,7 @@ class Emitter:
         self._made_in = os.getpid() if hasattr(produce, "produce") else None  # librdkafka's threads are not forked
         self._topic, self._label_topic = topic, label_topic or topic
         self._writer = EventWriter(model, version, names, sampling)
-        self._buffer, self._sampling = buffer, sampling
+        self._buffer, self._buffer_bytes, self._sampling = buffer, buffer_bytes, sampling
         self._clock, self._new_id, self._log = clock, new_id, log
         self.exit_seconds = exit_seconds
         self.begin()
@@ -86,6 +88,7 @@ class Emitter:
         self._queue: SimpleQueue[Event] = SimpleQueue()
         self._counts: Counter[str] = Counter()
         self._taken = 0
+        self._waiting = 0  # bytes in the queue
         self._thread: threading.Thread | None = None
         self._closed = False
         self._hurried = False
@@ -198,12 +201,14 @@ class Emitter:
 
     def _put(self, topic: str, name: str, value: bytes) -> bool:
         with self._lock:
-            if self._closed or self._queue.qsize() >= self._buffer:
+            full = self._queue.qsize() >= self._buffer or self._waiting + len(value) > self._buffer_bytes
+            if self._closed or full:
                 self._counts["dropped"] += 1
                 return False
             if self._thread is None:
                 self._start()
             self._taken += 1
+            self._waiting += len(value)
             self._queue.put((topic, name.encode(errors="surrogatepass"), value))
         return True
 
@@ -232,6 +237,8 @@ class Emitter:
             except Empty:
                 self._settle(sender)
                 continue
+            with self._lock:
+                self._waiting -= len(value)
             try:
                 sender = sender or self._sender()
                 sender.send(topic, key, value, self._told, lambda: self._closed)

@@ -114,6 +114,24 @@ def test_a_full_buffer_drops_and_counts_and_nobody_waits(make: Any) -> None:
     assert (emitter.sent, emitter.dropped, emitter.failed) == (11, 40, 0)
 
 
+def test_what_waits_is_bounded_in_bytes_too(make: Any) -> None:
+    topic = Topic(open_=False)
+    emitter = make(topic, buffer_bytes=10_000)
+    emitter.emit({"a": 0}, id="first")
+    while emitter._queue.qsize():
+        time.sleep(0.001)
+
+    for _ in range(5):
+        emitter.emit({"a": "x" * 3_000})
+
+    assert emitter.dropped == 2
+    topic.gate.set()
+    assert emitter.flush(SOON)
+    assert emitter.emit({"a": "x" * 9_000})
+    assert emitter.flush(SOON)
+    assert (emitter.sent, emitter.dropped) == (5, 2)
+
+
 def test_a_producer_that_raises_is_counted_and_the_next_event_goes_on(make: Any) -> None:
     sent: list[bytes] = []
 
