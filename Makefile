@@ -10,7 +10,7 @@ KERNELS := $(wildcard detectors/sketches/_*.[ch]pp monitor/sources/_*.[ch]pp mon
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test test-parallel test-servers test-serial test-seeds check schedules sanitize format bench bench-alarms bench-alarms-short streams kills exactly-once targets parts lock dashboards clean formats fuzz-tensors
+.PHONY: help setup demo test test-parallel test-servers test-serial test-seeds check schedules sanitize format bench bench-alarms bench-alarms-short streams kills exactly-once targets parts lock dashboards clean formats fuzz-tensors serving debezium
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,6 +68,13 @@ exactly-once: setup  ## ten drawn days of one incident at every target: eight ki
 targets: setup  ## decisions delivered to real Airflow, Dagster, MLflow and Prefect servers, and to moto: installs them (2 GB), some minutes
 	@PYTHONPATH=. $(BIN)/python -m tests.parts.servers .parts/servers
 	@TARGET_SERVERS=$(CURDIR)/.parts/servers $(BIN)/python -m pytest -p no:randomly --timeout=1800 tests/integration/test_target_servers.py tests/integration/test_mlflow_loop.py
+
+serving: setup  ## the examples of driftd.emit in real BentoML and MLServer servers: installs them (700 MB), a minute
+	@PYTHONPATH=. $(BIN)/python -m tests.parts.serving .parts/serving
+	@SERVING=$(CURDIR)/.parts/serving $(BIN)/python -m pytest -q -p no:randomly tests/integration/test_serving_examples.py
+
+debezium: setup  ## what is recorded of Debezium, made again by it and PostgreSQL 15 (root, Java 17, Maven), two minutes; fails where it differs
+	@$(BIN)/python -m tests.parts.formats.debezium .parts/debezium | cmp - tests/parts/formats/debezium.json
 
 sanitize: setup  ## the compiled parts' tests under GCC's sanitisers, a few minutes
 	@.ci/sanitize

@@ -28,6 +28,7 @@ REPLACED = (  # words that docs/glossary.md has another for
 
 
 LAZY = {ROOT / "detectors" / name for name in ("__init__.py", "reference/fit.py", "reference/reference.py")}
+LAZY.add(ROOT / "driftd" / "__init__.py")
 
 
 def files() -> list[Path]:

@@ -7,7 +7,7 @@ from monitor.stream.events import Nanos, Partition, SeriesKey
 
 @dataclass(frozen=True, slots=True)
 class EventsCounted:
-    """Events of a topic by outcome: ok, late, rejected, unmonitored; excluded, which break a contract; tombstone, which is none. `key` is None where no series is known."""
+    """Events of a topic by outcome: ok, late, rejected, unmonitored; excluded, which break a contract; tombstone and skipped, which are none. `key` is None where no series is known."""
 
     topic: str
     outcome: str

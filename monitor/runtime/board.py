@@ -113,7 +113,7 @@ GOES_ON = (
     *("deliveries", "lags", "unreachable", "late", "partitions_held", "topics_missing", "checkpoint_at"),
     *("checkpoint_durations", "state_bytes", "retrains", "turned_at", "answered_at"),
 )  # of the process, whatever series there are
-EVENT_OUTCOMES = ("ok", "late", "rejected", "unmonitored", "tombstone")
+EVENT_OUTCOMES = ("ok", "late", "rejected", "unmonitored", "tombstone", "skipped")
 
 
 @dataclass(frozen=True, slots=True)

@@ -175,8 +175,11 @@ class LabelDecoder(TopicDecoder):
                 held = msgspec.json.decode(key)
             except (msgspec.DecodeError, UnicodeDecodeError):
                 held = None
+            if isinstance(held, dict):
+                connects = held.keys() == {"schema", "payload"}  # Kafka Connect's converter keeps the schema with it
+                return dig(held["payload"] if connects else held, self.fields.id)
             if held is not None:
-                return dig(held, self.fields.id) if isinstance(held, dict) else held
+                return held
         return key.decode(errors="replace")
 
 

@@ -13,7 +13,7 @@ from monitor.sources.base import TopicRecords
 from monitor.sources.decode.finding import NO_COLUMNS
 from monitor.sources.decode.mapping import decode_records, place_rows
 from monitor.sources.decode.topic import Decoded, TopicDecoder
-from monitor.sources.formats.base import TOMBSTONE, DecodeCounts, Rows
+from monitor.sources.formats.base import SKIPPED, TOMBSTONE, DecodeCounts, Rows
 from monitor.sources.formats.fields import FeatureSlots, FieldMap, Path, SeriesFields
 from monitor.sources.formats.values import LATEST_NANOS
 from monitor.stream.events import Nanos, Partition, SeriesKey
@@ -78,7 +78,8 @@ class RawDecoder(TopicDecoder):
     def _keep(self, rows: Rows, messages: int) -> Decoded:
         counts = DecodeCounts()
         placed = place_rows(rows, self._holds, LATEST_NANOS, counts)
-        counts.rejected.pop(TOMBSTONE, None)
+        for none in (TOMBSTONE, SKIPPED):
+            counts.rejected.pop(none, None)
         self.reasons += counts.rejected
         self.others += counts.unmonitored
         ours = np.flatnonzero(placed.owners == self._ours)

@@ -19,6 +19,7 @@ from monitor.stream.violations import RowViolations
 TOMBSTONE = (
     "tombstone"  # a message without a value, as compacted topics have them: no event, and nothing is wrong with it
 )
+SKIPPED = "skipped"  # what a format passes over by design, as a change that deletes a row: no event, and nothing is wrong with it
 
 WHOLE, REQUEST, RESPONSE = halves.WHOLE, halves.REQUEST, halves.RESPONSE  # what of a prediction a row is
 
@@ -158,13 +159,13 @@ class DecodeCounts:
 
     def facts(self, topic: str) -> list[Fact]:
         """As facts, none for nothing."""
-        tombstones = self.rejected.pop(TOMBSTONE, 0)
+        none = {what: self.rejected.pop(what, 0) for what in (TOMBSTONE, SKIPPED)}
         facts: list[Fact] = [EventsRejected(topic, reason, count) for reason, count in self.rejected.items()]
         facts += [FieldsRejected(topic, reason, count) for reason, count in self.fields.items() if count]
         for outcome, count in (
             ("rejected", self.rejected.total()),
             ("unmonitored", self.unmonitored),
-            (TOMBSTONE, tombstones),
+            *none.items(),
         ):
             if count:
                 facts.append(EventsCounted(topic, outcome, count))

@@ -781,7 +781,7 @@ def test_metrics_say_what_was_told(scene: Scene, style: str) -> None:
     }
     assert found["driftd_drift_state"] == {("churn", "3", "age"): 2, ("churn", "3", ODD): -1}
     assert found["driftd_alert_state"] == {("churn", "3", "drift"): 2}
-    others = ("late", "rejected", "unmonitored", "tombstone")
+    others = ("late", "rejected", "unmonitored", "tombstone", "skipped")
     assert found["driftd_events"] == {("t", "ok"): 7, **{("t", outcome): 0 for outcome in others}}
     assert found["driftd_insufficient_features"] == {
         ("churn", "3", "few_rows"): 1,
