@@ -21,6 +21,8 @@ SOURCES = tuple(
         "detectors/sketches/_sums.cpp",
         "monitor/sources/_lines.cpp",
         "monitor/sources/formats/json/_scan.cpp",
+        "monitor/sources/formats/protobuf/_protobuf.cpp",
+        "monitor/sources/formats/schema_registry/_frames.cpp",
         "monitor/sources/kafka/_native.cpp",
     )
 )

@@ -99,7 +99,7 @@ class Schema:
     def __init__(self, files: Iterable[bytes]) -> None:
         """Of serialized FileDescriptorProto, in any order. Raises DescriptorError."""
         self._types: dict[str, MessageType | EnumType] = {}
-        self._files: dict[str, list[MessageType]] = {}
+        self._files: list[list[MessageType]] = []
         try:
             waiting = [found for data in files for found in self._declare(data)]
             for scope, raw, message, features in waiting:
@@ -134,9 +134,9 @@ class Schema:
         held = (name for name, each in self._types.items() if isinstance(each, MessageType) and not each.is_entry)
         return sorted(name for name in held if not name.startswith("google.protobuf."))
 
-    def indexed(self, name: str, indexes: Sequence[int]) -> MessageType | None:
-        """The message of a file at the places that a registry's framing tells: the first's, then of those nested in it."""
-        among, found = self._files.get(name, []), None
+    def indexed(self, indexes: Sequence[int]) -> MessageType | None:
+        """The message of the first file at the places that a registry's framing tells, the outermost first; None where none is."""
+        among, found = self._files[0], None
         for index in indexes:
             if not 0 <= index < len(among):
                 return None
@@ -146,7 +146,7 @@ class Schema:
 
     def places(self, message: MessageType) -> tuple[int, ...]:
         """Where a message stands in its file, as a registry's framing tells it."""
-        for messages in self._files.values():
+        for messages in self._files:
             if (found := _place(messages, message)) is not None:
                 return found
         raise DescriptorError(f"has no message {message.name}")
@@ -160,7 +160,7 @@ class Schema:
         for each in raw.raws(5):
             self._enum(package, each)
         top: list[MessageType] = []
-        self._files[raw.text(1)] = top
+        self._files.append(top)
         for each in raw.raws(4):
             yield from self._message(package, each, features, top, 0)
 
@@ -202,9 +202,10 @@ class Schema:
         if type_ is Type.MESSAGE and features.delimited:
             type_ = Type.GROUP
         repeated = raw.number(4) == REPEATED
-        oneof = raw.number(9) if raw.has(9) else None
+        alone = bool(raw.number(17))  # `optional` of proto3 is said by a oneof of one
+        oneof = raw.number(9) if raw.has(9) and not alone else None
         message = type_ in (Type.MESSAGE, Type.GROUP)
-        present = not repeated and (message or features.explicit or oneof is not None)
+        present = not repeated and (message or features.explicit or alone or oneof is not None)
         made = FieldType(raw.text(1), raw.number(3), type_, repeated, present, oneof=oneof)
         made.message = held if isinstance(held, MessageType) else None
         made.enum = held if isinstance(held, EnumType) else None
@@ -405,7 +406,10 @@ def _declare_json(types: dict[str, MessageType | EnumType]) -> None:
     null = EnumType(f"{GOOGLE}NullValue", {0: "NULL_VALUE"}, {"NULL_VALUE": 0})
     struct, value, listed = (MessageType(f"{GOOGLE}{name}") for name in ("Struct", "Value", "ListValue"))
     entry = MessageType(f"{GOOGLE}Struct.FieldsEntry", is_entry=True)
-    entry.fields = {1: _plain(1, "key", Type.STRING), 2: FieldType("value", 2, Type.MESSAGE, present=True, message=value)}
+    entry.fields = {
+        1: _plain(1, "key", Type.STRING),
+        2: FieldType("value", 2, Type.MESSAGE, present=True, message=value),
+    }
     struct.fields = {1: FieldType("fields", 1, Type.MESSAGE, repeated=True, message=entry)}
     struct.nested = [entry]
     listed.fields = {1: FieldType("values", 1, Type.MESSAGE, repeated=True, message=value)}

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from monitor.sources.formats.protobuf.descriptors import GOOGLE, WIRES, WRAPPERS, FieldType, MessageType, Type
-from monitor.sources.formats.protobuf.wire import MALFORMED, MAX_DEPTH, TOO_DEEP, Cursor, Wire, signed, zigzag
+from monitor.sources.formats.protobuf.wire import MAX_DEPTH, TOO_DEEP, Cursor, Wire, signed, zigzag
 from monitor.sources.formats.values import LATEST_NANOS, Rejected
 from monitor.stream.events import SECOND, Nanos
 
@@ -81,9 +81,7 @@ class MessageReader:
             raise Rejected(OTHER)
         return False
 
-    def _field(
-        self, message: MessageType, field: FieldType, wire: int, cursor: Cursor, held: Held, depth: int
-    ) -> None:
+    def _field(self, message: MessageType, field: FieldType, wire: int, cursor: Cursor, held: Held, depth: int) -> None:
         if field.type is Type.GROUP:
             cursor.skip(field.number, wire, depth)
             return
