@@ -24,13 +24,11 @@ File = descriptor_pb2.FileDescriptorProto
 Field = descriptor_pb2.FieldDescriptorProto
 SCALARS = {
     name: getattr(Field, f"TYPE_{name.upper()}")
-    for name in (
-        "double float int64 uint64 int32 fixed64 fixed32 bool string bytes uint32 sfixed32 sfixed64 sint32 sint64"
-    ).split()
+    for name in ["double", "float", "int64", "uint64", "int32", "fixed64", "fixed32", "bool", "string", "bytes", "uint32", "sfixed32", "sfixed64", "sint32", "sint64"]
 }
 WELL_KNOWN = (timestamp_pb2, duration_pb2, struct_pb2, wrappers_pb2)
 GOOGLE = "google.protobuf."
-WRAPPED = tuple(f"{GOOGLE}{name}Value" for name in "Double Float Int64 UInt64 Int32 UInt32 Bool String Bytes".split())
+WRAPPED = tuple(f"{GOOGLE}{name}Value" for name in ["Double", "Float", "Int64", "UInt64", "Int32", "UInt32", "Bool", "String", "Bytes"])
 
 
 def declare(message: Any, fields: Mapping[str, str], first: int = 1) -> None:
@@ -91,7 +89,10 @@ def _map(message: Any, field: Any, key: str, value: str) -> None:
 
 def file_of(name: str, package: str, *, syntax: str = "proto3", imports: Sequence[Any] = WELL_KNOWN) -> Any:
     """A file that imports others."""
-    dependencies = [each.DESCRIPTOR.name if hasattr(each, "DESCRIPTOR") and not isinstance(each, File) else each.name for each in imports]
+    dependencies = [
+        each.DESCRIPTOR.name if hasattr(each, "DESCRIPTOR") and not isinstance(each, File) else each.name
+        for each in imports
+    ]
     return File(name=name, package=package, syntax=syntax, dependency=dependencies)
 
 

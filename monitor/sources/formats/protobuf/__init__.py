@@ -9,14 +9,14 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from monitor.sections import Section
-from monitor.sources.base import RecordParts, TopicRecords
+from monitor.sources.base import NotNow, RecordParts, TopicRecords
 from monitor.sources.formats.base import TOMBSTONE, Rows
 from monitor.sources.formats.fields import Path, TopicFields
 from monitor.sources.formats.json.documents import Document
 from monitor.sources.formats.protobuf.descriptors import DescriptorError
 from monitor.sources.formats.protobuf.joining import joined
 from monitor.sources.formats.protobuf.wire import MAX_DEPTH, Cursor
-from monitor.sources.formats.protobuf.writers import FileWriters, RegistryWriters, Writers, patiently
+from monitor.sources.formats.protobuf.writers import UNAVAILABLE, FileWriters, RegistryWriters, Writers, patiently
 from monitor.sources.formats.registry import UnknownFormatError
 from monitor.sources.formats.schema_registry import RegistrySettings, SchemaRegistry
 from monitor.sources.formats.schema_registry.frames import frames
@@ -48,7 +48,7 @@ class ProtobufDecoder:
     def __init__(self, topic: TopicFields) -> None:
         options: Options = topic.options
         try:
-            self._writers = _writers(options)
+            self._writers = _writers(options, _hashed(topic))
         except (DescriptorError, RegistryError) as error:
             raise UnknownFormatError(f"protobuf: options.{error}") from None
         self.wants = RecordParts.NOTHING if options.registry is None else RecordParts.HEADERS
@@ -78,27 +78,38 @@ class ProtobufDecoder:
 
     def inspect(self, raw: bytes) -> Iterable[Mapping[Path, object]]:
         """The message by path. Raises Rejected."""
-        return self.inspect_record(TopicRecords("", (0,), (raw,)))
+        return self.inspect_record(TopicRecords("", (0,), [raw]))
 
     def inspect_record(self, record: TopicRecords) -> Iterator[Mapping[Path, object]]:
         """The same, by what headers say of schemas. Raises Rejected."""
-        written = patiently(self._writers, record)
-        raw, reader = record.values[0], written.readers[int(written.codes[0])]
+        try:
+            reader, offset = self._writers.of_one(record)
+        except NotNow:
+            raise Rejected(UNAVAILABLE) from None
+        raw = record.values[0]
         if raw is None:
             raise Rejected(TOMBSTONE)
         if isinstance(reader, str):
             raise Rejected(reader)
-        return iter([Document(reader.document(raw, int(written.offsets[0])))])
+        return iter([Document(reader.document(raw, offset))])
 
 
 decoder = ProtobufDecoder
 
 
-def _writers(options: Options) -> Writers:
+def _hashed(topic: TopicFields) -> frozenset[Path]:
+    """The paths of which only is asked which rows have the same: ids and groups that are nothing else."""
+    series = topic.series.values()
+    other = {path for each in series for _, path in (*each.numeric, *each.categorical)}
+    own = {path for each in series for path in (each.id, each.group) if path}
+    return frozenset(own - other - set(topic.fields.envelope.values()))
+
+
+def _writers(options: Options, hashed: frozenset[Path]) -> Writers:
     if options.registry is not None:
-        return RegistryWriters(SchemaRegistry(options.registry, "PROTOBUF", "serialized"), options.message)
+        return RegistryWriters(SchemaRegistry(options.registry, "PROTOBUF", "serialized"), options.message, hashed)
     assert options.descriptor_set_file is not None
-    return FileWriters(options.descriptor_set_file, options.message)
+    return FileWriters(options.descriptor_set_file, options.message, hashed)
 
 
 def recognises(records: TopicRecords) -> bool:

@@ -4,6 +4,8 @@
 // Nothing is allocated by what a message claims: columns have a place a message, texts and cells are there before they are kept.
 #pragma once
 
+#include "../json/_hash.hpp"
+
 #include <algorithm>
 #include <cstddef>
 #include <cstdint>
@@ -39,28 +41,7 @@ struct Field {
   Wire wire = fixed64_wire;
   bool repeated = false;
   int32_t slot = NOWHERE, node = NOWHERE, map = NOWHERE, oneof = NOWHERE;
-};
-
-struct Node {
-  int32_t parent = NOWHERE;
-  bool stands = false;  // at a path; else it is only looked at
-  std::vector<Field> fields;
-  std::vector<int32_t> slots, children, maps;
-  std::vector<int16_t> direct;  // the field of each small number
-
-  // To be called when all fields are there.
-  void index() {
-    direct.assign(DIRECT, NOWHERE);
-    for (size_t at = 0; at < fields.size() && at <= INT16_MAX; ++at)
-      if (fields[at].number < DIRECT) direct[fields[at].number] = static_cast<int16_t>(at);
-  }
-
-  const Field* find(uint32_t number) const {
-    if (number < DIRECT) return direct[number] < 0 ? nullptr : &fields[static_cast<size_t>(direct[number])];
-    for (const Field& field : fields)
-      if (field.number == number) return &field;
-    return nullptr;
-  }
+  bool quick = false;  // eight bytes to a column as they are
 };
 
 struct Default {
@@ -72,7 +53,34 @@ struct Default {
 struct Slot {
   int32_t node = 0;
   Family family = floats;
+  bool hashed = false;  // only which rows have the same is asked
   Default otherwise;
+};
+
+struct Node {
+  int32_t parent = NOWHERE;
+  bool stands = false;  // at a path; else it is only looked at
+  bool is_entry = false;  // of a map
+  Default otherwise;      // what its value is that has none, where it is no message
+  std::vector<Field> fields;
+  std::vector<int32_t> slots, children, maps;
+  std::vector<int16_t> direct;  // the field of each small number
+
+  // To be called when all fields are there, and which slots are hashed.
+  void index(const std::vector<Slot>& slots) {
+    for (Field& field : fields)
+      field.quick = field.wire == fixed64_wire && field.slot != NOWHERE && field.oneof == NOWHERE && !slots[static_cast<size_t>(field.slot)].hashed;
+    direct.assign(DIRECT, NOWHERE);
+    for (size_t at = 0; at < fields.size() && at <= INT16_MAX; ++at)
+      if (fields[at].number < DIRECT) direct[fields[at].number] = static_cast<int16_t>(at);
+  }
+
+  const Field* find(uint32_t number) const {
+    if (number < DIRECT) return direct[number] < 0 ? nullptr : &fields[static_cast<size_t>(direct[number])];
+    for (const Field& field : fields)
+      if (field.number == number) return &field;
+    return nullptr;
+  }
 };
 
 struct MapSlot {
@@ -157,7 +165,8 @@ class Texts {
 };
 
 struct Column {
-  std::vector<uint64_t> bits;   // of floats and numbers; texts have codes
+  std::vector<uint64_t> bits;   // of floats and numbers; texts have codes; of what is hashed, its hashes
+  std::vector<uint64_t> more;   // further bits of these
   std::vector<int32_t> codes;   // NOWHERE: missing
   std::vector<uint8_t> there;   // of numbers
   size_t lacking = 0;           // of numbers: rows without
@@ -169,7 +178,18 @@ struct Cells {
   std::vector<int32_t> rows, keys;
   std::vector<uint64_t> bits;
   Texts names, texts;
-  size_t before = 0;  // cells of the rows before
+  size_t before = 0;           // cells of the rows before
+  std::vector<int32_t> after;  // the key that came behind each the last time: the first guess
+  int32_t last = NOWHERE;
+
+  void add_key(string_view key) {
+    const int32_t guess = last == NOWHERE ? NOWHERE : after[static_cast<size_t>(last)];
+    const int32_t found = guess != NOWHERE && names.kept()[static_cast<size_t>(guess)] == key ? guess : names.code(key);
+    if (static_cast<size_t>(found) >= after.size()) after.resize(static_cast<size_t>(found) + 1, NOWHERE);
+    if (last != NOWHERE) after[static_cast<size_t>(last)] = found;
+    last = found;
+    keys.push_back(found);
+  }
 };
 
 struct Columns {
@@ -335,6 +355,28 @@ inline bool number(Cursor& in, Type type, uint64_t& bits) {
   return true;
 }
 
+inline uint8_t wire_of(Type type) {
+  switch (type) {
+    case double_type:
+    case fixed64_type:
+    case sfixed64_type: return fixed64_wire;
+    case float_type:
+    case fixed32_type:
+    case sfixed32_type: return fixed32_wire;
+    case string_type:
+    case bytes_type: return bytes_wire;
+    default: return varint_wire;
+  }
+}
+
+inline Outcome value_of(Type type, Cursor& in, uint64_t& bits, string_view& text) {
+  if (type != string_type && type != bytes_type) return number(in, type, bits) ? good : malformed;
+  Cursor part{nullptr, nullptr};
+  if (!in.part(part)) return malformed;
+  text = {reinterpret_cast<const char*>(part.at), part.left()};
+  return type == bytes_type || is_utf8(text) ? good : invalid_text;
+}
+
 // --- one message after the other -----------------------------------------------------------------------------------
 
 class Reader {
@@ -348,16 +390,20 @@ class Reader {
     node_said_.resize(plan.nodes.size());
     for (size_t at = 0; at < plan.slots.size(); ++at) {
       Column& column = columns_.slots[at];
-      if (plan.slots[at].family >= texts) {
+      if (plan.slots[at].hashed) {
+        column.bits.resize(messages);
+        column.more.resize(messages);
+      } else if (plan.slots[at].family >= texts) {
         column.codes.resize(messages);
       } else {
         column.bits.resize(messages);
-        if (plan.slots[at].family != floats) column.there.resize(messages);
+        if (plan.slots[at].family != floats) column.there.resize(messages, 1);
       }
     }
     for (size_t at = 1; at < plan.nodes.size(); ++at)
-      if (plan.nodes[at].stands) columns_.nodes[at].resize(messages);
+      if (plan.nodes[at].stands) columns_.nodes[at].resize(messages, 1);
     for (Cells& cells : columns_.maps) cells.names.share_all();
+    for (Column& column : columns_.slots) bits_.push_back(column.bits.data());
   }
 
   // Reads the message at a place of its batch, from its data's `from`th byte on; no data: there is none.
@@ -399,6 +445,13 @@ class Reader {
       uint8_t wire;
       if (!in.tag(number, wire)) return malformed;
       const Field* field = node.find(number);
+      if (field != nullptr && field->quick && wire == fixed64_wire) {
+        const auto slot = static_cast<size_t>(field->slot);
+        if (!in.fixed64(bits_[slot][row_])) return malformed;
+        known = true;
+        mark(slot);
+        continue;
+      }
       Outcome outcome;
       if (field != nullptr && (wire == field->wire || (field->repeated && wire == bytes_wire && packs(field->wire)))) {
         known = true;
@@ -473,9 +526,9 @@ class Reader {
       if (outcome != good) return outcome;
     }
     if (written.empty()) {
-      cells.keys.push_back(cells.names.code(key));
+      cells.add_key(key);
     } else {
-      cells.keys.push_back(cells.names.code(*numbers_.insert(std::move(written)).first));
+      cells.add_key(*numbers_.insert(std::move(written)).first);
     }
     cells.rows.push_back(static_cast<int32_t>(row_));
     cells.bits.push_back(map.family >= texts ? static_cast<uint64_t>(cells.texts.code(held)) : bits);
@@ -483,20 +536,6 @@ class Reader {
   }
 
   static string_view no_key(Type type) { return type == string_type ? string_view() : type == bool_type ? "false" : "0"; }
-
-  static uint8_t wire_of(Type type) {
-    switch (type) {
-      case double_type:
-      case fixed64_type:
-      case sfixed64_type: return fixed64_wire;
-      case float_type:
-      case fixed32_type:
-      case sfixed32_type: return fixed32_wire;
-      case string_type:
-      case bytes_type: return bytes_wire;
-      default: return varint_wire;
-    }
-  }
 
   Outcome key_of(Type type, Cursor& in, string_view& key, std::string& written) const {
     uint64_t bits = 0;
@@ -509,14 +548,6 @@ class Reader {
     const bool is_unsigned = type == uint64_type || type == uint32_type || type == fixed64_type || type == fixed32_type;
     written = type == bool_type ? (bits ? "true" : "false") : is_unsigned ? std::to_string(bits) : std::to_string(static_cast<int64_t>(bits));
     return good;
-  }
-
-  static Outcome value_of(Type type, Cursor& in, uint64_t& bits, string_view& text) {
-    if (type != string_type && type != bytes_type) return number(in, type, bits) ? good : malformed;
-    Cursor part{nullptr, nullptr};
-    if (!in.part(part)) return malformed;
-    text = {reinterpret_cast<const char*>(part.at), part.left()};
-    return type == bytes_type || is_utf8(text) ? good : invalid_text;
   }
 
   // Whether the keys of a message that differ are more than we take.
@@ -536,13 +567,26 @@ class Reader {
 
   void put(int32_t at, uint64_t bits) {
     const auto slot = static_cast<size_t>(at);
-    columns_.slots[slot].bits[row_] = bits;
+    if (plan_.slots[slot].hashed) {
+      hash(slot, plan_.slots[slot].family == unsigned_numbers ? std::to_string(bits) : std::to_string(static_cast<int64_t>(bits)));
+    } else {
+      bits_[slot][row_] = bits;
+    }
     mark(slot);
+  }
+
+  void hash(size_t slot, string_view text) {
+    columns_.slots[slot].bits[row_] = hash_id(text);
+    columns_.slots[slot].more[row_] = hash_id(text, SECOND);
   }
 
   void put_text(int32_t at, string_view found) {
     const auto slot = static_cast<size_t>(at);
-    columns_.slots[slot].codes[row_] = columns_.slots[slot].texts.code(found);
+    if (plan_.slots[slot].hashed) {
+      hash(slot, found);
+    } else {
+      columns_.slots[slot].codes[row_] = columns_.slots[slot].texts.code(found);
+    }
     mark(slot);
   }
 
@@ -577,34 +621,36 @@ class Reader {
   // What was not set is what it is worth then, or missing.
   void finish() {
     for (size_t at = 1; at < plan_.nodes.size(); ++at)
-      if (plan_.nodes[at].stands) columns_.nodes[at][row_] = node_said_[at] == message_;
+      if (node_said_[at] != message_ && plan_.nodes[at].stands) columns_.nodes[at][row_] = 0;
     for (Cells& cells : columns_.maps) cells.before = cells.rows.size();
-    const bool all = filled_ == plan_.slots.size();
-    for (size_t at = 0; at < plan_.slots.size(); ++at) {
-      Column& column = columns_.slots[at];
-      if (!all && said_[at] != message_) {
-        without(plan_.slots[at], column);
-      } else if (!column.there.empty()) {
-        column.there[row_] = 1;
-      }
-    }
+    if (filled_ == said_.size()) return;
+    for (size_t at = 0; at < said_.size(); ++at)
+      if (said_[at] != message_) without(at, columns_.slots[at]);
   }
 
-  void without(const Slot& slot, Column& column) {
+  void without(size_t at, Column& column) {
+    const Slot& slot = plan_.slots[at];
     const bool worth = slot.otherwise.there && node_said_[static_cast<size_t>(slot.node)] == message_;
+    if (slot.hashed) {
+      column.bits[row_] = column.more[row_] = 0;
+      if (worth && slot.family == texts) hash(at, slot.otherwise.text);
+      if (worth && slot.family < texts) put(static_cast<int32_t>(at), slot.otherwise.bits);
+      return;
+    }
     if (slot.family >= texts) {
       column.codes[row_] = worth ? column.texts.code(slot.otherwise.text) : NOWHERE;
       return;
     }
     column.bits[row_] = worth ? slot.otherwise.bits : slot.family == floats ? bits_of(std::numeric_limits<double>::quiet_NaN()) : 0;
-    if (slot.family == floats) return;
-    column.there[row_] = worth;
-    column.lacking += !worth;
+    if (slot.family == floats || worth) return;
+    column.there[row_] = 0;
+    ++column.lacking;
   }
 
   const Plan& plan_;
   const bool strict_;
   Columns columns_;
+  std::vector<uint64_t*> bits_;             // of the columns
   std::vector<uint64_t> said_, node_said_;  // the last message that had it
   std::unordered_set<std::string> numbers_;  // keys that are numbers, as texts: they stay where they are
   uint64_t message_ = 0;

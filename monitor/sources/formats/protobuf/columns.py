@@ -2,7 +2,7 @@
 
 import base64
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.columns import Coded, Column
+from detectors.sketches.ids import Hashes
 from monitor.sources.formats.base import Rows
 from monitor.sources.formats.fields import Path
 from monitor.sources.formats.json.documents import dig
@@ -50,11 +51,24 @@ class LazyColumns(Mapping[Path, Column]):
 class MessageRows(Rows):
     """Rows of messages. What has no column of its own is read from the messages again, as JSON would have it: `documents`.
 
-    `jsonlike` are the paths of such values.
+    `jsonlike` are the paths of such values, `hashed` those of which hashes were read.
     """
 
     jsonlike: frozenset[Path] = frozenset()
     documents: Documents = tuple
+    hashed: Mapping[Path, Callable[[], tuple[Hashes, Hashes]]] = field(default_factory=dict)
+
+    def hashes(self, path: Path) -> Hashes:
+        """The hashes of the ids at a path, as they were read where that was asked for."""
+        return self.wide_hashes(path)[0] if path in self.hashed else Rows.hashes(self, path)
+
+    def wide_hashes(self, path: Path) -> tuple[Hashes, Hashes]:
+        """The same, and 64 more bits of each."""
+        make = self.hashed.get(path)
+        if make is None:
+            return Rows.wide_hashes(self, path)
+        first, second = make()
+        return (first, second) if self.which is None else (first[self.which], second[self.which])
 
     def column(self, path: Path) -> Column | None:
         """The column of a path; None where no row has it."""
@@ -77,7 +91,13 @@ class MessageRows(Rows):
         halves = None if self.halves is None else self.halves[which]
         held = which if self.which is None else self.which[which]
         return MessageRows(
-            self.columns, self.messages[which], {}, held, halves, jsonlike=self.jsonlike, documents=self.documents
+            self.columns,
+            self.messages[which],
+            which=held,
+            halves=halves,
+            jsonlike=self.jsonlike,
+            documents=self.documents,
+            hashed=self.hashed,
         )
 
     def values(self, row: int, paths: Iterable[Path]) -> list[object]:
@@ -193,12 +213,23 @@ class MapColumns:
 
     def _of(self, key: int) -> tuple[NDArray[Any], NDArray[np.bool_]]:
         count, width = self._size
+        if self._matrix is None and self._is_regular:
+            self._matrix = self._codes.reshape(count, width).T, np.ones((width, count), dtype=bool)
         if self._matrix is None and count * width <= max(ROOM, 4 * len(self._rows)):
             self._matrix = _laid_out((width, count), (self._keys, self._rows), self._codes)
         if self._matrix is not None:
             return self._matrix[0][key], self._matrix[1][key]
         own = self._keys == key
         return _laid_out((count,), (self._rows[own],), self._codes[own])
+
+    @property
+    def _is_regular(self) -> bool:
+        """Whether each row has all keys, in one order."""
+        count, width = self._size
+        if len(self._rows) != count * width or not count * width:
+            return False
+        keys, rows = self._keys.reshape(count, width), self._rows.reshape(count, width)
+        return bool((keys == np.arange(width)).all() and (rows == np.arange(count)[:, None]).all())
 
 
 def _laid_out(
@@ -235,7 +266,7 @@ def columns_of(plan: Plan, read: ReadSlots) -> LazyColumns:
         missing = None if there is None or there.all() else there
         makers[path] = partial(make, read.slots[first][0], read.slots[second][0], missing)
     for place, slot in enumerate(plan.slots):
-        if place not in apart:
+        if place not in apart and not slot.hashed:
             makers[slot.path] = partial(_column, slot.field, *read.slots[place])
     for each, (keys, held) in zip(plan.maps, read.maps, strict=True):
         makers |= {(*each.path, key): partial(held.column, number) for number, key in enumerate(keys)}

@@ -3,7 +3,7 @@
 The sets are read by our own wire reader (google/protobuf/descriptor.proto says what stands where): no Protobuf package is needed.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
@@ -53,6 +53,11 @@ class DescriptorError(ValueError):
     """A set of descriptors cannot be used: one line that says why."""
 
 
+Convert = Callable[[Any], Any]
+Step = tuple[int, str, Any, Convert | None]
+"""A field on its way to what JSON has: its number, its name, what it is worth unset, and what is done with its value."""
+
+
 @dataclass(slots=True, eq=False)
 class EnumType:
     """The names of numbers; of several the first declared. `first` is the number of the first, which is the default."""
@@ -91,6 +96,7 @@ class MessageType:
     fields: dict[int, FieldType] = field(default_factory=dict)
     is_entry: bool = False
     nested: list["MessageType"] = field(default_factory=list)
+    steps: Sequence[Step] = ()  # made by messages.py when they are first wanted
 
 
 class Schema:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.columns import Coded, Column
+from detectors.sketches.ids import Hashes
 from monitor.sources.formats.base import Rows
 from monitor.sources.formats.fields import Path
 from monitor.sources.formats.protobuf.columns import LazyColumns, MessageRows
@@ -34,7 +35,15 @@ def joined(parts: Sequence[Rows], rejected: Counter[str]) -> Rows:
         found = [document for part in read for document in part.documents()]
         return [found[at] for at in order.tolist()]
 
-    return MessageRows(LazyColumns(makers), messages[order], dict(rejected), jsonlike=jsonlike, documents=documents)
+    hashed = {path: partial(_hashes, read, path, order) for path in {path for part in read for path in part.hashed}}
+    return MessageRows(
+        LazyColumns(makers), messages[order], dict(rejected), jsonlike=jsonlike, documents=documents, hashed=hashed
+    )
+
+
+def _hashes(parts: Sequence[MessageRows], path: Path, order: NDArray[np.intp]) -> tuple[Hashes, Hashes]:
+    first, second = zip(*(part.wide_hashes(path) for part in parts), strict=True)
+    return np.concatenate(first)[order], np.concatenate(second)[order]
 
 
 def _column(parts: Sequence[MessageRows], path: Path, order: NDArray[np.intp]) -> Column:

@@ -1,13 +1,22 @@
 """Messages by their descriptors, in plain Python: fields as they came, and as JSON would have them. `_wire.hpp` reads the same to columns."""
 
 import base64
-import math
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
-from monitor.sources.formats.protobuf.descriptors import GOOGLE, WIRES, WRAPPERS, FieldType, MessageType, Type
+from monitor.sources.formats.protobuf.descriptors import (
+    GOOGLE,
+    WIRES,
+    WRAPPERS,
+    Convert,
+    FieldType,
+    MessageType,
+    Step,
+    Type,
+)
 from monitor.sources.formats.protobuf.wire import MAX_DEPTH, TOO_DEEP, Cursor, Wire, signed, zigzag
 from monitor.sources.formats.values import LATEST_NANOS, Rejected
 from monitor.stream.events import SECOND, Nanos
@@ -153,25 +162,36 @@ def scalar(type_: Type, cursor: Cursor) -> Any:
 def document(message: MessageType, held: Held) -> dict[str, Any]:
     """A message as plain objects, by names of fields; what is missing is not there."""
     found = {}
-    for field in message.fields.values():
-        value = _value(field, held)
-        if value is not None:
-            found[field.name] = value
+    for number, name, default, convert in message.steps or _steps(message):
+        value = held.get(number, default)
+        if value is None or (convert is not None and (value := convert(value)) is None):
+            continue
+        found[name] = value
     return found
 
 
-def _value(field: FieldType, held: Held) -> Any:
-    if field.type is Type.GROUP:
-        return None
+def _steps(message: MessageType) -> Sequence[Step]:
+    """How each field becomes what JSON has, worked out once: its number, its name, what it is worth unset, what is done with it."""
+    message.steps = [_step(field) for field in message.fields.values() if field.type is not Type.GROUP]
+    return message.steps
+
+
+def _step(field: FieldType) -> Step:
     if field.map_entry is not None:
-        value = field.map_entry.fields[2]
-        entries = held.get(field.number, {})
-        return {key_text(key): plain(value, each) for key, each in entries.items()}
+        of_entry = converter(field.map_entry.fields[2])
+        return field.number, field.name, {}, partial(_map, of_entry)
+    convert = converter(field)
     if field.repeated:
-        return [plain(field, each) for each in held.get(field.number, ())]
-    if field.number not in held:
-        return None if field.default is None else plain(field, field.default)
-    return plain(field, held[field.number])
+        return field.number, field.name, (), list if convert is None else partial(_list, convert)
+    return field.number, field.name, field.default, convert
+
+
+def _map(convert: Convert | None, entries: Mapping[Any, Any]) -> dict[str, Any]:
+    return {key_text(key): each if convert is None else convert(each) for key, each in entries.items()}
+
+
+def _list(convert: Convert, values: Sequence[Any]) -> list[Any]:
+    return [convert(each) for each in values]
 
 
 def key_text(key: object) -> str:
@@ -179,22 +199,36 @@ def key_text(key: object) -> str:
     return key if isinstance(key, str) else str(key).lower()
 
 
-def plain(field: FieldType, value: Any) -> Any:
-    """One value as JSON would have it; NaN is missing, times are text."""
+def converter(field: FieldType) -> Convert | None:
+    """What makes one value of a field what JSON has; None where it is that already. NaN is missing, times are text."""
     if field.message is not None:
-        return _plain_message(field.message, value)
+        return _of_message(field.message)
     if field.enum is not None:
-        return field.enum.names.get(value, str(value))
-    if isinstance(value, bytes):
-        return base64.b64encode(value).decode()
-    return None if isinstance(value, float) and math.isnan(value) else value
+        names = field.enum.names
+        return lambda value: names.get(value, str(value))
+    if field.type is Type.BYTES:
+        return _base64
+    return _unless_nan if field.type in (Type.DOUBLE, Type.FLOAT) else None
 
 
-def _plain_message(message: MessageType, held: Held) -> Any:
+def _base64(value: bytes) -> str:
+    return base64.b64encode(value).decode()
+
+
+def _unless_nan(value: float) -> float | None:
+    return value if value == value else None  # noqa: PLR0124 - NaN
+
+
+def _of_message(message: MessageType) -> Convert:
     if message.name in WRAPPERS:
-        return plain(message.fields[1], held.get(1, message.fields[1].default))
-    special = SPECIAL.get(message.name)
-    return document(message, held) if special is None else special(message, held)
+        field = message.fields[1]
+        convert = converter(field)
+        return lambda held: (convert or _same)(held.get(1, field.default))
+    return partial(SPECIAL.get(message.name, document), message)
+
+
+def _same(value: Any) -> Any:
+    return value
 
 
 def nanos_of(held: Held) -> Nanos:
@@ -206,6 +240,11 @@ def nanos_of(held: Held) -> Nanos:
 def seconds_of(held: Held) -> float:
     """A Duration."""
     return float(held.get(1, 0)) + held.get(2, 0) / 1e9
+
+
+def _value_of(field: FieldType, value: Any) -> Any:
+    convert = converter(field)
+    return value if convert is None else convert(value)
 
 
 def _stamp(message: MessageType, held: Held) -> str:
@@ -222,16 +261,16 @@ def _duration(message: MessageType, held: Held) -> float:
 def _struct(message: MessageType, held: Held) -> dict[str, Any]:
     value = message.fields[1].map_entry
     assert value is not None
-    return {key: plain(value.fields[2], each) for key, each in held.get(1, {}).items()}
+    return {key: _value_of(value.fields[2], each) for key, each in held.get(1, {}).items()}
 
 
 def _json_value(message: MessageType, held: Held) -> Any:
     number = next(iter(held), 1)
-    return None if number == 1 else plain(message.fields[number], held[number])
+    return None if number == 1 else _value_of(message.fields[number], held[number])
 
 
 def _listed(message: MessageType, held: Held) -> list[Any]:
-    return [plain(message.fields[1], each) for each in held.get(1, ())]
+    return [_value_of(message.fields[1], each) for each in held.get(1, ())]
 
 
 SPECIAL: Mapping[str, Callable[[MessageType, Held], Any]] = {

@@ -4,6 +4,7 @@ Fields of messages that stand there once have paths of their own. A map of plain
 messages in themselves, `Struct`) is a value as JSON has it, read only if somebody asks: `values`.
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
@@ -55,6 +56,7 @@ class Slot:
     field: FieldType
     node: int
     default: Any = None
+    hashed: bool = False  # only which rows have the same is asked
 
 
 @dataclass(slots=True)
@@ -80,14 +82,18 @@ class Node:
 
 
 Target = tuple[int, int, int]  # slot, node, map
+UNHASHED = frozenset({Type.DOUBLE, Type.FLOAT, Type.BOOL, Type.BYTES})
+PAIRS = f"{GOOGLE}Timestamp", f"{GOOGLE}Duration"  # whose fields are one value
 NO_TARGET = NOWHERE, NOWHERE, NOWHERE
 
 
 class Plan:
     """What becomes of the fields of a message. Breadth first: what lies less deep has paths of its own first."""
 
-    def __init__(self, message: MessageType) -> None:
+    def __init__(self, message: MessageType, hashed: Collection[Path] = ()) -> None:
+        """`hashed` are paths of which only is asked which rows have the same."""
         self.message = message
+        self._hashed = hashed
         self.nodes = [Node(message, ())]
         self.slots: list[Slot] = []
         self.maps: list[MapSlot] = []
@@ -122,7 +128,10 @@ class Plan:
             return NOWHERE, len(self.nodes) - 1, NOWHERE
         name = self.nodes[at].message.name
         own = path[:-1] if name in WRAPPERS and at else path
-        self.slots.append(Slot(own, each, at, each.default))
+        hashed = own in self._hashed and each.enum is None and each.type not in UNHASHED and name not in PAIRS
+        if hashed:
+            self.values.add(own)
+        self.slots.append(Slot(own, each, at, each.default, hashed))
         return len(self.slots) - 1, NOWHERE, NOWHERE
 
     def _has_paths(self, at: int, each: FieldType) -> bool:
@@ -148,12 +157,12 @@ class Plan:
     @property
     def times(self) -> dict[Path, tuple[int, int]]:
         """The slots of seconds and nanoseconds of each Timestamp, by its path."""
-        return self._pairs(f"{GOOGLE}Timestamp")
+        return self._pairs(PAIRS[0])
 
     @property
     def durations(self) -> dict[Path, tuple[int, int]]:
         """Same, of each Duration."""
-        return self._pairs(f"{GOOGLE}Duration")
+        return self._pairs(PAIRS[1])
 
     def _pairs(self, name: str) -> dict[Path, tuple[int, int]]:
         found: dict[Path, list[int]] = {}
@@ -166,16 +175,26 @@ class Plan:
     def described(self) -> tuple[list[Any], list[Any], list[Any]]:
         """For the compiled part.
 
-        Nodes are (parent, stands at a path, fields), slots (node, family, default), maps (node, key's type, value's type, its family,
+        Nodes are (parent, stands at a path, is a map's entry, family and default of its value, fields), slots (node, family, default, hashed), maps (node, key's type, value's type, its family,
         its default).
         """
-        nodes = [(node.parent, node.path is not None, node.fields) for node in self.nodes]
-        slots = [(slot.node, family_of(slot.field.type), _written(slot.default)) for slot in self.slots]
+        nodes = [
+            (node.parent, node.path is not None, node.message.is_entry, *_entry_default(node.message), node.fields)
+            for node in self.nodes
+        ]
+        slots = [(slot.node, family_of(slot.field.type), _written(slot.default), slot.hashed) for slot in self.slots]
         maps = [
             (each.node, each.key.type, each.value.type, family_of(each.value.type), _written(zero(each.value)))
             for each in self.maps
         ]
         return nodes, slots, maps
+
+
+def _entry_default(message: MessageType) -> tuple[int, Any]:
+    value = message.fields.get(2) if message.is_entry else None
+    if value is None or value.message is not None:
+        return Family.FLOATS, None
+    return family_of(value.type), _written(zero(value))
 
 
 def _written(default: Any) -> Any:

@@ -1,17 +1,16 @@
 """Messages of one type to the columns of a plan: by the compiled part, or by plain Python with the same answer."""
 
 import os
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.sources.base import Lying, Messages
 from monitor.sources.formats.base import TOMBSTONE, Rows
+from monitor.sources.formats.fields import Path
 from monitor.sources.formats.protobuf.columns import MapColumns, MessageRows, ReadSlots, columns_of
 from monitor.sources.formats.protobuf.descriptors import MessageType
 from monitor.sources.formats.protobuf.messages import (
@@ -26,6 +25,7 @@ from monitor.sources.formats.protobuf.messages import (
 )
 from monitor.sources.formats.protobuf.plan import Family, MapSlot, Plan, Slot, family_of
 from monitor.sources.formats.protobuf.wire import MALFORMED, TOO_DEEP
+from monitor.sources.formats.schema_registry.frames import lent
 from monitor.sources.formats.values import Rejected
 
 try:
@@ -42,22 +42,18 @@ Values = Sequence[bytes | None]
 Places = NDArray[np.int64]
 
 
-def lent(values: Values) -> list[bytes | None] | Messages:
-    """Values as the compiled part takes them."""
-    return values.messages if isinstance(values, Lying) else list(values)
-
-
 @dataclass(eq=False)
 class PlannedReader:
     """Reads messages of one type. `strict`: nobody says what messages they are but they themselves (`MessageReader`)."""
 
     message: MessageType
     strict: bool
+    hashed: frozenset[Path] = frozenset()
 
     @cached_property
     def plan(self) -> Plan:
         """Where the fields go."""
-        return Plan(self.message)
+        return Plan(self.message, self.hashed)
 
     @cached_property
     def _compiled(self) -> Any:
@@ -73,15 +69,20 @@ class PlannedReader:
         counts = np.bincount(outcomes, minlength=len(OUTCOMES)).tolist()
         rejected = {reason: count for reason, count in zip(OUTCOMES, counts, strict=True) if reason and count}
         again = _Documents(self, values, messages, offsets[outcomes == 0])
+        each = zip(self.plan.slots, read.slots, strict=True)
+        hashes = {slot.path: partial(tuple, found) for slot, found in each if slot.hashed and COMPILED}
         return MessageRows(
-            columns_of(self.plan, read), messages, rejected, jsonlike=frozenset(self.plan.values), documents=again
+            columns_of(self.plan, read),
+            messages,
+            rejected,
+            jsonlike=frozenset(self.plan.values),
+            documents=again,
+            hashed=hashes,
         )
 
     def held(self, raw: bytes, offset: int = 0) -> Held:
-        """One message in plain Python. Raises Rejected."""
-        if len(raw) > MAX_BYTES:
-            raise Rejected("too_large")
-        held = self._reader.read(raw, offset)
+        """One message as it came. Raises Rejected."""
+        held = self._compiled_held(raw, offset) if COMPILED else self._plain_held(raw, offset)
         if any(_keys(self.plan, each, held) > MAX_KEYS for each in self.plan.maps):
             raise Rejected(TOO_MANY_KEYS)
         return held
@@ -106,7 +107,18 @@ class PlannedReader:
         )
         return np.frombuffer(told, dtype=np.int8), messages, read
 
+    def _compiled_held(self, raw: bytes, offset: int) -> Held:
+        found: Held | int = _protobuf.held(self._compiled, raw, offset, self.strict)
+        if isinstance(found, int):
+            raise Rejected(OUTCOMES[found])
+        return found
+
     # --- in plain Python ----------------------------------------------------------------------------------------------
+
+    def _plain_held(self, raw: bytes, offset: int) -> Held:
+        if len(raw) > MAX_BYTES:
+            raise Rejected("too_large")
+        return self._reader.read(raw, offset)
 
     def _plain_read(
         self, values: Values, places: Places, offsets: Places
@@ -125,30 +137,26 @@ class PlannedReader:
         return outcomes, np.array(messages, dtype=np.int64), _plain_slots(self.plan, held)
 
 
-@dataclass(frozen=True, slots=True)
 class _Documents:
     """Messages that were read, read again as JSON would have them."""
 
-    reader: PlannedReader
-    values: Values
-    messages: Places
-    offsets: Places
-    made: list[dict[str, Any]]
-
     def __init__(self, reader: PlannedReader, values: Values, messages: Places, offsets: Places) -> None:
-        for name, value in (("reader", reader), ("values", values), ("messages", messages), ("offsets", offsets)):
-            object.__setattr__(self, name, value)
-        object.__setattr__(self, "made", [])
+        self._reader = reader
+        self._values = values
+        self._places = messages, offsets
+        self._made: list[dict[str, Any]] | None = None
 
     def __call__(self) -> list[dict[str, Any]]:
-        if not self.made:
-            each = zip(self.messages.tolist(), self.offsets.tolist(), strict=True)
-            self.made.extend(self.reader.document(self.values[place] or b"", offset) for place, offset in each)
-        return self.made
+        if self._made is None:
+            each = zip(*(places.tolist() for places in self._places), strict=True)
+            self._made = [self._reader.document(self._values[place] or b"", offset) for place, offset in each]
+        return self._made
 
 
 def _slot(slot: Slot, first: Any, second: Any) -> tuple[Any, Any]:
     family = family_of(slot.field.type)
+    if slot.hashed:
+        return np.frombuffer(first, dtype=np.uint64), np.frombuffer(second, dtype=np.uint64)
     if family in (Family.TEXTS, Family.BYTES):
         return first, np.frombuffer(second, dtype=np.int32)
     there = None if second is None or family is Family.FLOATS else np.frombuffer(second, dtype=bool)
@@ -235,11 +243,3 @@ def _plain_map(plan: Plan, slot: MapSlot, held: Sequence[Held | None]) -> tuple[
     texts = family in (Family.TEXTS, Family.BYTES)
     values = _texts(values) if texts else np.array(values, dtype=DTYPES[family])
     return list(keys), MapColumns(slot.value, rows, of_keys, values, (len(held), len(keys)))
-
-
-def count(rejected: Sequence[Mapping[str, int]]) -> dict[str, int]:
-    """Reasons of several readings together."""
-    total: Counter[str] = Counter()
-    for each in rejected:
-        total.update(each)
-    return dict(total)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.sources.base import NotNow, TopicRecords
+from monitor.sources.formats.fields import Path
 from monitor.sources.formats.protobuf.descriptors import DescriptorError, Schema
 from monitor.sources.formats.protobuf.messages import OTHER
 from monitor.sources.formats.protobuf.reading import PlannedReader
@@ -45,11 +46,15 @@ class Writers(Protocol):
         """Of each message; one without a value may be given any. Raises NotNow."""
         ...
 
+    def of_one(self, record: TopicRecords) -> tuple[Found, int]:
+        """Of a single message, and where it begins. Raises NotNow."""
+        ...
+
 
 class FileWriters:
     """A set of descriptors. Messages may have the frame of a registry's client all the same: then it says which message it is."""
 
-    def __init__(self, path: FilePath, message: str) -> None:
+    def __init__(self, path: FilePath, message: str, hashed: frozenset[Path] = frozenset()) -> None:
         """Raises DescriptorError, which names the key."""
         schema = read_set(path)
         try:
@@ -57,8 +62,8 @@ class FileWriters:
         except DescriptorError as error:
             raise DescriptorError(f"message: {path} {error}") from None
         self._places = schema.places(held)
-        self._raw = PlannedReader(held, strict=True)
-        self._framed = PlannedReader(held, strict=False)
+        self._raw = PlannedReader(held, strict=True, hashed=hashed)
+        self._framed = PlannedReader(held, strict=False, hashed=hashed)
 
     def of(self, records: TopicRecords) -> Written:
         """A message that begins with a zero byte is framed: no Protobuf does."""
@@ -69,6 +74,11 @@ class FileWriters:
         at = codes.astype(np.int64) + 2
         return Written(readers, at, sizes[at])
 
+    def of_one(self, record: TopicRecords) -> tuple[Found, int]:
+        """The same, quickly where it has no frame."""
+        raw = record.values[0]
+        return (self._raw, 0) if raw and raw[0] else _first(self.of(record))
+
     def _of_frame(self, frame: bytes) -> Found:
         read = indexes(frame[PREFIX:])
         return self._framed if read is not None and read[0] == self._places else OTHER
@@ -77,9 +87,10 @@ class FileWriters:
 class RegistryWriters:
     """Schemas of a registry. A message is read by the schema that it was written by."""
 
-    def __init__(self, registry: SchemaRegistry, message: str) -> None:
+    def __init__(self, registry: SchemaRegistry, message: str, hashed: frozenset[Path] = frozenset()) -> None:
         self._registry = registry
         self._message = message
+        self._hashed = hashed
         self._made: OrderedDict[tuple[Key, bytes], Found] = OrderedDict()
         self._schemas: OrderedDict[Key, Schema | str] = OrderedDict()
 
@@ -93,6 +104,10 @@ class RegistryWriters:
             self._by_headers(records, at, named, sizes)
         known = self._readers(named)
         return Written([NO_INDEX, NO_SCHEMA_ID, *known], at, np.array(sizes, dtype=np.int64)[at])
+
+    def of_one(self, record: TopicRecords) -> tuple[Found, int]:
+        """The same of one. Raises NotNow."""
+        return _first(self.of(record))
 
     @staticmethod
     def _by_headers(
@@ -139,7 +154,13 @@ class RegistryWriters:
         if read is None:
             return NO_INDEX
         message = schema.indexed(read[0])
-        return PlannedReader(message, strict=False) if message is not None and message.name == self._message else OTHER
+        if message is None or message.name != self._message:
+            return OTHER
+        return PlannedReader(message, strict=False, hashed=self._hashed)
+
+
+def _first(written: Written) -> tuple[Found, int]:
+    return written.readers[int(written.codes[0])], int(written.offsets[0])
 
 
 def _keep(kept: OrderedDict[Any, Any], more: Mapping[Any, Any]) -> None:
