@@ -95,7 +95,7 @@ def map_rows(rows: Rows, topic: TopicFields, latest: Nanos, counts: DecodeCounts
     rows, owners, times = placed.rows, placed.owners, placed.times
     valid = owners != REJECTED
     series = list(topic.series.values())
-    present = [number for number in np.unique(owners).tolist() if number >= 0]
+    present = np.flatnonzero(np.bincount(owners[owners >= 0])).tolist()
     mapped = [_of_series(series[number], rows, owners == number, times, counts) for number in present]
     return Mapped(mapped, rows.messages[valid], times[valid])
 
@@ -111,15 +111,20 @@ def route(rows: Rows, topic: TopicFields, rejected: Counter[str]) -> NDArray[np.
         each_once(_or(rows.column(looked_up[name]) if name in looked_up else None, nothing))
         for name in ("model", "version")
     )
-    pairs, of_pair = np.unique(of_model * len(versions) + of_version, return_inverse=True)
+    of_pair = of_model * len(versions) + of_version
+    pairs = np.arange(len(models) * len(versions))
+    if len(pairs) > len(of_pair):  # as a rule there are few, and nothing has to be sorted
+        pairs, of_pair = np.unique(of_pair, return_inverse=True)
     numbers = {key: number for number, key in enumerate(topic.series)}
     owners = np.full(len(pairs), UNMONITORED, dtype=np.int64)
-    for place, (pair, count) in enumerate(zip(pairs.tolist(), np.bincount(of_pair).tolist(), strict=True)):
+    counts = np.bincount(of_pair, minlength=len(pairs))
+    for place in np.flatnonzero(counts).tolist():
+        model, version = divmod(int(pairs[place]), len(versions))
         try:
-            series = topic.series_of(models[pair // len(versions)], versions[pair % len(versions)])
+            series = topic.series_of(models[model], versions[version])
         except Rejected as reason:
             owners[place] = REJECTED
-            rejected[str(reason)] += count
+            rejected[str(reason)] += int(counts[place])
         else:
             owners[place] = UNMONITORED if series is None else numbers[series.key]
     return np.asarray(owners[of_pair])

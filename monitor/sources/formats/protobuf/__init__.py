@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path as FilePath
 from typing import Annotated
 
@@ -19,7 +20,7 @@ from monitor.sources.formats.protobuf.wire import MAX_DEPTH, Cursor
 from monitor.sources.formats.protobuf.writers import UNAVAILABLE, FileWriters, RegistryWriters, Writers, patiently
 from monitor.sources.formats.registry import UnknownFormatError
 from monitor.sources.formats.schema_registry import RegistrySettings, SchemaRegistry
-from monitor.sources.formats.schema_registry.frames import frames
+from monitor.sources.formats.schema_registry.frames import frames, lying
 from monitor.sources.formats.schema_registry.section import RegistryError
 from monitor.sources.formats.values import Rejected
 
@@ -63,10 +64,11 @@ class ProtobufDecoder:
 
     def decode_records(self, records: TopicRecords) -> Rows:
         """The same, by what headers say of schemas."""
+        records = replace(records, values=lying(records.values))
         written = patiently(self._writers, records)
         rejected: Counter[str] = Counter()
         parts: list[Rows] = []
-        for number in np.unique(written.codes).tolist():
+        for number in np.flatnonzero(np.bincount(written.codes)).tolist():
             reader = written.readers[number]
             places = np.flatnonzero(written.codes == number)
             if isinstance(reader, str):

@@ -153,12 +153,11 @@ PyObject* make_plan(PyObject*, PyObject* arguments) {
 
 // --- reading ---------------------------------------------------------------------------------------------------------
 
-// Of numbers: (bits, which are there; None: all are). Of texts: (texts, codes). Of what is hashed: (hashes, more of them).
+// Of numbers: which are there; None: all are. Of texts: (texts, codes).
 PyObject* column_of(const pb::Column& column, const pb::Slot& slot, size_t rows) {
-  if (slot.hashed) return pair(bytes_of(column.bits, rows), bytes_of(column.more, rows));
-  if (slot.family >= pb::texts) return pair(texts_of(column.texts, slot.family == pb::byte_texts), bytes_of(column.codes, rows));
-  PyObject* there = column.lacking == 0 ? Py_NewRef(Py_None) : bytes_of(column.there, rows);
-  return pair(bytes_of(column.bits, rows), there);
+  if (slot.hashed || (slot.family < pb::texts && column.lacking == 0)) return Py_NewRef(Py_None);
+  if (slot.family < pb::texts) return bytes_of(column.there, rows);
+  return pair(texts_of(column.texts, slot.family == pb::byte_texts), bytes_of(column.codes, rows));
 }
 
 // (keys, rows, numbers of keys, bits or codes, texts)
@@ -169,7 +168,8 @@ PyObject* map_of(const pb::Cells& cells, const pb::MapSlot& map) {
   return checked(PyTuple_Pack(5, names.get(), rows.get(), keys.get(), bits.get(), texts.get()));
 }
 
-// Reads the values at some places, each from its own byte on; both int64[n].
+// Reads the values at some places, each from its own byte on; both int64[n]. Columns of eight bytes a row lie one after the other, those of
+// hashes two each.
 PyObject* read(PyObject*, PyObject* arguments) {
   return guarded([&]() -> PyObject* {
     PyObject *capsule, *listed, *places, *offsets;
@@ -186,7 +186,8 @@ PyObject* read(PyObject*, PyObject* arguments) {
       PyErr_SetString(PyExc_ValueError, "a place is not among the values");
       throw Failed();
     }
-    pb::Reader reader(plan, strict != 0, count);
+    const Owned room(PyBytes_FromStringAndSize(nullptr, static_cast<Py_ssize_t>(plan.width() * pb::Plan::stride(count) * sizeof(uint64_t))));
+    pb::Reader reader(plan, strict != 0, count, reinterpret_cast<uint64_t*>(checked(PyBytes_AsString(room.get()))));
     {
       const Unlocked unlocked;
       for (size_t at = 0; at < count; ++at) {
@@ -203,7 +204,7 @@ PyObject* read(PyObject*, PyObject* arguments) {
     Owned nodes(list_of(plan.nodes.size(), [&](size_t at) {
       return columns.nodes[at].empty() ? Py_NewRef(Py_None) : bytes_of(columns.nodes[at], rows);
     }));
-    return checked(PyTuple_Pack(5, outcomes.get(), messages.get(), slots.get(), maps.get(), nodes.get()));
+    return checked(PyTuple_Pack(6, outcomes.get(), messages.get(), room.get(), slots.get(), maps.get(), nodes.get()));
   });
 }
 

@@ -17,7 +17,9 @@ def read(
 ) -> tuple[
     bytes,
     bytes,
-    list[tuple[bytes, bytes | None] | tuple[list[str] | list[bytes], bytes]],
+    bytes,
+    list[bytes | tuple[list[str] | list[bytes], bytes] | None],
     list[tuple[list[str], bytes, bytes, bytes, list[str] | list[bytes]]],
     list[bytes | None],
 ]: ...
+def held(plan: Plan, raw: bytes, offset: int, strict: bool) -> dict[int, Any] | int: ...

@@ -94,6 +94,15 @@ struct Plan {
   std::vector<Node> nodes;
   std::vector<Slot> slots;
   std::vector<MapSlot> maps;
+
+  // Columns of eight bytes a row, and how far they lie apart for some messages: by an odd number of cache lines, for those of one
+  // row not to fall into the same places of a cache.
+  size_t width() const {
+    size_t found = 0;
+    for (const Slot& slot : slots) found += slot.hashed ? 2 : slot.family < texts;
+    return found;
+  }
+  static size_t stride(size_t messages) { return 8 * ((messages + 7) / 8 | 1); }
 };
 
 // --- columns -------------------------------------------------------------------------------------------------------
@@ -165,8 +174,8 @@ class Texts {
 };
 
 struct Column {
-  std::vector<uint64_t> bits;   // of floats and numbers; texts have codes; of what is hashed, its hashes
-  std::vector<uint64_t> more;   // further bits of these
+  uint64_t* bits = nullptr;  // of floats and numbers; texts have codes; of what is hashed, its hashes
+  uint64_t* more = nullptr;  // further bits of these
   std::vector<int32_t> codes;   // NOWHERE: missing
   std::vector<uint8_t> there;   // of numbers
   size_t lacking = 0;           // of numbers: rows without
@@ -381,8 +390,9 @@ inline Outcome value_of(Type type, Cursor& in, uint64_t& bits, string_view& text
 
 class Reader {
  public:
-  // `strict`: a field written as another type says that this is another message.
-  Reader(const Plan& plan, bool strict, size_t messages) : plan_(plan), strict_(strict) {
+  // `strict`: a field written as another type says that this is another message. Columns of eight bytes a row are written where the
+  // caller has room for them.
+  Reader(const Plan& plan, bool strict, size_t messages, uint64_t* room) : plan_(plan), strict_(strict) {
     columns_.slots.resize(plan.slots.size());
     columns_.maps.resize(plan.maps.size());
     columns_.nodes.resize(plan.nodes.size());
@@ -391,19 +401,21 @@ class Reader {
     for (size_t at = 0; at < plan.slots.size(); ++at) {
       Column& column = columns_.slots[at];
       if (plan.slots[at].hashed) {
-        column.bits.resize(messages);
-        column.more.resize(messages);
+        column.bits = room;
+        column.more = room + Plan::stride(messages);
+        room += 2 * Plan::stride(messages);
       } else if (plan.slots[at].family >= texts) {
         column.codes.resize(messages);
       } else {
-        column.bits.resize(messages);
+        column.bits = room;
+        room += Plan::stride(messages);
         if (plan.slots[at].family != floats) column.there.resize(messages, 1);
       }
     }
     for (size_t at = 1; at < plan.nodes.size(); ++at)
       if (plan.nodes[at].stands) columns_.nodes[at].resize(messages, 1);
     for (Cells& cells : columns_.maps) cells.names.share_all();
-    for (Column& column : columns_.slots) bits_.push_back(column.bits.data());
+    for (Column& column : columns_.slots) bits_.push_back(column.bits);
   }
 
   // Reads the message at a place of its batch, from its data's `from`th byte on; no data: there is none.

@@ -1,7 +1,7 @@
 """Messages of one type to the columns of a plan: by the compiled part, or by plain Python with the same answer."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
@@ -96,12 +96,13 @@ class PlannedReader:
     def _compiled_read(
         self, values: Values, places: Places, offsets: Places
     ) -> tuple[NDArray[np.int8], Places, ReadSlots]:
-        told, kept, slots, maps, nodes = _protobuf.read(self._compiled, lent(values), places, offsets, self.strict)
+        told, kept, room, slots, maps, nodes = _protobuf.read(
+            self._compiled, lent(values), places, offsets, self.strict
+        )
         messages = np.frombuffer(kept, dtype=np.int64)
-        each = zip(self.plan.slots, slots, strict=True)
         own = zip(self.plan.maps, maps, strict=True)
         read = ReadSlots(
-            [_slot(slot, *found) for slot, found in each],
+            list(_slots(self.plan, room, len(places), len(messages), slots)),
             [(found[0], _map(slot, found, len(messages))) for slot, found in own],
             [None if held is None else np.frombuffer(held, dtype=bool) for held in nodes],
         )
@@ -153,14 +154,18 @@ class _Documents:
         return self._made
 
 
-def _slot(slot: Slot, first: Any, second: Any) -> tuple[Any, Any]:
-    family = family_of(slot.field.type)
-    if slot.hashed:
-        return np.frombuffer(first, dtype=np.uint64), np.frombuffer(second, dtype=np.uint64)
-    if family in (Family.TEXTS, Family.BYTES):
-        return first, np.frombuffer(second, dtype=np.int32)
-    there = None if second is None or family is Family.FLOATS else np.frombuffer(second, dtype=bool)
-    return np.frombuffer(first, dtype=DTYPES[family]), there
+def _slots(plan: Plan, room: bytes, messages: int, rows: int, found: Sequence[Any]) -> Iterator[tuple[Any, Any]]:
+    """Of each slot its column, and which rows have it; texts and codes; two columns of hashes."""
+    stride = 8 * (-(-messages // 8) | 1)
+    columns = iter(np.frombuffer(room, dtype=np.uint64).reshape(-1, stride)[:, :rows])
+    for slot, more in zip(plan.slots, found, strict=True):
+        family = family_of(slot.field.type)
+        if slot.hashed:
+            yield next(columns), next(columns)
+        elif family in (Family.TEXTS, Family.BYTES):
+            yield more[0], np.frombuffer(more[1], dtype=np.int32)
+        else:
+            yield next(columns).view(DTYPES[family]), None if more is None else np.frombuffer(more, dtype=bool)
 
 
 def _map(slot: MapSlot, found: Sequence[Any], rows: int) -> MapColumns:

@@ -122,6 +122,13 @@ class LyingBehind(Behind):
         self._messages = _frames.cut(self._held, offsets)
 
 
+def lying(values: Values) -> Values:
+    """Values that several compiled parts are to read, each lent once."""
+    if not COMPILED or not isinstance(values, list):
+        return values
+    return LyingBehind(values, np.zeros(len(values), dtype=np.int64))
+
+
 def behind(values: Values, offsets: NDArray[np.int64]) -> Behind:
     """Values from their own bytes on."""
     return LyingBehind(values, offsets) if COMPILED else Behind(values, offsets)
