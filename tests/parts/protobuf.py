@@ -24,11 +24,30 @@ File = descriptor_pb2.FileDescriptorProto
 Field = descriptor_pb2.FieldDescriptorProto
 SCALARS = {
     name: getattr(Field, f"TYPE_{name.upper()}")
-    for name in ["double", "float", "int64", "uint64", "int32", "fixed64", "fixed32", "bool", "string", "bytes", "uint32", "sfixed32", "sfixed64", "sint32", "sint64"]
+    for name in [
+        "double",
+        "float",
+        "int64",
+        "uint64",
+        "int32",
+        "fixed64",
+        "fixed32",
+        "bool",
+        "string",
+        "bytes",
+        "uint32",
+        "sfixed32",
+        "sfixed64",
+        "sint32",
+        "sint64",
+    ]
 }
 WELL_KNOWN = (timestamp_pb2, duration_pb2, struct_pb2, wrappers_pb2)
 GOOGLE = "google.protobuf."
-WRAPPED = tuple(f"{GOOGLE}{name}Value" for name in ["Double", "Float", "Int64", "UInt64", "Int32", "UInt32", "Bool", "String", "Bytes"])
+WRAPPED = tuple(
+    f"{GOOGLE}{name}Value"
+    for name in ["Double", "Float", "Int64", "UInt64", "Int32", "UInt32", "Bool", "String", "Bytes"]
+)
 
 
 def declare(message: Any, fields: Mapping[str, str], first: int = 1) -> None:

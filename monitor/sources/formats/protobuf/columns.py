@@ -202,6 +202,11 @@ class MapColumns:
         self._matrix: tuple[NDArray[Any], NDArray[np.bool_]] | None = None
         self._codes = values[1] if isinstance(values, tuple) else values
 
+    @property
+    def occurring(self) -> list[int]:
+        """The keys that a row has: others were those of messages that were refused."""
+        return np.flatnonzero(np.bincount(self._keys)).tolist()
+
     def column(self, key: int) -> Column:
         """The values of a key."""
         values, there = self._of(key)
@@ -269,7 +274,7 @@ def columns_of(plan: Plan, read: ReadSlots) -> LazyColumns:
         if place not in apart and not slot.hashed:
             makers[slot.path] = partial(_column, slot.field, *read.slots[place])
     for each, (keys, held) in zip(plan.maps, read.maps, strict=True):
-        makers |= {(*each.path, key): partial(held.column, number) for number, key in enumerate(keys)}
+        makers |= {(*each.path, keys[number]): partial(held.column, number) for number in held.occurring}
     absent = {at: there for at, there in enumerate(read.nodes) if there is not None and not there.all()}
     for at, there in absent.items():
         makers.setdefault(plan.nodes[at].path or (), partial(presence, there))
