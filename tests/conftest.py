@@ -66,6 +66,8 @@ def compiled_parts() -> None:
     from detectors.sketches import blocks, counting, sums
     from monitor.sources import lines
     from monitor.sources.formats.json import scanning
+    from monitor.sources.formats.protobuf import reading
+    from monitor.sources.formats.schema_registry import frames
     from monitor.sources.kafka import native
 
     parts = {
@@ -74,6 +76,8 @@ def compiled_parts() -> None:
         "digesting": blocks.USED,
         "splitting": lines.USED,
         "decoding": scanning.COMPILED,
+        "Protobuf": reading.COMPILED,
+        "frames": frames.COMPILED,
         "reading": native.THERE,
     }
     for name, part in parts.items():

@@ -52,7 +52,7 @@ def _column(parts: Sequence[MessageRows], path: Path, order: NDArray[np.intp]) -
     if all(column is None or isinstance(column, Coded) for column in columns):
         return _coded(columns, sizes, order)
     kinds = {"c" if isinstance(column, Coded) else column.dtype.kind for column in columns if column is not None}
-    whole = None not in columns
+    whole = all(column is not None for column in columns)
     if kinds in ({"f"}, {"M"}) or (kinds == {"i"} and whole):
         nothing = np.nan if kinds == {"f"} else np.datetime64("NaT", "ns")
         each = zip(columns, sizes, strict=True)

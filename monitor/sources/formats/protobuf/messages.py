@@ -122,14 +122,14 @@ class MessageReader:
         """The last entry of a key counts, and is not merged with those before."""
         read = Held()
         self._merge(entry, cursor, read, depth + 1)
-        key = read.get(1, entry.fields[1].default)
+        key = read.get(1, zero(entry.fields[1]))
         value = entry.fields[2]
         entries = held.setdefault(field.number, {})
-        entries[key] = read.get(2, {} if value.message is not None else value.default or zero(value))
+        entries[key] = read.get(2, {} if value.message is not None else zero(value))
 
 
 def zero(field: FieldType) -> Any:
-    """What the value of a map's entry is that has none."""
+    """What the key or the value of a map's entry is that has none."""
     if field.enum is not None:
         return field.enum.first
     return {Type.STRING: "", Type.BYTES: b"", Type.BOOL: False, Type.DOUBLE: 0.0, Type.FLOAT: 0.0}.get(field.type, 0)

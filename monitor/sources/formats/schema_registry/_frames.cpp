@@ -78,7 +78,7 @@ PyObject* frames(PyObject*, PyObject* arguments) {
       Py_DECREF(list);
       throw Failed();
     }
-    return checked(Py_BuildValue("(y#N)", reinterpret_cast<const char*>(codes.data()),
+    return checked(Py_BuildValue("(y#N)", codes.empty() ? "" : reinterpret_cast<const char*>(codes.data()),
                                  static_cast<Py_ssize_t>(codes.size() * sizeof(int32_t)), list));
   });
 }
