@@ -104,6 +104,15 @@ class RecordDecoder(Protocol):
         ...
 
 
+@runtime_checkable
+class Outward(Protocol):
+    """A decoder that needs something from outside, such as schemas of a registry, before it can decode some records."""
+
+    def fetch(self, records: TopicRecords) -> None:
+        """Have what these records need, in bounded time. Raises NotNow where that is away: then they are decoded later, and nothing was counted."""
+        ...
+
+
 @dataclass(slots=True)
 class DecodeCounts:
     """Counts of one decode call."""
