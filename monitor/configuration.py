@@ -140,10 +140,7 @@ class Configuration:
                 del effective[name]
         self._drop_later(effective["models"])
         _drop_defaults(effective["retraining"], self.settings.retraining)
-        for topic, told in zip(effective["topics"], self.settings.topics, strict=True):
-            _drop_unmapped(topic)
-            if told.options is not None:
-                topic["options"] = self._told_options(told.options)
+        self._drop_unsaid(effective["topics"])
         for key in ("token_file", "token_env", "external_url", "approval_links"):
             if effective["http"][key] is None:
                 del effective["http"][key]
@@ -167,6 +164,13 @@ class Configuration:
             for feature in told["features"].values():
                 if feature["baseline"] is None:
                     del feature["baseline"]
+
+    def _drop_unsaid(self, topics: list[dict[str, Any]]) -> None:
+        """Drop the fields of topics that are not mapped, and what of a format's options is not said."""
+        for topic, told in zip(topics, self.settings.topics, strict=True):
+            _drop_unmapped(topic)
+            if told.options is not None:
+                topic["options"] = self._told_options(told.options)
 
     def _told_options(self, options: Section) -> dict[str, Any]:
         """What a format's options say that is not their default; paths as they are from where the file lies."""

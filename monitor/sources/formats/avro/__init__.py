@@ -12,6 +12,7 @@ from pydantic import model_validator
 from monitor.sections import Section
 from monitor.sources.base import RecordParts, TopicRecords
 from monitor.sources.formats.avro.container import MAGIC, TOO_LARGE, Container
+from monitor.sources.formats.avro.scanning import avro_scanner, numbers_before
 from monitor.sources.formats.avro.schema import SchemaError, Type, parse
 from monitor.sources.formats.avro.writers import (
     SINGLE_OBJECT,
@@ -64,11 +65,12 @@ class AvroDecoder:
         except (SchemaError, RegistryError) as error:
             raise UnknownFormatError(f"avro: options.{error}") from None
         self.wants = RecordParts.NOTHING if options.registry is None else RecordParts.HEADERS
-        self.readers: Sequence[Reader] = _quick(topic, self._writers, self)
+        scanner = avro_scanner(topic, self._writers)
+        self.readers: Sequence[Reader] = () if scanner is None else (scanner,)
 
     def fetch(self, records: TopicRecords) -> None:
         """Have the schemas of these records. Raises NotNow."""
-        self._writers.of(records)
+        self._writers.fetch(records)
 
     def decode(self, values: Sequence[bytes | None]) -> Rows:
         """Value by value, so that a bad field costs that field only."""
@@ -79,10 +81,10 @@ class AvroDecoder:
         documents: list[dict[str, Any]] = []
         messages: list[int] = []
         rejected: Counter[str] = Counter()
-        found = patiently(self._writers, records)
-        for message, (raw, writer) in enumerate(zip(records.values, found, strict=True)):
+        authors = patiently(self._writers, records)
+        for message, raw in enumerate(records.values):
             try:
-                read = self.read(raw, writer)
+                read = self.read(raw, authors.of(message))
             except Rejected as reason:
                 rejected[str(reason)] += 1
                 continue
@@ -100,7 +102,7 @@ class AvroDecoder:
 
     def documents(self, record: TopicRecords) -> Sequence[dict[str, Any]]:
         """The records that a single message holds, as JSON would have them. Raises Rejected."""
-        return self.read(record.values[0], patiently(self._writers, record)[0])
+        return self.read(record.values[0], patiently(self._writers, record).of(0))
 
     def read(self, raw: bytes | None, writer: Found) -> Sequence[dict[str, Any]]:
         """The same, by who wrote it. Raises Rejected."""
@@ -125,18 +127,13 @@ class AvroDecoder:
 decoder = AvroDecoder
 
 
-def _quick(topic: TopicFields, writers: Writers, by: AvroDecoder) -> Sequence[Reader]:
-    del topic, writers, by
-    return ()
-
-
 def _reader_schema(path: FilePath | None) -> Type | None:
     return None if path is None else parse(read_schema("reader_schema_file", path, parse))
 
 
 def _writers(options: Options, reader: Type | None) -> Writers:
     if options.registry is not None:
-        return RegistryWriters(SchemaRegistry(options.registry, "AVRO"), reader)
+        return RegistryWriters(SchemaRegistry(options.registry, "AVRO"), reader, numbers_before)
     if options.schema_file is None:
         return NoWriters()
     text = read_schema("schema_file", options.schema_file, parse)

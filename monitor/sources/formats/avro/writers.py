@@ -1,10 +1,13 @@
 """By which schema each message of a batch was written, and the readers of those that are known."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path as FilePath
 from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
 
 from monitor.sources.base import NotNow, TopicRecords
 from monitor.sources.formats.avro.datum import DatumReader
@@ -37,11 +40,28 @@ Found = Writer | str
 """Who wrote a message, or the reason why nobody is known."""
 
 
+@dataclass(frozen=True, slots=True)
+class Authors:
+    """Who wrote the messages of a batch, each once, and intp[n] saying who wrote which."""
+
+    found: Sequence[Found]
+    which: NDArray[np.intp]
+
+    def of(self, message: int) -> Found:
+        """Who wrote one message."""
+        found: Found = self.found[int(self.which[message])]
+        return found
+
+
 class Writers(Protocol):
     """Who wrote the messages of a topic."""
 
-    def of(self, records: TopicRecords) -> Sequence[Found]:
-        """Of each message; a message without a value has none, and may be given any. Raises NotNow."""
+    def fetch(self, records: TopicRecords) -> None:
+        """Have what tells who wrote them. Raises NotNow."""
+        ...
+
+    def of(self, records: TopicRecords) -> Authors:
+        """Who wrote each message; one without a value may have any author. Raises NotNow where it was not fetched, and is away."""
         ...
 
 
@@ -49,66 +69,97 @@ class FileWriters:
     """A single schema, of a file. `named`: each message begins with its fingerprint."""
 
     def __init__(self, text: str, reader: Type | None, *, named: bool) -> None:
-        self._writer = Writer(resolved(parse(text), reader), NAMED if named else 0)
-        self._head = SINGLE_OBJECT + fingerprint(text) if named else None
+        writer = Writer(resolved(parse(text), reader), NAMED if named else 0)
+        self._found = writer, UNKNOWN_SCHEMA, NO_SCHEMA_ID
+        self._head = SINGLE_OBJECT + fingerprint(text) if named else b""
 
-    def of(self, records: TopicRecords) -> Sequence[Found]:
+    def fetch(self, records: TopicRecords) -> None:
+        """Nothing is away."""
+
+    def of(self, records: TopicRecords) -> Authors:
         """The one writer, but of messages that say something else."""
-        if self._head is None:
-            return [self._writer] * len(records.values)
-        return [self._named(raw or b"") for raw in records.values]
+        which = np.zeros(len(records.values), dtype=np.intp)
+        if not self._head:
+            return Authors(self._found[:1], which)
+        which[:] = [self._named(raw or b"") for raw in records.values]
+        return Authors(self._found if which.any() else self._found[:1], which)
 
-    def _named(self, raw: bytes) -> Found:
-        if raw.startswith(self._head or b""):
-            return self._writer
-        return UNKNOWN_SCHEMA if raw.startswith(SINGLE_OBJECT) and len(raw) >= NAMED else NO_SCHEMA_ID
+    def _named(self, raw: bytes) -> int:
+        if raw.startswith(self._head):
+            return 0
+        return 1 if raw.startswith(SINGLE_OBJECT) and len(raw) >= NAMED else 2
 
 
 class RegistryWriters:
-    """Schemas of a registry, each read once."""
+    """Schemas of a registry, each read once. `numbers` tells the number before each message, where that is quicker than one by one."""
 
-    def __init__(self, registry: SchemaRegistry, reader: Type | None) -> None:
+    def __init__(
+        self,
+        registry: SchemaRegistry,
+        reader: Type | None,
+        numbers: Callable[[Sequence[bytes | None]], NDArray[np.int64] | None],
+    ) -> None:
         self._registry = registry
         self._reader = reader
+        self._numbers = numbers
         self._made: dict[tuple[str, bool], Found] = {}
-        self._of_batch: tuple[object, Sequence[Found]] = (None, ())
+        self._fetched: dict[Key, Found] = {}  # of the last batch: none of them is asked for again before it is decoded
 
-    def of(self, records: TopicRecords) -> Sequence[Found]:
-        """Who wrote each message. Those of one batch are asked for once. Raises NotNow."""
-        if self._of_batch[0] is records.values:
-            return self._of_batch[1]
-        keys = keys_of(records)
-        schemas = self._registry.schemas({key for key in keys if not isinstance(key, str)})
-        known: dict[Key | str, Found] = {key: self._made_of(key, found) for key, found in schemas.items()}
-        found = [known.get(key, key if isinstance(key, str) else UNKNOWN_SCHEMA) for key in keys]
-        self._of_batch = records.values, found
-        return found
+    def fetch(self, records: TopicRecords) -> None:
+        """Ask for all schemas of these records. Raises NotNow."""
+        keys, _ = self._keys(records)
+        self._fetched = self._ask(key for key in keys if not isinstance(key, str))
+
+    def of(self, records: TopicRecords) -> Authors:
+        """Who wrote each message. Raises NotNow for those that were not fetched."""
+        keys, which = self._keys(records)
+        missing = [key for key in keys if not isinstance(key, str) and key not in self._fetched]
+        known = self._fetched | self._ask(missing) if missing else self._fetched
+        return Authors([key if isinstance(key, str) else known[key] for key in keys], which)
+
+    def _keys(self, records: TopicRecords) -> tuple[list[Key | str], NDArray[np.intp]]:
+        """The keys of schemas, or why there is none, each once, and which each message has."""
+        numbers = None if any(records.headers) else self._numbers(records.values)
+        if numbers is None:
+            keys: dict[Key | str, int] = {}
+            which = [keys.setdefault(key, len(keys)) for key in keys_of(records)]
+            return list(keys), np.array(which, dtype=np.intp)
+        if numbers.size and (numbers == numbers[0]).all():
+            found, places = numbers[:1], np.zeros(len(numbers), dtype=np.intp)
+        else:
+            found, places = np.unique(numbers, return_inverse=True)
+        return [number if number >= 0 else NO_SCHEMA_ID for number in found.tolist()], places
+
+    def _ask(self, keys: Iterable[Key]) -> dict[Key, Found]:
+        return {key: self._made_of(key, found) for key, found in self._registry.schemas(keys).items()}
 
     def _made_of(self, key: Key, found: RegisteredSchema | str) -> Found:
         if isinstance(found, str):
             return found
-        made = self._made.get((found.text, isinstance(key, int)))
-        if made is None:
+        place = found.text, isinstance(key, int)
+        if place not in self._made:
             if len(self._made) >= KEPT:
                 self._made.clear()
-            made = self._made[found.text, isinstance(key, int)] = self._writer(key, found)
-        return made
+            self._made[place] = self._writer(key, found)
+        return self._made[place]
 
     def _writer(self, key: Key, found: RegisteredSchema) -> Found:
         try:
-            return Writer(
-                resolved(parse(found.text, found.references), self._reader), PREFIX if isinstance(key, int) else 0
-            )
+            told = resolved(parse(found.text, found.references), self._reader)
         except SchemaError:
             return INVALID_SCHEMA
+        return Writer(told, PREFIX if isinstance(key, int) else 0)
 
 
 class NoWriters:
     """Nobody is known: only containers say themselves what they hold."""
 
-    def of(self, records: TopicRecords) -> Sequence[Found]:
+    def fetch(self, records: TopicRecords) -> None:
+        """Nothing is away."""
+
+    def of(self, records: TopicRecords) -> Authors:
         """Nobody."""
-        return [NO_SCHEMA_ID] * len(records.values)
+        return Authors([NO_SCHEMA_ID], np.zeros(len(records.values), dtype=np.intp))
 
 
 def keys_of(records: TopicRecords) -> Sequence[Key | str]:
@@ -123,12 +174,12 @@ def keys_of(records: TopicRecords) -> Sequence[Key | str]:
     return found
 
 
-def patiently(writers: Writers, records: TopicRecords) -> Sequence[Found]:
+def patiently(writers: Writers, records: TopicRecords) -> Authors:
     """The same for those who cannot wait: what is not to be had now is a reason."""
     try:
         return writers.of(records)
     except NotNow:
-        return [UNAVAILABLE] * len(records.values)
+        return Authors([UNAVAILABLE], np.zeros(len(records.values), dtype=np.intp))
 
 
 def read_schema(key: str, path: FilePath, make: Callable[[str], object]) -> str:
