@@ -41,7 +41,7 @@ class Drawn:
     """One schema of events, and data of it."""
 
     def __init__(self, seed: int) -> None:
-        self.random = Random(seed)  # noqa: S311 - drawn, not secret
+        self.random = Random(seed)
         self._names = 0
         self.schema = self._event()
         self.text = json.dumps(self.schema)
@@ -139,7 +139,7 @@ class Drawn:
             case "null":
                 return None
             case "boolean":
-                return draw.random() < 0.5  # noqa: PLR2004 - half
+                return draw.random() < 0.5
             case "int":
                 return draw.choice([0, 1, 3, -1, 2**31 - 1, -(2**31)])
             case "long":
