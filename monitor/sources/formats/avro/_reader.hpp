@@ -155,7 +155,15 @@ class Reader : public driftd::Reader {
 
   int64_t left() const { return end_ - at_; }
 
+  // Most whole numbers are lengths, branches and symbols of a byte.
   bool whole(int64_t& found) {
+    if (at_ == end_ || static_cast<unsigned char>(*at_) >= 0x80) return longer(found);
+    const auto byte = static_cast<unsigned char>(*at_++);
+    found = static_cast<int64_t>(byte >> 1) ^ -static_cast<int64_t>(byte & 1);
+    return true;
+  }
+
+  DRIFTD_APART bool longer(int64_t& found) {
     uint64_t zigzag = 0;
     for (int shift = 0; shift < 64; shift += 7) {
       if (at_ == end_) return fail(TRUNCATED);
@@ -185,14 +193,27 @@ class Reader : public driftd::Reader {
 
   bool text(string_view& found) { return bytes(found) && (is_utf8(found) || fail(INVALID_UTF8)); }
 
+  static constexpr uint64_t HIGH = 0x8080808080808080u;
+
   static bool is_utf8(string_view text) {
     const auto* at = reinterpret_cast<const unsigned char*>(text.data());
     const auto* const end = at + text.size();
     for (; end - at >= 8; at += 8) {
       uint64_t word;
       std::memcpy(&word, at, sizeof word);
-      if ((word & 0x8080808080808080u) != 0) break;
+      if ((word & HIGH) != 0) return is_wide_utf8(at, end);
     }
+    if (text.size() >= 8) {  // the last word again, from where it is whole
+      uint64_t word;
+      std::memcpy(&word, end - 8, sizeof word);
+      return (word & HIGH) == 0 || is_wide_utf8(at, end);
+    }
+    for (; at != end; ++at)
+      if (*at >= 0x80) return is_wide_utf8(at, end);
+    return true;
+  }
+
+  DRIFTD_APART static bool is_wide_utf8(const unsigned char* at, const unsigned char* end) {
     while (at != end) {
       const unsigned char c = *at;
       const auto continues = [&](ptrdiff_t offset, unsigned char low = 0x80, unsigned char high = 0xBF) {
@@ -235,12 +256,7 @@ class Reader : public driftd::Reader {
     int64_t number = 0;
     string_view found;
     switch (step.type) {
-      case Type::number: {
-        if (!take(8, found)) return false;
-        double value;
-        std::memcpy(&value, found.data(), sizeof value);
-        return wants_nothing(step) || (once(step) && real(step, value));
-      }
+      case Type::number: return floating(step);
       case Type::single: {
         if (!take(4, found)) return false;
         float value;
@@ -250,8 +266,7 @@ class Reader : public driftd::Reader {
       case Type::whole:
         if (!whole(number)) return false;
         return wants_nothing(step) || (once(step) && meant(step, number));
-      case Type::text:
-        return text(found) && (wants_nothing(step) || (once(step) && letters(step, found)));
+      case Type::text: return string_of(step);
       case Type::symbol: {
         const auto& symbols = written_.types[step.described].names;
         if (!whole(number)) return false;
@@ -278,6 +293,25 @@ class Reader : public driftd::Reader {
     return false;
   }
 
+  // What most fields are; the rest is not worth its place in a loop over these.
+  bool field(const Step& step) {
+    if (step.type == Type::number) return floating(step);
+    return step.type == Type::text ? string_of(step) : run(step);
+  }
+
+  bool floating(const Step& step) {
+    if (left() < 8) return fail(TRUNCATED);
+    double value;
+    std::memcpy(&value, at_, sizeof value);
+    at_ += sizeof value;
+    return wants_nothing(step) || (once(step) && real(step, value));
+  }
+
+  bool string_of(const Step& step) {
+    string_view found;
+    return text(found) && (wants_nothing(step) || (once(step) && letters(step, found)));
+  }
+
   static bool wants_nothing(const Step& step) { return step.kind == Kind::stranger; }
 
   // Whether its place was not told before in this message: what is said twice is decided elsewhere.
@@ -299,33 +333,29 @@ class Reader : public driftd::Reader {
 
   bool record(const Step& step) {
     if (!enter(step) || !deeper()) return false;
-    for (const uint32_t field : step.below)
-      if (!run(written_.steps[field])) return false;
-    return shallower() && composed(step, !step.below.empty());
+    for (const uint32_t below : step.below)
+      if (!field(written_.steps[below])) return false;
+    return shallower() && composed(step);
   }
 
   bool array(const Step& step) {
     if (!deeper()) return false;
-    bool any = false;
     for (int64_t count = 0;;) {
       if (!block(count)) return false;
       if (count == 0) break;
-      any = true;
       const Step& item = written_.steps[step.below[0]];
       for (; count > 0; --count)
         if (!run(item)) return false;
     }
     if (step.kind == Kind::node) return false;  // a list where an object should be
-    return shallower() && composed(step, any);
+    return shallower() && composed(step);
   }
 
   bool map(const Step& step) {
     if (!enter(step) || !deeper()) return false;
-    bool any = false;
     for (int64_t count = 0;;) {
       if (!block(count)) return false;
       if (count == 0) break;
-      any = true;
       for (; count > 0; --count) {
         string_view key;
         if (!text(key)) return false;
@@ -333,11 +363,11 @@ class Reader : public driftd::Reader {
         if (!run(written_.steps[step.below[static_cast<size_t>(entry + 1)]])) return false;
       }
     }
-    return shallower() && composed(step, any);
+    return shallower() && composed(step);
   }
 
   // An object or a list where something else is wanted.
-  bool composed(const Step& step, bool) {
+  bool composed(const Step& step) {
     if (step.kind == Kind::node || step.kind == Kind::stranger) return true;
     return once(step) && other(step);
   }

@@ -16,6 +16,7 @@ FREE_ITEMS = 10_000  # items of arrays that may take no bytes at all, a message
 TRUNCATED, TRAILING, MALFORMED, TOO_DEEP = "truncated", "trailing_bytes", "malformed_avro", "too_deep"
 INVALID_UTF8, NOT_OBJECT = "invalid_utf8", "not_object"
 LEAST_LONG = -(1 << 63)
+FLOAT, DOUBLE = struct.Struct("<f"), struct.Struct("<d")
 
 
 class Input:
@@ -40,6 +41,12 @@ class Input:
 
     def long(self) -> int:
         """A whole number of 64 bits, zigzag. Raises Rejected."""
+        if self.at < len(self.raw) and (byte := self.raw[self.at]) < 0x80:  # noqa: PLR2004 - as most are
+            self.at += 1
+            return (byte >> 1) ^ -(byte & 1)
+        return self._longer()
+
+    def _longer(self) -> int:
         found = shift = 0
         while True:
             if self.at >= len(self.raw):
@@ -145,15 +152,27 @@ class DatumReader:
 
     def _record(self, told: Type) -> Read:
         fields: list[tuple[str, Read]] = []
+        doubles = _run_of_doubles(told)
+        names, run = told.names[doubles], struct.Struct(f"<{len(told.names[doubles])}d")
+        before: list[tuple[str, Read]] = []
+        after: list[tuple[str, Read]] = []
 
         def read(told: Input) -> Any:
             told.deeper()
-            found = {name: each(told) for name, each in fields}
+            found = {name: each(told) for name, each in before}
+            if told.at + run.size > len(told.raw):
+                raise Rejected(TRUNCATED)
+            found.update(zip(names, run.unpack_from(told.raw, told.at), strict=True))
+            told.at += run.size
+            for name, each in after:
+                found[name] = each(told)
             told.depth -= 1
             return found
 
         self._made[id(told)] = read  # it may hold itself
         fields += [(name, self._of(child)) for name, child in zip(told.names, told.children, strict=True)]
+        before += fields[: doubles.start]
+        after += fields[doubles.stop :]
         return read
 
     def _array(self, told: Type) -> Read:
@@ -196,6 +215,19 @@ class DatumReader:
         return read
 
 
+def _run_of_doubles(told: Type) -> slice:
+    """The longest run of fields that are plain doubles: features often are, and are read at once."""
+    longest = slice(0, 0)
+    begin = 0
+    for at, child in enumerate([*told.children, Type("null")]):
+        if child.kind == "double":
+            continue
+        if at - begin > longest.stop - longest.start:
+            longest = slice(begin, at)
+        begin = at + 1
+    return longest
+
+
 def _nothing(told: Input) -> None:
     del told
 
@@ -208,12 +240,12 @@ def _boolean(told: Input) -> bool:
 
 
 def _float(told: Input) -> float:
-    found: float = struct.unpack("<f", told.take(4))[0]
+    found: float = FLOAT.unpack(told.take(4))[0]
     return found
 
 
 def _double(told: Input) -> float:
-    found: float = struct.unpack("<d", told.take(8))[0]
+    found: float = DOUBLE.unpack(told.take(8))[0]
     return found
 
 

@@ -21,6 +21,7 @@ NAMED = 10  # bytes: the two, and a fingerprint
 NO_SCHEMA_ID, UNKNOWN_SCHEMA, UNAVAILABLE = "no_schema_id", "unknown_schema", "schema_unavailable"
 INVALID_SCHEMA = "invalid_schema"
 KEPT = 1_000  # writers
+FEW = 8  # messages that are quicker looked at one by one
 
 
 @dataclass(eq=False)
@@ -119,7 +120,8 @@ class RegistryWriters:
 
     def _keys(self, records: TopicRecords) -> tuple[list[Key | str], NDArray[np.intp]]:
         """The keys of schemas, or why there is none, each once, and which each message has."""
-        numbers = None if any(records.headers) else self._numbers(records.values)
+        many = len(records.values) > FEW and not any(records.headers)
+        numbers = self._numbers(records.values) if many else None
         if numbers is None:
             keys: dict[Key | str, int] = {}
             which = [keys.setdefault(key, len(keys)) for key in keys_of(records)]
