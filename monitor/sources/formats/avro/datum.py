@@ -65,8 +65,16 @@ class Input:
 
     def text(self) -> str:
         """A text. Raises Rejected."""
+        at, raw = self.at, self.raw
+        if at < len(raw) and (byte := raw[at]) < 0x80 and not byte & 1:  # noqa: PLR2004 - of 63 bytes at most, as most are
+            self.at = end = at + 1 + (byte >> 1)
+            if end > len(raw):
+                raise Rejected(TRUNCATED)
+            found = raw[at + 1 : end]
+        else:
+            found = self.take(self.long())
         try:
-            return self.take(self.long()).decode()
+            return found.decode()
         except UnicodeDecodeError:
             raise Rejected(INVALID_UTF8) from None
 

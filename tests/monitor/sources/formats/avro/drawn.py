@@ -106,7 +106,7 @@ class Drawn:
 
     # --- data ---------------------------------------------------------------------------------------------------------
 
-    def value(self, told: Any, name: str = "") -> Any:
+    def value(self, told: Any, name: str = "") -> Any:  # noqa: PLR0911 - one a kind
         """A value of a type; those of the envelope are mostly such that the event counts."""
         draw = self.random
         if isinstance(told, list):
@@ -129,7 +129,7 @@ class Drawn:
                 return draw.randbytes(told["size"])
         return self._plain(told["type"], name)
 
-    def _plain(self, kind: str, name: str) -> Any:
+    def _plain(self, kind: str, name: str) -> Any:  # noqa: PLR0911 - same
         draw = self.random
         if name == "ts" and kind != "null":
             return {"long": TS + draw.randint(0, 9), "double": TS + 0.25, "string": "2026-11-23T12:00:00.5Z"}[kind]

@@ -1,5 +1,6 @@
 """Laws of reading Avro: fastavro's bytes mean what fastavro says, and the compiled reader and the plain one agree on any."""
 
+import io
 import math
 from collections.abc import Sequence
 from decimal import Decimal
@@ -60,8 +61,6 @@ def test_the_compiled_reader_and_the_plain_one_agree(
 def test_fastavro_s_bytes_mean_what_fastavro_says(seed: int) -> None:
     drawn = Drawn(seed)
     value = drawn.value(drawn.schema)
-    import io
-
     stream = io.BytesIO()
     fastavro.schemaless_writer(stream, drawn.parsed, value)
     said = fastavro.schemaless_reader(io.BytesIO(stream.getvalue()), drawn.parsed, None)
@@ -78,7 +77,7 @@ def test_a_schema_has_the_fingerprint_that_fastavro_finds(seed: int) -> None:
     assert fingerprint(drawn.text).hex() == fastavro.schema.fingerprint(form, "CRC-64-AVRO")
 
 
-def as_read(value: Any) -> Any:
+def as_read(value: Any) -> Any:  # noqa: PLR0911 - one a kind
     """A value of fastavro's as we have it: times and texts of JSON, decimals as the nearest float."""
     if isinstance(value, dict):
         return {name: as_read(each) for name, each in value.items()}
