@@ -74,17 +74,17 @@ class AvroScanner:
         messages: list[NDArray[np.intp]] = [np.empty(0, dtype=np.intp)]
         times: list[NDArray[np.int64]] = [np.empty(0, dtype=np.int64)]
         for number, found in enumerate(authors.found):
-            places = np.flatnonzero(authors.which == number)
+            places = np.flatnonzero(authors.which == number).tolist()
             scanner = self._scanner(found) if isinstance(found, Writer) else None
             if scanner is None:
                 left += (
                     places.tolist() if isinstance(found, Writer) else _refused(found, places, records.values, counts)
                 )
                 continue
-            read = scanner.read(records.only(places.tolist()), latest, counts)
-            rows += [replace(part, messages=_placed(part.messages, places)) for part in read.rows]
-            left += places[read.left].tolist()
-            messages.append(places)
+            read = scanner.read(records.only(places), latest, counts)
+            messages.append(np.array(places, dtype=np.intp))
+            rows += [replace(part, messages=_placed(part.messages, messages[-1])) for part in read.rows]
+            left += [places[at] for at in read.left]
             times.append(read.times)
         return Read(rows, np.concatenate(messages), np.concatenate(times), sorted(left))
 
@@ -100,9 +100,9 @@ def _placed(messages: NDArray[np.intp] | None, places: NDArray[np.intp]) -> NDAr
     return None if messages is None else places[messages]
 
 
-def _refused(reason: str, places: NDArray[np.intp], values: Values, counts: DecodeCounts) -> list[int]:
+def _refused(reason: str, places: Sequence[int], values: Values, counts: DecodeCounts) -> list[int]:
     """Count the messages that nobody known wrote; what says so itself, or is none, is left."""
-    left = [place for place in places.tolist() if not (raw := values[place]) or raw.startswith(MAGIC)]
+    left = [place for place in places if not (raw := values[place]) or raw.startswith(MAGIC)]
     counts.rejected[reason] += len(places) - len(left)
     return left
 

@@ -21,17 +21,22 @@ from monitor.sources.formats.fields import FieldMap, SeriesFields
 from monitor.stream.events import SECOND, SeriesKey
 from tests.fakes import NOON
 from tests.monitor.sources.formats.avro.drawn import Drawn, damaged
+from tests.parts.registry import Registry
 from tests.properties.test_decode import MANY, ONE, REFERENCE, SHAPES, facts, rows
 
 fastavro: Any = pytest.importorskip("fastavro")
 
 
 def decoder(keys: Sequence[SeriesKey], fields: FieldMap, path: Path, *, plain: bool) -> TopicDecoder:
+    return made(keys, fields, Options(schema_file=path), plain=plain)
+
+
+def made(keys: Sequence[SeriesKey], fields: FieldMap, options: Options, *, plain: bool) -> TopicDecoder:
     series = [SeriesFields(key, REFERENCE.layout, fields) for key in keys]
-    made = TopicDecoder("t", series, fields, 600 * SECOND, "avro", options=Options(schema_file=path))
+    found = TopicDecoder("t", series, fields, 600 * SECOND, "avro", options=options)
     if plain:
-        made.readers[:-1] = []
-    return made
+        found.readers[:-1] = []
+    return found
 
 
 @pytest.mark.usefixtures("compiled_parts")
@@ -50,6 +55,26 @@ def test_the_compiled_reader_and_the_plain_one_agree(
     values = [damaged(random, raw) if random.random() < 0.3 else raw for raw in events] + [b"", None]
     records = TopicRecords("t", [0] * len(values), values)
     fast, plain = quick.decode(records, NOON), slow.decode(records, NOON)
+
+    assert rows(fast) == rows(plain)
+    assert facts(fast) == facts(plain)
+    assert fast.seen == plain.seen
+
+
+@pytest.mark.usefixtures("compiled_parts")
+@settings(max_examples=40)
+@given(seed=st.integers(0, 2**32), keys=st.sampled_from([ONE, MANY]))
+def test_both_agree_on_what_several_schemas_wrote(seed: int, keys: list[SeriesKey]) -> None:
+    writers, random = [Drawn(seed + at) for at in range(3)], Random(seed)
+    with Registry() as registry:
+        for number, drawn in enumerate(writers[:2]):
+            registry.add(number, drawn.text)
+        options = Options.model_validate({"registry": {"url": registry.url}})
+        quick, slow = (made(keys, FieldMap(), options, plain=plain) for plain in (False, True))
+        drawn_by = [random.randrange(3) for _ in range(20)]
+        values = [b"\x00" + number.to_bytes(4, "big") + writers[number].encoded() for number in drawn_by]
+        records = TopicRecords("t", [0] * 22, [*values, b"{}", None])
+        fast, plain = quick.decode(records, NOON), slow.decode(records, NOON)
 
     assert rows(fast) == rows(plain)
     assert facts(fast) == facts(plain)
