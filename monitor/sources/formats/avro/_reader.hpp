@@ -243,7 +243,8 @@ class Reader : public driftd::Reader {
     return true;
   }
 
-  bool deeper() { return ++depth_ <= DEEPEST || fail(TOO_DEEP); }
+  // Each counts as an item: records that take no bytes could hold any number of others.
+  bool deeper() { return (++depth_ <= DEEPEST || fail(TOO_DEEP)) && (--items_ >= 0 || fail(MALFORMED)); }
 
   bool shallower() {
     --depth_;

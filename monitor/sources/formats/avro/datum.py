@@ -91,10 +91,13 @@ class Input:
         return count
 
     def deeper(self) -> None:
-        """Go into a record, an array or a map. Raises Rejected."""
+        """Go into a record, an array or a map, which counts as an item: records of no bytes could hold any number. Raises Rejected."""
         self.depth += 1
         if self.depth > MAX_DEPTH:
             raise Rejected(TOO_DEEP)
+        self.items -= 1
+        if self.items < 0:
+            raise Rejected(MALFORMED)
 
 
 Read = Callable[[Input], Any]

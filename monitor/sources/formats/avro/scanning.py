@@ -77,9 +77,7 @@ class AvroScanner:
             places = np.flatnonzero(authors.which == number).tolist()
             scanner = self._scanner(found) if isinstance(found, Writer) else None
             if scanner is None:
-                left += (
-                    places.tolist() if isinstance(found, Writer) else _refused(found, places, records.values, counts)
-                )
+                left += places if isinstance(found, Writer) else _refused(found, places, records.values, counts)
                 continue
             read = scanner.read(records.only(places), latest, counts)
             messages.append(np.array(places, dtype=np.intp))

@@ -182,6 +182,18 @@ def test_a_record_in_itself_is_read_to_a_depth(tmp_path: Path) -> None:
     assert rows(decoder, b"\x02" * 100_000)[1] == {"too_deep": 1}
 
 
+@pytest.mark.timeout(60)
+def test_records_of_no_bytes_that_hold_each_other_end(tmp_path: Path) -> None:
+    """Two of the next one in each: thirty of these are a thousand million."""
+    inner: Any = record(name="R0")
+    for at in range(1, 30):
+        inner = record({"name": "x", "type": inner}, {"name": "y", "type": f"R{at - 1}"}, name=f"R{at}")
+
+    assert rows(reading(tmp_path, record({"name": "a", "type": "int"}, {"name": "r", "type": inner})), b"\x02")[1] == {
+        "malformed_avro": 1
+    }
+
+
 def test_what_is_no_record_is_no_row(tmp_path: Path) -> None:
     assert rows(reading(tmp_path, "string"), b"\x02x") == ([], {"not_object": 1})
 
