@@ -13,15 +13,18 @@ class PatientSource:
     def __init__(self, source: Source) -> None:
         self._source = source
         self._kept: list[TopicRecords] = []
-        self._firsts: dict[Partition, int] = {}
+        self._firsts: dict[Partition, int] = {}  # of what is kept
+        self._before: dict[Partition, int] = {}  # where the last poll began
         self._why: str | None = None
 
     def keep(self, records: TopicRecords, why: str | None = None) -> None:
         """Take back what the last poll brought: the next one brings it again, before all that comes after. Without a `why`: for the last one."""
         self._kept.append(records)
         self._why = why or self._why
-        for partition, first, _ in records.offsets:
-            self._firsts[partition] = min(first, self._firsts.get(partition, first))
+        firsts = {partition: first for partition, first, _ in records.offsets}
+        for partition in partitions_of(records):
+            if (first := firsts.get(partition, self._before.get(partition))) is not None:
+                self._firsts[partition] = min(first, self._firsts.get(partition, first))
 
     @property
     def waiting(self) -> frozenset[Partition]:
@@ -30,6 +33,7 @@ class PatientSource:
 
     def poll(self, timeout: float) -> Poll:
         """As any source does; what was kept comes first."""
+        self._before = self._source.positions() | self._firsts
         poll, kept = self._source.poll(timeout), self._kept
         if not kept:
             return poll
