@@ -31,7 +31,17 @@ from monitor.sources.decode.schema import (
 )
 from monitor.sources.decode.serving import ServedPart, reasons, serve
 from monitor.sources.decode.unseen import UnseenSampler, spread
-from monitor.sources.formats.base import DecodeCounts, Prepares, Quick, Read, Reader, RecordDecoder, Rows, SeriesRows
+from monitor.sources.formats.base import (
+    DecodeCounts,
+    Outward,
+    Prepares,
+    Quick,
+    Read,
+    Reader,
+    RecordDecoder,
+    Rows,
+    SeriesRows,
+)
 from monitor.sources.formats.fields import FieldMap, Path, SeriesFields, TopicFields
 from monitor.sources.formats.registry import decoder_of
 from monitor.sources.formats.times import NOT_A_TIME, by_partition
@@ -145,7 +155,12 @@ class TopicDecoder:
         return first.prepare(values, min(now + self.max_future, LATEST_NANOS)) if isinstance(first, Prepares) else None
 
     def decode(self, records: TopicRecords, now: Nanos) -> Decoded:
-        """Decode one poll's records. Nothing a message holds can raise; what is wrong with it is counted."""
+        """Decode one poll's records. Nothing a message holds can raise; what is wrong with it is counted.
+
+        Raises NotNow, with nothing changed, where a format needs what is away.
+        """
+        if isinstance(self.format, Outward):
+            self.format.fetch(records)
         counts, decoded, rows = DecodeCounts(), Decoded(), list[SeriesRows]()
         latest = min(now + self.max_future, LATEST_NANOS)
         of = self._offsets.places(records) if self._contracts and records.values else None

@@ -136,7 +136,7 @@ class SchemaRegistry:
 
     def _refer(self, told: Mapping[str, Any], found: dict[str, str], begun: set[str], until: float) -> None:
         """Find what a schema refers to, and what that does, which goes before it."""
-        listed = told.get("references") or ()
+        listed = told.get("references") or []
         if not isinstance(listed, list) or any(not isinstance(each, dict) for each in listed):
             raise AskError("its answer is no schema")
         for each in listed:
