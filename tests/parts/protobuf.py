@@ -1,10 +1,14 @@
 """Messages of the official runtime: types declared in code, as protoc would have, and what a message of them holds by that runtime."""
 
 import base64
+import json
 import math
 import random
-from collections.abc import Callable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from google.protobuf import (
@@ -273,3 +277,34 @@ def _scalar(field: FieldDescriptor, draw: random.Random) -> Any:
 
 def _name(field: FieldDescriptor) -> str:
     return next(name for name, type_ in SCALARS.items() if type_ == field.type)
+
+
+# --- a registry -------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def registry_of(answers: Mapping[str, Any]) -> Iterator[str]:
+    """A registry on this machine."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            held = answers.get(self.path)
+            status, told = (200, held) if held is not None else (404, {"error_code": 40403, "message": "unknown"})
+            body = json.dumps(told).encode()
+            self.send_response(status)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()

@@ -4,10 +4,6 @@ import base64
 import json
 import random
 import subprocess
-import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -253,34 +249,6 @@ def test_a_frame_says_which_message_it_is(described: Path) -> None:
 GUID = UUID("0d0b4b7a-5ec1-4c3e-9d63-3f0e5f2f4a11")
 
 
-@contextmanager
-def registry_of(answers: Mapping[str, Any]) -> Iterator[str]:
-    """A registry on this machine."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            held = answers.get(self.path)
-            status, told = (200, held) if held is not None else (404, {"error_code": 40403, "message": "unknown"})
-            body = json.dumps(told).encode()
-            self.send_response(status)
-            self.send_header("content-length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
-
-
 def schema_of(file: Any, *references: tuple[str, str]) -> dict[str, Any]:
     text = base64.b64encode(file.SerializeToString()).decode()
     listed = [{"name": name, "subject": subject, "version": 1} for name, subject in references]
@@ -302,7 +270,7 @@ def test_a_message_is_read_by_the_schema_it_was_written_by() -> None:
         "/subjects/events/versions/1?format=serialized&deleted=true": schema_of(FILE),
         f"/schemas/guids/{GUID}?format=serialized": schema_of(FILE),
     }
-    with registry_of(answers) as url:
+    with official.registry_of(answers) as url:
         decoder = decoder_of(Options.model_validate({"message": "shop.Event", "registry": {"url": url}}))
         named: Headers = [
             ("__value_schema_id", b"\x01" + bytes(16) + b"\x00"),
@@ -341,7 +309,7 @@ def test_rows_of_several_schemas_are_in_the_order_of_their_messages() -> None:
     older = events_file()
     older.message_type[0].field.pop()
     answers = {f"/schemas/ids/{number}?format=serialized": schema_of(file) for number, file in ((1, FILE), (2, older))}
-    with registry_of(answers) as url:
+    with official.registry_of(answers) as url:
         decoder = decoder_of(Options.model_validate({"message": "shop.Event", "registry": {"url": url}}))
         raw = [
             b"\0\0\0\0" + bytes([1 + at % 2]) + b"\x02\x02" + event(features={"age": float(at), "rooms": at + 1})
