@@ -3,6 +3,7 @@
 import base64
 import json
 import random
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -184,6 +185,21 @@ def test_a_map_of_more_keys_than_we_take_is_refused(tmp_path: Path) -> None:
     rows = decoder.format.decode([most, more, most + most])
 
     assert (rows.messages.tolist(), rows.rejected) == ([0, 2], {"too_many_keys": 1})
+
+
+def test_the_example_of_the_documentation_gives_its_row(described: Path) -> None:
+    page = (Path(__file__).parents[5] / "docs" / "formats" / "protobuf.md").read_text(encoding="utf-8")
+    (raw,) = re.findall(r"^```\n([0-9a-f ]+)\n```$", page, flags=re.MULTILINE)
+    told = dict(
+        re.findall(r"^\| `([a-z.]+)` \| `?([^|`]+?)`? \|$", page.partition("## What fields")[0], flags=re.MULTILINE)
+    )
+    (row,) = decoder_of(Options(message="shop.Event", descriptor_set_file=described)).format.inspect(bytes.fromhex(raw))
+
+    held = {name: row[tuple(name.split("."))] for name in told}
+    assert held.pop("at") == "2026-11-23T12:00:00.000000000Z"
+    assert told.pop("at") == "2026-11-23T12:00:00Z"
+    assert {name: "missing" if value is None else str(value) for name, value in held.items()} == told
+    assert len(told) == 5
 
 
 # --- whose a message is -----------------------------------------------------------------------------------------------
