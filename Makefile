@@ -10,7 +10,7 @@ KERNELS := $(wildcard detectors/sketches/_*.[ch]pp monitor/sources/_*.[ch]pp mon
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test test-parallel test-servers test-serial test-seeds check schedules sanitize format bench bench-alarms bench-alarms-short streams kills exactly-once targets parts lock dashboards clean formats fuzz-tensors serving debezium
+.PHONY: help setup demo test test-parallel test-servers test-serial test-seeds check schedules sanitize format bench bench-alarms bench-alarms-short streams kills exactly-once targets parts lock dashboards clean formats fuzz-tensors serving debezium fuzz-protobuf
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -79,6 +79,10 @@ debezium: setup  ## what is recorded of Debezium, made again by it and PostgreSQ
 sanitize: setup  ## the compiled parts' tests under GCC's sanitisers, a few minutes
 	@.ci/sanitize
 
+fuzz-protobuf:  ## ten minutes of damaged messages for the Protobuf reader, under GCC's sanitisers
+	@mkdir -p build && g++ -std=c++17 -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all tests/native/fuzz_protobuf.cpp -o build/fuzz_protobuf
+	@end=$$(($$(date +%s) + 600)); seed=$(or $(SEED),1); while [ $$(date +%s) -lt $$end ]; do build/fuzz_protobuf $$seed 200000 || { echo "seed $$seed" >&2; exit 1; }; seed=$$((seed + 1)); done
+
 format: setup  ## let ruff mend what it can
 	@$(BIN)/ruff check --fix-only --quiet .
 	@$(BIN)/ruff format --quiet .
@@ -115,4 +119,4 @@ lock:  ## lock the newest versions that pyproject.toml allows (needs uv)
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade --group bench -o requirements/bench.txt
 
 clean:  ## forget .venv, the compiled parts and the caches
-	@rm -rf build detectors/sketches/*.so monitor/sources/formats/json/*.so .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf build detectors/sketches/*.so monitor/sources/formats/*/*.so .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

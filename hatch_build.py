@@ -20,7 +20,10 @@ SOURCES = tuple(
         "detectors/sketches/_digest.cpp",
         "detectors/sketches/_sums.cpp",
         "monitor/sources/_lines.cpp",
+        "monitor/sources/formats/avro/_avro.cpp",
         "monitor/sources/formats/json/_scan.cpp",
+        "monitor/sources/formats/protobuf/_protobuf.cpp",
+        "monitor/sources/formats/schema_registry/_frames.cpp",
         "monitor/sources/formats/tensors/_compact.cpp",
         "monitor/sources/kafka/_native.cpp",
     )

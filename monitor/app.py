@@ -38,6 +38,7 @@ from monitor.runtime.registry import RegistryPoller
 from monitor.runtime.requests import RequestCounts
 from monitor.runtime.runs import RunWatch
 from monitor.runtime.telemetry import Telemetry
+from monitor.runtime.waiting import PatientSource
 from monitor.runtime.writing import Deciding, RegistryHook
 from monitor.series.contract import ContractSpec, of_rows
 from monitor.series.series import SeriesSpec
@@ -396,7 +397,7 @@ class Daemon:
     ) -> None:
         settings = configuration.settings
         self.clock = clock
-        self.source = source
+        self.source = source = PatientSource(source)
         self.store = store
         self.server = server
         self._base = configuration  # without the new versions that are followed

@@ -23,6 +23,7 @@ from monitor.alerting.rules import AlertRule, Severity, Thresholds
 from monitor.alerting.schedule import Schedule
 from monitor.clock import SystemClock
 from monitor.reporting.reports import ReportPlan
+from monitor.sections import Section
 from monitor.series.contract import ContractSpec
 from monitor.series.estimating import EstimateSpec, estimate_spec, expectation
 from monitor.series.halves import HalvesWait
@@ -141,8 +142,7 @@ class Configuration:
                 del effective[name]
         self._drop_later(effective["models"])
         _drop_defaults(effective["retraining"], self.settings.retraining)
-        for topic in effective["topics"]:
-            _drop_unmapped(topic)
+        self._drop_unsaid(effective["topics"])
         for key in ("token_file", "token_env", "external_url", "approval_links"):
             if effective["http"][key] is None:
                 del effective["http"][key]
@@ -166,6 +166,24 @@ class Configuration:
             for feature in told["features"].values():
                 if feature["baseline"] is None:
                     del feature["baseline"]
+
+    def _drop_unsaid(self, topics: list[dict[str, Any]]) -> None:
+        """Drop the fields of topics that are not mapped, and what of a format's options is not said."""
+        for topic, told in zip(topics, self.settings.topics, strict=True):
+            _drop_unmapped(topic)
+            if told.options is not None:
+                topic["options"] = self._told_options(told.options)
+
+    def _told_options(self, options: Section) -> dict[str, Any]:
+        """What a format's options say that is not their default; paths as they are from where the file lies."""
+        found: dict[str, Any] = {}
+        for name, value in options.model_dump(mode="json", exclude_defaults=True).items():
+            held = getattr(options, name)
+            if isinstance(held, Section):
+                found[name] = self._told_options(held)
+            else:
+                found[name] = self._from_base(value) if isinstance(held, Path) else value
+        return found
 
     def _from_base(self, path: str) -> str:
         return str(Path(path).relative_to(self.base)) if Path(path).is_relative_to(self.base) else path

@@ -66,6 +66,8 @@ def compiled_parts() -> None:
     from detectors.sketches import blocks, counting, sums
     from monitor.sources import lines
     from monitor.sources.formats.json import scanning
+    from monitor.sources.formats.protobuf import reading
+    from monitor.sources.formats.schema_registry import frames
     from monitor.sources.formats.tensors import compacting
     from monitor.sources.kafka import native
 
@@ -76,6 +78,8 @@ def compiled_parts() -> None:
         "splitting": lines.USED,
         "decoding": scanning.COMPILED,
         "compacting": compacting.COMPILED,
+        "Protobuf": reading.COMPILED,
+        "frames": frames.COMPILED,
         "reading": native.THERE,
     }
     for name, part in parts.items():

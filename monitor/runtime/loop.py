@@ -18,9 +18,10 @@ from monitor.runtime.inbox import Inbox
 from monitor.runtime.lateness import Lateness
 from monitor.runtime.rows import RowsWatch
 from monitor.runtime.telemetry import Telemetry
+from monitor.runtime.waiting import PatientSource, partitions_of
 from monitor.series.traces import untraced
-from monitor.sources.base import Poll, Prepared, Source
-from monitor.sources.decode.topic import TopicDecoder
+from monitor.sources.base import NotNow, Poll, Prepared, TopicRecords
+from monitor.sources.decode.topic import Decoded, TopicDecoder
 from monitor.stream.events import (
     MINUTE,
     SECOND,
@@ -73,7 +74,7 @@ class Loop:
 
     def __init__(
         self,
-        source: Source,
+        source: PatientSource,
         decoders: Mapping[str, TopicDecoder],
         pipeline: Pipeline,
         checkpointer: Checkpointer,
@@ -215,7 +216,9 @@ class Loop:
         seen: dict[Partition, Nanos] = {}
         read: set[Partition] = set()
         for records in poll.records:
-            decoded = self._decoders[records.topic].decode(records, now)
+            decoded = self._decoded(records, now)
+            if decoded is None:
+                continue
             batches += decoded.batches
             facts += decoded.facts
             joins += decoded.joins
@@ -225,9 +228,28 @@ class Loop:
             for partition, time in decoded.seen.items():
                 seen[partition] = max(min(time, now), seen.get(partition, 0))  # what came is no later than now
             read |= {Partition(records.topic, index) for index in set(records.partitions)}
-        told = frozenset(read), poll.confirmed, poll.assigned, poll.unconfirmed
+        told = frozenset(read), *self._told_of(poll)
         arrived = MicroBatch(tuple(batches), seen, *told, tuple(joins), tuple(schemas), tuple(versions), tuple(halves))
         return arrived, facts
+
+    def _decoded(self, records: TopicRecords, now: Nanos) -> Decoded | None:
+        """What records came to; None where they wait, for what they need or behind others of their partition."""
+        if not self._source.waiting.isdisjoint(partitions_of(records)):
+            self._source.keep(records)
+            return None
+        try:
+            return self._decoders[records.topic].decode(records, now)
+        except NotNow as why:
+            self._source.keep(records, str(why))
+            return None
+
+    def _told_of(self, poll: Poll) -> tuple[Mapping[Partition, Nanos], frozenset[Partition], frozenset[Partition]]:
+        """Of which partitions the silence means something, which are new, and of which it means nothing: nor of those that wait."""
+        waiting = self._source.waiting
+        if not waiting:
+            return poll.confirmed, poll.assigned, poll.unconfirmed
+        confirmed = {partition: at for partition, at in poll.confirmed.items() if partition not in waiting}
+        return confirmed, poll.assigned, poll.unconfirmed | waiting
 
     def _prepare(self, topic: str, values: Sequence[bytes | None]) -> Prepared | None:
         """Called by the source's threads: the decoders are those of now, and what others have prepared is prepared anew."""

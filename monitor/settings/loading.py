@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import SettingsError
 
+from monitor.sections import Section
 from monitor.settings.schema import SECRET_FILES, Settings
 from monitor.targets.webhook import WebhookSettings
 
@@ -129,9 +130,24 @@ def beside(settings: Settings, base: Path) -> Settings:
         name: str(base / value) if name in SECRET_FILES else value for name, value in kafka.properties.items()
     }
     ca_file = None if kafka.ca_file is None else base / kafka.ca_file
-    return settings.model_copy(
-        update={"kafka": kafka.model_copy(update={"properties": properties, "ca_file": ca_file})}
-    )
+    topics = [
+        topic if topic.options is None else topic.model_copy(update={"options": section_beside(topic.options, base)})
+        for topic in settings.topics
+    ]
+    told = {"kafka": kafka.model_copy(update={"properties": properties, "ca_file": ca_file})}
+    return settings.model_copy(update=told | ({"topics": topics} if topics != settings.topics else {}))
+
+
+def section_beside(section: Section, base: Path) -> Section:
+    """The files that a section names, and those below it, are relative to the configuration."""
+    found: dict[str, Any] = {}
+    for name in type(section).model_fields:
+        value = getattr(section, name)
+        if isinstance(value, Path):
+            found[name] = base / value
+        elif isinstance(value, Section):
+            found[name] = section_beside(value, base)
+    return section.model_copy(update=found)
 
 
 def check_environment(document: Mapping[str, Any]) -> None:

@@ -13,6 +13,10 @@ class SourceError(Exception):
     """The source cannot go on: one line that says why. Exit code 3."""
 
 
+class NotNow(SourceError):  # noqa: N818 - not for ever
+    """Records cannot be decoded now, for something outside is away: one line that says what. They are kept, and decoded later."""
+
+
 class Messages(Protocol):
     """A capsule that says where the values of messages lie, for compiled parts (`_messages.hpp`)."""
 

@@ -3,13 +3,12 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeGuard
 
 import numpy as np
 from numpy.typing import NDArray
 
 from detectors.columns import Coded, Column, as_floats, distinct
-from detectors.sketches.identity import hashes_of, wide_hashes_of
 from monitor.sources.base import TopicRecords
 from monitor.sources.formats.base import (
     REQUEST,
@@ -56,16 +55,20 @@ class MappedReader:
 
 def decode_records(decoder: Decoder, records: TopicRecords) -> Rows:
     """The rows of records, by what the decoder wants of them."""
-    if isinstance(decoder, RecordDecoder):
+    if _takes_records(decoder):
         return decoder.decode_records(records)
     return decoder.decode(records.values)
 
 
 def inspect_record(decoder: Decoder, record: TopicRecords) -> Iterable[Mapping[Path, object]]:
     """The rows of a single record as they came. Raises Rejected."""
-    if isinstance(decoder, RecordDecoder):
+    if _takes_records(decoder):
         return decoder.inspect_record(record)
     return decoder.inspect(record.values[0] or b"")
+
+
+def _takes_records(decoder: Decoder) -> TypeGuard[RecordDecoder]:
+    return hasattr(decoder, "decode_records")  # asking for the protocol takes longer than reading a message
 
 
 @dataclass(frozen=True, slots=True)
@@ -229,7 +232,7 @@ def _of_series(series: SeriesFields, rows: Rows, times: NDArray[np.int64], count
     _count_absent(series, rows, numeric, counts)
     for column, ((_, path), table) in enumerate(zip(series.categorical, series.tables, strict=True)):
         codes[:, column] = _codes(rows.column(path), table, len(rows), counts.of_category(series, column))
-    groups = hashes_of(rows.column(series.group), len(rows)) if series.group else None
+    groups = rows.hashes(series.group) if series.group else None
     placed = rows.messages if series.placed else None
 
     def again(which: NDArray[np.intp], paths: Sequence[Path]) -> Rows:
@@ -237,9 +240,9 @@ def _of_series(series: SeriesFields, rows: Rows, times: NDArray[np.int64], count
         return rows.take(which)
 
     if series.wide:
-        ids, more = wide_hashes_of(rows.column(series.id), len(rows))
+        ids, more = rows.wide_hashes(series.id)
         return SeriesRows(series, times, numeric, codes, rows.values, ids, groups, more, placed, again)
-    own = hashes_of(rows.column(series.id), len(rows)) if series.id else None
+    own = rows.hashes(series.id) if series.id else None
     return SeriesRows(series, times, numeric, codes, rows.values, own, groups, None, placed, again)
 
 

@@ -36,6 +36,7 @@ from monitor.sources.decode.unseen import UnseenSampler, spread
 from monitor.sources.formats.base import (
     WHOLE,
     DecodeCounts,
+    Outward,
     Prepares,
     Quick,
     Read,
@@ -170,7 +171,12 @@ class TopicDecoder:
         return first.prepare(values, min(now + self.max_future, LATEST_NANOS)) if isinstance(first, Prepares) else None
 
     def decode(self, records: TopicRecords, now: Nanos) -> Decoded:
-        """Decode one poll's records. Nothing a message holds can raise; what is wrong with it is counted."""
+        """Decode one poll's records. Nothing a message holds can raise; what is wrong with it is counted.
+
+        Raises NotNow, with nothing changed, where a format needs what is away.
+        """
+        if isinstance(self.bare, Outward):
+            self.bare.fetch(records)
         counts, decoded, rows = DecodeCounts(), Decoded(), list[SeriesRows]()
         latest = min(now + self.max_future, LATEST_NANOS)
         records = self._split(records, counts)

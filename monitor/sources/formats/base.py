@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.columns import Coded, Column
+from detectors.sketches.identity import hashes_of, wide_hashes_of
+from detectors.sketches.ids import Hashes
 from monitor.facts import EventsCounted, EventsRejected, Fact, FieldsRejected
 from monitor.sources.base import Prepared, RecordParts, TopicRecords
 from monitor.sources.formats.fields import Path, SeriesFields
@@ -54,6 +56,14 @@ class Rows:
         """The keys below a path that any row has."""
         depth = len(path)
         return {other[depth] for other in self.columns if len(other) > depth and other[:depth] == path}
+
+    def hashes(self, path: Path) -> Hashes:
+        """The hashes of the ids at a path, uint64[n], NO_ID where there is none."""
+        return hashes_of(self.column(path), len(self))
+
+    def wide_hashes(self, path: Path) -> tuple[Hashes, Hashes]:
+        """The same, and 64 more bits of each."""
+        return wide_hashes_of(self.column(path), len(self))
 
     def take(self, which: NDArray[np.intp]) -> "Rows":
         """Some rows; a column is copied when it is asked for."""
@@ -126,6 +136,15 @@ class Splits(Protocol):
 
     def split(self, records: TopicRecords) -> tuple[TopicRecords, Counter[str]]:
         """Cut records; what holds no event is counted by reason."""
+        ...
+
+
+@runtime_checkable
+class Outward(Protocol):
+    """A decoder that needs something from outside, such as schemas of a registry, before it can decode some records."""
+
+    def fetch(self, records: TopicRecords) -> None:
+        """Have what these records need, in bounded time. Raises NotNow where that is away: then they are decoded later, and nothing was counted."""
         ...
 
 

@@ -22,10 +22,7 @@ EVENT: dict[str, Any] = {
     "features": {"age": 41.5, "plan": "pro"},
     "prediction": 0.83,
 }
-FRAMED = (
-    "framed by a schema registry (schema 7, Avro or Protobuf by its look), which is not read yet: "
-    "let the producer write plain JSON, or convert the topic (Kafka Connect, ksqlDB)"
-)
+FRAMED = "framed by a schema registry (schema 7, Avro or Protobuf by its look): the topic's format is avro or protobuf, not json"
 OK = "ok: churn version 3, event time 2025-11-23T04:05:00Z"
 
 

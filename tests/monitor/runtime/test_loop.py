@@ -25,6 +25,7 @@ from monitor.runtime.inbox import Inbox
 from monitor.runtime.loop import Loop, Parts
 from monitor.runtime.metrics import DaemonStatus, Exposition
 from monitor.runtime.telemetry import Telemetry
+from monitor.runtime.waiting import PatientSource
 from monitor.series.judging import Judging
 from monitor.series.records import Record
 from monitor.series.series import SeriesSpec
@@ -91,16 +92,17 @@ class Scene:
     def start(self) -> None:
         self.store = Disk(self.directory)
         self.source = ListSource(self.log, batch=self.batch, now=self.clock.now)
+        self.patient = PatientSource(self.source)
         self.pipeline = Pipeline([self.spec], idle_after=30 * SECOND, max_future=MAX_FUTURE)
         self.pipeline.restore(self.store.records(), self.clock.now())
         board = Board({CHURN: SeriesBoard(REFERENCE.hash, REFERENCE.rows)})
         self.telemetry = Telemetry(board, self.clock.now)
-        self.checkpointer = Checkpointer(self.store, self.pipeline, self.source, self.clock, 5.0)
+        self.checkpointer = Checkpointer(self.store, self.pipeline, self.patient, self.clock, 5.0)
         self.woken = 0
         self.inbox = Inbox()
         decoder = TopicDecoder("t", [SeriesFields(CHURN, REFERENCE.layout, FieldMap())], FieldMap(), MAX_FUTURE)
         self.loop = Loop(
-            self.source,
+            self.patient,
             {"t": decoder},
             self.pipeline,
             self.checkpointer,

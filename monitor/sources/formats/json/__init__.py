@@ -35,11 +35,10 @@ def hint(raw: bytes) -> str | None:
     schema = framed(raw)
     if schema is None:
         return None
-    inside = "JSON Schema" if raw[FRAME:].lstrip()[:1] == b"{" else "Avro or Protobuf"
-    return (
-        f"framed by a schema registry (schema {schema}, {inside} by its look), which is not read yet: "
-        "let the producer write plain JSON, or convert the topic (Kafka Connect, ksqlDB)"
+    inside, formats = (
+        ("JSON Schema", "json-schema") if raw[FRAME:].lstrip()[:1] == b"{" else ("Avro or Protobuf", "avro or protobuf")
     )
+    return f"framed by a schema registry (schema {schema}, {inside} by its look): the topic's format is {formats}, not json"
 
 
 def look(raw: bytes | None, paths: Iterable[Path]) -> Sequence[object]:

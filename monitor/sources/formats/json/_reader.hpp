@@ -155,17 +155,12 @@ class Reader {
 
   // Reads a message into the given row; false: odd.
   bool read(const char* begin, const char* end, ptrdiff_t row) {
-    row_ = row;
-    if (row % LINE == 0) expect_rows(row + LINE);
-    before_ = {suspects_.lacking.size(), suspects_.others.size()};
-    until_known_ = nullptr;
-    for (ptrdiff_t slot = 0; columns_.ids && slot < shape_.identities; ++slot) columns_.ids[slot * columns_.rows + row] = 0;
-    if (!root(begin, end) || !in_.ends() || required_ != shape_.required || (shape_.envelope && !enveloped())) {
+    at_row(row);
+    if (!root(begin, end) || !in_.ends() || !complete()) {
       forget();
       return false;
     }
-    if (filled_ != shape_.numbers + shape_.categories.size()) fill();
-    return has_id_ || watched(shape_.categories.size(), nothing_kept);
+    return filled();
   }
 
   // Lets go of what the last message has told: its row is used again.
@@ -193,7 +188,25 @@ class Reader {
     for (int reason = 0; reason < counted * reasons; ++reason) totals[reason] += counts_[reason];
   }
 
- private:
+ protected:
+  // What a message tells goes to this row from now on.
+  void at_row(ptrdiff_t row) {
+    row_ = row;
+    if (row % LINE == 0) expect_rows(row + LINE);
+    before_ = {suspects_.lacking.size(), suspects_.others.size()};
+    until_known_ = nullptr;
+    for (ptrdiff_t slot = 0; columns_.ids && slot < shape_.identities; ++slot) columns_.ids[slot * columns_.rows + row] = 0;
+  }
+
+  // Whether all that has to be there was.
+  bool complete() const { return required_ == shape_.required && (!shape_.envelope || enveloped()); }
+
+  // Fills in what was not.
+  bool filled() {
+    if (filled_ != shape_.numbers + shape_.categories.size()) fill();
+    return has_id_ || watched(shape_.categories.size(), nothing_kept);
+  }
+
   // Has the lines of numbers that will be written next fetched: of many series, each is in no cache by then.
   void expect_rows(ptrdiff_t row) const {
     if (row >= columns_.rows) return;
@@ -201,15 +214,20 @@ class Reader {
       __builtin_prefetch(columns_.numbers + static_cast<ptrdiff_t>(slot) * columns_.rows + row, 1);
   }
 
-  bool root(const char* begin, const char* end) {
-    if (end - begin >= 3 && std::memcmp(begin, "\xEF\xBB\xBF", 3) == 0) begin += 3;  // a byte order mark
-    in_ = Cursor(begin, end);
+  // Begins a message: nothing of it is known.
+  void anew() {
     ++message_;
     filled_ = required_ = 0;
     has_time_ = has_model_ = has_version_ = has_id_ = false;
     version_ = {};
     if (lacks_) std::fill(counts_, counts_ + counted * reasons, 0);
     lacks_ = false;
+  }
+
+  bool root(const char* begin, const char* end) {
+    if (end - begin >= 3 && std::memcmp(begin, "\xEF\xBB\xBF", 3) == 0) begin += 3;  // a byte order mark
+    in_ = Cursor(begin, end);
+    anew();
     in_.space();
     return *in_.at == '{' && object(shape_.root, 1);
   }

@@ -39,6 +39,8 @@ DTYPES = np.float64, np.int32  # of numeric columns and of codes
 Leaves = Mapping[Path, tuple[int, int]]
 Values = Sequence[bytes | None]
 Look = Callable[[bytes | None, Iterable[Path]], Sequence[object]]
+Again = Callable[[Values, Sequence[int] | NDArray[np.intp], NDArray[np.intp], Sequence[Path]], Rows]
+"""Rows with what stands at some paths as it came, given values, and the place of each row's message among them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,29 +71,37 @@ class Scan:
 class TopicScanner:
     """Messages of one topic to columns, a pass each; where the topic carries several series, their envelopes first."""
 
-    def __init__(self, topic: TopicFields, look: Look) -> None:
+    def __init__(self, topic: TopicFields, look: Look, part: Any = None, again: Again = reread) -> None:
+        """`part` is the compiled part, JSON's or another with the same functions; `again` reads rows again as they came."""
         fields = topic.fields
+        self._part = part = part or _scan
+        self._again = again
         self._series = list(topic.series.values())
         self._look = look
         self._unit = fields.unit
         envelope = {path: (ENVELOPE[name], 0) for name, path in fields.envelope.items()}
         modelless = topic.unnamed is not None
-        self._routes = _scan.routes(_routes(topic))
-        self._envelope = _scan.shape(_node(envelope, ()), 0, [], modelless, 0, 0, NOWHERE, NOWHERE, [], [])
-        self._shapes = [_shape(series, envelope, fields, modelless=modelless) for series in self._series]
+        self._routes = part.routes(_routes(topic))
+        self._envelope = part.shape(_node(envelope, ()), 0, [], modelless, 0, 0, NOWHERE, NOWHERE, [], [])
+        self._shapes = [_shape(part, series, envelope, fields, modelless=modelless) for series in self._series]
         self._identities = np.array([1 + series.wide + bool(series.group) for series in self._series], dtype=np.int64)
         self._widths = np.array([(len(series.numeric), len(series.tables)) for series in self._series], dtype=np.int64)
 
     def read(self, records: TopicRecords, latest: Nanos, counts: DecodeCounts) -> Read:
         """Read messages; those that are odd are left."""
-        scan = self._scan_of(records, latest)
+        scan = self._counted(records, latest, counts)
         scanned = scan.scanned
-        for told, found in zip(counts.of_columns, scan.totals.reshape(-1, len(REASONS)).tolist(), strict=True):
-            told.update({reason: n for reason, n in zip(REASONS, found, strict=True) if n})
-        counts.unmonitored += int(np.count_nonzero(scanned.series == UNMONITORED))
         odd = scanned.series == ODD
         times = np.where(odd, NOT_A_TIME, scanned.times) if odd.any() else scanned.times
         return Read(scan.rows, slice(None), times, np.flatnonzero(odd).tolist())
+
+    def _counted(self, records: TopicRecords, latest: Nanos, counts: DecodeCounts) -> Scan:
+        """The scan of messages, with what it counted told."""
+        scan = self._scan_of(records, latest)
+        for told, found in zip(counts.of_columns, scan.totals.reshape(-1, len(REASONS)).tolist(), strict=True):
+            told.update({reason: n for reason, n in zip(REASONS, found, strict=True) if n})
+        counts.unmonitored += int(np.count_nonzero(scan.scanned.series == UNMONITORED))
+        return scan
 
     def _scan_of(self, records: TopicRecords, latest: Nanos) -> Scan:
         """The scan that was made ahead, if it is of just these values by this scanner, and took no time to be valid that is not now."""
@@ -114,7 +124,7 @@ class TopicScanner:
         ids = np.empty((int(self._identities[0]), count), dtype=np.uint64)
         arrays = scanned.times, scanned.series, numeric, codes, ids, totals
         suspects = list[bytes]()
-        rows = _scan.scan(self._shapes[0], self._routes, _bytes(values), self._unit, latest, *arrays, suspects)
+        rows = self._part.scan(self._shapes[0], self._routes, _bytes(values), self._unit, latest, *arrays, suspects)
         if not rows:
             return []
         times = scanned.times if rows == count else scanned.times[scanned.series >= 0]
@@ -122,12 +132,14 @@ class TopicScanner:
         columns = self._series[0], times, numeric[:, :rows].T, codes[:, :rows].T, look
         placed = np.flatnonzero(scanned.series >= 0) if self._series[0].placed else None
         known, groups, more = _identities(self._series[0], ids[:, :rows])
-        again = partial(self._reread, values, scanned, 0) if placed is None else partial(reread, values, placed)
+        again = partial(self._reread, values, scanned, 0) if placed is None else partial(self._again, values, placed)
         return [SeriesRows(*columns, known, groups, more, placed, again, _suspects(self._series[0], *suspects))]
 
     def _each(self, values: Values, latest: Nanos, scanned: Scanned, totals: NDArray[np.int64]) -> list[SeriesRows]:
         """Find the series of each message; then read the messages of each series by its own shape."""
-        _scan.route(self._envelope, self._routes, _bytes(values), self._unit, latest, scanned.times, scanned.series)
+        self._part.route(
+            self._envelope, self._routes, _bytes(values), self._unit, latest, scanned.times, scanned.series
+        )
         known = scanned.series >= 0
         sizes = np.bincount(scanned.series[known], minlength=len(self._series))
         room = sizes.tolist()
@@ -136,10 +148,10 @@ class TopicScanner:
         arrays = scanned.series, numbers, codes, ids, sizes, totals
         order = np.argsort(scanned.series, kind="stable")[len(values) - sum(room) :]  # by series, as they came in
         suspects = list[bytes]()
-        _scan.scan_each(self._shapes, _bytes(values), self._unit, latest, *arrays, suspects)
+        self._part.scan_each(self._shapes, _bytes(values), self._unit, latest, *arrays, suspects)
         if (sizes != room).any():  # some were found odd only now
             order = order[scanned.series[order] >= 0]
-        again = partial(self._look_at, values, scanned), partial(reread, values)
+        again = partial(self._look_at, values, scanned), partial(self._again, values)
         return list(self._cut(room, sizes.tolist(), order, scanned.times[order], numbers, codes, ids, suspects, *again))
 
     def _cut(
@@ -190,7 +202,7 @@ class TopicScanner:
         paths: Sequence[Path],
     ) -> Rows:
         """The rows of a series with their values as they came."""
-        return reread(values, np.flatnonzero(scanned.series == series), rows, paths)
+        return self._again(values, np.flatnonzero(scanned.series == series), rows, paths)
 
 
 def _bytes(values: Values) -> list[bytes | None] | Messages:
@@ -245,7 +257,7 @@ def _routes(topic: TopicFields) -> list[Route]:
     return [*routes, route(None, topic.unnamed_series)] if topic.unnamed is not None else routes
 
 
-def _shape(series: SeriesFields, envelope: Leaves, fields: FieldMap, *, modelless: bool) -> Any:
+def _shape(part: Any, series: SeriesFields, envelope: Leaves, fields: FieldMap, *, modelless: bool) -> Any:
     leaves = dict(envelope)
     leaves |= {path: (NUMBER, slot) for slot, (_, path) in enumerate(series.numeric)}
     leaves |= {path: (CATEGORY, slot) for slot, (_, path) in enumerate(series.categorical)}
@@ -258,7 +270,7 @@ def _shape(series: SeriesFields, envelope: Leaves, fields: FieldMap, *, modelles
     latency, error = (NOWHERE if at is None else at for at in (series.latency, series.error))
     counted = *series.counted, latency, error
     keeping = [series.keeping.get(at) for at in (*range(len(series.tables)), OF_ID)] if series.keeping else []
-    return _scan.shape(root, len(series.numeric), categories, modelless, *counted, list(series.bounds), keeping)
+    return part.shape(root, len(series.numeric), categories, modelless, *counted, list(series.bounds), keeping)
 
 
 def _node(leaves: Leaves, required: Path) -> tuple[bool, list[tuple[str, int, Any]]]:

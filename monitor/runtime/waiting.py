@@ -1,0 +1,82 @@
+"""Records that cannot be decoded yet: kept, with the positions before them, and brought again by the next poll."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+from monitor.sources.base import Poll, Prepare, Source, TopicRecords
+from monitor.stream.events import Partition
+
+
+class PatientSource:
+    """A source that takes records back. Their partitions are held meanwhile: what is kept is one poll's at most of each."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._kept: list[TopicRecords] = []
+        self._firsts: dict[Partition, int] = {}  # of what is kept
+        self._before: dict[Partition, int] = {}  # where the last poll began
+        self._why: str | None = None
+
+    def keep(self, records: TopicRecords, why: str | None = None) -> None:
+        """Take back what the last poll brought: the next one brings it again, before all that comes after. Without a `why`: for the last one."""
+        self._kept.append(records)
+        self._why = why or self._why
+        firsts = {partition: first for partition, first, _ in records.offsets}
+        for partition in partitions_of(records):
+            if (first := firsts.get(partition, self._before.get(partition))) is not None:
+                self._firsts[partition] = min(first, self._firsts.get(partition, first))
+
+    @property
+    def waiting(self) -> frozenset[Partition]:
+        """The partitions of what is kept."""
+        return frozenset(partition for records in self._kept for partition in partitions_of(records))
+
+    def poll(self, timeout: float) -> Poll:
+        """As any source does; what was kept comes first."""
+        self._before = self._source.positions() | self._firsts
+        poll, kept = self._source.poll(timeout), self._kept
+        if not kept:
+            return poll
+        self._kept, self._why = [], None
+        self._firsts.clear()
+        return replace(poll, records=(*kept, *poll.records))
+
+    def hold(self, partitions: frozenset[Partition]) -> None:
+        """As any source does; partitions of what is kept are held in any case."""
+        self._source.hold(partitions | self.waiting if self._kept else partitions)
+
+    def positions(self) -> dict[Partition, int]:
+        """The next offset of each partition; of what is kept the first one."""
+        return self._source.positions() | self._firsts
+
+    def trouble(self) -> str | None:
+        """Why the source is not ready, or why records wait."""
+        return self._source.trouble() or self._why
+
+    # --- passed on as they are ----------------------------------------------------------------------------------------
+
+    def open(self, positions: Mapping[Partition, int]) -> None:
+        """Begin at these positions."""
+        self._source.open(positions)
+
+    def prepare_with(self, prepare: Prepare) -> None:
+        """How to prepare what is read ahead."""
+        self._source.prepare_with(prepare)
+
+    def commit(self, positions: Mapping[Partition, int]) -> None:
+        """Publish positions for lag tools."""
+        self._source.commit(positions)
+
+    @property
+    def other_committer(self) -> bool:
+        """Whether somebody else publishes positions under our name."""
+        return self._source.other_committer
+
+    def close(self) -> None:
+        """Let go of connections."""
+        self._source.close()
+
+
+def partitions_of(records: TopicRecords) -> Iterator[Partition]:
+    """The partitions of some records, each once."""
+    return (Partition(records.topic, index) for index in sorted(set(records.partitions)))

@@ -1,0 +1,110 @@
+// Avro messages to columns, for the messages that are wholly understood: what the rest has to do with Python is in _scanning.hpp.
+#define PY_SSIZE_T_CLEAN
+#define Py_LIMITED_API 0x030B0000  // what the wheel's tag promises
+#include <Python.h>
+
+#include "../json/_scanning.hpp"
+#include "_reader.hpp"
+
+namespace {
+
+constexpr size_t PREFIX = 5;                        // bytes: a zero, and the number of a schema
+constexpr int64_t NO_PREFIX = -1;  // in place of the number of a schema
+
+struct AvroReader : avro::Reader {
+  using avro::Reader::Reader;
+  static constexpr const char* SHAPE = "monitor.sources.formats.avro._avro.Shape";
+};
+
+// A type from (type, meaning, size, scale, [place of a type below, …], [name, …], what a constant is, whole, real).
+avro::Described described(PyObject* object) {
+  avro::Described told;
+  PyObject *below, *names;
+  int type, meaning, said;
+  long long size, whole;
+  checked(PyArg_ParseTuple(object, "iiLiO!O!iLd", &type, &meaning, &size, &told.scale, &PyList_Type, &below, &PyList_Type, &names,
+                           &said, &whole, &told.real));
+  told.type = static_cast<avro::Type>(type);
+  told.meaning = static_cast<avro::Meaning>(meaning);
+  told.said = static_cast<avro::Said>(said);
+  told.size = size;
+  told.whole = whole;
+  for (Py_ssize_t at = 0, count = PyList_Size(below); at < count; ++at)
+    told.below.push_back(static_cast<uint32_t>(int_of(checked(PyList_GetItem(below, at)))));
+  for (Py_ssize_t at = 0, count = PyList_Size(names); at < count; ++at)
+    told.names.emplace_back(text_of(checked(PyList_GetItem(names, at))));
+  return told;
+}
+
+// Whether a type holds what it must, so that no step looks beyond it.
+bool is_whole(const avro::Described& told, size_t types) {
+  const size_t below = told.below.size();
+  for (const uint32_t type : told.below)
+    if (type >= types) return false;
+  switch (told.type) {
+    case avro::Type::record: return told.names.size() == below;
+    case avro::Type::array:
+    case avro::Type::map: return below == 1;
+    case avro::Type::choice: return true;
+    case avro::Type::constant: return below == 0 && (told.said != avro::Said::text || told.names.size() == 1);
+    default: return below == 0 && told.type <= avro::Type::constant && told.scale >= 0;
+  }
+}
+
+// A shape from what one schema wrote: types, the bytes before the datum, and what `describe` takes.
+PyObject* make_shape(PyObject*, PyObject* arguments) {
+  return guarded([&]() -> PyObject* {
+    PyObject *types, *told;
+    Py_ssize_t begin;
+    checked(PyArg_ParseTuple(arguments, "O!nO!", &PyList_Type, &types, &begin, &PyTuple_Type, &told));
+    auto shape = std::make_unique<avro::WrittenShape>();
+    describe(*shape, told);
+    shape->begin = static_cast<size_t>(begin);
+    for (Py_ssize_t at = 0, size = PyList_Size(types); at < size; ++at)
+      shape->types.push_back(described(checked(PyList_GetItem(types, at))));
+    bool whole = !shape->types.empty() && begin >= 0;
+    for (const avro::Described& type : shape->types) whole = whole && is_whole(type, shape->types.size());
+    if (!whole || !shape->bind()) {
+      PyErr_SetString(PyExc_ValueError, "the types of a schema are not whole, or too many");
+      throw Failed();
+    }
+    return capsule_of(std::move(shape), AvroReader::SHAPE);
+  });
+}
+
+// The number of the schema before each message, int64[n]: NO_PREFIX where there is none.
+PyObject* prefixes(PyObject*, PyObject* arguments) {
+  return guarded([&]() -> PyObject* {
+    PyObject *values, *found;
+    checked(PyArg_ParseTuple(arguments, "OO", &values, &found));
+    const Values messages(values);
+    const Buffer buffer(found, sizeof(int64_t), static_cast<Py_ssize_t>(messages.size()));
+    for (size_t at = 0; at < messages.size(); ++at) {
+      const Value& value = messages[at];
+      int64_t number = NO_PREFIX;
+      if (value.data != nullptr && value.size >= PREFIX && value.data[0] == 0) {
+        number = 0;
+        for (size_t byte = 1; byte < PREFIX; ++byte) number = number << 8 | static_cast<unsigned char>(value.data[byte]);
+      }
+      buffer.as<int64_t>()[at] = number;
+    }
+    Py_RETURN_NONE;
+  });
+}
+
+PyMethodDef METHODS[] = {
+    {"shape", make_shape, METH_VARARGS, "Where what a schema wrote keeps what is wanted."},
+    {"routes", make_routes, METH_VARARGS, "Which series a model's version belongs to."},
+    {"scan", scan<AvroReader>, METH_VARARGS, "Read messages into columns; the number of rows is returned."},
+    {"route", route<AvroReader>, METH_VARARGS, "Tell the series and time of each message."},
+    {"scan_each", scan_each<AvroReader>, METH_VARARGS, "Read groups of messages, each into its own columns."},
+    {"prefixes", prefixes, METH_VARARGS, "Tell the number of each message's schema."},
+    {nullptr, nullptr, 0, nullptr},
+};
+
+PyModuleDef MODULE = {PyModuleDef_HEAD_INIT, "_avro", "Avro messages to columns.", 0, METHODS,
+                      nullptr, nullptr, nullptr, nullptr};
+
+}  // namespace
+
+PyMODINIT_FUNC PyInit__avro() { return PyModule_Create(&MODULE); }

@@ -1,0 +1,238 @@
+"""Avro bytes to columns in one pass by the compiled part (HOT), a scanner for each schema that wrote some of a batch.
+
+What it leaves is read value by value; a property test holds the two to the same answer. Without the compiled part, or with
+DRIFTD_PURE=1, everything is.
+"""
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.sources.base import Lying, TopicRecords
+from monitor.sources.formats.avro import datum
+from monitor.sources.formats.avro.container import MAGIC
+from monitor.sources.formats.avro.schema import Type
+from monitor.sources.formats.avro.writers import Authors, Writer, Writers, patiently
+from monitor.sources.formats.base import DecodeCounts, Read, Rows, SeriesRows
+from monitor.sources.formats.fields import Path, TopicFields
+from monitor.sources.formats.json.documents import DocumentRows, dig
+from monitor.sources.formats.json.scanning import ODD, UNMONITORED, TopicScanner, Values
+from monitor.sources.formats.json.structs import plan_series
+from monitor.sources.formats.times import NOT_A_TIME
+from monitor.stream.events import Nanos
+
+try:
+    from monitor.sources.formats.avro import _avro
+except ImportError:  # installed without a compiler
+    _avro = None  # type: ignore[assignment]
+
+COMPILED = _avro is not None and os.environ.get("DRIFTD_PURE") != "1"
+VERDICTS = {
+    -3: datum.TRUNCATED,
+    -4: datum.TRAILING,
+    -5: datum.MALFORMED,
+    -6: datum.TOO_DEEP,
+    -7: datum.INVALID_UTF8,
+}
+"""Why the compiled part refuses a message for good, as it tells it in place of a series."""
+
+KINDS = ("null", "boolean", "whole", "float", "double", "bytes", "string", "fixed", "enum", "array", "map", "record")
+NUMBERS = {kind: number for number, kind in enumerate((*KINDS, "union", "constant"))} | {"int": 2, "long": 2}
+PLAIN, DECIMAL, MILLIS, MICROS, NANOS, WORDS = range(6)
+SAID_NULL, SAID_FLAG, SAID_WHOLE, SAID_REAL, SAID_TEXT, SAID_OTHER = range(6)
+MOST_SCANNERS = 64
+LEAST, MOST = -(1 << 63), (1 << 63) - 1
+Described = tuple[int, int, int, int, list[int], list[str], int, int, float]
+
+
+class AvroScanner:
+    """Messages by who wrote them, each group by a scanner of its own."""
+
+    def __init__(self, topic: TopicFields, writers: Writers) -> None:
+        self._topic = topic
+        self._writers = writers
+        self._scanners: dict[Writer, _WrittenScanner | None] = {}
+
+    def read(self, records: TopicRecords, latest: Nanos, counts: DecodeCounts) -> Read:
+        """Read messages; those that are odd are left."""
+        authors = patiently(self._writers, records)
+        if len(authors.found) == 1 and isinstance(authors.found[0], Writer):
+            scanner = self._scanner(authors.found[0])
+            if scanner is not None:
+                return scanner.read(records, latest, counts)
+        return self._each(authors, records, latest, counts)
+
+    def _each(self, authors: Authors, records: TopicRecords, latest: Nanos, counts: DecodeCounts) -> Read:
+        """Read the messages of each writer."""
+        rows: list[SeriesRows] = []
+        left: list[int] = []
+        messages: list[NDArray[np.intp]] = [np.empty(0, dtype=np.intp)]
+        times: list[NDArray[np.int64]] = [np.empty(0, dtype=np.int64)]
+        for number, found in enumerate(authors.found):
+            places = np.flatnonzero(authors.which == number).tolist()
+            scanner = self._scanner(found) if isinstance(found, Writer) else None
+            if scanner is None:
+                left += places if isinstance(found, Writer) else _refused(found, places, records.values, counts)
+                continue
+            read = scanner.read(records.only(places), latest, counts)
+            messages.append(np.array(places, dtype=np.intp))
+            rows += [replace(part, messages=_placed(part.messages, messages[-1])) for part in read.rows]
+            left += [places[at] for at in read.left]
+            times.append(read.times)
+        return Read(rows, np.concatenate(messages), np.concatenate(times), sorted(left))
+
+    def _scanner(self, writer: Writer) -> "_WrittenScanner | None":
+        if writer not in self._scanners:
+            if len(self._scanners) >= MOST_SCANNERS:
+                self._scanners.clear()
+            self._scanners[writer] = _scanner_of(self._topic, writer)
+        return self._scanners[writer]
+
+
+def _placed(messages: NDArray[np.intp] | None, places: NDArray[np.intp]) -> NDArray[np.intp] | None:
+    return None if messages is None else places[messages]
+
+
+def _refused(reason: str, places: Sequence[int], values: Values, counts: DecodeCounts) -> list[int]:
+    """Count the messages that nobody known wrote; what says so itself, or is none, is left."""
+    left = [place for place in places if not (raw := values[place]) or raw.startswith(MAGIC)]
+    counts.rejected[reason] += len(places) - len(left)
+    return left
+
+
+class _WrittenScanner(TopicScanner):
+    """Messages that one schema wrote."""
+
+    def read(self, records: TopicRecords, latest: Nanos, counts: DecodeCounts) -> Read:
+        """Read messages; those that are odd are left, those that are surely none are counted."""
+        scan = self._counted(records, latest, counts)
+        series = scan.scanned.series
+        failed = series < UNMONITORED
+        if not failed.any():
+            return Read(scan.rows, slice(None), scan.scanned.times, ())
+        for verdict, reason in VERDICTS.items():
+            if count := int(np.count_nonzero(series == verdict)):
+                counts.rejected[reason] += count
+        times = np.where(failed, NOT_A_TIME, scan.scanned.times)
+        return Read(scan.rows, slice(None), times, np.flatnonzero(series == ODD).tolist())
+
+
+class _WrittenPart:
+    """The compiled part, with shapes for what one schema wrote."""
+
+    def __init__(self, writer: Writer) -> None:
+        self._types = described(writer.type)
+        self._begin = writer.begin
+        self.routes, self.scan, self.route, self.scan_each = _avro.routes, _avro.scan, _avro.route, _avro.scan_each
+
+    def shape(self, *told: Any) -> Any:
+        """Where what it wrote keeps what is wanted."""
+        return _avro.shape(self._types, self._begin, told)
+
+
+def _scanner_of(topic: TopicFields, writer: Writer) -> _WrittenScanner | None:
+    """A scanner, where the compiled part can read this topic and this schema."""
+    if not topic.series or any(plan_series(series) is None for series in topic.series.values()):
+        return None
+    try:
+        return _WrittenScanner(topic, partial(_look, writer), _WrittenPart(writer), partial(_again, writer))
+    except (UnicodeEncodeError, ValueError):  # a name that no message can hold, or too many types
+        return None
+
+
+def avro_scanner(topic: TopicFields, writers: Writers) -> AvroScanner | None:
+    """A scanner, where the compiled part is there."""
+    return AvroScanner(topic, writers) if COMPILED else None
+
+
+def numbers_before(values: Sequence[bytes | None]) -> NDArray[np.int64] | None:
+    """The number of the schema before each message, -1 where there is none; None without the compiled part."""
+    if not COMPILED:
+        return None
+    found = np.empty(len(values), dtype=np.int64)
+    _avro.prefixes(values.messages if isinstance(values, Lying) else list(values), found)
+    return found
+
+
+# --- read again -------------------------------------------------------------------------------------------------------
+
+
+def _look(writer: Writer, raw: bytes | None, paths: Iterable[Path]) -> Sequence[object]:
+    """What a message holds at some paths, read again for words."""
+    document = {} if raw is None else writer.datum.read(raw, writer.begin)  # which was read a moment ago
+    return [dig(document, path) for path in paths]
+
+
+def _again(
+    writer: Writer,
+    values: Values,
+    places: Sequence[int] | NDArray[np.intp],
+    rows: NDArray[np.intp],
+    paths: Sequence[Path],
+) -> Rows:
+    """Rows with what stands in them as it came."""
+    del paths  # a datum is read as a whole
+    documents = [writer.datum.read(values[places[row]] or b"", writer.begin) for row in rows.tolist()]
+    return DocumentRows({}, np.arange(len(documents)), documents=documents)
+
+
+# --- types as the compiled part takes them ----------------------------------------------------------------------------
+
+
+def described(root: Type) -> list[Described]:
+    """All types of a schema, the first that of a datum."""
+    numbers: dict[int, int] = {}
+    found: list[Type] = []
+
+    def number(told: Type) -> int:
+        if id(told) not in numbers:
+            numbers[id(told)] = len(found)
+            found.append(told)
+        return numbers[id(told)]
+
+    listed: list[Described] = []
+    number(root)
+    while len(listed) < len(found):
+        told = found[len(listed)] = _plain(found[len(listed)])
+        below = [number(child) for child in told.children]
+        listed.append(_described(told, below))
+    return listed
+
+
+def _plain(told: Type) -> Type:
+    """A constant that is an object, as a record of constants."""
+    if told.kind != "constant" or not isinstance(told.value, dict):
+        return told
+    children = [Type("constant", value=value) for value in told.value.values()]
+    return Type("record", names=list(told.value), children=children)
+
+
+def _described(told: Type, below: list[int]) -> Described:
+    said, whole, real, names = _said(told.value) if told.kind == "constant" else (SAID_NULL, 0, 0.0, told.names)
+    return NUMBERS[told.kind], _meaning(told), told.size, told.scale, below, list(names), said, whole, real
+
+
+def _meaning(told: Type) -> int:
+    if told.logical == "decimal":
+        return DECIMAL
+    if "timestamp" in told.logical:
+        return {"millis": MILLIS, "micros": MICROS, "nanos": NANOS}[told.logical.rpartition("-")[2]]
+    return WORDS if told.logical else PLAIN
+
+
+def _said(value: Any) -> tuple[int, int, float, list[str]]:
+    """What a constant is: kind, whole number, real one, text."""
+    if isinstance(value, str):
+        return SAID_TEXT, 0, 0.0, [value]
+    if isinstance(value, bool):
+        return SAID_FLAG, int(value), 0.0, []
+    if isinstance(value, float):
+        return SAID_REAL, 0, value, []
+    if isinstance(value, int) and LEAST <= value <= MOST:
+        return SAID_WHOLE, value, 0.0, []
+    return (SAID_NULL if value is None else SAID_OTHER), 0, 0.0, []

@@ -1,0 +1,299 @@
+"""Avro schemas as graphs of types; what a reader's schema adds to a writer's; the fingerprint that names one (Avro 1.12)."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+PRIMITIVES = frozenset({"null", "boolean", "int", "long", "float", "double", "bytes", "string"})
+LOGICAL = {  # by what they may stand on
+    "bytes": {"decimal"},
+    "fixed": {"decimal", "duration", "uuid"},
+    "int": {"date", "time-millis"},
+    "long": {
+        "time-micros",
+        "timestamp-millis",
+        "timestamp-micros",
+        "timestamp-nanos",
+        "local-timestamp-millis",
+        "local-timestamp-micros",
+        "local-timestamp-nanos",
+    },
+}
+SIZED = {"duration": 12, "uuid": 16}
+MAX_TYPES = 20_000
+MAX_NESTING = 64
+MAX_SCALE = 1_000
+EMPTY_FINGERPRINT = 0xC15D213AA4D7A795
+
+
+class SchemaError(ValueError):
+    """A text that is no Avro schema: one line that says why."""
+
+
+@dataclass(eq=False, slots=True)
+class Type:
+    """One type of a schema. `children` are those of fields, branches, items or values; `names` those of fields or symbols.
+
+    A `constant` is not read: a reader's schema says its `value`, and what of `defaults` there are.
+    """
+
+    kind: str
+    logical: str = ""
+    size: int = 0  # of a fixed one
+    scale: int = 0
+    name: str = ""
+    aliases: tuple[str, ...] = ()
+    names: list[str] = field(default_factory=list)
+    children: list["Type"] = field(default_factory=list)
+    defaults: dict[str, Any] = field(default_factory=dict)  # of fields, as JSON has them
+    field_aliases: dict[str, list[str]] = field(default_factory=dict)
+    value: Any = None
+
+
+def parse(text: str, references: Mapping[str, str] | None = None) -> Type:
+    """A schema as its type; `references` are texts of schemas whose names it uses, what others need first. Raises SchemaError."""
+    named: dict[str, Type] = {}
+    for other in (references or {}).values():
+        _Parser(named).read(_document(other), "", 0)
+    return _Parser(named).read(_document(text), "", 0)
+
+
+def _document(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        if text.strip() in PRIMITIVES:  # as some registries keep them
+            return text.strip()
+        raise SchemaError("is no JSON") from None
+
+
+class _Parser:
+    def __init__(self, named: dict[str, Type]) -> None:
+        self._named = named
+        self._made = 0
+
+    def read(self, told: Any, namespace: str, depth: int) -> Type:
+        self._made += 1
+        if depth > MAX_NESTING or self._made > MAX_TYPES:
+            raise SchemaError("is nested too deep, or too large")
+        if isinstance(told, str):
+            return self._by_name(told, namespace)
+        if isinstance(told, list):
+            return Type("union", children=[self.read(each, namespace, depth + 1) for each in told])
+        if not isinstance(told, dict):
+            raise SchemaError(f"{str(told)[:40]} is no type")
+        kind = told.get("type")
+        return (
+            self._of_kind(kind, told, namespace, depth)
+            if isinstance(kind, str)
+            else self.read(kind, namespace, depth + 1)
+        )
+
+    def _of_kind(self, kind: str, told: Mapping[str, Any], namespace: str, depth: int) -> Type:
+        if kind in {"record", "error", "enum", "fixed"}:
+            return self._of_name(kind, told, namespace, depth)
+        if kind in {"array", "map"}:
+            item = told.get("items" if kind == "array" else "values")
+            return Type(kind, children=[self.read(item, namespace, depth + 1)])
+        if kind in PRIMITIVES:
+            return _logical(Type(kind), told)
+        return self._by_name(kind, namespace)
+
+    def _by_name(self, name: str, namespace: str) -> Type:
+        if name in PRIMITIVES:
+            return Type(name)
+        found = self._named.get(_full(name, namespace)) or self._named.get(name)
+        if found is None:
+            raise SchemaError(f"{name[:100]} is no type, nor is a schema referred to that has it")
+        return found
+
+    def _of_name(self, kind: str, told: Mapping[str, Any], namespace: str, depth: int) -> Type:
+        name = told.get("name")
+        if not isinstance(name, str) or not name:
+            raise SchemaError(f"a {kind} has no name")
+        own = told.get("namespace")
+        full = _full(name, own if isinstance(own, str) else namespace)
+        space = full.rpartition(".")[0]
+        aliases = tuple(_full(alias, space) for alias in _texts(told.get("aliases")))
+        made = Type("record" if kind == "error" else kind, name=full, aliases=aliases)
+        self._named[full] = made
+        if kind == "enum":
+            made.names = _texts(told.get("symbols"))
+        elif kind == "fixed":
+            size: Any = told.get("size")
+            if not isinstance(size, int) or isinstance(size, bool) or size < 0:
+                raise SchemaError(f"{full}: a fixed type needs a size")
+            made.size = size
+            _logical(made, told)
+        else:
+            self._fields(made, told.get("fields"), space, depth)
+        return made
+
+    def _fields(self, made: Type, listed: Any, namespace: str, depth: int) -> None:
+        if not isinstance(listed, list):
+            raise SchemaError(f"{made.name}: a record needs fields")
+        for each in listed:
+            if not isinstance(each, dict) or not isinstance(each.get("name"), str):
+                raise SchemaError(f"{made.name}: a field has no name")
+            name = each["name"]
+            if name in made.names:
+                raise SchemaError(f"{made.name}: has two fields {name}")
+            made.names.append(name)
+            told = each.get("type")
+            made.children.append(self.read(told, namespace, depth + 1))
+            if "default" in each:
+                made.defaults[name] = each["default"]
+            if aliases := _texts(each.get("aliases")):
+                made.field_aliases[name] = aliases
+
+
+def _full(name: str, namespace: str) -> str:
+    return name if "." in name or not namespace else f"{namespace}.{name}"
+
+
+def _texts(listed: Any) -> list[str]:
+    return [each for each in listed if isinstance(each, str)] if isinstance(listed, list) else []
+
+
+def _logical(made: Type, told: Mapping[str, Any]) -> Type:
+    """Take a logical type that the standard knows on this one; any other is passed over, as the standard has it."""
+    name: Any = told.get("logicalType")
+    if (
+        not isinstance(name, str)
+        or name not in LOGICAL.get(made.kind, ())
+        or (made.kind == "fixed" and SIZED.get(name, made.size) != made.size)
+    ):
+        return made
+    if name == "decimal":
+        scale: Any = told.get("scale", 0)
+        if not isinstance(scale, int) or isinstance(scale, bool) or not 0 <= scale <= MAX_SCALE:
+            return made
+        made.scale = scale
+    made.logical = name
+    return made
+
+
+# --- what a reader's schema adds --------------------------------------------------------------------------------------
+
+
+def resolved(writer: Type, reader: Type | None) -> Type:
+    """The writer's type with fields under the names that a reader has for them, and constants for those that it lacks."""
+    return writer if reader is None else _Resolver().pair(writer, reader)
+
+
+class _Resolver:
+    def __init__(self) -> None:
+        self._made: dict[tuple[int, int], Type] = {}
+
+    def pair(self, writer: Type, reader: Type) -> Type:
+        key = id(writer), id(reader)
+        if key in self._made:
+            return self._made[key]
+        if writer.kind == "union":
+            made = self._made[key] = Type("union")
+            made.children = [self.pair(branch, reader) for branch in writer.children]
+            return made
+        reader = _branch_of(writer, reader)
+        if writer.kind in {"array", "map"} and reader.kind == writer.kind:
+            made = self._made[key] = Type(writer.kind)
+            made.children = [self.pair(writer.children[0], reader.children[0])]
+            return made
+        if writer.kind == "record" and reader.kind == "record":
+            made = self._made[key] = Type("record", name=writer.name)
+            self._record(made, writer, reader)
+            return made
+        return writer
+
+    def _record(self, made: Type, writer: Type, reader: Type) -> None:
+        own = {
+            alias: name
+            for name, aliases in reader.field_aliases.items()
+            if name not in writer.names
+            for alias in aliases
+        }
+        types = dict(zip(reader.names, reader.children, strict=True))
+        for name, child in zip(writer.names, writer.children, strict=True):
+            known = name if name in types else own.get(name, name)
+            known = name if known in made.names else known
+            made.names.append(known)
+            made.children.append(self.pair(child, types[known]) if known in types else child)
+        for name, child in types.items():
+            if name not in made.names and name in reader.defaults:
+                made.names.append(name)
+                made.children.append(constant(child, reader.defaults[name]))
+
+
+def _branch_of(writer: Type, reader: Type) -> Type:
+    """The branch of a reader's union that a writer's type is read as; the reader's type itself where that is none."""
+    if reader.kind != "union":
+        return reader
+    alike = [branch for branch in reader.children if branch.kind == writer.kind]
+    named = [branch for branch in alike if writer.name and writer.name in {branch.name, *branch.aliases}]
+    return (named or alike or [reader])[0]
+
+
+def constant(told: Type, value: Any) -> Type:
+    """What a default means: of a union it is one of its first branch, as before Avro 1.12, or of that which it fits."""
+    from monitor.sources.formats.avro.logical import default_of
+
+    return Type("constant", value=default_of(told, value))
+
+
+# --- fingerprints -----------------------------------------------------------------------------------------------------
+
+
+def fingerprint(text: str) -> bytes:
+    """The CRC-64-AVRO of a schema's parsing canonical form, eight bytes as single-object encoding has them. Raises SchemaError."""
+    found = EMPTY_FINGERPRINT
+    for byte in canonical_form(text).encode():
+        found = (found >> 8) ^ _TABLE[(found ^ byte) & 0xFF]
+    return found.to_bytes(8, "little")
+
+
+def _table() -> list[int]:
+    table = []
+    for byte in range(256):
+        value = byte
+        for _ in range(8):
+            value = (value >> 1) ^ (EMPTY_FINGERPRINT & -(value & 1))
+        table.append(value)
+    return table
+
+
+_TABLE = _table()
+
+
+def canonical_form(text: str) -> str:
+    """The parsing canonical form of a schema: what decides how data are read, and nothing else. Raises SchemaError."""
+    parse(text)
+    return _canonical(_document(text), "")
+
+
+def _canonical(told: Any, namespace: str) -> str:
+    if isinstance(told, list):
+        return "[" + ",".join(_canonical(each, namespace) for each in told) + "]"
+    if isinstance(told, str):
+        return json.dumps(told if told in PRIMITIVES else _full(told, namespace))
+    kind = told["type"]
+    if kind in ("array", "map"):
+        below = "items" if kind == "array" else "values"
+        return f'{{"type":"{kind}","{below}":{_canonical(told[below], namespace)}}}'
+    if kind in ("record", "error", "enum", "fixed"):
+        return _canonical_named(kind, told, namespace)
+    return _canonical(kind, namespace)
+
+
+def _canonical_named(kind: str, told: Mapping[str, Any], namespace: str) -> str:
+    own = told.get("namespace")
+    full = _full(told["name"], own if isinstance(own, str) else namespace)
+    head = f'{{"name":{json.dumps(full)},"type":"{kind}"'
+    if kind == "enum":
+        return f'{head},"symbols":{json.dumps(told["symbols"], separators=(",", ":"))}}}'
+    if kind == "fixed":
+        return f'{head},"size":{told["size"]}}}'
+    space = full.rpartition(".")[0]
+    fields = ",".join(
+        f'{{"name":{json.dumps(each["name"])},"type":{_canonical(each["type"], space)}}}' for each in told["fields"]
+    )
+    return f'{head},"fields":[{fields}]}}'

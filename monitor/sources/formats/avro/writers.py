@@ -1,0 +1,198 @@
+"""By which schema each message of a batch was written, and the readers of those that are known."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path as FilePath
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.sources.base import NotNow, TopicRecords
+from monitor.sources.formats.avro.datum import DatumReader
+from monitor.sources.formats.avro.schema import SchemaError, Type, fingerprint, parse, resolved
+from monitor.sources.formats.schema_registry import Key, RegisteredSchema, SchemaRegistry, framed
+from monitor.sources.formats.schema_registry.framing import PREFIX
+from monitor.sources.formats.values import Rejected
+
+SINGLE_OBJECT = b"\xc3\x01"
+NAMED = 10  # bytes: the two, and a fingerprint
+NO_SCHEMA_ID, UNKNOWN_SCHEMA, UNAVAILABLE = "no_schema_id", "unknown_schema", "schema_unavailable"
+INVALID_SCHEMA = "invalid_schema"
+KEPT = 1_000  # writers
+FEW = 8  # messages that are quicker looked at one by one
+
+
+@dataclass(eq=False)
+class Writer:
+    """What one schema wrote: its type as a reader has it, and where data begin in a message."""
+
+    type: Type
+    begin: int = 0
+
+    @cached_property
+    def datum(self) -> DatumReader:
+        """What reads it value by value."""
+        return DatumReader(self.type)
+
+
+Found = Writer | str
+"""Who wrote a message, or the reason why nobody is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Authors:
+    """Who wrote the messages of a batch, each once, and intp[n] saying who wrote which."""
+
+    found: Sequence[Found]
+    which: NDArray[np.intp]
+
+    def of(self, message: int) -> Found:
+        """Who wrote one message."""
+        found: Found = self.found[int(self.which[message])]
+        return found
+
+
+class Writers(Protocol):
+    """Who wrote the messages of a topic."""
+
+    def fetch(self, records: TopicRecords) -> None:
+        """Have what tells who wrote them. Raises NotNow."""
+        ...
+
+    def of(self, records: TopicRecords) -> Authors:
+        """Who wrote each message; one without a value may have any author. Raises NotNow where it was not fetched, and is away."""
+        ...
+
+
+class FileWriters:
+    """A single schema, of a file. `named`: each message begins with its fingerprint."""
+
+    def __init__(self, text: str, reader: Type | None, *, named: bool) -> None:
+        writer = Writer(resolved(parse(text), reader), NAMED if named else 0)
+        self._found = writer, UNKNOWN_SCHEMA, NO_SCHEMA_ID
+        self._head = SINGLE_OBJECT + fingerprint(text) if named else b""
+
+    def fetch(self, records: TopicRecords) -> None:
+        """Nothing is away."""
+
+    def of(self, records: TopicRecords) -> Authors:
+        """The one writer, but of messages that say something else."""
+        which = np.zeros(len(records.values), dtype=np.intp)
+        if not self._head:
+            return Authors(self._found[:1], which)
+        which[:] = [self._named(raw or b"") for raw in records.values]
+        return Authors(self._found if which.any() else self._found[:1], which)
+
+    def _named(self, raw: bytes) -> int:
+        if raw.startswith(self._head):
+            return 0
+        return 1 if raw.startswith(SINGLE_OBJECT) and len(raw) >= NAMED else 2
+
+
+class RegistryWriters:
+    """Schemas of a registry, each read once. `numbers` tells the number before each message, where that is quicker than one by one."""
+
+    def __init__(
+        self,
+        registry: SchemaRegistry,
+        reader: Type | None,
+        numbers: Callable[[Sequence[bytes | None]], NDArray[np.int64] | None],
+    ) -> None:
+        self._registry = registry
+        self._reader = reader
+        self._numbers = numbers
+        self._made: dict[tuple[str, bool], Found] = {}
+        self._fetched: dict[Key, Found] = {}  # of the last batch: none of them is asked for again before it is decoded
+
+    def fetch(self, records: TopicRecords) -> None:
+        """Ask for all schemas of these records. Raises NotNow."""
+        keys, _ = self._keys(records)
+        self._fetched = self._ask(key for key in keys if not isinstance(key, str))
+
+    def of(self, records: TopicRecords) -> Authors:
+        """Who wrote each message. Raises NotNow for those that were not fetched."""
+        keys, which = self._keys(records)
+        missing = [key for key in keys if not isinstance(key, str) and key not in self._fetched]
+        known = self._fetched | self._ask(missing) if missing else self._fetched
+        return Authors([key if isinstance(key, str) else known[key] for key in keys], which)
+
+    def _keys(self, records: TopicRecords) -> tuple[list[Key | str], NDArray[np.intp]]:
+        """The keys of schemas, or why there is none, each once, and which each message has."""
+        many = len(records.values) > FEW and not any(records.headers)
+        numbers = self._numbers(records.values) if many else None
+        if numbers is None:
+            keys: dict[Key | str, int] = {}
+            which = [keys.setdefault(key, len(keys)) for key in keys_of(records)]
+            return list(keys), np.array(which, dtype=np.intp)
+        if numbers.size and (numbers == numbers[0]).all():
+            found, places = numbers[:1], np.zeros(len(numbers), dtype=np.intp)
+        else:
+            found, places = np.unique(numbers, return_inverse=True)
+        return [number if number >= 0 else NO_SCHEMA_ID for number in found.tolist()], places
+
+    def _ask(self, keys: Iterable[Key]) -> dict[Key, Found]:
+        return {key: self._made_of(key, found) for key, found in self._registry.schemas(keys).items()}
+
+    def _made_of(self, key: Key, found: RegisteredSchema | str) -> Found:
+        if isinstance(found, str):
+            return found
+        place = found.text, isinstance(key, int)
+        if place not in self._made:
+            if len(self._made) >= KEPT:
+                self._made.clear()
+            self._made[place] = self._writer(key, found)
+        return self._made[place]
+
+    def _writer(self, key: Key, found: RegisteredSchema) -> Found:
+        try:
+            told = resolved(parse(found.text, found.references), self._reader)
+        except SchemaError:
+            return INVALID_SCHEMA
+        return Writer(told, PREFIX if isinstance(key, int) else 0)
+
+
+class NoWriters:
+    """Nobody is known: only containers say themselves what they hold."""
+
+    def fetch(self, records: TopicRecords) -> None:
+        """Nothing is away."""
+
+    def of(self, records: TopicRecords) -> Authors:
+        """Nobody."""
+        return Authors([NO_SCHEMA_ID], np.zeros(len(records.values), dtype=np.intp))
+
+
+def keys_of(records: TopicRecords) -> Sequence[Key | str]:
+    """The key of each message's schema, or why it has none."""
+    headers = records.headers or [()] * len(records.values)
+    found: list[Key | str] = []
+    for raw, beside in zip(records.values, headers, strict=True):
+        try:
+            found.append(NO_SCHEMA_ID if raw is None else framed(raw, beside).key)
+        except Rejected as reason:
+            found.append(str(reason))
+    return found
+
+
+def patiently(writers: Writers, records: TopicRecords) -> Authors:
+    """The same for those who cannot wait: what is not to be had now is a reason."""
+    try:
+        return writers.of(records)
+    except NotNow:
+        return Authors([UNAVAILABLE], np.zeros(len(records.values), dtype=np.intp))
+
+
+def read_schema(key: str, path: FilePath, make: Callable[[str], object]) -> str:
+    """The text of a file that holds a schema. Raises SchemaError, which names the key and the file."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        make(text)
+    except OSError as error:
+        raise SchemaError(f"{key}: {path} cannot be read: {error.strerror or error}") from None
+    except UnicodeDecodeError:
+        raise SchemaError(f"{key}: {path} is no text") from None
+    except SchemaError as error:
+        raise SchemaError(f"{key}: {path}: {error}") from None
+    return text

@@ -1,0 +1,177 @@
+"""JSON as a schema registry's clients write it: the number of a schema, then a JSON object. What is behind is read as `json` reads it."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.sections import Section
+from monitor.sources.base import NotNow, Prepared, RecordParts, TopicRecords
+from monitor.sources.formats.base import TOMBSTONE, DecodeCounts, Prepares, Read, Reader, Rows
+from monitor.sources.formats.fields import Path, TopicFields
+from monitor.sources.formats.json import JsonDecoder
+from monitor.sources.formats.json.documents import read_document
+from monitor.sources.formats.registry import UnknownFormatError
+from monitor.sources.formats.schema_registry import Key, RegistrySettings, SchemaRegistry, framed
+from monitor.sources.formats.schema_registry.frames import Behind, behind, frames
+from monitor.sources.formats.schema_registry.framing import PREFIX, VALUE_HEADER
+from monitor.sources.formats.schema_registry.section import RegistryError
+from monitor.sources.formats.values import Rejected
+from monitor.stream.events import Nanos
+
+NO_SCHEMA_ID, UNAVAILABLE = "no_schema_id", "schema_unavailable"
+Values = Sequence[bytes | None]
+
+
+class Options(Section):
+    """With a registry each message's schema has to be there, one of JSON, and of the subject where that is named."""
+
+    registry: RegistrySettings | None = None
+
+
+class JsonSchemaDecoder:
+    """Framed JSON; where nobody asks for schemas, messages without a frame are read, too."""
+
+    def __init__(self, topic: TopicFields) -> None:
+        options: Options = topic.options or Options()
+        self._inner = JsonDecoder(topic)
+        try:
+            self._registry = None if options.registry is None else SchemaRegistry(options.registry, "JSON")
+        except RegistryError as error:
+            raise UnknownFormatError(f"json-schema: options.{error}") from None
+        self.wants = RecordParts.NOTHING if self._registry is None else RecordParts.HEADERS
+        self.readers: Sequence[Reader] = [
+            PreparingReader(self, each) if isinstance(each, Prepares) else FramelessReader(self, each)
+            for each in self._inner.readers
+        ]
+
+    def fetch(self, records: TopicRecords) -> None:
+        """Have the schemas of these records. Raises NotNow."""
+        if self._registry is not None:
+            self._registry.schemas({key for key in self._keys(records) if not isinstance(key, str)})
+
+    def reasons(self, records: TopicRecords) -> Mapping[int, str]:
+        """Why messages are refused for their schemas, by their places."""
+        if self._registry is None:
+            return {}
+        keys = self._keys(records)
+        try:
+            found = self._registry.schemas({key for key in keys if not isinstance(key, str)})
+        except NotNow:
+            return dict.fromkeys(range(len(keys)), UNAVAILABLE)
+        refused: dict[Key | str, str] = {key: verdict for key, verdict in found.items() if isinstance(verdict, str)}
+        refused[NO_SCHEMA_ID] = NO_SCHEMA_ID
+        return {place: refused[key] for place, key in enumerate(keys) if key in refused}
+
+    @staticmethod
+    def _keys(records: TopicRecords) -> Sequence[Key | str]:
+        """The key of each message's schema, or that it has none; a header goes first."""
+        codes, found = frames(records.values)
+        of_frame: list[Key | str] = [NO_SCHEMA_ID, *(int.from_bytes(each[1:], "big") for each in found)]
+        keys = [of_frame[code + 1] for code in codes.tolist()]
+        for place, headers in enumerate(records.headers):
+            if any(name == VALUE_HEADER for name, _ in headers):
+                try:
+                    keys[place] = framed(records.values[place] or b"", headers).key
+                except Rejected:
+                    keys[place] = NO_SCHEMA_ID
+        return keys
+
+    def decode(self, values: Values) -> Rows:
+        """Value by value, so that a bad field costs that field only."""
+        return self.decode_records(TopicRecords("", (), values))
+
+    def decode_records(self, records: TopicRecords) -> Rows:
+        """The same, by what headers say of schemas."""
+        refused = self.reasons(records)
+        values = without_frames(records.values)
+        good = [place for place in range(len(values)) if place not in refused]
+        rows = self._inner.decode([values[place] for place in good])
+        rejected = Counter(rows.rejected)
+        rejected.update(TOMBSTONE if records.values[place] is None else reason for place, reason in refused.items())
+        return replace(rows, messages=np.array(good, dtype=np.intp)[rows.messages], rejected=dict(rejected))
+
+    def inspect(self, raw: bytes) -> Iterable[Mapping[Path, object]]:
+        """The object by path. Raises Rejected."""
+        return self.inspect_record(TopicRecords("", (0,), [raw]))
+
+    def inspect_record(self, record: TopicRecords) -> Iterable[Mapping[Path, object]]:
+        """The same, by what headers say of schemas. Raises Rejected."""
+        for reason in self.reasons(record).values():
+            raise Rejected(reason)
+        return self._inner.inspect(without_frames(record.values)[0] or b"")
+
+
+decoder = JsonSchemaDecoder
+
+
+def offsets_of(values: Values) -> NDArray[np.int64]:
+    """Where what is written begins in each value. No JSON begins with a zero byte."""
+    codes, _ = frames(values)
+    return np.where(codes < 0, 0, PREFIX).astype(np.int64)
+
+
+def without_frames(values: Values) -> Behind:
+    """What is written, where it lies."""
+    return behind(values, offsets_of(values))
+
+
+class FramelessReader:
+    """A reader of JSON for messages without their frames. Those that are refused for their schemas are left."""
+
+    def __init__(self, decoder: JsonSchemaDecoder, reader: Reader) -> None:
+        self._decoder = decoder
+        self._reader = reader
+
+    def read(self, records: TopicRecords, latest: Nanos, counts: DecodeCounts) -> Read:
+        """Read messages; those that are odd are left."""
+        refused = self._decoder.reasons(records)
+        found = records.prepared
+        if isinstance(found, PreparedBehind) and found.values is records.values and not refused:
+            records = replace(records, values=found.written, prepared=found.prepared)
+        else:
+            offsets = offsets_of(records.values)
+            offsets[list(refused)] = -1
+            records = replace(records, values=behind(records.values, offsets), prepared=None)
+        return self._reader.read(records, latest, counts)
+
+
+class PreparingReader(FramelessReader):
+    """The same, of a reader that reads ahead."""
+
+    def prepare(self, values: Values, latest: Nanos) -> Prepared:
+        """Read values without their records, in any thread."""
+        assert isinstance(self._reader, Prepares)
+        written = without_frames(values)
+        return PreparedBehind(values, written, self._reader.prepare(written, latest))
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedBehind:
+    """What was made ahead of values without their frames."""
+
+    values: Values
+    written: Behind
+    prepared: Prepared
+
+    @property
+    def nbytes(self) -> int:
+        """What it keeps in memory."""
+        return self.prepared.nbytes
+
+
+def recognises(records: TopicRecords) -> bool:
+    """Whether messages have a frame, and a JSON object behind it."""
+    values = [raw for raw in records.values if raw]
+    codes, _ = frames(values)
+    return bool(values) and bool((codes >= 0).all()) and all(_is_object(raw[PREFIX:]) for raw in values)
+
+
+def _is_object(raw: bytes) -> bool:
+    try:
+        read_document(raw)
+    except Rejected:
+        return False
+    return True

@@ -1,0 +1,7 @@
+"""Schemas that a registry keeps for messages: how a message names its own, and the client that asks for it. No format itself."""
+
+from monitor.sources.formats.schema_registry.client import RegisteredSchema, SchemaRegistry
+from monitor.sources.formats.schema_registry.framing import Framed, Key, framed
+from monitor.sources.formats.schema_registry.section import RegistrySettings
+
+__all__ = ["Framed", "Key", "RegisteredSchema", "RegistrySettings", "SchemaRegistry", "framed"]

@@ -1,0 +1,80 @@
+"""`registry` of a format's options: where it is and how it lets us in."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from pydantic import Field, field_validator, model_validator
+
+from monitor.sections import PositiveDuration, Section
+from monitor.stream.events import SECOND
+
+
+class RegistryError(ValueError):
+    """A secret or a certificate that cannot be used: one line that names the key. It never holds a secret."""
+
+
+class RegistrySettings(Section):
+    """A Schema Registry. Paths are relative to the configuration."""
+
+    url: str
+    username: str | None = None
+    password_file: Path | None = None
+    password_env: str | None = None
+    token_file: Path | None = None
+    token_env: str | None = None
+    ca_file: Path | None = None
+    subject: str | None = None
+    timeout: PositiveDuration = Field(default=5 * SECOND, le=20 * SECOND)
+
+    @field_validator("url")
+    @classmethod
+    def _address(cls, url: str) -> str:
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError("must be an address such as https://registry.internal:8081")
+        if parts.username is not None or parts.password is not None:
+            raise ValueError("must hold no password: give username with password_file or password_env")
+        if parts.query or parts.fragment:
+            raise ValueError("must be an address without ? and #")
+        try:
+            _ = parts.port
+        except ValueError:
+            raise ValueError("must have a port from 1 to 65535, or none") from None
+        return url.rstrip("/")
+
+    @model_validator(mode="after")
+    def _one_way_in(self) -> "RegistrySettings":
+        for kind in ("password", "token"):
+            if getattr(self, f"{kind}_file") is not None and getattr(self, f"{kind}_env") is not None:
+                raise ValueError(f"{kind}_file and {kind}_env are two ways to give it: one is enough")
+        password = self.password_file is not None or self.password_env is not None
+        if password != (self.username is not None):
+            raise ValueError("username needs password_file or password_env, and they need username")
+        if password and (self.token_file is not None or self.token_env is not None):
+            raise ValueError("username and a token are two ways in: give one")
+        return self
+
+    def secret(self, kind: str, environment: Mapping[str, str] = os.environ) -> str | None:
+        """The password or the token; None where no key names one. Raises RegistryError."""
+        path, name = getattr(self, f"{kind}_file"), getattr(self, f"{kind}_env")
+        if path is None and name is None:
+            return None
+        text = _of_file(path, f"registry.{kind}_file") if path is not None else environment.get(name)
+        where = f"registry.{kind}_file: {path}" if path is not None else f"registry.{kind}_env: {name}"
+        if text is None:
+            raise RegistryError(f"{where} is not set")
+        found = text.strip()
+        if not found or not found.isprintable():
+            raise RegistryError(f"{where} must hold one line of text")
+        return found
+
+
+def _of_file(path: Path, key: str) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise RegistryError(f"{key}: {path} cannot be read: {error.strerror or error}") from None
+    except UnicodeDecodeError:
+        raise RegistryError(f"{key}: {path} is no text") from None
