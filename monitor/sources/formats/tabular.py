@@ -72,7 +72,7 @@ def parse_json(text: str) -> Any:
         raw = text.encode()
     except UnicodeEncodeError:
         raise Rejected(MALFORMED) from None
-    if nesting(raw) > MAX_DEPTH:
+    if raw.count(b"[") + raw.count(b"{") > MAX_DEPTH and nesting(raw) > MAX_DEPTH:  # counting costs a tenth
         raise Rejected("too_deep")
     try:
         return msgspec.json.decode(raw)
