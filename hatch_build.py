@@ -28,7 +28,11 @@ SOURCES = tuple(
         "monitor/sources/kafka/_native.cpp",
     )
 )
-SHARED = ("detectors/sketches", "monitor/sources", "monitor/sources/formats/json")  # whose headers parts elsewhere include, too
+SHARED = (
+    "detectors/sketches",
+    "monitor/sources",
+    "monitor/sources/formats/json",
+)  # whose headers parts elsewhere include, too
 # No product is fused into a sum: the Python paths, which do without, would give other last bits.
 FLAGS = ("-std=c++17", "-O3", "-ffp-contract=off", "-fPIC", "-shared", "-fvisibility=hidden", "-Wall", "-Wextra")
 TAG = "cp311-abi3"  # the limited interface of CPython 3.11: one library for that version and all later ones

@@ -63,9 +63,7 @@ def reading(home: Path, form: str, values: list[bytes], each: int) -> Callable[[
         stamps = [(BEGIN_MS + begin + at) * MILLI for at in range(len(part))]
         keys, headers = [None] * len(part), [()] * len(part)
         batches.append(TopicRecords(TOPIC, [0] * len(part), part, keys=keys, stamps=stamps, headers=headers))
-    return lambda: sum(
-        len(found) for batch in batches for found in made.decode(batch, time.time_ns()).batches
-    )
+    return lambda: sum(len(found) for batch in batches for found in made.decode(batch, time.time_ns()).batches)
 
 
 def rate(work: Callable[[], int], rows: int) -> float:
