@@ -215,12 +215,13 @@ def test_what_polars_writes() -> None:
     rows = make_decoder().decode([frame.write_ipc_stream(None).getvalue(), frame.write_ipc(None).getvalue()])
 
     assert not rows.rejected
-    for path, expected in {
+    read: dict[tuple[str, ...], list[Any]] = {
         ("s",): ["a", None, TEXT],
         ("c",): ["u", None, "v"],
         ("x",): [1.5, None, 2.5],
         ("n", "k"): [1, None, 3],
-    }.items():
+    }
+    for path, expected in read.items():
         assert values(rows, *path) == expected * 2
 
 
