@@ -146,7 +146,9 @@ def broken_lines(good: bytes) -> Sequence[tuple[bytes, str]]:
 
 
 def broken_batch(good: bytes) -> Sequence[tuple[bytes, str]]:
-    return [*broken_json(good), (b"[]", "no_rows"), (b'{"instances": [[1]]}', "unnamed_columns")]
+    deep = b'{"ts": 1, "features": ' + b"[" * 40 + b"]" * 40 + b"}"
+    others = [each for each in broken_json(good) if each[1] != "too_deep"]
+    return [*others, (b"[%s]" % deep, "too_deep"), (b"[]", "no_rows"), (b'{"instances": [[1]]}', "unnamed_columns")]
 
 
 def broken_arrow(good: bytes) -> Sequence[tuple[bytes, str]]:
