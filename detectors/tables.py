@@ -129,7 +129,7 @@ def _frame(data: TableLike) -> "nw.DataFrame[Any]":
     from narwhals.stable.v2 import from_native  # 0.1 s to import; who hands over arrays should not wait for it
 
     try:
-        frame = from_native(data, eager_only=True)
+        frame: nw.DataFrame[Any] = from_native(data, eager_only=True)
     except TypeError:
         kind = f"{type(data).__module__.partition('.')[0]}.{type(data).__name__}"
         lazy = "; collect() it first" if hasattr(data, "collect") else ""

@@ -40,7 +40,7 @@ Event = Mapping[str, Any]
 
 
 @dataclass(frozen=True)
-class Format:
+class WrittenFormat:
     """How a format writes events, and what is broken in it."""
 
     write: Callable[[Sequence[Event]], list[bytes]]
@@ -146,7 +146,9 @@ def broken_lines(good: bytes) -> Sequence[tuple[bytes, str]]:
 
 
 def broken_batch(good: bytes) -> Sequence[tuple[bytes, str]]:
-    return [*broken_json(good), (b"[]", "no_rows"), (b'{"instances": [[1]]}', "unnamed_columns")]
+    deep = b'{"ts": 1, "features": ' + b"[" * 40 + b"]" * 40 + b"}"
+    others = [each for each in broken_json(good) if each[1] != "too_deep"]
+    return [*others, (b"[%s]" % deep, "too_deep"), (b"[]", "no_rows"), (b'{"instances": [[1]]}', "unnamed_columns")]
 
 
 def broken_arrow(good: bytes) -> Sequence[tuple[bytes, str]]:
@@ -160,14 +162,14 @@ def broken_arrow(good: bytes) -> Sequence[tuple[bytes, str]]:
 
 
 FORMATS = {
-    "json": Format(lambda events: list(map(as_json, events)), broken_json),
-    "json-lines": Format(as_lines, broken_lines),
-    "json-batch": Format(as_records, broken_batch),
-    "json-batch, columns": Format(as_columns, broken_batch),
-    "arrow": Format(as_arrow, broken_arrow),
-    "arrow, file": Format(lambda events: as_arrow(events, file=True), broken_arrow),
-    "arrow, zstd": Format(lambda events: as_arrow(events, compression="zstd"), broken_arrow),
-    "arrow, lz4": Format(lambda events: as_arrow(events, compression="lz4"), broken_arrow),
+    "json": WrittenFormat(lambda events: list(map(as_json, events)), broken_json),
+    "json-lines": WrittenFormat(as_lines, broken_lines),
+    "json-batch": WrittenFormat(as_records, broken_batch),
+    "json-batch, columns": WrittenFormat(as_columns, broken_batch),
+    "arrow": WrittenFormat(as_arrow, broken_arrow),
+    "arrow, file": WrittenFormat(lambda events: as_arrow(events, file=True), broken_arrow),
+    "arrow, zstd": WrittenFormat(lambda events: as_arrow(events, compression="zstd"), broken_arrow),
+    "arrow, lz4": WrittenFormat(lambda events: as_arrow(events, compression="lz4"), broken_arrow),
 }
 
 
@@ -195,8 +197,8 @@ def columns_of(decoded: Decoded) -> dict[SeriesKey, list[Any]]:
         times = np.concatenate([batch.event_times for batch in batches])
         order = np.argsort(times)
         assert all(batch.ids is not None for batch in batches)
-        ids: list[Any] = [batch.ids for batch in batches]
-        parts = [batch.numeric for batch in batches], [batch.codes for batch in batches], ids
+        named: list[Any] = [batch.ids for batch in batches]
+        parts: tuple[list[Any], ...] = [batch.numeric for batch in batches], [batch.codes for batch in batches], named
         numeric, codes, ids = (np.concatenate(each)[order] for each in parts)
         found[key] = [
             times[order].tobytes(),

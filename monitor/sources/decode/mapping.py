@@ -304,4 +304,4 @@ def _each_code(column: Coded, table: CategoryTable, reasons: Counter[str]) -> ND
         why: Counter[str] = Counter()
         codes[place] = table.read(value, why)
         reasons.update(dict.fromkeys(why, count))
-    return codes[column.rows]
+    return np.asarray(codes[column.rows])

@@ -10,7 +10,7 @@ from monitor.sources.formats.json.batches import BatchCutter, holds_rows
 from monitor.sources.formats.json.parts import PartsDecoder
 
 
-class Options(Section):
+class JsonBatchOptions(Section):
     """What `format: json-batch` may be told."""
 
     rows: str | None = None
@@ -19,6 +19,9 @@ class Options(Section):
     """How the rows are written: an array of objects or of lists, an object of arrays, names beside rows of values; without it, by their look."""
     names: tuple[str, ...] = ()
     """The names of values in rows that are lists, in their order."""
+
+
+Options = JsonBatchOptions
 
 
 def decoder(topic: TopicFields) -> Decoder:

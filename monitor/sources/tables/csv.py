@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 from pyarrow import csv
 
 from detectors.columns import Coded, Column
+from monitor.sources.formats.arrow.columns import is_text
 from monitor.sources.tables import arrow
 from monitor.sources.tables.base import BOM, Chunk, Dialect, TableError, Texts, present
 from monitor.sources.tables.shape import Shape
@@ -106,7 +107,7 @@ class CsvTable:
         if not self._spaced:
             return batch
         columns = [
-            arrow.or_nothing(pc.utf8_ltrim(column, characters=" ")) if arrow.is_text(column.type) else column
+            arrow.or_nothing(pc.utf8_ltrim(column, characters=" ")) if is_text(column.type) else column
             for column in batch.columns
         ]
         return pa.RecordBatch.from_arrays(columns, names=batch.schema.names)

@@ -9,9 +9,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from monitor.sources.formats.arrow.schema import index_of
 from monitor.sources.tables import arrow
 from monitor.sources.tables.base import CHUNK, Chunk, TableError, Texts, present
-from monitor.sources.tables.parquet import INDEX, flat, index_of, leaves
+from monitor.sources.tables.parquet import INDEX, flat, leaves
 from monitor.sources.tables.shape import Shape
 from monitor.sources.tables.texts import TextTally, numbers_of
 

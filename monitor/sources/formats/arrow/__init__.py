@@ -13,11 +13,14 @@ from monitor.sources.formats.fields import TopicFields
 EXPANSION = 100  # a column of truth values takes 64 times its bits as numbers of 8 bytes
 
 
-class Options(Section):
+class ArrowOptions(Section):
     """What `format: arrow` may be told."""
 
     expansion: Annotated[int, Field(ge=1, le=100_000)] = EXPANSION
     """How many times its own size a message may take in memory; one that takes more is rejected before it is read."""
+
+
+Options = ArrowOptions
 
 
 def decoder(topic: TopicFields) -> Decoder:

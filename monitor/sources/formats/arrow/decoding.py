@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from detectors.columns import Column
 from monitor.sources.formats.arrow.columns import as_objects, joined, nothing
-from monitor.sources.formats.arrow.framing import EXPANDS, MALFORMED, TRAILING, Span, spans
+from monitor.sources.formats.arrow.framing import EXPANDS, MALFORMED, TRAILING, IpcStream, spans
 from monitor.sources.formats.arrow.schema import Batches, SchemaPlan, plan_of, validate, viewed
 from monitor.sources.formats.base import TOMBSTONE, Rows
 from monitor.sources.formats.fields import Path, TopicFields
@@ -27,7 +27,7 @@ UNREADABLE: Final = (pa.ArrowException, OSError, ValueError, LookupError, TypeEr
 
 
 @dataclass(slots=True)
-class Part:
+class BatchesRead:
     """Batches of one schema, with the number of each among all batches and the message of each."""
 
     plan: SchemaPlan
@@ -91,7 +91,7 @@ class ArrowDecoder:
     def decode(self, values: Sequence[bytes | None]) -> Rows:
         """All rows of all batches. A message is read as a whole or not at all, but for what stands behind its last stream."""
         rejected: Counter[str] = Counter()
-        parts: dict[bytes, Part] = {}
+        parts: dict[bytes, BatchesRead] = {}
         number = 0
         for message, raw in enumerate(values):
             try:
@@ -106,14 +106,14 @@ class ArrowDecoder:
             for schema, batch in batches:
                 part = parts.get(schema)
                 if part is None:
-                    part = parts[schema] = Part(self._plans_of(schema, batch.schema))
+                    part = parts[schema] = BatchesRead(self._plans_of(schema, batch.schema))
                 part.batches.append(batch)
                 part.numbers.append(number)
                 part.messages.append(message)
                 number += 1
         return self._rows(list(parts.values()), rejected)
 
-    def _rows(self, parts: Sequence[Part], rejected: Mapping[str, int]) -> Rows:
+    def _rows(self, parts: Sequence[BatchesRead], rejected: Mapping[str, int]) -> Rows:
         columns = TableColumns([Batches(part.plan, part.batches) for part in parts], self._features)
         messages, numbers = (
             np.concatenate([np.repeat(getattr(part, what), part.sizes) for part in parts])
@@ -133,8 +133,8 @@ class ArrowDecoder:
             raise Rejected(TRAILING if trailing else "no_rows")
         for schema, batch in batches:
             plan = self._plans_of(schema, batch.schema)
-            for first in range(0, batch.num_rows, INSPECTED):
-                part = Batches(plan, [batch.slice(first, INSPECTED)])
+            for first in (0, *range(1, batch.num_rows, INSPECTED)):  # often only the first row is wanted
+                part = Batches(plan, [batch.slice(first, INSPECTED if first else 1)])
                 columns = TableColumns([part], self._features)
                 held = {path: as_objects(column) for path, column in columns.items()}
                 for row in range(part.rows):
@@ -161,7 +161,7 @@ class ArrowDecoder:
     def _most(self, raw: bytes) -> int:
         return ALLOWANCE + self._expansion * len(raw)
 
-    def _batches(self, raw: bytes, span: Span) -> Iterator[tuple[bytes, Any]]:
+    def _batches(self, raw: bytes, span: IpcStream) -> Iterator[tuple[bytes, Any]]:
         """The batches of a stream that have rows, each with the bytes of its schema."""
         if span.file:
             yield from self._of_file(raw, span)
@@ -182,7 +182,7 @@ class ArrowDecoder:
             self._last = key
         yield from self._valid(raw, key, plan, batches)
 
-    def _of_file(self, raw: bytes, span: Span) -> Iterator[tuple[bytes, Any]]:
+    def _of_file(self, raw: bytes, span: IpcStream) -> Iterator[tuple[bytes, Any]]:
         """The same of a file."""
         with pa.ipc.open_file(pa.py_buffer(raw).slice(0, span.end), options=self._options) as reader:
             key = reader.schema.serialize().to_pybytes()

@@ -29,7 +29,7 @@ _BYTE, _SHORT, _UNSIGNED, _SIGNED, _LONG = map(struct.Struct, ("<B", "<H", "<I",
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
+class IpcMessage:
     """One IPC message: what it is, where the bytes behind it begin, and what it takes once it is read. `plain`: in the bytes of most machines, not compressed."""
 
     kind: int
@@ -39,7 +39,7 @@ class Frame:
 
 
 @dataclass(slots=True)
-class Span:
+class IpcStream:
     """One stream within a message's value: where it begins, where its schema ends, where it ends; bytes that it takes once it is read.
 
     `batches` are where its batches begin and end; where it is `plain` they are all there is behind the schema.
@@ -66,14 +66,14 @@ def begins_like_arrow(raw: bytes) -> bool:
         return False
 
 
-def spans(raw: bytes, known: bytes = b"") -> tuple[list[Span], bool]:
+def spans(raw: bytes, known: bytes = b"") -> tuple[list[IpcStream], bool]:
     """The streams of a value, and whether something stands behind them that is none. Raises Rejected where there is none at all.
 
     A value that begins with a `known` schema, as one of a plain stream was found to be, is not looked through for it again.
     """
     if raw.startswith(MAGIC):
         return _file(raw)
-    found: list[Span] = []
+    found: list[IpcStream] = []
     at = 0
     while at < len(raw):
         try:
@@ -87,7 +87,7 @@ def spans(raw: bytes, known: bytes = b"") -> tuple[list[Span], bool]:
     return found, False
 
 
-def _file(raw: bytes) -> tuple[list[Span], bool]:
+def _file(raw: bytes) -> tuple[list[IpcStream], bool]:
     """A file: its footer says where batches are. What comes before them differs by who wrote it: Polars has no stream there."""
     ends = dict.fromkeys(end for end in (raw.rfind(MAGIC), raw.find(MAGIC, FIRST)) if end >= FIRST + FOOTER)
     if not ends:
@@ -100,7 +100,7 @@ def _file(raw: bytes) -> tuple[list[Span], bool]:
     raise Rejected(MALFORMED)
 
 
-def _whole_file(raw: bytes, end: int) -> Span:
+def _whole_file(raw: bytes, end: int) -> IpcStream:
     """A file whose last magic begins there. Raises Rejected and struct.error."""
     size = _SIGNED.unpack_from(raw, end - _SIGNED.size)[0]
     begin = end - _SIGNED.size - size
@@ -114,18 +114,18 @@ def _whole_file(raw: bytes, end: int) -> Span:
         if frame.kind != kind:
             raise Rejected(MALFORMED)
         takes += frame.takes
-    return Span(0, 0, end + len(MAGIC), takes, plain=False, file=True)
+    return IpcStream(0, 0, end + len(MAGIC), takes, plain=False, file=True)
 
 
-def _stream(raw: bytes, begin: int, limit: int, known: bytes = b"") -> Span:
+def _stream(raw: bytes, begin: int, limit: int, known: bytes = b"") -> IpcStream:
     """One stream: a schema, then its batches, up to the mark of its end, the next schema or the last byte. Raises Rejected."""
     if known and raw.startswith(known, begin):
-        span = Span(begin, begin + len(known), begin + len(known))
+        span = IpcStream(begin, begin + len(known), begin + len(known))
     else:
         frame = _frame(raw, begin, limit)
         if frame.kind != SCHEMA:
             raise Rejected(MALFORMED)
-        span = Span(begin, frame.end, frame.end, 0, frame.plain)
+        span = IpcStream(begin, frame.end, frame.end, 0, frame.plain)
     while span.end < limit:
         frame = _frame(raw, span.end, limit)
         if frame.kind == SCHEMA:  # of the next stream: nothing marks the end of this one
@@ -141,7 +141,7 @@ def _stream(raw: bytes, begin: int, limit: int, known: bytes = b"") -> Span:
     return span
 
 
-def _frame(raw: bytes, begin: int, limit: int) -> Frame:
+def _frame(raw: bytes, begin: int, limit: int) -> IpcMessage:
     """The message that begins there, or the mark of the end. Raises Rejected."""
     continued = raw.startswith(CONTINUED, begin)
     at = begin + len(CONTINUED) if continued else begin
@@ -150,7 +150,7 @@ def _frame(raw: bytes, begin: int, limit: int) -> Frame:
     (size,) = _SIGNED.unpack_from(raw, at)
     at += _SIGNED.size
     if size == 0:
-        return Frame(END, at)
+        return IpcMessage(END, at)
     if size < 0 or (size > limit - at and not continued):
         raise Rejected(MALFORMED)
     if size > limit - at:
@@ -169,7 +169,7 @@ class _Metadata:
         self._view = memoryview(raw)[begin:end]
         self._end = end
 
-    def frame(self, limit: int) -> Frame:
+    def frame(self, limit: int) -> IpcMessage:
         """What the message is. Raises Rejected and struct.error."""
         table = self._fields(_UNSIGNED.unpack_from(self._view, 0)[0])
         kind = _BYTE.unpack_from(self._view, table[KIND])[0] if KIND in table else END
@@ -181,12 +181,12 @@ class _Metadata:
         held = self._fields(self._follow(table[HEADER]))
         if kind == SCHEMA:
             swapped = 0 in held and _SHORT.unpack_from(self._view, held[0])[0] != 0  # the highest byte first
-            return Frame(SCHEMA, self._end + body, plain=not swapped)
+            return IpcMessage(SCHEMA, self._end + body, plain=not swapped)
         if kind == DICTIONARY:
             if BATCH not in held:
                 raise Rejected(MALFORMED)
             held = self._fields(self._follow(held[BATCH]))
-        return Frame(kind, self._end + body, self._taken(held, body), COMPRESSION not in held)
+        return IpcMessage(kind, self._end + body, self._taken(held, body), COMPRESSION not in held)
 
     def _taken(self, batch: dict[int, int], body: int) -> int:
         """Bytes that a batch takes: of each column as many values as it says, and what compressed buffers say that they hold."""

@@ -47,7 +47,7 @@ class Batches:
 
 
 @dataclass(frozen=True, slots=True)
-class Leaf:
+class PlacedColumn:
     """A column that is no struct: which of the batches, and which child of each struct on the way; `convert` makes a column of it."""
 
     column: int
@@ -68,8 +68,8 @@ class SchemaPlan:
     """The columns of a schema by path. `refused` says why nothing of it is read."""
 
     schema: Any = None
-    leaves: dict[Path, Leaf] = field(default_factory=dict)
-    structs: dict[Path, Leaf] = field(default_factory=dict)
+    leaves: dict[Path, PlacedColumn] = field(default_factory=dict)
+    structs: dict[Path, PlacedColumn] = field(default_factory=dict)
     dotted: dict[str, Path] = field(default_factory=dict)
     hidden: frozenset[Path] = frozenset()  # indexes of pandas
     refused: str | None = None
@@ -117,7 +117,7 @@ def plan_of(schema: Any) -> SchemaPlan:
         return plan
     for number, column in enumerate(schema):
         convert = no_times if is_period(column) else converter(column.type)
-        _add(plan, (column.name,), Leaf(number, (), column.type, convert), 1)
+        _add(plan, (column.name,), PlacedColumn(number, (), column.type, convert), 1)
         if _is_apart(column.type, 1):
             plan.apart.add(number)
         if plan.refused is not None:
@@ -137,7 +137,7 @@ def index_of(schema: Any) -> list[str]:
     return [name for name in schema.names if name in named or MADE_INDEX.fullmatch(name)]
 
 
-def _add(plan: SchemaPlan, path: Path, leaf: Leaf, depth: int) -> None:
+def _add(plan: SchemaPlan, path: Path, leaf: PlacedColumn, depth: int) -> None:
     kind = leaf.kind
     plan.refused = plan.refused or _refusal(plan, kind, depth)
     if plan.refused is not None:
@@ -153,7 +153,12 @@ def _add(plan: SchemaPlan, path: Path, leaf: Leaf, depth: int) -> None:
         if below in plan.leaves or below in plan.structs:
             plan.refused = MALFORMED
             return
-        _add(plan, below, Leaf(leaf.column, (*leaf.children, child), inner.type, converter(inner.type)), depth + 1)
+        _add(
+            plan,
+            below,
+            PlacedColumn(leaf.column, (*leaf.children, child), inner.type, converter(inner.type)),
+            depth + 1,
+        )
 
 
 def _refusal(plan: SchemaPlan, kind: Any, depth: int) -> str | None:

@@ -7,7 +7,7 @@ from typing import Any, Final
 import msgspec
 
 from monitor.sources.formats.fields import FieldMap
-from monitor.sources.formats.json.documents import LONGEST_INTEGER, UNREADABLE, refusal
+from monitor.sources.formats.json.documents import FRAMED, LONGEST_INTEGER, MAX_BYTES, UNREADABLE, framed, refusal
 from monitor.sources.formats.values import Rejected
 
 KEYS: Final = (
@@ -46,9 +46,7 @@ class BatchCutter:
 
     def __call__(self, raw: bytes) -> list[bytes]:
         """The events of a message. Raises Rejected."""
-        reason = refusal(raw)
-        if reason is not None:
-            raise Rejected(reason)
+        _refuse_unread(raw)
         most = ALLOWANCE + EXPANSION * len(raw)
         begin = raw.removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
         if begin == b"[":
@@ -136,9 +134,11 @@ class BatchCutter:
 
     def _event(self, before: bytes, own: Members, row: bytes) -> bytes:
         """One event: what is of every row first, for of a key that stands there twice the last one counts."""
-        outside = b",".join(filter(None, (before, _inside(own))))
         if row[:1] != b"{":
             return row  # no object: whoever reads it says so
+        if not before and not own and self._features and self._has_features(row):
+            return row
+        outside = b",".join(filter(None, (before, _inside(own))))
         inside = row[1:-1].strip()
         if not self._features or self._has_features(row):
             return b"{" + b",".join(filter(None, (outside, inside))) + b"}"
@@ -153,6 +153,18 @@ class BatchCutter:
     def _has_features(self, row: bytes) -> bool:
         name = self._features[0]
         return _NAME(name) in row and name in (members(row) or ())
+
+
+def _refuse_unread(raw: bytes) -> None:
+    """Refuse what is not worth cutting. How deep an event goes is seen when it is read. Raises Rejected."""
+    if framed(raw) is not None:
+        raise Rejected(FRAMED)
+    if len(raw) > MAX_BYTES:
+        raise Rejected("too_large")
+    try:
+        raw.decode()
+    except UnicodeDecodeError:
+        raise Rejected("invalid_utf8") from None
 
 
 def are_columns(held: Members, columns: Sequence[str], mapped: Collection[str]) -> bool:

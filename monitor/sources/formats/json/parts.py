@@ -20,7 +20,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Parts:
+class CutEvents:
     """The events of some messages, the place of each one's message, and why messages have none."""
 
     values: list[bytes | None]
@@ -76,8 +76,8 @@ class PartsDecoder:
         if not good:
             raise Rejected(reason)
 
-    def _parts(self, values: Sequence[bytes | None]) -> Parts:
-        found = Parts([], [], Counter())
+    def _parts(self, values: Sequence[bytes | None]) -> CutEvents:
+        found = CutEvents([], [], Counter())
         for place, raw in enumerate(values):
             try:
                 cut = self._cut(raw) if raw else [raw]  # what is nothing is counted by who reads it

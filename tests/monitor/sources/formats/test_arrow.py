@@ -3,7 +3,7 @@
 import datetime as dt
 import struct
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 
@@ -49,7 +49,7 @@ def column(held: Any, decoder: Decoder | None = None) -> list[Any]:
 
 def values(rows: Rows, *path: str) -> list[Any]:
     """A column's values, with None for whatever is missing."""
-    found = rows.column(path)
+    found: Any = rows.column(path)
     assert found is not None
     if not isinstance(found, Coded) and found.dtype.kind == "M":
         return [None if text == "NaT" else text for text in np.datetime_as_string(found).tolist()]
@@ -62,7 +62,7 @@ def extension(kind: Any, storage: Any) -> Any:
 
 HUGE = 2**60 + 1
 U = uuid.UUID("12345678-1234-5678-1234-567812345678")
-COLUMNS: Mapping[str, tuple[Any, Sequence[Any]]] = {
+COLUMNS: Mapping[str, tuple[Any, list[Any]]] = {
     "float64": (pa.array([1.5, None, float("nan")]), [1.5, None, None]),
     "float32": (pa.array([0.1, None], pa.float32()), [float(np.float32(0.1)), None]),
     "float16": (pa.array([np.float16(0.1), None], pa.float16()), [0.0999755859375, None]),
@@ -215,12 +215,13 @@ def test_what_polars_writes() -> None:
     rows = make_decoder().decode([frame.write_ipc_stream(None).getvalue(), frame.write_ipc(None).getvalue()])
 
     assert not rows.rejected
-    for path, expected in {
+    read: dict[tuple[str, ...], list[Any]] = {
         ("s",): ["a", None, TEXT],
         ("c",): ["u", None, "v"],
         ("x",): [1.5, None, 2.5],
         ("n", "k"): [1, None, 3],
-    }.items():
+    }
+    for path, expected in read.items():
         assert values(rows, *path) == expected * 2
 
 

@@ -175,7 +175,7 @@ def test_numbers_that_json_does_not_have_are_let_through() -> None:
         (b'{"columns": [1], "data": [[1]]}', "unnamed_columns"),
         (b'{"' + b"k" * 100_000 + b'": 1, "instances": [' + b"{}," * 20_000 + b"{}]}", "expands_too_much"),
         (b" " * (1 << 20) + b"{}", "too_large"),
-        (b"[" * 33 + b"]" * 33, "too_deep"),
+        (b'[{"a":' * 17 + b"1" + b"}]" * 17, "too_deep"),
         (b"", "empty"),
     ],
 )
