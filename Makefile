@@ -10,7 +10,7 @@ KERNELS := $(wildcard detectors/sketches/_*.[ch]pp monitor/sources/_*.[ch]pp mon
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test test-parallel test-servers test-serial test-seeds check schedules sanitize format bench bench-alarms bench-alarms-short streams kills exactly-once targets parts lock dashboards clean formats fuzz-tensors serving debezium fuzz-protobuf
+.PHONY: help setup demo test test-parallel test-servers test-serial test-seeds check schedules sanitize format bench bench-alarms bench-alarms-short streams kills exactly-once targets parts lock dashboards clean formats fuzz-tensors serving debezium fuzz-protobuf kills-halves
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -61,6 +61,9 @@ streams: setup  ## performance by 1 000 random streams of predictions and labels
 
 kills: setup  ## predictions and labels through a daemon that is killed a hundred times, some minutes
 	@KILLS=100 $(BIN)/python -m pytest -q --timeout=3600 tests/integration/test_labels.py
+
+kills-halves: setup  ## requests and responses through a daemon that is killed fifty times while halves wait, some minutes
+	@KILLS=50 $(BIN)/python -m pytest -q --timeout=3600 tests/integration/test_halves.py
 
 exactly-once: setup  ## ten drawn days of one incident at every target: eight kills a day, receivers away, answers lost; about twenty minutes
 	@DAYS=$(or $(DAYS),10) $(BIN)/python -m pytest -q -p no:randomly --timeout=900 tests/integration/test_exactly_once.py

@@ -448,7 +448,7 @@ def series_spec(settings: Settings, model: ModelSettings, reference: Reference, 
 
 def halves_wait(told: HalvesSettings, lateness: int) -> HalvesWait:
     """How long halves of a model's predictions wait for each other: as long as events may be late, unless it is said."""
-    return HalvesWait(lateness if told.wait is None else told.wait, rows_within(told.memory))
+    return HalvesWait(lateness if told.wait is None else told.wait, halves_within(told.memory))
 
 
 def retrain_policy(settings: Settings, model: ModelSettings) -> RetrainPolicy:
@@ -518,6 +518,11 @@ def performance_spec(settings: Settings, model: ModelSettings, reference: Refere
     expected = expectation(reference, truth)
     decision = decision_spec(model, truth, reference, budget_of(settings, model), expected)
     return PerformanceSpec(join, labels.ages, truth, topics, decision, expected)
+
+
+def halves_within(memory: int) -> int:
+    """Bytes of halves that may wait, of the memory that they may take: places not used, runs of keys and saving take the rest (`benchmarks/halves.py`)."""
+    return memory * 2 // 5
 
 
 def rows_within(memory: int) -> int:

@@ -27,7 +27,7 @@ from monitor.stream.halves import (
     HalfSpec,
     Pairs,
     Rows,
-    Waiting,
+    WaitingRows,
     stretches,
 )
 from monitor.stream.join import INLINE, LABEL, no_rows, rows_of
@@ -38,7 +38,7 @@ VIEW = "halves"  # the name of its rows in the store
 STATE = "state"
 STRETCHES = 8  # that rows wait through: each is saved by itself, and dropped as a whole
 PIECES = 32  # that a stretch is saved in before it is written anew
-MEMORY = 32_000_000  # bytes of rows, unless something else is said
+MEMORY = 25_600_000  # bytes of rows, unless something else is said: 64 MB with all that is about them
 LONGEST = 86_400.0  # seconds: what takes longer is added as a day, or one broken number would be all of the sum
 
 
@@ -155,7 +155,7 @@ class SeriesHalves:
             for number in [number for number in held if number < needed_from]:
                 yield from (_piece(kind, number, piece, None) for piece in range(held.pop(number)))
 
-    def _new_pieces(self, kind: str, waiting: Waiting) -> Iterator[Entry]:
+    def _new_pieces(self, kind: str, waiting: WaitingRows) -> Iterator[Entry]:
         held, places = self._pieces[kind], np.flatnonzero(waiting.unsaved)
         for number, fresh in stretches(waiting.rows.take(places), self._stretch):
             rows, piece = fresh, held.get(number, 0)

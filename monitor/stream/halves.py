@@ -104,7 +104,7 @@ def keys_of(rows: Rows) -> Hashes:
     return np.asarray(rows["low"] + rows["row"].astype(np.uint64) * STEP)
 
 
-class Waiting:
+class WaitingRows:
     """Rows of one kind: places that are used again, and runs of sorted keys with the places of their rows."""
 
     def __init__(self, dtype: np.dtype[Any]) -> None:
@@ -214,14 +214,14 @@ class HalfJoin:
 
     def __init__(self, spec: HalfSpec) -> None:
         self.spec = spec
-        self.sides = {half: Waiting(spec.shape.dtype(half)) for half in HALVES}
-        self.met = Waiting(MET)
+        self.sides = {half: WaitingRows(spec.shape.dtype(half)) for half in HALVES}
+        self.met = WaitingRows(MET)
         self.topics: list[str] = []
         self.clock: Nanos | None = None
         self.evicted_until: Nanos | None = None  # what is stamped by then and found no other half was or is dropped
 
     @property
-    def kinds(self) -> Mapping[str, Waiting]:
+    def kinds(self) -> Mapping[str, WaitingRows]:
         """All that is kept, by what it is."""
         return {**{f"{HALVES[half]}s": side for half, side in self.sides.items()}, "met": self.met}
 

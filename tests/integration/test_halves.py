@@ -73,6 +73,7 @@ class Messages:
         answered = asked + rng.integers(0, 20_000, COUNT)
         scores = rng.random(COUNT).round(3)
         chance = rng.random(COUNT)
+        chance[0] = 0.5  # the first is whole: else the first window begins before the first event, and is not judged
         self.requests = [
             (int(at), {"id": f"r-{number}", "ts": int(at), "features": {"x": number % 500, "plan": "free"}})
             for number, at in enumerate(asked)
