@@ -65,6 +65,7 @@ def compiled_parts() -> None:
         pytest.skip("DRIFTD_PURE=1 asks for the pure-Python path")
     from detectors.sketches import blocks, counting, sums
     from monitor.sources import lines
+    from monitor.sources.formats.avro import scanning as avro
     from monitor.sources.formats.json import scanning
     from monitor.sources.kafka import native
 
@@ -74,6 +75,7 @@ def compiled_parts() -> None:
         "digesting": blocks.USED,
         "splitting": lines.USED,
         "decoding": scanning.COMPILED,
+        "decoding Avro": avro.COMPILED,
         "reading": native.THERE,
     }
     for name, part in parts.items():

@@ -140,7 +140,10 @@ def _snappy(raw: bytes, most: int) -> bytes:
     told = _unsigned(raw)
     if told > most:
         raise Rejected(TOO_LARGE)
-    return _by_arrow("snappy", raw[:-4], told)
+    found = _by_arrow("snappy", raw[:-4], told)
+    if zlib.crc32(found) != int.from_bytes(raw[-4:], "big"):
+        raise Rejected(MALFORMED)
+    return found
 
 
 def _unsigned(raw: bytes) -> int:

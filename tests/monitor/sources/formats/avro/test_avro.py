@@ -262,6 +262,23 @@ def test_a_container_brings_its_own_schema_and_many_rows(tmp_path: Path, codec: 
     assert found.rejected == {"no_schema_id": 1}
 
 
+@pytest.mark.parametrize("codec", ["snappy", "zstandard"])
+def test_blocks_packed_by_what_arrow_unpacks_are_read(tmp_path: Path, codec: str) -> None:
+    import zlib
+
+    import pyarrow as pa
+
+    data = RAW * 100
+    packed = pa.compress(data, codec="snappy" if codec == "snappy" else "zstd", asbytes=True)
+    packed += zlib.crc32(data).to_bytes(4, "big") if codec == "snappy" else b""
+    meta = {"type": "map", "values": "bytes"}
+    header = written(meta, {"avro.schema": json.dumps(WHOLE).encode(), "avro.codec": codec.encode()})
+    raw = b"Obj\x01" + header + b"s" * 16 + written("long", 100) + written("long", len(packed)) + packed + b"s" * 16
+
+    assert rows(reading(tmp_path), raw) == ([{"a": 1.5, "plan": "pro"}] * 100, {})
+    assert rows(reading(tmp_path), raw.replace(packed, packed[:-6] + b"damage"))[1] == {"malformed_avro": 1}
+
+
 def test_a_container_that_is_cut_off_or_claims_too_much_gives_no_row(tmp_path: Path) -> None:
     import zlib
 
