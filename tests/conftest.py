@@ -65,6 +65,7 @@ def compiled_parts() -> None:
         pytest.skip("DRIFTD_PURE=1 asks for the pure-Python path")
     from detectors.sketches import blocks, counting, sums
     from monitor.sources import lines
+    from monitor.sources.formats.avro import scanning as avro
     from monitor.sources.formats.json import scanning
     from monitor.sources.formats.protobuf import reading
     from monitor.sources.formats.schema_registry import frames
@@ -80,6 +81,7 @@ def compiled_parts() -> None:
         "compacting": compacting.COMPILED,
         "Protobuf": reading.COMPILED,
         "frames": frames.COMPILED,
+        "decoding Avro": avro.COMPILED,
         "reading": native.THERE,
     }
     for name, part in parts.items():

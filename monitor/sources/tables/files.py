@@ -8,6 +8,7 @@ import numpy as np
 from detectors import Kind
 from detectors.columns import Column
 from monitor.sources.ahead import ahead
+from monitor.sources.tables.avro import AvroTable
 from monitor.sources.tables.base import Dialect, TableError, explained
 from monitor.sources.tables.csv import PLAIN, CsvTable
 from monitor.sources.tables.ipc import IpcTable
@@ -19,6 +20,7 @@ from monitor.sources.tables.times import TimeColumn
 
 FORMATS: dict[str, Callable[[Path], Table]] = {
     ".arrow": IpcTable,
+    ".avro": AvroTable,
     ".csv": CsvTable,
     ".feather": IpcTable,
     ".ipc": IpcTable,

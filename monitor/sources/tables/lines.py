@@ -69,10 +69,10 @@ class LinesTable:
                     continue
                 rows.append(self._row(text, count))
                 if len(rows) == CHUNK:
-                    yield _from_rows(rows, exact), size
+                    yield from_rows(rows, exact), size
                     rows, size = [], 0
         if rows:
-            yield _from_rows(rows, exact), size
+            yield from_rows(rows, exact), size
 
     def _row(self, text: bytes, count: int) -> dict[str, Any]:
         try:
@@ -91,7 +91,7 @@ class LinesTable:
             raise TableError(f"{self._path}: line {count} is no JSON: {error}; one object a line is read") from None
 
 
-def _from_rows(rows: list[dict[str, Any]], exact: Collection[str] = ()) -> dict[str, NDArray[Any]]:
+def from_rows(rows: list[dict[str, Any]], exact: Collection[str] = ()) -> dict[str, NDArray[Any]]:
     """Objects to columns; numbers become float64, those of `exact` columns and everything else stays as it is."""
     columns: dict[str, NDArray[Any]] = {}
     for name in dict.fromkeys(name for row in rows for name in row):

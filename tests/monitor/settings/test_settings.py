@@ -922,3 +922,36 @@ def test_one_version_of_a_model_can_be_the_champion(config: Path) -> None:
 
     assert [each.champion for each in told.models] == [True, True]
     assert "churn: only one version can be the champion" in said
+
+
+# --- options of a format ----------------------------------------------------------------------------------------------
+
+AVRO = {"name": "predictions", "format": "avro"}
+
+
+def test_the_files_that_a_format_s_options_name_lie_beside_the_configuration(config: Path) -> None:
+    options = {
+        "registry": {"url": "https://registry.internal", "token_file": "token", "ca_file": "ca.pem"},
+        "reader_schema_file": "event.avsc",
+    }
+    found = load(config, MINIMAL | {"topics": [AVRO | {"options": options}]})
+
+    held: Any = found.topics[0].options
+    assert held.reader_schema_file == config.parent / "event.avsc"
+    assert held.registry.ca_file == config.parent / "ca.pem"
+    assert held.registry.token_file == config.parent / "token"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"registry": {"url": "registry"}}, "topics[0].options"),
+        ({"registry": {"url": "http://a"}, "schema_file": "b"}, "topics[0].options"),
+        ({"nothing": 1}, "topics[0].options"),
+    ],
+)
+def test_wrong_options_of_a_format_are_refused_in_one_line(config: Path, options: dict[str, Any], said: str) -> None:
+    found = refusal(config, MINIMAL | {"topics": [AVRO | {"options": options}]})
+
+    assert found.startswith(said)
+    assert len(found.splitlines()) == 1

@@ -13,14 +13,14 @@ from monitor.sections import Section
 from monitor.sources.base import RecordParts, TopicRecords
 from monitor.sources.formats.avro.container import MAGIC, TOO_LARGE, Container
 from monitor.sources.formats.avro.scanning import avro_scanner, numbers_before
-from monitor.sources.formats.avro.schema import SchemaError, Type, parse
+from monitor.sources.formats.avro.schema import AvroType, SchemaError, parse
 from monitor.sources.formats.avro.writers import (
     SINGLE_OBJECT,
-    FileWriters,
+    AvroFileWriters,
+    AvroRegistryWriters,
+    AvroWriters,
     Found,
-    NoWriters,
-    RegistryWriters,
-    Writers,
+    NoAvroWriters,
     patiently,
     read_schema,
 )
@@ -29,7 +29,7 @@ from monitor.sources.formats.fields import Path, TopicFields
 from monitor.sources.formats.json.documents import Document, DocumentRows
 from monitor.sources.formats.registry import UnknownFormatError
 from monitor.sources.formats.schema_registry import RegistrySettings, SchemaRegistry
-from monitor.sources.formats.schema_registry.section import RegistryError
+from monitor.sources.formats.schema_registry.section import SchemaRegistryError
 from monitor.sources.formats.values import Rejected
 
 MAX_BYTES = 1 << 20  # of a datum
@@ -37,7 +37,7 @@ MAX_CONTAINER = 16 << 20  # of a container, and of each of its blocks unpacked
 EMPTY = "empty"
 
 
-class Options(Section):
+class AvroOptions(Section):
     """Where the schema of messages is known. With none of them each message has to be a container."""
 
     registry: RegistrySettings | None = None
@@ -46,12 +46,15 @@ class Options(Section):
     reader_schema_file: FilePath | None = None
 
     @model_validator(mode="after")
-    def _one_place(self) -> "Options":
+    def _one_place(self) -> "AvroOptions":
         if self.registry is not None and self.schema_file is not None:
             raise ValueError("registry and schema_file are two places of the schema: give one")
         if self.single_object and self.schema_file is None:
             raise ValueError("single_object needs schema_file, whose fingerprint messages begin with")
         return self
+
+
+Options = AvroOptions
 
 
 class AvroDecoder:
@@ -62,7 +65,7 @@ class AvroDecoder:
         try:
             self._reader = _reader_schema(options.reader_schema_file)
             self._writers = _writers(options, self._reader)
-        except (SchemaError, RegistryError) as error:
+        except (SchemaError, SchemaRegistryError) as error:
             raise UnknownFormatError(f"avro: options.{error}") from None
         self.wants = RecordParts.NOTHING if options.registry is None else RecordParts.HEADERS
         scanner = avro_scanner(topic, self._writers)
@@ -127,17 +130,17 @@ class AvroDecoder:
 decoder = AvroDecoder
 
 
-def _reader_schema(path: FilePath | None) -> Type | None:
+def _reader_schema(path: FilePath | None) -> AvroType | None:
     return None if path is None else parse(read_schema("reader_schema_file", path, parse))
 
 
-def _writers(options: Options, reader: Type | None) -> Writers:
+def _writers(options: Options, reader: AvroType | None) -> AvroWriters:
     if options.registry is not None:
-        return RegistryWriters(SchemaRegistry(options.registry, "AVRO"), reader, numbers_before)
+        return AvroRegistryWriters(SchemaRegistry(options.registry, "AVRO"), reader, numbers_before)
     if options.schema_file is None:
-        return NoWriters()
+        return NoAvroWriters()
     text = read_schema("schema_file", options.schema_file, parse)
-    return FileWriters(text, reader, named=options.single_object)
+    return AvroFileWriters(text, reader, named=options.single_object)
 
 
 def recognises(records: TopicRecords) -> bool:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import IO, Any
 
 from monitor.sources.formats.avro.datum import MALFORMED, TRUNCATED, DatumReader, Input
-from monitor.sources.formats.avro.schema import SchemaError, Type, parse, resolved
+from monitor.sources.formats.avro.resolving import resolved
+from monitor.sources.formats.avro.schema import AvroType, SchemaError, parse
 from monitor.sources.formats.values import Rejected
 
 MAGIC = b"Obj\x01"
@@ -23,7 +24,7 @@ LONGEST_LONG = 10  # bytes
 class Header:
     """What a container says of itself."""
 
-    schema: Type
+    schema: AvroType
     codec: str
     sync: bytes
 
@@ -31,7 +32,7 @@ class Header:
 class Container:
     """The data of a container, block by block, from anything that can be read."""
 
-    def __init__(self, stream: IO[bytes], reader: Type | None = None, most: int = MAX_BLOCK) -> None:
+    def __init__(self, stream: IO[bytes], reader: AvroType | None = None, most: int = MAX_BLOCK) -> None:
         self._stream = stream
         self._most = most
         self.header = _header(stream)
@@ -140,7 +141,10 @@ def _snappy(raw: bytes, most: int) -> bytes:
     told = _unsigned(raw)
     if told > most:
         raise Rejected(TOO_LARGE)
-    return _by_arrow("snappy", raw[:-4], told)
+    found = _by_arrow("snappy", raw[:-4], told)
+    if zlib.crc32(found) != int.from_bytes(raw[-4:], "big"):
+        raise Rejected(MALFORMED)
+    return found
 
 
 def _unsigned(raw: bytes) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from monitor.sources.formats.avro.logical import converter
-from monitor.sources.formats.avro.schema import Type
+from monitor.sources.formats.avro.schema import AvroType
 from monitor.sources.formats.values import Rejected
 
 MAX_DEPTH = 32  # records, arrays and maps inside of each other
@@ -106,7 +106,7 @@ Read = Callable[[Input], Any]
 class DatumReader:
     """Reads what one schema wrote, as JSON would have it."""
 
-    def __init__(self, told: Type) -> None:
+    def __init__(self, told: AvroType) -> None:
         self._made: dict[int, Read] = {}
         self._read = self._of(told)
 
@@ -128,18 +128,18 @@ class DatumReader:
 
     # --- types --------------------------------------------------------------------------------------------------------
 
-    def _of(self, told: Type) -> Read:
+    def _of(self, told: AvroType) -> Read:
         made = self._made.get(id(told))
         if made is None:
             made = self._made[id(told)] = self._meant(told)
         return made
 
-    def _meant(self, told: Type) -> Read:
+    def _meant(self, told: AvroType) -> Read:
         read, meaning = self._plain(told), converter(told)
         return read if meaning is None else (lambda told: meaning(read(told)))
 
-    def _plain(self, told: Type) -> Read:
-        make: dict[str, Callable[[Type], Read]] = {
+    def _plain(self, told: AvroType) -> Read:
+        make: dict[str, Callable[[AvroType], Read]] = {
             "constant": lambda told: lambda _: told.value,
             "union": self._union,
             "record": self._record,
@@ -150,7 +150,7 @@ class DatumReader:
         }
         return make[told.kind](told) if told.kind in make else PLAIN[told.kind]
 
-    def _union(self, told: Type) -> Read:
+    def _union(self, told: AvroType) -> Read:
         branches = [self._of(child) for child in told.children]
 
         def read(told: Input) -> Any:
@@ -161,7 +161,7 @@ class DatumReader:
 
         return read
 
-    def _record(self, told: Type) -> Read:
+    def _record(self, told: AvroType) -> Read:
         fields: list[tuple[str, Read]] = []
         doubles = _run_of_doubles(told)
         names, run = told.names[doubles], struct.Struct(f"<{len(told.names[doubles])}d")
@@ -186,7 +186,7 @@ class DatumReader:
         after += fields[doubles.stop :]
         return read
 
-    def _array(self, told: Type) -> Read:
+    def _array(self, told: AvroType) -> Read:
         item = self._of(told.children[0])
 
         def read(told: Input) -> Any:
@@ -199,7 +199,7 @@ class DatumReader:
 
         return read
 
-    def _map(self, told: Type) -> Read:
+    def _map(self, told: AvroType) -> Read:
         value = self._of(told.children[0])
 
         def read(told: Input) -> Any:
@@ -214,7 +214,7 @@ class DatumReader:
 
         return read
 
-    def _enum(self, told: Type) -> Read:
+    def _enum(self, told: AvroType) -> Read:
         symbols = told.names
 
         def read(told: Input) -> Any:
@@ -226,11 +226,11 @@ class DatumReader:
         return read
 
 
-def _run_of_doubles(told: Type) -> slice:
+def _run_of_doubles(told: AvroType) -> slice:
     """The longest run of fields that are plain doubles: features often are, and are read at once."""
     longest = slice(0, 0)
     begin = 0
-    for at, child in enumerate([*told.children, Type("null")]):
+    for at, child in enumerate([*told.children, AvroType("null")]):
         if child.kind == "double":
             continue
         if at - begin > longest.stop - longest.start:

@@ -7,7 +7,7 @@ from decimal import Context, Decimal
 from typing import Any
 from uuid import UUID
 
-from monitor.sources.formats.avro.schema import SchemaError, Type
+from monitor.sources.formats.avro.schema import AvroType, SchemaError
 
 EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - arithmetic in UTC, which is said behind it
 FIRST, LAST = "0001-01-01T00:00:00Z", "9999-12-31T23:59:59.999999Z"
@@ -70,7 +70,7 @@ def bytes_text(raw: bytes) -> str:
     return raw.decode("latin-1")
 
 
-def converter(told: Type) -> Callable[[Any], Any] | None:
+def converter(told: AvroType) -> Callable[[Any], Any] | None:
     """What makes the value of a logical type out of the one that is read; None where that is it."""
     unit = PER_SECOND.get(told.logical.rpartition("-")[2], 1)
     meanings: dict[str, Callable[[Any], Any]] = {
@@ -88,7 +88,7 @@ def converter(told: Type) -> Callable[[Any], Any] | None:
 # --- defaults of a reader's schema ------------------------------------------------------------------------------------
 
 
-def default_of(told: Type, value: Any) -> Any:
+def default_of(told: AvroType, value: Any) -> Any:
     """A default, which JSON says, as a value of its type with what that means applied. Raises SchemaError."""
     if told.kind == "union":
         fitting = [branch for branch in told.children if _fits(branch, value)]
@@ -100,7 +100,7 @@ def default_of(told: Type, value: Any) -> Any:
     return _default(told, value)
 
 
-def _default(told: Type, value: Any) -> Any:
+def _default(told: AvroType, value: Any) -> Any:
     match told.kind:
         case "array":
             return [default_of(told.children[0], each) for each in value]
@@ -116,7 +116,7 @@ def _default(told: Type, value: Any) -> Any:
     return value if meaning is None else meaning(value)
 
 
-def _record(told: Type, value: dict[str, Any]) -> dict[str, Any]:
+def _record(told: AvroType, value: dict[str, Any]) -> dict[str, Any]:
     said = told.defaults | value
     missing = [name for name in told.names if name not in said]
     if missing:
@@ -131,7 +131,7 @@ def _latin(value: str) -> bytes:
         raise SchemaError("a default of bytes holds a character beyond \\u00ff") from None
 
 
-def _fits(told: Type, value: Any) -> bool:
+def _fits(told: AvroType, value: Any) -> bool:
     """Whether JSON says a value of this type: numbers by what they are, for truth is no number."""
     if told.kind == "fixed":
         return isinstance(value, str) and len(value) == told.size

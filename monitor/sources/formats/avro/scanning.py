@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from monitor.sources.base import Lying, TopicRecords
 from monitor.sources.formats.avro import datum
 from monitor.sources.formats.avro.container import MAGIC
-from monitor.sources.formats.avro.schema import Type
-from monitor.sources.formats.avro.writers import Authors, Writer, Writers, patiently
+from monitor.sources.formats.avro.schema import AvroType
+from monitor.sources.formats.avro.writers import Authors, AvroWriters, Writer, patiently
 from monitor.sources.formats.base import DecodeCounts, Read, Rows, SeriesRows
 from monitor.sources.formats.fields import Path, TopicFields
 from monitor.sources.formats.json.documents import DocumentRows, dig
@@ -53,7 +53,7 @@ Described = tuple[int, int, int, int, list[int], list[str], int, int, float]
 class AvroScanner:
     """Messages by who wrote them, each group by a scanner of its own."""
 
-    def __init__(self, topic: TopicFields, writers: Writers) -> None:
+    def __init__(self, topic: TopicFields, writers: AvroWriters) -> None:
         self._topic = topic
         self._writers = writers
         self._scanners: dict[Writer, _WrittenScanner | None] = {}
@@ -145,7 +145,7 @@ def _scanner_of(topic: TopicFields, writer: Writer) -> _WrittenScanner | None:
         return None
 
 
-def avro_scanner(topic: TopicFields, writers: Writers) -> AvroScanner | None:
+def avro_scanner(topic: TopicFields, writers: AvroWriters) -> AvroScanner | None:
     """A scanner, where the compiled part is there."""
     return AvroScanner(topic, writers) if COMPILED else None
 
@@ -184,12 +184,12 @@ def _again(
 # --- types as the compiled part takes them ----------------------------------------------------------------------------
 
 
-def described(root: Type) -> list[Described]:
+def described(root: AvroType) -> list[Described]:
     """All types of a schema, the first that of a datum."""
     numbers: dict[int, int] = {}
-    found: list[Type] = []
+    found: list[AvroType] = []
 
-    def number(told: Type) -> int:
+    def number(told: AvroType) -> int:
         if id(told) not in numbers:
             numbers[id(told)] = len(found)
             found.append(told)
@@ -204,20 +204,20 @@ def described(root: Type) -> list[Described]:
     return listed
 
 
-def _plain(told: Type) -> Type:
+def _plain(told: AvroType) -> AvroType:
     """A constant that is an object, as a record of constants."""
     if told.kind != "constant" or not isinstance(told.value, dict):
         return told
-    children = [Type("constant", value=value) for value in told.value.values()]
-    return Type("record", names=list(told.value), children=children)
+    children = [AvroType("constant", value=value) for value in told.value.values()]
+    return AvroType("record", names=list(told.value), children=children)
 
 
-def _described(told: Type, below: list[int]) -> Described:
+def _described(told: AvroType, below: list[int]) -> Described:
     said, whole, real, names = _said(told.value) if told.kind == "constant" else (SAID_NULL, 0, 0.0, told.names)
     return NUMBERS[told.kind], _meaning(told), told.size, told.scale, below, list(names), said, whole, real
 
 
-def _meaning(told: Type) -> int:
+def _meaning(told: AvroType) -> int:
     if told.logical == "decimal":
         return DECIMAL
     if "timestamp" in told.logical:

@@ -1,4 +1,4 @@
-"""Avro schemas as graphs of types; what a reader's schema adds to a writer's; the fingerprint that names one (Avro 1.12)."""
+"""Avro schemas as graphs of types, and the fingerprint that names one (Avro 1.12)."""
 
 import json
 from collections.abc import Mapping
@@ -32,7 +32,7 @@ class SchemaError(ValueError):
 
 
 @dataclass(eq=False, slots=True)
-class Type:
+class AvroType:
     """One type of a schema. `children` are those of fields, branches, items or values; `names` those of fields or symbols.
 
     A `constant` is not read: a reader's schema says its `value`, and what of `defaults` there are.
@@ -45,18 +45,18 @@ class Type:
     name: str = ""
     aliases: tuple[str, ...] = ()
     names: list[str] = field(default_factory=list)
-    children: list["Type"] = field(default_factory=list)
+    children: list["AvroType"] = field(default_factory=list)
     defaults: dict[str, Any] = field(default_factory=dict)  # of fields, as JSON has them
     field_aliases: dict[str, list[str]] = field(default_factory=dict)
     value: Any = None
 
 
-def parse(text: str, references: Mapping[str, str] | None = None) -> Type:
+def parse(text: str, references: Mapping[str, str] | None = None) -> AvroType:
     """A schema as its type; `references` are texts of schemas whose names it uses, what others need first. Raises SchemaError."""
-    named: dict[str, Type] = {}
+    named: dict[str, AvroType] = {}
     for other in (references or {}).values():
-        _Parser(named).read(_document(other), "", 0)
-    return _Parser(named).read(_document(text), "", 0)
+        _SchemaParser(named).read(_document(other), "", 0)
+    return _SchemaParser(named).read(_document(text), "", 0)
 
 
 def _document(text: str) -> Any:
@@ -68,19 +68,19 @@ def _document(text: str) -> Any:
         raise SchemaError("is no JSON") from None
 
 
-class _Parser:
-    def __init__(self, named: dict[str, Type]) -> None:
+class _SchemaParser:
+    def __init__(self, named: dict[str, AvroType]) -> None:
         self._named = named
         self._made = 0
 
-    def read(self, told: Any, namespace: str, depth: int) -> Type:
+    def read(self, told: Any, namespace: str, depth: int) -> AvroType:
         self._made += 1
         if depth > MAX_NESTING or self._made > MAX_TYPES:
             raise SchemaError("is nested too deep, or too large")
         if isinstance(told, str):
             return self._by_name(told, namespace)
         if isinstance(told, list):
-            return Type("union", children=[self.read(each, namespace, depth + 1) for each in told])
+            return AvroType("union", children=[self.read(each, namespace, depth + 1) for each in told])
         if not isinstance(told, dict):
             raise SchemaError(f"{str(told)[:40]} is no type")
         kind = told.get("type")
@@ -90,25 +90,25 @@ class _Parser:
             else self.read(kind, namespace, depth + 1)
         )
 
-    def _of_kind(self, kind: str, told: Mapping[str, Any], namespace: str, depth: int) -> Type:
+    def _of_kind(self, kind: str, told: Mapping[str, Any], namespace: str, depth: int) -> AvroType:
         if kind in {"record", "error", "enum", "fixed"}:
             return self._of_name(kind, told, namespace, depth)
         if kind in {"array", "map"}:
             item = told.get("items" if kind == "array" else "values")
-            return Type(kind, children=[self.read(item, namespace, depth + 1)])
+            return AvroType(kind, children=[self.read(item, namespace, depth + 1)])
         if kind in PRIMITIVES:
-            return _logical(Type(kind), told)
+            return _logical(AvroType(kind), told)
         return self._by_name(kind, namespace)
 
-    def _by_name(self, name: str, namespace: str) -> Type:
+    def _by_name(self, name: str, namespace: str) -> AvroType:
         if name in PRIMITIVES:
-            return Type(name)
+            return AvroType(name)
         found = self._named.get(_full(name, namespace)) or self._named.get(name)
         if found is None:
             raise SchemaError(f"{name[:100]} is no type, nor is a schema referred to that has it")
         return found
 
-    def _of_name(self, kind: str, told: Mapping[str, Any], namespace: str, depth: int) -> Type:
+    def _of_name(self, kind: str, told: Mapping[str, Any], namespace: str, depth: int) -> AvroType:
         name = told.get("name")
         if not isinstance(name, str) or not name:
             raise SchemaError(f"a {kind} has no name")
@@ -116,7 +116,7 @@ class _Parser:
         full = _full(name, own if isinstance(own, str) else namespace)
         space = full.rpartition(".")[0]
         aliases = tuple(_full(alias, space) for alias in _texts(told.get("aliases")))
-        made = Type("record" if kind == "error" else kind, name=full, aliases=aliases)
+        made = AvroType("record" if kind == "error" else kind, name=full, aliases=aliases)
         self._named[full] = made
         if kind == "enum":
             made.names = _texts(told.get("symbols"))
@@ -130,7 +130,7 @@ class _Parser:
             self._fields(made, told.get("fields"), space, depth)
         return made
 
-    def _fields(self, made: Type, listed: Any, namespace: str, depth: int) -> None:
+    def _fields(self, made: AvroType, listed: Any, namespace: str, depth: int) -> None:
         if not isinstance(listed, list):
             raise SchemaError(f"{made.name}: a record needs fields")
         for each in listed:
@@ -156,7 +156,7 @@ def _texts(listed: Any) -> list[str]:
     return [each for each in listed if isinstance(each, str)] if isinstance(listed, list) else []
 
 
-def _logical(made: Type, told: Mapping[str, Any]) -> Type:
+def _logical(made: AvroType, told: Mapping[str, Any]) -> AvroType:
     """Take a logical type that the standard knows on this one; any other is passed over, as the standard has it."""
     name: Any = told.get("logicalType")
     if (
@@ -172,72 +172,6 @@ def _logical(made: Type, told: Mapping[str, Any]) -> Type:
         made.scale = scale
     made.logical = name
     return made
-
-
-# --- what a reader's schema adds --------------------------------------------------------------------------------------
-
-
-def resolved(writer: Type, reader: Type | None) -> Type:
-    """The writer's type with fields under the names that a reader has for them, and constants for those that it lacks."""
-    return writer if reader is None else _Resolver().pair(writer, reader)
-
-
-class _Resolver:
-    def __init__(self) -> None:
-        self._made: dict[tuple[int, int], Type] = {}
-
-    def pair(self, writer: Type, reader: Type) -> Type:
-        key = id(writer), id(reader)
-        if key in self._made:
-            return self._made[key]
-        if writer.kind == "union":
-            made = self._made[key] = Type("union")
-            made.children = [self.pair(branch, reader) for branch in writer.children]
-            return made
-        reader = _branch_of(writer, reader)
-        if writer.kind in {"array", "map"} and reader.kind == writer.kind:
-            made = self._made[key] = Type(writer.kind)
-            made.children = [self.pair(writer.children[0], reader.children[0])]
-            return made
-        if writer.kind == "record" and reader.kind == "record":
-            made = self._made[key] = Type("record", name=writer.name)
-            self._record(made, writer, reader)
-            return made
-        return writer
-
-    def _record(self, made: Type, writer: Type, reader: Type) -> None:
-        own = {
-            alias: name
-            for name, aliases in reader.field_aliases.items()
-            if name not in writer.names
-            for alias in aliases
-        }
-        types = dict(zip(reader.names, reader.children, strict=True))
-        for name, child in zip(writer.names, writer.children, strict=True):
-            known = name if name in types else own.get(name, name)
-            known = name if known in made.names else known
-            made.names.append(known)
-            made.children.append(self.pair(child, types[known]) if known in types else child)
-        for name, child in types.items():
-            if name not in made.names and name in reader.defaults:
-                made.names.append(name)
-                made.children.append(constant(child, reader.defaults[name]))
-
-
-def _branch_of(writer: Type, reader: Type) -> Type:
-    """The branch of a reader's union that a writer's type is read as; the reader's type itself where that is none."""
-    if reader.kind != "union":
-        return reader
-    alike = [branch for branch in reader.children if branch.kind == writer.kind]
-    named = [branch for branch in alike if writer.name and writer.name in {branch.name, *branch.aliases}]
-    return (named or alike or [reader])[0]
-
-
-def constant(told: Type, value: Any) -> Type:
-    """What a default means: of a union it is one of its first branch, as before Avro 1.12, or of that which it fits."""
-    from monitor.sources.formats.avro.logical import default_of
-
-    return Type("constant", value=default_of(told, value))
 
 
 # --- fingerprints -----------------------------------------------------------------------------------------------------

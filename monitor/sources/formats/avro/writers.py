@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from monitor.sources.base import NotNow, TopicRecords
 from monitor.sources.formats.avro.datum import DatumReader
-from monitor.sources.formats.avro.schema import SchemaError, Type, fingerprint, parse, resolved
+from monitor.sources.formats.avro.resolving import resolved
+from monitor.sources.formats.avro.schema import AvroType, SchemaError, fingerprint, parse
 from monitor.sources.formats.schema_registry import Key, RegisteredSchema, SchemaRegistry, framed
 from monitor.sources.formats.schema_registry.framing import PREFIX
 from monitor.sources.formats.values import Rejected
@@ -28,7 +29,7 @@ FEW = 8  # messages that are quicker looked at one by one
 class Writer:
     """What one schema wrote: its type as a reader has it, and where data begin in a message."""
 
-    type: Type
+    type: AvroType
     begin: int = 0
 
     @cached_property
@@ -54,7 +55,7 @@ class Authors:
         return found
 
 
-class Writers(Protocol):
+class AvroWriters(Protocol):
     """Who wrote the messages of a topic."""
 
     def fetch(self, records: TopicRecords) -> None:
@@ -66,10 +67,10 @@ class Writers(Protocol):
         ...
 
 
-class FileWriters:
+class AvroFileWriters:
     """A single schema, of a file. `named`: each message begins with its fingerprint."""
 
-    def __init__(self, text: str, reader: Type | None, *, named: bool) -> None:
+    def __init__(self, text: str, reader: AvroType | None, *, named: bool) -> None:
         writer = Writer(resolved(parse(text), reader), NAMED if named else 0)
         self._found = writer, UNKNOWN_SCHEMA, NO_SCHEMA_ID
         self._head = SINGLE_OBJECT + fingerprint(text) if named else b""
@@ -91,13 +92,13 @@ class FileWriters:
         return 1 if raw.startswith(SINGLE_OBJECT) and len(raw) >= NAMED else 2
 
 
-class RegistryWriters:
+class AvroRegistryWriters:
     """Schemas of a registry, each read once. `numbers` tells the number before each message, where that is quicker than one by one."""
 
     def __init__(
         self,
         registry: SchemaRegistry,
-        reader: Type | None,
+        reader: AvroType | None,
         numbers: Callable[[Sequence[bytes | None]], NDArray[np.int64] | None],
     ) -> None:
         self._registry = registry
@@ -153,7 +154,7 @@ class RegistryWriters:
         return Writer(told, PREFIX if isinstance(key, int) else 0)
 
 
-class NoWriters:
+class NoAvroWriters:
     """Nobody is known: only containers say themselves what they hold."""
 
     def fetch(self, records: TopicRecords) -> None:
@@ -176,7 +177,7 @@ def keys_of(records: TopicRecords) -> Sequence[Key | str]:
     return found
 
 
-def patiently(writers: Writers, records: TopicRecords) -> Authors:
+def patiently(writers: AvroWriters, records: TopicRecords) -> Authors:
     """The same for those who cannot wait: what is not to be had now is a reason."""
     try:
         return writers.of(records)

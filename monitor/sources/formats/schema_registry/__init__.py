@@ -2,6 +2,6 @@
 
 from monitor.sources.formats.schema_registry.client import RegisteredSchema, SchemaRegistry
 from monitor.sources.formats.schema_registry.framing import Framed, Key, framed
-from monitor.sources.formats.schema_registry.section import RegistrySettings
+from monitor.sources.formats.schema_registry.section import SchemaRegistrySettings as RegistrySettings
 
 __all__ = ["Framed", "Key", "RegisteredSchema", "RegistrySettings", "SchemaRegistry", "framed"]

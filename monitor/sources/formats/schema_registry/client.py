@@ -11,7 +11,7 @@ from uuid import UUID
 from monitor.sources.base import NotNow
 from monitor.sources.formats.schema_registry.framing import Key
 from monitor.sources.formats.schema_registry.http import Asker, AskError, UnknownError
-from monitor.sources.formats.schema_registry.section import RegistrySettings
+from monitor.sources.formats.schema_registry.section import SchemaRegistrySettings
 from monitor.sources.formats.values import Rejected
 
 KEPT = 1_000  # schemas
@@ -46,11 +46,11 @@ class SchemaRegistry:
     """The schemas of one registry, for one kind of messages. May be asked from any thread.
 
     `kind`: what schemas must be, `form`: the `format` that the registry is asked for (`serialized` for Protobuf). `now` tells
-    seconds that only rise. Raises RegistryError for secrets and certificates that cannot be used.
+    seconds that only rise. Raises SchemaRegistryError for secrets and certificates that cannot be used.
     """
 
     def __init__(
-        self, settings: RegistrySettings, kind: str, form: str = "", now: Callable[[], float] = time.monotonic
+        self, settings: SchemaRegistrySettings, kind: str, form: str = "", now: Callable[[], float] = time.monotonic
     ) -> None:
         self._asker = Asker(settings)
         self._url = settings.url

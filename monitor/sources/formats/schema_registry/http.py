@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
-from monitor.sources.formats.schema_registry.section import RegistryError, RegistrySettings
+from monitor.sources.formats.schema_registry.section import SchemaRegistryError, SchemaRegistrySettings
 from monitor.stream.events import SECOND
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ class UnknownError(Exception):
 class Asker:
     """Asks one registry, one connection a question."""
 
-    def __init__(self, settings: RegistrySettings) -> None:
+    def __init__(self, settings: SchemaRegistrySettings) -> None:
         parts = urlsplit(settings.url)
         self._host, self._port = parts.hostname or "", parts.port
         self._path = parts.path
@@ -94,7 +94,7 @@ def _read(status: int, body: bytes) -> Any:
     return told
 
 
-def _way_in(settings: RegistrySettings) -> dict[str, str]:
+def _way_in(settings: SchemaRegistrySettings) -> dict[str, str]:
     if (token := settings.secret("token")) is not None:
         return {"authorization": f"Bearer {token}"}
     if (password := settings.secret("password")) is None:
@@ -103,12 +103,12 @@ def _way_in(settings: RegistrySettings) -> dict[str, str]:
     return {"authorization": f"Basic {login}"}
 
 
-def _tls(settings: RegistrySettings) -> ssl.SSLContext:
+def _tls(settings: SchemaRegistrySettings) -> ssl.SSLContext:
     context = ssl.create_default_context()
     try:
         if settings.ca_file is not None:
             context.load_verify_locations(settings.ca_file)
     except OSError as error:
         why = error.strerror or "holds no certificate"
-        raise RegistryError(f"registry.ca_file: {settings.ca_file} cannot be used: {why}") from None
+        raise SchemaRegistryError(f"registry.ca_file: {settings.ca_file} cannot be used: {why}") from None
     return context

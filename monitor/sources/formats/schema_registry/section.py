@@ -11,11 +11,14 @@ from monitor.sections import PositiveDuration, Section
 from monitor.stream.events import SECOND
 
 
-class RegistryError(ValueError):
+class SchemaRegistryError(ValueError):
     """A secret or a certificate that cannot be used: one line that names the key. It never holds a secret."""
 
 
-class RegistrySettings(Section):
+RegistryError = SchemaRegistryError
+
+
+class SchemaRegistrySettings(Section):
     """A Schema Registry. Paths are relative to the configuration."""
 
     url: str
@@ -45,7 +48,7 @@ class RegistrySettings(Section):
         return url.rstrip("/")
 
     @model_validator(mode="after")
-    def _one_way_in(self) -> "RegistrySettings":
+    def _one_way_in(self) -> "SchemaRegistrySettings":
         for kind in ("password", "token"):
             if getattr(self, f"{kind}_file") is not None and getattr(self, f"{kind}_env") is not None:
                 raise ValueError(f"{kind}_file and {kind}_env are two ways to give it: one is enough")
@@ -57,17 +60,17 @@ class RegistrySettings(Section):
         return self
 
     def secret(self, kind: str, environment: Mapping[str, str] = os.environ) -> str | None:
-        """The password or the token; None where no key names one. Raises RegistryError."""
+        """The password or the token; None where no key names one. Raises SchemaRegistryError."""
         path, name = getattr(self, f"{kind}_file"), getattr(self, f"{kind}_env")
         if path is None and name is None:
             return None
         text = _of_file(path, f"registry.{kind}_file") if path is not None else environment.get(name)
         where = f"registry.{kind}_file: {path}" if path is not None else f"registry.{kind}_env: {name}"
         if text is None:
-            raise RegistryError(f"{where} is not set")
+            raise SchemaRegistryError(f"{where} is not set")
         found = text.strip()
         if not found or not found.isprintable():
-            raise RegistryError(f"{where} must hold one line of text")
+            raise SchemaRegistryError(f"{where} must hold one line of text")
         return found
 
 
@@ -75,6 +78,6 @@ def _of_file(path: Path, key: str) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except OSError as error:
-        raise RegistryError(f"{key}: {path} cannot be read: {error.strerror or error}") from None
+        raise SchemaRegistryError(f"{key}: {path} cannot be read: {error.strerror or error}") from None
     except UnicodeDecodeError:
-        raise RegistryError(f"{key}: {path} is no text") from None
+        raise SchemaRegistryError(f"{key}: {path} is no text") from None

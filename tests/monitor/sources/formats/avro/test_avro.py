@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
+from random import Random
 from typing import Any
 from uuid import UUID
 
@@ -22,6 +23,7 @@ from monitor.stream.events import SECOND
 from tests.fakes import NOON
 from tests.parts.registry import Registry
 from tests.properties.test_decode import ONE, REFERENCE
+from tests.properties.test_decode import rows as batch_rows
 
 fastavro: Any = pytest.importorskip("fastavro")
 
@@ -262,6 +264,23 @@ def test_a_container_brings_its_own_schema_and_many_rows(tmp_path: Path, codec: 
     assert found.rejected == {"no_schema_id": 1}
 
 
+@pytest.mark.parametrize("codec", ["snappy", "zstandard"])
+def test_blocks_packed_by_what_arrow_unpacks_are_read(tmp_path: Path, codec: str) -> None:
+    import zlib
+
+    import pyarrow as pa
+
+    data = RAW * 100
+    packed = pa.compress(data, codec="snappy" if codec == "snappy" else "zstd", asbytes=True)
+    packed += zlib.crc32(data).to_bytes(4, "big") if codec == "snappy" else b""
+    meta = {"type": "map", "values": "bytes"}
+    header = written(meta, {"avro.schema": json.dumps(WHOLE).encode(), "avro.codec": codec.encode()})
+    raw = b"Obj\x01" + header + b"s" * 16 + written("long", 100) + written("long", len(packed)) + packed + b"s" * 16
+
+    assert rows(reading(tmp_path), raw) == ([{"a": 1.5, "plan": "pro"}] * 100, {})
+    assert rows(reading(tmp_path), raw.replace(packed, packed[:-6] + b"damage"))[1] == {"malformed_avro": 1}
+
+
 def test_a_container_that_is_cut_off_or_claims_too_much_gives_no_row(tmp_path: Path) -> None:
     import zlib
 
@@ -428,3 +447,44 @@ def test_a_schema_file_that_is_none_is_said_in_a_line(tmp_path: Path, text: str,
 def test_schemas_nested_too_deep_are_refused(text: str) -> None:
     with pytest.raises(SchemaError):
         parse(text)
+
+
+# --- beside JSON ------------------------------------------------------------------------------------------------------
+
+
+def test_events_in_avro_count_as_the_same_events_in_json(tmp_path: Path) -> None:
+    """To the last bit: numbers, codes, times and hashes of ids."""
+    random = Random(7)
+    fields = record(*({"name": name, "type": ["null", "double"]} for name in "abcde"), TEXT, name="F")
+    schema = record(
+        {"name": "ts", "type": {"type": "long", "logicalType": "timestamp-millis"}},
+        *({"name": name, "type": "string"} for name in ("model", "version", "id")),
+        {"name": "features", "type": fields},
+        {"name": "prediction", "type": "double"},
+    )
+    path = tmp_path / "event.avsc"
+    path.write_text(json.dumps(schema))
+    events = [
+        {
+            "ts": TS + at,
+            "model": "churn",
+            "version": "3",
+            "id": f"r-{at}",
+            "features": {name: random.choice([None, random.gauss(0, 1), 2.0]) for name in "abcde"}
+            | {"plan": random.choice(["free", "pro", "Zürich", "new", None])},
+            "prediction": random.random(),
+        }
+        for at in range(200)
+    ]
+    series = [SeriesFields(key, REFERENCE.layout, FieldMap()) for key in ONE]
+
+    def decode(form: str, values: list[bytes], options: Any = None) -> Any:
+        decoder = TopicDecoder("t", series, FieldMap(), 600 * SECOND, form, options=options)
+        return decoder.decode(TopicRecords("t", [0] * len(values), values), NOON)
+
+    plain = decode("json", [json.dumps(each).encode() for each in events])
+    avro = decode("avro", [written(schema, each) for each in events], Options(schema_file=path))
+
+    assert batch_rows(avro) == batch_rows(plain)
+    assert sum(batch_rows(avro).values()) == 200
+    assert set(avro.facts) == set(plain.facts)

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from monitor.sources.base import NotNow
 from monitor.sources.formats.schema_registry import RegistrySettings, SchemaRegistry, framed
 from monitor.sources.formats.schema_registry.client import UNKNOWN_FOR
-from monitor.sources.formats.schema_registry.section import RegistryError
+from monitor.sources.formats.schema_registry.section import SchemaRegistryError
 from monitor.sources.formats.values import Rejected
 from tests.parts.registry import Registry
 
@@ -179,9 +179,9 @@ def test_secrets_let_in_and_are_told_nobody(
 
 
 def test_a_secret_that_is_not_there_is_said_by_its_key(registry: Registry, tmp_path: Path) -> None:
-    with pytest.raises(RegistryError, match=r"registry\.token_file: .*absent cannot be read"):
+    with pytest.raises(SchemaRegistryError, match=r"registry\.token_file: .*absent cannot be read"):
         client(registry, token_file=str(tmp_path / "absent"))
-    with pytest.raises(RegistryError, match=r"registry\.token_env: NOT_SET_AT_ALL is not set"):
+    with pytest.raises(SchemaRegistryError, match=r"registry\.token_env: NOT_SET_AT_ALL is not set"):
         client(registry, token_env="NOT_SET_AT_ALL")
 
 
