@@ -113,14 +113,16 @@ def test_a_message_that_holds_several_rows_is_explained_row_by_row(
 
 
 def test_a_format_that_is_not_there_is_refused_with_those_that_are(config: Path) -> None:
-    assert formats() == ["json", "toy"]
-    with pytest.raises(ConfigError, match=r"topics\[0\]\.format: must be one of json, toy \(is 'avro'\)"):
-        load_settings(configured(config.parent, "avro"))
+    assert {"json", "toy"} <= set(formats())
+    with pytest.raises(
+        ConfigError, match=rf"topics\[0\]\.format: must be one of {', '.join(formats())} \(is 'avrox'\)"
+    ):
+        load_settings(configured(config.parent, "avrox"))
 
 
 @pytest.mark.parametrize("name", ["base", "values", "registry"])
 def test_what_formats_share_is_no_format(config: Path, name: str) -> None:
-    with pytest.raises(ConfigError, match="must be one of json, toy"):
+    with pytest.raises(ConfigError, match=f"must be one of {', '.join(formats())}"):
         load_settings(configured(config.parent, name))
 
 
