@@ -70,7 +70,7 @@ def dig(held: Any, path: tuple[str, ...]) -> Any:
     return {} if isinstance(held, Mapping) else held
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 2**32), package=st.sampled_from(sorted(PACKAGES)))
 @pytest.mark.usefixtures("way")
 def test_columns_and_documents_are_those_of_the_official_runtime(seed: int, package: str) -> None:
@@ -88,7 +88,7 @@ def test_columns_and_documents_are_those_of_the_official_runtime(seed: int, pack
         assert listed(rows.column(path)) == [dig(each, path) for each in expected], path
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(seed=st.integers(0, 2**32), package=st.sampled_from(sorted(PACKAGES)))
 @pytest.mark.usefixtures("way")
 def test_two_messages_behind_each_other_are_one_that_was_merged(seed: int, package: str) -> None:
@@ -119,7 +119,7 @@ def damaged(raw: bytes, draw: random.Random) -> bytes:
     return bytes(found)
 
 
-@settings(max_examples=150)
+@settings(max_examples=50)
 @given(seed=st.integers(0, 2**32), package=st.sampled_from(sorted(PACKAGES)))
 @pytest.mark.usefixtures("compiled_parts")
 def test_whatever_the_bytes_both_ways_say_the_same(seed: int, package: str) -> None:
@@ -148,7 +148,7 @@ def verdict(reader: PlannedReader, raw: bytes) -> Any:
         return str(reason)
 
 
-@settings(max_examples=150)
+@settings(max_examples=50)
 @given(seed=st.integers(0, 2**32))
 @pytest.mark.usefixtures("way")
 def test_what_the_official_runtime_refuses_is_refused_and_what_it_takes_is_the_same(seed: int) -> None:
@@ -180,7 +180,7 @@ def all_readers() -> Iterator[PlannedReader]:
         yield from kind(package)[1:]
 
 
-@settings(max_examples=100)
+@settings(max_examples=50)
 @given(raw=st.binary(max_size=60))
 @pytest.mark.usefixtures("way")
 def test_any_bytes_are_a_row_or_a_reason(raw: bytes) -> None:

@@ -15,7 +15,7 @@ from monitor.sources.formats.json import JsonDecoder
 from monitor.sources.formats.json.documents import read_document
 from monitor.sources.formats.registry import UnknownFormatError
 from monitor.sources.formats.schema_registry import Key, RegistrySettings, SchemaRegistry, framed
-from monitor.sources.formats.schema_registry.frames import Behind, behind, frames
+from monitor.sources.formats.schema_registry.frames import ValuesBehind, behind, frames
 from monitor.sources.formats.schema_registry.framing import PREFIX, VALUE_HEADER
 from monitor.sources.formats.schema_registry.section import RegistryError
 from monitor.sources.formats.values import Rejected
@@ -113,7 +113,7 @@ def offsets_of(values: Values) -> NDArray[np.int64]:
     return np.where(codes < 0, 0, PREFIX).astype(np.int64)
 
 
-def without_frames(values: Values) -> Behind:
+def without_frames(values: Values) -> ValuesBehind:
     """What is written, where it lies."""
     return behind(values, offsets_of(values))
 
@@ -153,7 +153,7 @@ class PreparedBehind:
     """What was made ahead of values without their frames."""
 
     values: Values
-    written: Behind
+    written: ValuesBehind
     prepared: Prepared
 
     @property

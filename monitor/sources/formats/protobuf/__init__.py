@@ -17,7 +17,13 @@ from monitor.sources.formats.json.documents import Document
 from monitor.sources.formats.protobuf.descriptors import DescriptorError
 from monitor.sources.formats.protobuf.joining import joined
 from monitor.sources.formats.protobuf.wire import MAX_DEPTH, Cursor
-from monitor.sources.formats.protobuf.writers import UNAVAILABLE, FileWriters, RegistryWriters, Writers, patiently
+from monitor.sources.formats.protobuf.writers import (
+    UNAVAILABLE,
+    DescriptorFile,
+    DescriptorRegistry,
+    MessageWriters,
+    patiently,
+)
 from monitor.sources.formats.registry import UnknownFormatError
 from monitor.sources.formats.schema_registry import RegistrySettings, SchemaRegistry
 from monitor.sources.formats.schema_registry.frames import frames, lying
@@ -107,11 +113,11 @@ def _hashed(topic: TopicFields) -> frozenset[Path]:
     return frozenset(own - other - set(topic.fields.envelope.values()))
 
 
-def _writers(options: Options, hashed: frozenset[Path]) -> Writers:
+def _writers(options: Options, hashed: frozenset[Path]) -> MessageWriters:
     if options.registry is not None:
-        return RegistryWriters(SchemaRegistry(options.registry, "PROTOBUF", "serialized"), options.message, hashed)
+        return DescriptorRegistry(SchemaRegistry(options.registry, "PROTOBUF", "serialized"), options.message, hashed)
     assert options.descriptor_set_file is not None
-    return FileWriters(options.descriptor_set_file, options.message, hashed)
+    return DescriptorFile(options.descriptor_set_file, options.message, hashed)
 
 
 def recognises(records: TopicRecords) -> bool:

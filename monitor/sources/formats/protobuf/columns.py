@@ -14,7 +14,7 @@ from detectors.sketches.ids import Hashes
 from monitor.sources.formats.base import Rows
 from monitor.sources.formats.fields import Path
 from monitor.sources.formats.json.documents import dig
-from monitor.sources.formats.protobuf.descriptors import FieldType, Type
+from monitor.sources.formats.protobuf.descriptors import FieldKind, FieldType
 from monitor.sources.formats.protobuf.messages import nanos_of
 from monitor.sources.formats.protobuf.plan import Plan
 from monitor.sources.formats.times import NOT_A_TIME
@@ -124,7 +124,7 @@ def numbers(field: FieldType, values: NDArray[Any], there: There) -> Column:
     """A column of a field from int64[n] or uint64[n], whole numbers as exact as they came."""
     if field.enum is not None:
         return _named(field.enum.names, values, there)
-    if field.type is Type.BOOL:
+    if field.type is FieldKind.BOOL:
         return _truth(values, there)
     if values.dtype == np.uint64 and (not values.size or values.max() < 1 << 63):
         values = values.astype(np.int64)
@@ -285,6 +285,6 @@ def columns_of(plan: Plan, read: ReadSlots) -> LazyColumns:
 
 
 def _column(field: FieldType, values: Any, more: Any) -> Column:
-    if field.type in (Type.STRING, Type.BYTES):
+    if field.type in (FieldKind.STRING, FieldKind.BYTES):
         return coded(values, more)
     return values if values.dtype == np.float64 else numbers(field, values, more)

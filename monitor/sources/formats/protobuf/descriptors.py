@@ -12,7 +12,7 @@ from monitor.sources.formats.protobuf.wire import Cursor, Wire, signed
 from monitor.sources.formats.values import Rejected
 
 
-class Type(IntEnum):
+class FieldKind(IntEnum):
     """Types of fields, numbered as descriptors do."""
 
     DOUBLE = 1
@@ -36,12 +36,12 @@ class Type(IntEnum):
 
 
 _WIRES = {
-    **dict.fromkeys((Type.DOUBLE, Type.FIXED64, Type.SFIXED64), Wire.FIXED64),
-    **dict.fromkeys((Type.FLOAT, Type.FIXED32, Type.SFIXED32), Wire.FIXED32),
-    **dict.fromkeys((Type.STRING, Type.BYTES, Type.MESSAGE), Wire.BYTES),
-    Type.GROUP: Wire.GROUP,
+    **dict.fromkeys((FieldKind.DOUBLE, FieldKind.FIXED64, FieldKind.SFIXED64), Wire.FIXED64),
+    **dict.fromkeys((FieldKind.FLOAT, FieldKind.FIXED32, FieldKind.SFIXED32), Wire.FIXED32),
+    **dict.fromkeys((FieldKind.STRING, FieldKind.BYTES, FieldKind.MESSAGE), Wire.BYTES),
+    FieldKind.GROUP: Wire.GROUP,
 }
-WIRES = {type_: _WIRES.get(type_, Wire.VARINT) for type_ in Type}
+WIRES = {type_: _WIRES.get(type_, Wire.VARINT) for type_ in FieldKind}
 REPEATED = 3  # a label
 EXPLICIT, IMPLICIT, NONE, DELIMITED = 1, 2, 3, 2  # features: of presence, of UTF-8 that is not looked at, of messages
 PRESENCE, UTF8, ENCODING = 1, 4, 5  # of them that matter here
@@ -74,7 +74,7 @@ class FieldType:
 
     name: str
     number: int
-    type: Type
+    type: FieldKind
     repeated: bool = False
     present: bool = False
     default: Any = None
@@ -204,18 +204,24 @@ class Schema:
 
     def _field(self, scope: str, raw: "Raw", features: "Features") -> FieldType:
         held = self._find(scope, raw.text(6)) if raw.text(6) else None
-        type_ = Type(raw.number(5)) if raw.number(5) else Type.ENUM if isinstance(held, EnumType) else Type.MESSAGE
-        if type_ is Type.MESSAGE and features.delimited:
-            type_ = Type.GROUP
+        type_ = (
+            FieldKind(raw.number(5))
+            if raw.number(5)
+            else FieldKind.ENUM
+            if isinstance(held, EnumType)
+            else FieldKind.MESSAGE
+        )
+        if type_ is FieldKind.MESSAGE and features.delimited:
+            type_ = FieldKind.GROUP
         repeated = raw.number(4) == REPEATED
         alone = bool(raw.number(17))  # `optional` of proto3 is said by a oneof of one
         oneof = raw.number(9) if raw.has(9) and not alone else None
-        message = type_ in (Type.MESSAGE, Type.GROUP)
+        message = type_ in (FieldKind.MESSAGE, FieldKind.GROUP)
         present = not repeated and (message or features.explicit or alone or oneof is not None)
         made = FieldType(raw.text(1), raw.number(3), type_, repeated, present, oneof=oneof)
         made.message = held if isinstance(held, MessageType) else None
         made.enum = held if isinstance(held, EnumType) else None
-        if message != (made.message is not None) or (type_ is Type.ENUM) != (made.enum is not None):
+        if message != (made.message is not None) or (type_ is FieldKind.ENUM) != (made.enum is not None):
             raise DescriptorError(f"has a field {scope}.{made.name} of no type that it knows")
         made.default = None if repeated or message else _default(made, raw.text(7) if raw.has(7) else None)
         return made
@@ -260,20 +266,26 @@ def _default(made: FieldType, said: str | None) -> Any:
         return None
     if made.enum is not None:
         return made.enum.first
-    return {Type.STRING: "", Type.BYTES: b"", Type.BOOL: False, Type.DOUBLE: 0.0, Type.FLOAT: 0.0}.get(made.type, 0)
+    return {
+        FieldKind.STRING: "",
+        FieldKind.BYTES: b"",
+        FieldKind.BOOL: False,
+        FieldKind.DOUBLE: 0.0,
+        FieldKind.FLOAT: 0.0,
+    }.get(made.type, 0)
 
 
 def _said(made: FieldType, said: str) -> Any:
     match made.type:
-        case Type.STRING:
+        case FieldKind.STRING:
             return said
-        case Type.BYTES:  # as C writes them: all of it ASCII
+        case FieldKind.BYTES:  # as C writes them: all of it ASCII
             return said.encode().decode("unicode_escape").encode("latin-1")
-        case Type.BOOL:
+        case FieldKind.BOOL:
             return said == "true"
-        case Type.DOUBLE | Type.FLOAT:
+        case FieldKind.DOUBLE | FieldKind.FLOAT:
             return float(said)
-        case Type.ENUM:
+        case FieldKind.ENUM:
             assert made.enum is not None
             return made.enum.numbers.get(said, made.enum.first)
         case _:
@@ -365,25 +377,25 @@ class Raw(dict[int, list[int | bytes]]):
 # --- well-known types, which every Protobuf library brings ------------------------------------------------------------
 
 GOOGLE = "google.protobuf."
-STAMP = (("seconds", Type.INT64), ("nanos", Type.INT32))
-WRAPPERS: Mapping[str, Type] = {
+STAMP = (("seconds", FieldKind.INT64), ("nanos", FieldKind.INT32))
+WRAPPERS: Mapping[str, FieldKind] = {
     f"{GOOGLE}{name}Value": type_
     for name, type_ in (
-        ("Double", Type.DOUBLE),
-        ("Float", Type.FLOAT),
-        ("Int64", Type.INT64),
-        ("UInt64", Type.UINT64),
-        ("Int32", Type.INT32),
-        ("UInt32", Type.UINT32),
-        ("Bool", Type.BOOL),
-        ("String", Type.STRING),
-        ("Bytes", Type.BYTES),
+        ("Double", FieldKind.DOUBLE),
+        ("Float", FieldKind.FLOAT),
+        ("Int64", FieldKind.INT64),
+        ("UInt64", FieldKind.UINT64),
+        ("Int32", FieldKind.INT32),
+        ("UInt32", FieldKind.UINT32),
+        ("Bool", FieldKind.BOOL),
+        ("String", FieldKind.STRING),
+        ("Bytes", FieldKind.BYTES),
     )
 }
-PLAIN: Mapping[str, Sequence[tuple[str, Type]]] = {
+PLAIN: Mapping[str, Sequence[tuple[str, FieldKind]]] = {
     f"{GOOGLE}Timestamp": STAMP,
     f"{GOOGLE}Duration": STAMP,
-    f"{GOOGLE}Any": (("type_url", Type.STRING), ("value", Type.BYTES)),
+    f"{GOOGLE}Any": (("type_url", FieldKind.STRING), ("value", FieldKind.BYTES)),
     f"{GOOGLE}Empty": (),
     **{name: (("value", type_),) for name, type_ in WRAPPERS.items()},
 }
@@ -398,11 +410,11 @@ def _well_known(name: str, types: dict[str, MessageType | EnumType]) -> MessageT
     elif name in JSON_LIKE:
         _declare_json(types)
     elif name == f"{GOOGLE}FieldMask":
-        types[name] = MessageType(name, {1: FieldType("paths", 1, Type.STRING, repeated=True)})
+        types[name] = MessageType(name, {1: FieldType("paths", 1, FieldKind.STRING, repeated=True)})
     return types.get(name)
 
 
-def _plain(number: int, name: str, type_: Type) -> FieldType:
+def _plain(number: int, name: str, type_: FieldKind) -> FieldType:
     made = FieldType(name, number, type_)
     made.default = _default(made, None)
     return made
@@ -413,19 +425,19 @@ def _declare_json(types: dict[str, MessageType | EnumType]) -> None:
     struct, value, listed = (MessageType(f"{GOOGLE}{name}") for name in ("Struct", "Value", "ListValue"))
     entry = MessageType(f"{GOOGLE}Struct.FieldsEntry", is_entry=True)
     entry.fields = {
-        1: _plain(1, "key", Type.STRING),
-        2: FieldType("value", 2, Type.MESSAGE, present=True, message=value),
+        1: _plain(1, "key", FieldKind.STRING),
+        2: FieldType("value", 2, FieldKind.MESSAGE, present=True, message=value),
     }
-    struct.fields = {1: FieldType("fields", 1, Type.MESSAGE, repeated=True, message=entry)}
+    struct.fields = {1: FieldType("fields", 1, FieldKind.MESSAGE, repeated=True, message=entry)}
     struct.nested = [entry]
-    listed.fields = {1: FieldType("values", 1, Type.MESSAGE, repeated=True, message=value)}
+    listed.fields = {1: FieldType("values", 1, FieldKind.MESSAGE, repeated=True, message=value)}
     members = (
-        FieldType("null_value", 1, Type.ENUM, enum=null),
-        FieldType("number_value", 2, Type.DOUBLE),
-        FieldType("string_value", 3, Type.STRING),
-        FieldType("bool_value", 4, Type.BOOL),
-        FieldType("struct_value", 5, Type.MESSAGE, message=struct),
-        FieldType("list_value", 6, Type.MESSAGE, message=listed),
+        FieldType("null_value", 1, FieldKind.ENUM, enum=null),
+        FieldType("number_value", 2, FieldKind.DOUBLE),
+        FieldType("string_value", 3, FieldKind.STRING),
+        FieldType("bool_value", 4, FieldKind.BOOL),
+        FieldType("struct_value", 5, FieldKind.MESSAGE, message=struct),
+        FieldType("list_value", 6, FieldKind.MESSAGE, message=listed),
     )
     for each in members:
         each.oneof, each.present = 0, True

@@ -12,10 +12,10 @@ from monitor.sources.formats.protobuf.descriptors import (
     WIRES,
     WRAPPERS,
     Convert,
+    FieldKind,
     FieldType,
     MessageType,
     Step,
-    Type,
 )
 from monitor.sources.formats.protobuf.wire import MAX_DEPTH, TOO_DEEP, Cursor, Wire, signed, zigzag
 from monitor.sources.formats.values import LATEST_NANOS, Rejected
@@ -27,23 +27,23 @@ MAX_KEYS = 10_000  # of a map in a message
 Held = dict[int, Any]
 """A message as it came: the fields that were set, by number."""
 
-NUMBERS: Mapping[Type, Callable[[int], Any]] = {
-    Type.INT64: lambda value: signed(value, 64),
-    Type.UINT64: lambda value: value,
-    Type.INT32: lambda value: signed(value, 32),
-    Type.BOOL: lambda value: value != 0,
-    Type.UINT32: lambda value: value & 0xFFFFFFFF,
-    Type.ENUM: lambda value: signed(value, 32),
-    Type.SINT32: lambda value: zigzag(value & 0xFFFFFFFF),
-    Type.SINT64: zigzag,
+NUMBERS: Mapping[FieldKind, Callable[[int], Any]] = {
+    FieldKind.INT64: lambda value: signed(value, 64),
+    FieldKind.UINT64: lambda value: value,
+    FieldKind.INT32: lambda value: signed(value, 32),
+    FieldKind.BOOL: lambda value: value != 0,
+    FieldKind.UINT32: lambda value: value & 0xFFFFFFFF,
+    FieldKind.ENUM: lambda value: signed(value, 32),
+    FieldKind.SINT32: lambda value: zigzag(value & 0xFFFFFFFF),
+    FieldKind.SINT64: zigzag,
 }
 FIXED = {
-    Type.DOUBLE: "<d",
-    Type.FLOAT: "<f",
-    Type.FIXED64: "<Q",
-    Type.FIXED32: "<I",
-    Type.SFIXED64: "<q",
-    Type.SFIXED32: "<i",
+    FieldKind.DOUBLE: "<d",
+    FieldKind.FLOAT: "<f",
+    FieldKind.FIXED64: "<Q",
+    FieldKind.FIXED32: "<I",
+    FieldKind.SFIXED64: "<q",
+    FieldKind.SFIXED32: "<i",
 }
 
 
@@ -91,7 +91,7 @@ class MessageReader:
         return False
 
     def _field(self, message: MessageType, field: FieldType, wire: int, cursor: Cursor, held: Held, depth: int) -> None:
-        if field.type is Type.GROUP:
+        if field.type is FieldKind.GROUP:
             cursor.skip(field.number, wire, depth)
             return
         if field.oneof is not None:
@@ -132,15 +132,21 @@ def zero(field: FieldType) -> Any:
     """What the key or the value of a map's entry is that has none."""
     if field.enum is not None:
         return field.enum.first
-    return {Type.STRING: "", Type.BYTES: b"", Type.BOOL: False, Type.DOUBLE: 0.0, Type.FLOAT: 0.0}.get(field.type, 0)
+    return {
+        FieldKind.STRING: "",
+        FieldKind.BYTES: b"",
+        FieldKind.BOOL: False,
+        FieldKind.DOUBLE: 0.0,
+        FieldKind.FLOAT: 0.0,
+    }.get(field.type, 0)
 
 
-def packs(type_: Type) -> bool:
+def packs(type_: FieldKind) -> bool:
     """Whether a repeated field of a type may be written as one value."""
     return WIRES[type_] in (Wire.VARINT, Wire.FIXED32, Wire.FIXED64)
 
 
-def scalar(type_: Type, cursor: Cursor) -> Any:
+def scalar(type_: FieldKind, cursor: Cursor) -> Any:
     """One value that is no message. Raises Rejected."""
     if type_ in NUMBERS:
         return NUMBERS[type_](cursor.varint())
@@ -148,7 +154,7 @@ def scalar(type_: Type, cursor: Cursor) -> Any:
         form = FIXED[type_]
         return struct.unpack(form, cursor.take(struct.calcsize(form)))[0]
     data = cursor.take(cursor.varint())
-    if type_ is Type.BYTES:
+    if type_ is FieldKind.BYTES:
         return data
     try:
         return data.decode()
@@ -172,7 +178,7 @@ def document(message: MessageType, held: Held) -> dict[str, Any]:
 
 def _steps(message: MessageType) -> Sequence[Step]:
     """How each field becomes what JSON has, worked out once: its number, its name, what it is worth unset, what is done with it."""
-    message.steps = [_step(field) for field in message.fields.values() if field.type is not Type.GROUP]
+    message.steps = [_step(field) for field in message.fields.values() if field.type is not FieldKind.GROUP]
     return message.steps
 
 
@@ -206,9 +212,9 @@ def converter(field: FieldType) -> Convert | None:
     if field.enum is not None:
         names = field.enum.names
         return lambda value: names.get(value, str(value))
-    if field.type is Type.BYTES:
+    if field.type is FieldKind.BYTES:
         return _base64
-    return _unless_nan if field.type in (Type.DOUBLE, Type.FLOAT) else None
+    return _unless_nan if field.type in (FieldKind.DOUBLE, FieldKind.FLOAT) else None
 
 
 def _base64(value: bytes) -> str:
@@ -239,7 +245,7 @@ def nanos_of(held: Held) -> Nanos:
 
 def seconds_of(held: Held) -> float:
     """A Duration."""
-    return float(held.get(1, 0)) + held.get(2, 0) / 1e9
+    return float(held.get(1, 0)) + float(held.get(2, 0)) / 1e9
 
 
 def _value_of(field: FieldType, value: Any) -> Any:

@@ -15,9 +15,9 @@ from monitor.sources.formats.protobuf.descriptors import (
     JSON_LIKE,
     WIRES,
     WRAPPERS,
+    FieldKind,
     FieldType,
     MessageType,
-    Type,
 )
 from monitor.sources.formats.protobuf.messages import zero
 
@@ -36,14 +36,14 @@ class Family(IntEnum):
 
 
 _FAMILIES = {
-    **dict.fromkeys((Type.DOUBLE, Type.FLOAT), Family.FLOATS),
-    **dict.fromkeys((Type.UINT64, Type.FIXED64, Type.UINT32, Type.FIXED32), Family.UNSIGNED),
-    Type.STRING: Family.TEXTS,
-    Type.BYTES: Family.BYTES,
+    **dict.fromkeys((FieldKind.DOUBLE, FieldKind.FLOAT), Family.FLOATS),
+    **dict.fromkeys((FieldKind.UINT64, FieldKind.FIXED64, FieldKind.UINT32, FieldKind.FIXED32), Family.UNSIGNED),
+    FieldKind.STRING: Family.TEXTS,
+    FieldKind.BYTES: Family.BYTES,
 }
 
 
-def family_of(type_: Type) -> Family:
+def family_of(type_: FieldKind) -> Family:
     """How values of a type are held."""
     return _FAMILIES.get(type_, Family.SIGNED)
 
@@ -70,7 +70,7 @@ class MapSlot:
 
 
 @dataclass(slots=True)
-class Node:
+class PlanNode:
     """A message at a path; one that stands nowhere is only looked at, for what is wrong with it."""
 
     message: MessageType
@@ -82,7 +82,7 @@ class Node:
 
 
 Target = tuple[int, int, int]  # slot, node, map
-UNHASHED = frozenset({Type.DOUBLE, Type.FLOAT, Type.BOOL, Type.BYTES})
+UNHASHED = frozenset({FieldKind.DOUBLE, FieldKind.FLOAT, FieldKind.BOOL, FieldKind.BYTES})
 PAIRS = f"{GOOGLE}Timestamp", f"{GOOGLE}Duration"  # whose fields are one value
 NO_TARGET = NOWHERE, NOWHERE, NOWHERE
 
@@ -94,7 +94,7 @@ class Plan:
         """`hashed` are paths of which only is asked which rows have the same."""
         self.message = message
         self._hashed = hashed
-        self.nodes = [Node(message, ())]
+        self.nodes = [PlanNode(message, ())]
         self.slots: list[Slot] = []
         self.maps: list[MapSlot] = []
         self.values: set[Path] = set()
@@ -109,7 +109,7 @@ class Plan:
         node = self.nodes[at]
         for each in node.message.fields.values():
             target = NO_TARGET
-            if each.type is not Type.GROUP:
+            if each.type is not FieldKind.GROUP:
                 target = self._looked(each) if node.path is None else self._placed(at, (*node.path, each.name), each)
             oneof = NOWHERE if each.oneof is None else each.oneof
             node.fields.append((each.number, int(each.type), int(WIRES[each.type]), each.repeated, *target, oneof))
@@ -117,14 +117,14 @@ class Plan:
     def _placed(self, at: int, path: Path, each: FieldType) -> Target:
         """Where a field of a message at a path goes."""
         entry = each.map_entry
-        if entry is not None and entry.fields[2].message is None and entry.fields[2].type is not Type.GROUP:
+        if entry is not None and entry.fields[2].message is None and entry.fields[2].type is not FieldKind.GROUP:
             self.maps.append(MapSlot(path, entry.fields[1], entry.fields[2], at))
             return NOWHERE, NOWHERE, len(self.maps) - 1
         if each.repeated or not self._has_paths(at, each):
             self.values.add(path)
             return self._looked(each)
         if each.message is not None:
-            self.nodes.append(Node(each.message, path, at, each.number))
+            self.nodes.append(PlanNode(each.message, path, at, each.number))
             return NOWHERE, len(self.nodes) - 1, NOWHERE
         name = self.nodes[at].message.name
         own = path[:-1] if name in WRAPPERS and at else path
@@ -151,7 +151,7 @@ class Plan:
         name = each.message.name
         if name not in self._looked_at:
             self._looked_at[name] = len(self.nodes)
-            self.nodes.append(Node(each.message, None))
+            self.nodes.append(PlanNode(each.message, None))
         return NOWHERE, self._looked_at[name], NOWHERE
 
     @property

@@ -39,7 +39,7 @@ class Written:
     offsets: NDArray[np.int64]
 
 
-class Writers(Protocol):
+class MessageWriters(Protocol):
     """By whom messages of a topic are read."""
 
     def of(self, records: TopicRecords) -> Written:
@@ -51,7 +51,7 @@ class Writers(Protocol):
         ...
 
 
-class FileWriters:
+class DescriptorFile:
     """A set of descriptors. Messages may have the frame of a registry's client all the same: then it says which message it is."""
 
     def __init__(self, path: FilePath, message: str, hashed: frozenset[Path] = frozenset()) -> None:
@@ -84,7 +84,7 @@ class FileWriters:
         return self._framed if read is not None and read[0] == self._places else OTHER
 
 
-class RegistryWriters:
+class DescriptorRegistry:
     """Schemas of a registry. A message is read by the schema that it was written by."""
 
     def __init__(self, registry: SchemaRegistry, message: str, hashed: frozenset[Path] = frozenset()) -> None:
@@ -178,7 +178,7 @@ def _schema(found: RegisteredSchema | str) -> Schema | str:
         return INVALID_SCHEMA
 
 
-def patiently(writers: Writers, records: TopicRecords) -> Written:
+def patiently(writers: MessageWriters, records: TopicRecords) -> Written:
     """The same for those who cannot wait: what is not to be had now is a reason."""
     try:
         return writers.of(records)

@@ -87,7 +87,7 @@ def _varint(data: bytes, at: int) -> tuple[int, int] | None:
     return None
 
 
-class Behind(Sequence[bytes | None]):
+class ValuesBehind(Sequence[bytes | None]):
     """Values from their own bytes on, int64[n], negative where there is none; nothing is copied until a value is asked for."""
 
     def __init__(self, values: Values, offsets: NDArray[np.int64]) -> None:
@@ -108,7 +108,7 @@ class Behind(Sequence[bytes | None]):
         return None if value is None or offset < 0 else value[offset:]
 
 
-class LyingBehind(Behind):
+class LyingValues(ValuesBehind):
     """The same for the compiled parts: where the values lie, behind their frames."""
 
     @property
@@ -126,9 +126,9 @@ def lying(values: Values) -> Values:
     """Values that several compiled parts are to read, each lent once."""
     if not COMPILED or not isinstance(values, list):
         return values
-    return LyingBehind(values, np.zeros(len(values), dtype=np.int64))
+    return LyingValues(values, np.zeros(len(values), dtype=np.int64))
 
 
-def behind(values: Values, offsets: NDArray[np.int64]) -> Behind:
+def behind(values: Values, offsets: NDArray[np.int64]) -> ValuesBehind:
     """Values from their own bytes on."""
-    return LyingBehind(values, offsets) if COMPILED else Behind(values, offsets)
+    return LyingValues(values, offsets) if COMPILED else ValuesBehind(values, offsets)
