@@ -25,17 +25,20 @@ NO_SCHEMA_ID, UNAVAILABLE = "no_schema_id", "schema_unavailable"
 Values = Sequence[bytes | None]
 
 
-class Options(Section):
+class JsonSchemaOptions(Section):
     """With a registry each message's schema has to be there, one of JSON, and of the subject where that is named."""
 
     registry: RegistrySettings | None = None
+
+
+Options = JsonSchemaOptions
 
 
 class JsonSchemaDecoder:
     """Framed JSON; where nobody asks for schemas, messages without a frame are read, too."""
 
     def __init__(self, topic: TopicFields) -> None:
-        options: Options = topic.options or Options()
+        options: JsonSchemaOptions = topic.options or JsonSchemaOptions()
         self._inner = JsonDecoder(topic)
         try:
             self._registry = None if options.registry is None else SchemaRegistry(options.registry, "JSON")

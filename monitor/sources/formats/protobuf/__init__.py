@@ -33,7 +33,7 @@ from monitor.sources.formats.values import Rejected
 FULL_NAME = r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$"
 
 
-class Options(Section):
+class ProtobufOptions(Section):
     """Which message a topic has, and where its descriptors are."""
 
     message: Annotated[str, Field(pattern=FULL_NAME)]
@@ -41,7 +41,7 @@ class Options(Section):
     registry: RegistrySettings | None = None
 
     @model_validator(mode="after")
-    def _one_place(self) -> "Options":
+    def _one_place(self) -> "ProtobufOptions":
         if (self.descriptor_set_file is None) == (self.registry is None):
             raise ValueError(
                 "needs exactly one of descriptor_set_file and registry, which know what the message looks like"
@@ -49,11 +49,14 @@ class Options(Section):
         return self
 
 
+Options = ProtobufOptions
+
+
 class ProtobufDecoder:
     """Protobuf messages of one type."""
 
     def __init__(self, topic: TopicFields) -> None:
-        options: Options = topic.options
+        options: ProtobufOptions = topic.options
         try:
             self._writers = _writers(options, _hashed(topic))
         except (DescriptorError, RegistryError) as error:
@@ -113,7 +116,7 @@ def _hashed(topic: TopicFields) -> frozenset[Path]:
     return frozenset(own - other - set(topic.fields.envelope.values()))
 
 
-def _writers(options: Options, hashed: frozenset[Path]) -> MessageWriters:
+def _writers(options: ProtobufOptions, hashed: frozenset[Path]) -> MessageWriters:
     if options.registry is not None:
         return DescriptorRegistry(SchemaRegistry(options.registry, "PROTOBUF", "serialized"), options.message, hashed)
     assert options.descriptor_set_file is not None
