@@ -110,7 +110,6 @@ class Model(pydantic.BaseModel):
         (10**300, 1e300),
         (-0.0, -0.0),
     ],
-    ids=repr,
 )
 def test_a_number_is_that_number_to_the_bit(value: Any, number: float) -> None:
     read, _, reasons = in_the_daemon(number=value, text="a")
@@ -132,7 +131,6 @@ def test_a_number_is_that_number_to_the_bit(value: Any, number: float) -> None:
         Decimal("NaN"),
         Decimal("sNaN"),
     ],
-    ids=repr,
 )
 def test_what_is_not_there_is_missing(value: Any) -> None:
     number, text, reasons = in_the_daemon(number=value, text=value)
@@ -170,7 +168,6 @@ def test_what_is_beyond_all_numbers_is_non_finite(value: Any, sign: int) -> None
         (np.int64(3), "3"),
         (Decimal(3), "3"),
     ],
-    ids=repr,
 )
 def test_a_category_is_that_category(value: Any, text: str) -> None:
     _, read, reasons = in_the_daemon(number=1, text=value)

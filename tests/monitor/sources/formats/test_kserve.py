@@ -88,7 +88,7 @@ def test_a_json_answer_to_a_binary_request_bears_the_requests_label() -> None:
 
 
 def test_a_zipped_answer_has_no_label_at_all() -> None:
-    body = gzip.compress(b'{"predictions":[0.5]}')
+    body = gzip.compress(b'{"predictions":[0.5]}', mtime=0)
 
     assert said(decoded(kserve, records(body, headers=[event("response")])))[0]["prediction"] == 0.5
 
@@ -96,10 +96,10 @@ def test_a_zipped_answer_has_no_label_at_all() -> None:
 @pytest.mark.parametrize(
     ("body", "reason"),
     [
-        (gzip.compress(b" " * (1 << 25)), "too_large"),
-        (gzip.compress(REQUEST)[:-9], "malformed_gzip"),
+        (gzip.compress(b" " * (1 << 25), mtime=0), "too_large"),
+        (gzip.compress(REQUEST, mtime=0)[:-9], "malformed_gzip"),
         (b"\x1f\x8bno", "malformed_gzip"),
-        (gzip.compress(REQUEST) * 2, "malformed_gzip"),
+        (gzip.compress(REQUEST, mtime=0) * 2, "malformed_gzip"),
         (BINARY[:-1], "tensor_bytes_missing"),
         (BINARY + b"1", "trailing_bytes"),
         (b'{"predictions":[0.5]}', "not_inference"),  # of a request
