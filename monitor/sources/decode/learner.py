@@ -191,7 +191,8 @@ class LearningDecoder(TopicDecoder):
             self._build(self.topic, self.fields)
 
     def decode(self, records: TopicRecords, now: Nanos) -> Decoded:
-        """Decode records, with the features that are new in them."""
+        """Decode records, with the features that are new in them. Raises NotNow, with nothing changed, where a format needs what is away."""
+        self._fetch(records)
         self.finder.look(self._rows_to_look_at(records))
         self.build_anew()
         return self._counted(super().decode(records, now))

@@ -63,7 +63,8 @@ class RawDecoder(TopicDecoder):
         self._held: list[RawRows] = []
 
     def decode(self, records: TopicRecords, now: Nanos) -> Decoded:  # noqa: ARG002 - a TopicDecoder's; all that is on record is past
-        """Keep the rows of records."""
+        """Keep the rows of records. Raises NotNow, with nothing changed, where a format needs what is away."""
+        self._fetch(records)
         return self._keep(decode_records(self.format, records), len(records.values))
 
     def decode_rows(self, rows: Rows, partition: Partition) -> Decoded:  # noqa: ARG002 - same

@@ -175,8 +175,7 @@ class TopicDecoder:
 
         Raises NotNow, with nothing changed, where a format needs what is away.
         """
-        if isinstance(self.bare, Outward):
-            self.bare.fetch(records)
+        self._fetch(records)
         counts, decoded, rows = DecodeCounts(), Decoded(), list[SeriesRows]()
         latest = min(now + self.max_future, LATEST_NANOS)
         records = self._split(records, counts)
@@ -205,6 +204,11 @@ class TopicDecoder:
         decoded.versions += [each for each in told_of if each[1] and each[1].isprintable()]
         self._new_versions.clear()
         return decoded
+
+    def _fetch(self, records: TopicRecords) -> None:
+        """Have what the format needs from outside for these records. Raises NotNow."""
+        if isinstance(self.bare, Outward):
+            self.bare.fetch(records)
 
     def _split(self, records: TopicRecords, counts: DecodeCounts) -> TopicRecords:
         """One record an event, where the format says that a message holds many."""
