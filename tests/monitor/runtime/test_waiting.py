@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from monitor.backtest.recorded import Lines, RecordedError
 from monitor.facts import EventsRejected
 from monitor.runtime.waiting import PatientSource
 from monitor.series.truth import BINARY, Truth
@@ -160,6 +161,39 @@ def test_references_are_not_made_of_records_whose_schema_is_away() -> None:
     with pytest.raises(NotNow, match="cannot be reached"):
         decoder.decode(label_record(), NOON)
     assert decoder.reasons == {}
+
+
+def test_what_waits_in_one_topic_keeps_windows_open_for_it_while_another_goes_on(tmp_path: Path) -> None:
+    [port] = free_ports(1)
+    other = Partition("u", 0)
+    told = [{"ts": (NOON - 15 * MINUTE + at * 6 * SECOND) // 1_000_000, "features": {"age": 0.5}} for at in range(100)]
+    scene = scene_of(tmp_path, {ZERO: [*events(10, 7)], other: [json.dumps(each).encode() for each in told]}, port)
+    series = [SeriesFields(CHURN, REFERENCE.layout, FieldMap())]
+    scene.loop._decoders = {**scene.loop._decoders, "u": TopicDecoder("u", series, FieldMap(), 3600 * SECOND)}
+
+    scene.run(polls=600)  # a minute, which is longer than an idle partition is waited for
+
+    assert scene.rows == []
+    assert scene.store.positions() == {ZERO: 0, other: 100}
+
+    with Registry(port) as registry:
+        registry.add(7, json.dumps(SCHEMA))
+        time.sleep(5.0)
+        scene.run(polls=60)
+
+    assert scene.rows == [20] * 9
+    assert scene.store.positions() == {ZERO: 100, other: 100}
+    scene.kill()
+
+
+def test_files_whose_schema_is_away_are_one_line(tmp_path: Path) -> None:
+    [port] = free_ports(1)
+    options = Options.model_validate({"registry": {"url": f"http://127.0.0.1:{port}", "timeout": "1s"}})
+    decoder = TopicDecoder("t", (), FieldMap(), MINUTE, "avro", options=options)
+    (tmp_path / "message.bin").write_bytes(events(1, 7)[0])
+
+    with pytest.raises(RecordedError, match="cannot be reached"):
+        list(Lines([tmp_path / "message.bin"], decoder).pieces())
 
 
 # --- the source that takes records back -------------------------------------------------------------------------------
