@@ -148,6 +148,7 @@ class LearningDecoder(TopicDecoder):
         self.finder = finder
         self.counts: Counter[str] = Counter()  # events by outcome
         self.reasons: Counter[str] = Counter()  # rejected ones by reason
+        self.halves = 0  # rows that are half a prediction: nobody joins them here
         self._looked = 0
         self._last: tuple[str, str, bool] | None = (
             None  # model and version of the row looked at before, and whether it is ours
@@ -213,6 +214,7 @@ class LearningDecoder(TopicDecoder):
         return held
 
     def _counted(self, decoded: Decoded) -> Decoded:
+        self.halves += sum(len(batch.rows) for batch in decoded.halves if batch.key == self._ours)
         for fact in decoded.facts:
             match fact:
                 case EventsRejected():

@@ -13,7 +13,7 @@ from monitor.sources.base import TopicRecords
 from monitor.sources.decode.finding import NO_COLUMNS
 from monitor.sources.decode.mapping import decode_records, place_rows
 from monitor.sources.decode.topic import Decoded, TopicDecoder
-from monitor.sources.formats.base import SKIPPED, TOMBSTONE, DecodeCounts, Rows
+from monitor.sources.formats.base import SKIPPED, TOMBSTONE, WHOLE, DecodeCounts, Rows
 from monitor.sources.formats.fields import FeatureSlots, FieldMap, Path, SeriesFields
 from monitor.sources.formats.values import LATEST_NANOS
 from monitor.stream.events import Nanos, Partition, SeriesKey
@@ -59,6 +59,7 @@ class RawDecoder(TopicDecoder):
         self._ours = list(keys).index(ours)
         self.reasons: Counter[str] = Counter()  # rejected rows
         self.others = 0  # rows of other models
+        self.halves = 0  # rows that are half a prediction: nobody joins them here
         self._before = 0  # messages
         self._held: list[RawRows] = []
 
@@ -78,6 +79,11 @@ class RawDecoder(TopicDecoder):
 
     def _keep(self, rows: Rows, messages: int) -> Decoded:
         counts = DecodeCounts()
+        if rows.halves is not None and rows.halves.any():
+            counts.rejected.update(rows.rejected)
+            whole = np.flatnonzero(rows.halves == WHOLE)
+            self.halves += len(rows) - whole.size
+            rows = rows.take(whole)
         placed = place_rows(rows, self._holds, LATEST_NANOS, counts)
         for none in (TOMBSTONE, SKIPPED):
             counts.rejected.pop(none, None)

@@ -14,7 +14,7 @@ from monitor.sources.base import RecordParts, TopicRecords
 from monitor.sources.formats.base import TOMBSTONE, Decoder, Outward, RecordDecoder, Rows
 from monitor.sources.formats.envelopes import Envelope, envelopes
 from monitor.sources.formats.fields import Path, TopicFields
-from monitor.sources.formats.registry import UnknownFormatError, decoder_of, format_of, options_of
+from monitor.sources.formats.registry import UnknownFormatError, decoder_of, format_of, gives_halves, options_of
 from monitor.sources.formats.values import Rejected
 
 HERE = "cloudevents"
@@ -277,6 +277,11 @@ def _events(records: TopicRecords, place: int) -> Iterable[Envelope | Rejected]:
         return envelopes(value, records.headers[place] if records.headers else ())
     except Rejected as reason:
         return [reason]
+
+
+def comes_apart(options: CloudEventOptions | None) -> bool:
+    """Whether rows may be requests or responses: as the format of the data says."""
+    return options is not None and gives_halves(options.of, options.options)
 
 
 def recognises(records: TopicRecords) -> bool:
