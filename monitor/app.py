@@ -227,6 +227,9 @@ def refuse_without_id(topic: TopicSettings, fields: FieldMap, joined: Sequence[S
             )
 
 
+HALVES_LEFT_OUT = "requests and responses, which nobody joins here: take a table of whole predictions"
+
+
 def refuse_half(topic: TopicSettings) -> None:
     """Raise ConfigError for a topic of halves, where whole predictions are needed and nobody joins them."""
     if topic.half is not None:

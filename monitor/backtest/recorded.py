@@ -8,7 +8,7 @@ from typing import Protocol
 from monitor.facts import Fact
 from monitor.sources import lines
 from monitor.sources.ahead import ahead
-from monitor.sources.base import TopicRecords
+from monitor.sources.base import NotNow, TopicRecords
 from monitor.sources.decode.topic import Decoded, TopicDecoder
 from monitor.sources.lines import LongLineError, Values
 from monitor.stream.events import MicroBatch, Nanos, Partition
@@ -81,11 +81,18 @@ class Lines:
                 read += block
                 numbers = range(self._read, self._read + len(values))
                 records = TopicRecords(self._decoder.topic, [0] * len(values), values, numbers=numbers)
-                decoded = self._decoder.decode(records, self._now)
+                decoded = self._decoded(records)
                 self._read += len(values)
                 self._now = max(self._now, *decoded.seen.values(), 0)
                 yield piece_of(decoded, self._partition, new, len(values), min(1.0, read / whole))
                 new = frozenset()
+
+    def _decoded(self, records: TopicRecords) -> Decoded:
+        """Decode messages; what they need from outside is not waited for. Raises RecordedError."""
+        try:
+            return self._decoder.decode(records, self._now)
+        except NotNow as why:
+            raise RecordedError(str(why)) from None
 
 
 class RecordsAhead:

@@ -10,7 +10,7 @@ import numpy as np
 from detectors.columns import BOOLEANS, Column
 from detectors.contract import Check, ColumnRules, ColumnType, Contract
 from detectors.encoding import PREDICTION
-from monitor.app import fields_of, refuse_half, refuse_unknown_model
+from monitor.app import HALVES_LEFT_OUT, fields_of, refuse_half, refuse_unknown_model
 from monitor.backtest.recorded import RecordedError
 from monitor.commands.dialect import dialect_of
 from monitor.commands.events import model_of
@@ -128,15 +128,19 @@ def check_events(check: Check, contract: Contract, choice: RowsChoice) -> Reject
     finder = FeatureFinder(fields, predicted=topic.kind == "predictions", identifier=fields.id)
     keys = [SeriesKey(each.name, each.series_version) for each in settings.models]
     ours = SeriesKey(model.name, model.series_version)
-    rejections, others = Rejections(), 0
+    rejections, others, halves = Rejections(), 0, 0
     holds_lines(choice.inputs)
     for path in choice.inputs:
         decoder = RawDecoder(topic.name, keys, ours, slots_of(contract), fields, topic.format, options=topic.options)
         check_event_file(check, contract, path, decoder, finder, dialect)
         rejections.reasons += decoder.reasons
         others += decoder.others
+        halves += decoder.halves
+    if halves:
+        rejections.remarks.append(f"left out {halves:,} {HALVES_LEFT_OUT}")
     if not check.rows:
-        why = f"; rejected: {', '.join(rejections.reasons)}" if rejections.reasons else ""
+        why = f"; {rejections.remarks[0]}" if halves else ""
+        why += f"; rejected: {', '.join(rejections.reasons)}" if rejections.reasons else ""
         raise ConfigError(f"{choice.inputs[0]}: holds no event of {ours}{why}")
     if others:
         rejections.remarks.append(f"left out {others:,} events of other models")

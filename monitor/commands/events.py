@@ -14,7 +14,7 @@ from detectors.calibration.holidays import Holidays, calendar_of
 from detectors.reference.grouping import GroupColumn
 from detectors.reference.service import ERROR, LATENCY, ServedColumns, as_columns_of
 from detectors.sketches.served import UNKNOWN
-from monitor.app import fields_of, refuse_half, refuse_unknown_model, refuse_without_id
+from monitor.app import HALVES_LEFT_OUT, fields_of, refuse_half, refuse_unknown_model, refuse_without_id
 from monitor.backtest.recorded import EmptyRecordError, Recorded, RecordedError
 from monitor.backtest.replay import Range
 from monitor.commands.dialect import dialect_of
@@ -387,6 +387,8 @@ class ModelEvents:
             if decoder.reasons:
                 reasons = ", ".join(f"{reason} {count:,}" for reason, count in decoder.reasons.most_common(3))
                 yield f"{decoder.topic}: {decoder.reasons.total():,} events were rejected: {reasons}; `driftd explain` shows why"
+            if decoder.halves:
+                yield f"{decoder.topic}: left out {decoder.halves:,} {HALVES_LEFT_OUT}"
             if count := decoder.counts["unmonitored"]:
                 yield f"{decoder.topic}: {count:,} events are of models that are not configured"
         if self.outside:

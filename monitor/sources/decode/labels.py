@@ -71,7 +71,11 @@ class LabelDecoder(TopicDecoder):
         return super().wants | RecordParts.KEYS | RecordParts.STAMPS | RecordParts.NUMBERS
 
     def decode(self, records: TopicRecords, now: Nanos) -> Decoded:
-        """Decode one poll's records. Nothing a message holds can raise; what is wrong with it is counted."""
+        """Decode one poll's records. Nothing a message holds can raise; what is wrong with it is counted.
+
+        Raises NotNow, with nothing changed, where a format needs what is away.
+        """
+        self._fetch(records)
         counts, decoded = DecodeCounts(), Decoded()
         latest = min(now + self.max_future, LATEST_NANOS)
         records = self._split(records, counts)

@@ -148,6 +148,7 @@ class LearningDecoder(TopicDecoder):
         self.finder = finder
         self.counts: Counter[str] = Counter()  # events by outcome
         self.reasons: Counter[str] = Counter()  # rejected ones by reason
+        self.halves = 0  # rows that are half a prediction: nobody joins them here
         self._looked = 0
         self._last: tuple[str, str, bool] | None = (
             None  # model and version of the row looked at before, and whether it is ours
@@ -191,7 +192,8 @@ class LearningDecoder(TopicDecoder):
             self._build(self.topic, self.fields)
 
     def decode(self, records: TopicRecords, now: Nanos) -> Decoded:
-        """Decode records, with the features that are new in them."""
+        """Decode records, with the features that are new in them. Raises NotNow, with nothing changed, where a format needs what is away."""
+        self._fetch(records)
         self.finder.look(self._rows_to_look_at(records))
         self.build_anew()
         return self._counted(super().decode(records, now))
@@ -212,6 +214,7 @@ class LearningDecoder(TopicDecoder):
         return held
 
     def _counted(self, decoded: Decoded) -> Decoded:
+        self.halves += sum(len(batch.rows) for batch in decoded.halves if batch.key == self._ours)
         for fact in decoded.facts:
             match fact:
                 case EventsRejected():

@@ -13,7 +13,7 @@ from monitor.sources.base import TopicRecords
 from monitor.sources.decode.finding import NO_COLUMNS
 from monitor.sources.decode.mapping import decode_records, place_rows
 from monitor.sources.decode.topic import Decoded, TopicDecoder
-from monitor.sources.formats.base import SKIPPED, TOMBSTONE, DecodeCounts, Rows
+from monitor.sources.formats.base import SKIPPED, TOMBSTONE, WHOLE, DecodeCounts, Rows
 from monitor.sources.formats.fields import FeatureSlots, FieldMap, Path, SeriesFields
 from monitor.sources.formats.values import LATEST_NANOS
 from monitor.stream.events import Nanos, Partition, SeriesKey
@@ -59,11 +59,13 @@ class RawDecoder(TopicDecoder):
         self._ours = list(keys).index(ours)
         self.reasons: Counter[str] = Counter()  # rejected rows
         self.others = 0  # rows of other models
+        self.halves = 0  # rows that are half a prediction: nobody joins them here
         self._before = 0  # messages
         self._held: list[RawRows] = []
 
     def decode(self, records: TopicRecords, now: Nanos) -> Decoded:  # noqa: ARG002 - a TopicDecoder's; all that is on record is past
-        """Keep the rows of records."""
+        """Keep the rows of records. Raises NotNow, with nothing changed, where a format needs what is away."""
+        self._fetch(records)
         return self._keep(decode_records(self.format, records), len(records.values))
 
     def decode_rows(self, rows: Rows, partition: Partition) -> Decoded:  # noqa: ARG002 - same
@@ -77,6 +79,11 @@ class RawDecoder(TopicDecoder):
 
     def _keep(self, rows: Rows, messages: int) -> Decoded:
         counts = DecodeCounts()
+        if rows.halves is not None and rows.halves.any():
+            counts.rejected.update(rows.rejected)
+            whole = np.flatnonzero(rows.halves == WHOLE)
+            self.halves += len(rows) - whole.size
+            rows = rows.take(whole)
         placed = place_rows(rows, self._holds, LATEST_NANOS, counts)
         for none in (TOMBSTONE, SKIPPED):
             counts.rejected.pop(none, None)

@@ -25,6 +25,7 @@ from monitor.sources.formats.values import Rejected
 MOST_ROWS = 10_000  # of one message
 ROWS_MISSING, ROWS_INVALID, TOO_MANY = "rows_missing", "rows_invalid", "too_many_rows"
 PARTS = {HEADER: RecordParts.HEADERS, KEY: RecordParts.KEYS, BROKER: RecordParts.STAMPS, PARTITION: RecordParts.NOTHING}
+ALONE = -1  # in place of a row's number
 LONGEST_NUMBER = 19  # digits of a time in a header
 
 Values = NDArray[np.object_]
@@ -168,9 +169,11 @@ class ShapedDecoder:
             held = grafts.get(path, rows.column(path))
             grafts[path] = _objects([self._named(value) for value in _listed(held, len(rows))])
         grafts |= {place.path: beside(place, records)[rows.messages] for place in self._fields.beside}
-        if (own := self._fields.id) and isinstance(rows, ExplodedRows) and not _below(own, self._fields.explode):
+        numbers = self._numbers(rows)
+        if numbers is not None:
+            own = self._fields.id
             ids = _listed(grafts.get(own, rows.column(own)), len(rows))
-            grafts[own] = _objects([_numbered(id_, at) for id_, at in zip(ids, rows.numbers.tolist(), strict=True)])
+            grafts[own] = _objects([_numbered(id_, at) for id_, at in zip(ids, numbers.tolist(), strict=True)])
         return GraftedRows({}, rows.messages, rows.rejected, None, rows.halves, rows, grafts) if grafts else rows
 
     def inspect_record(self, record: TopicRecords) -> Iterable[Mapping[Path, object]]:
@@ -181,7 +184,21 @@ class ShapedDecoder:
         ]
         if not found and reasons:
             raise Rejected(next(iter(reasons)))
+        if named_beside(self._fields) and (self._fields.explode or len(found) > 1):
+            own = self._fields.id
+            return [GraftedRow(row, {own: _numbered(row.get(own), at)}) for at, row in enumerate(found)]
         return found
+
+    def _numbers(self, rows: Rows) -> NDArray[np.intp] | None:
+        """What tells rows apart that have an id in common, ALONE where a row shares it with none; None where no id is shared."""
+        if named_beside(self._fields):
+            counts = np.bincount(rows.messages)
+            if not self._fields.explode and counts.size and counts.max() == 1:  # as a rule
+                return None
+            at = np.arange(len(rows)) - (np.cumsum(counts) - counts)[rows.messages]
+            return at if self._fields.explode else np.where(counts[rows.messages] > 1, at, ALONE)
+        shared = self._fields.id and not _below(self._fields.id, self._fields.explode)
+        return rows.numbers if shared and isinstance(rows, ExplodedRows) else None
 
     # --- lists ----------------------------------------------------------------------------------------------------------
 
@@ -214,7 +231,8 @@ class ShapedDecoder:
             path = self._fields.features
             grafts[path] = self._named(grafts.get(path, row.get(path)))
         grafts |= {place.path: _plain(beside(place, record)) for place in self._fields.beside}
-        if (own := self._fields.id) and number is not None and not _below(own, self._fields.explode):
+        own, beside_them = self._fields.id, named_beside(self._fields)
+        if own and number is not None and not beside_them and not _below(own, self._fields.explode):
             grafts[own] = _numbered(grafts.get(own, row.get(own)), number)
         return GraftedRow(row, grafts)
 
@@ -268,7 +286,14 @@ def _below(path: Path, other: Path) -> bool:
 
 def _numbered(own: Any, at: int) -> Any:
     """The id of a row that shares its message's with others."""
+    if at == ALONE:
+        return own
     return None if own is None or isinstance(own, dict | list) else f"{own}#{at}"
+
+
+def named_beside(fields: FieldMap) -> bool:
+    """Whether ids stand beside the values of messages: then all rows of a message have one in common."""
+    return bool(fields.id) and any(place.path == fields.id for place in fields.beside)
 
 
 # --- beside values ------------------------------------------------------------------------------------------------------

@@ -31,7 +31,7 @@ from monitor.sources.decode.schema import (
     schemas,
 )
 from monitor.sources.decode.serving import ServedPart, reasons, serve
-from monitor.sources.decode.shaping import shaped
+from monitor.sources.decode.shaping import named_beside, shaped
 from monitor.sources.decode.unseen import UnseenSampler, spread
 from monitor.sources.formats.base import (
     WHOLE,
@@ -136,7 +136,9 @@ class TopicDecoder:
             self._halves.contract(each)
         self.bare = decoder_of(form, self._reads)  # its rows are as the format gives them
         self.format = shaped(self.bare, fields)
-        self.events = shaped(self.bare.parts, fields) if isinstance(self.bare, Splits) else self.format
+        # where ids stand beside values, rows of one message are numbered: then it is read as a whole
+        self._splits = self.bare if isinstance(self.bare, Splits) and not named_beside(fields) else None
+        self.events = self.format if self._splits is None else shaped(self._splits.parts, fields)
         """What reads the records that are left once messages of many events are cut."""
         quick = self.events.readers if isinstance(self.events, Quick) else ()
         self.readers: list[Reader] = [*quick, MappedReader(self.events, self._reads)]
@@ -175,8 +177,7 @@ class TopicDecoder:
 
         Raises NotNow, with nothing changed, where a format needs what is away.
         """
-        if isinstance(self.bare, Outward):
-            self.bare.fetch(records)
+        self._fetch(records)
         counts, decoded, rows = DecodeCounts(), Decoded(), list[SeriesRows]()
         latest = min(now + self.max_future, LATEST_NANOS)
         records = self._split(records, counts)
@@ -206,10 +207,15 @@ class TopicDecoder:
         self._new_versions.clear()
         return decoded
 
+    def _fetch(self, records: TopicRecords) -> None:
+        """Have what the format needs from outside for these records. Raises NotNow."""
+        if isinstance(self.bare, Outward):
+            self.bare.fetch(records)
+
     def _split(self, records: TopicRecords, counts: DecodeCounts) -> TopicRecords:
         """One record an event, where the format says that a message holds many."""
-        if isinstance(self.bare, Splits):
-            records, rejected = self.bare.split(records)
+        if self._splits is not None:
+            records, rejected = self._splits.split(records)
             counts.rejected.update(rejected)
         return records
 

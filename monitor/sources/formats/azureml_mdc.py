@@ -95,6 +95,11 @@ def _time(value: Any) -> Any:
 decoder = AzureMdcDecoder
 
 
+def comes_apart(options: Options | None) -> bool:
+    """Whether rows may be requests or responses: where both are collected."""
+    return options is None or options.outputs is not None
+
+
 def recognises(records: TopicRecords) -> bool:
     """Whether all records are events of collected data."""
     held = objects_in(records)

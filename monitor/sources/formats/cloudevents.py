@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,10 +11,10 @@ from pydantic import Field, ValidationInfo, field_validator
 from detectors.columns import Coded, Column
 from monitor.sections import Section
 from monitor.sources.base import RecordParts, TopicRecords
-from monitor.sources.formats.base import TOMBSTONE, Decoder, RecordDecoder, Rows
+from monitor.sources.formats.base import TOMBSTONE, Decoder, Outward, RecordDecoder, Rows
 from monitor.sources.formats.envelopes import Envelope, envelopes
 from monitor.sources.formats.fields import Path, TopicFields
-from monitor.sources.formats.registry import UnknownFormatError, decoder_of, format_of, options_of
+from monitor.sources.formats.registry import UnknownFormatError, decoder_of, format_of, gives_halves, options_of
 from monitor.sources.formats.values import Rejected
 
 HERE = "cloudevents"
@@ -58,7 +58,8 @@ def decoder(topic: TopicFields) -> "EventDecoder":
     """The decoder of one topic."""
     options = topic.options or Options()
     inner = TopicFields(topic.series.values(), topic.fields, name=topic.name, options=options.options)
-    return EventDecoder(decoder_of(options.of, inner))
+    held = decoder_of(options.of, inner)
+    return OutwardEventDecoder(held) if isinstance(held, Outward) else EventDecoder(held)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +142,31 @@ def _numbers(events: NDArray[np.intp]) -> NDArray[np.intp]:
     return np.where(counts[events] > 1, np.arange(len(events)) - starts[events], ALONE)
 
 
+class Opened(NamedTuple):
+    """The events of some records, the place of each one's record, and why others hold none, by reason."""
+
+    events: Sequence[Envelope]
+    places: Sequence[int]
+    rejected: dict[str, int]
+
+
+def _open(records: TopicRecords) -> Opened:
+    held, places, rejected = list[Envelope](), list[int](), dict[str, int]()
+    for place in range(len(records.values)):
+        for found in _events(records, place):
+            if isinstance(found, Rejected):
+                rejected[str(found)] = rejected.get(str(found), 0) + 1
+            else:
+                held.append(found)
+                places.append(place)
+    return Opened(held, places, rejected)
+
+
+def _within(records: TopicRecords, events: Sequence[Envelope], places: Sequence[int]) -> TopicRecords:
+    """A record an event, of what it holds."""
+    return replace(records.only(places), values=[event.data for event in events], prepared=None)
+
+
 class EventDecoder:
     """Records of events to rows of what they hold."""
 
@@ -154,15 +180,8 @@ class EventDecoder:
 
     def decode_records(self, records: TopicRecords) -> Rows:
         """A row a row of the data; what cannot be read is counted by reason."""
-        held, places, rejected = list[Envelope](), list[int](), dict[str, int]()
-        for place in range(len(records.values)):
-            for found in _events(records, place):
-                if isinstance(found, Rejected):
-                    rejected[str(found)] = rejected.get(str(found), 0) + 1
-                else:
-                    held.append(found)
-                    places.append(place)
-        within = replace(records.only(places), values=[event.data for event in held], prepared=None)
+        held, places, rejected = self._opened(records)
+        within = _within(records, held, places)
         if isinstance(self._inner, RecordDecoder):
             rows = self._inner.decode_records(within)
         else:
@@ -182,6 +201,10 @@ class EventDecoder:
             attributes=attributes,
         )
 
+    def _opened(self, records: TopicRecords) -> Opened:
+        """What records hold."""
+        return _open(records)
+
     def inspect(self, raw: bytes) -> Iterator[Mapping[Path, object]]:
         """The rows of one message. Raises Rejected."""
         return self.inspect_record(TopicRecords("", [0], [raw]))
@@ -198,6 +221,28 @@ class EventDecoder:
                 rows = list(self._inner.inspect(found.data))
             for at, row in enumerate(rows):
                 yield _Beside(row, found.attributes, "" if len(rows) == 1 else f"#{at}")
+
+
+class OutwardEventDecoder(EventDecoder):
+    """The same around a format that needs something from outside."""
+
+    def __init__(self, inner: Decoder) -> None:
+        super().__init__(inner)
+        assert isinstance(inner, Outward)
+        self._outward: Outward = inner
+        self._fetched: tuple[TopicRecords, Opened] | None = None  # which are decoded next
+
+    def fetch(self, records: TopicRecords) -> None:
+        """Have what the events of these records need. Raises NotNow."""
+        opened = _open(records)
+        self._outward.fetch(_within(records, opened.events, opened.places))
+        self._fetched = records, opened
+
+    def _opened(self, records: TopicRecords) -> Opened:
+        if self._fetched is None or self._fetched[0] is not records:
+            return _open(records)
+        (_, opened), self._fetched = self._fetched, None
+        return opened
 
 
 class _Beside(Mapping[Path, object]):
@@ -232,6 +277,11 @@ def _events(records: TopicRecords, place: int) -> Iterable[Envelope | Rejected]:
         return envelopes(value, records.headers[place] if records.headers else ())
     except Rejected as reason:
         return [reason]
+
+
+def comes_apart(options: CloudEventOptions | None) -> bool:
+    """Whether rows may be requests or responses: as the format of the data says."""
+    return options is not None and gives_halves(options.of, options.options)
 
 
 def recognises(records: TopicRecords) -> bool:

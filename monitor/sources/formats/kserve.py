@@ -81,6 +81,12 @@ def _stored(value: bytes) -> Call | Rejected | None:
     return _call(texts | {"type": texts.get("reqType", ""), "time": texts.get("occurrenceTime", "")}, body)
 
 
+def comes_apart(options: object) -> bool:
+    """Whether rows may be requests or responses: always."""
+    del options
+    return True
+
+
 def recognises(records: TopicRecords) -> bool:
     """Whether all records are events of the logger."""
     found = [each for place in range(len(records.values)) for each in _looked(records, place)]

@@ -79,6 +79,11 @@ def _parsed(payload: Any) -> Any:
 decoder = MlflowDecoder
 
 
+def comes_apart(options: Options | None) -> bool:
+    """Whether rows may be requests or responses: where the options say so."""
+    return options is not None and options.halves
+
+
 def recognises(records: TopicRecords) -> bool:
     """Whether all records are answers, with nothing beside them but what was asked and what every log has."""
     held = objects_in(records)

@@ -39,6 +39,12 @@ def calls(records: TopicRecords, place: int) -> Iterable[Call]:
     ]
 
 
+def comes_apart(options: object) -> bool:
+    """Whether rows may be requests or responses: always."""
+    del options
+    return True
+
+
 def recognises(records: TopicRecords) -> bool:
     """Whether all records are bodies of tensors, and none is of Seldon's."""
     if not records.values or not all(b'"datatype"' in (value or b"") for value in records.values):

@@ -1,7 +1,7 @@
 """The formats there are: a module here with a `decoder`, or an entry point of the group `driftd.formats`.
 
 A module may also have `Options`, the section that stands under `topics[].options`, `recognises`, whether records look like
-this format, and `HALVES = True`, where its rows may be requests or responses (`Rows.halves`). What it needs of other packages it imports where a decoder is made: all modules here are imported to be listed.
+this format, and `comes_apart`, whether by these options its rows may be requests or responses (`Rows.halves`). What it needs of other packages it imports where a decoder is made: all modules here are imported to be listed.
 """
 
 from collections.abc import Callable
@@ -60,9 +60,10 @@ def decoder_of(name: str, topic: TopicFields) -> Decoder:
         raise UnknownFormatError(f"{name} makes no decoder: {in_a_line(error)}") from None
 
 
-def gives_halves(name: str) -> bool:
-    """Whether a format of ours has messages that are half a prediction: its module says so by `HALVES`."""
-    return bool(getattr(_modules().get(name), "HALVES", False))
+def gives_halves(name: str, options: Section | None = None) -> bool:
+    """Whether a format of ours, by these options, has messages that are half a prediction: its module says so."""
+    told: Callable[[Any], bool] | None = getattr(_modules().get(name), "comes_apart", None)
+    return told is not None and told(options)
 
 
 def options_of(name: str) -> type[Section] | None:

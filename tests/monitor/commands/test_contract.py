@@ -516,3 +516,37 @@ def test_events_of_other_models_alone_are_a_mistake(capsys: Output) -> None:
         capsys, check(contract("columns: {age: {}}\n"), write_events(rows, "e.jsonl"), "--config", configured())
     )
     assert said == "e.jsonl: holds no event of churn/*"
+
+
+# --- formats of which a prediction comes in two messages ----------------------------------------------------------------
+
+
+@pytest.fixture
+def collected(home: Path) -> str:
+    """Inputs and outputs of a collector: a configuration, and a file of both."""
+    del home
+    config = yaml.safe_load(Path(configured()).read_text())
+    config["topics"] = [{"name": "t", "format": "azureml-mdc", "fields": {"model": {"const": "churn"}}}]
+    Path("halves.yaml").write_text(yaml.safe_dump(config))
+    lines = []
+    for at in range(100):
+        base = {"specversion": "1.0", "time": f"2026-11-01T12:00:{at % 60:02d}Z", "correlationid": f"c-{at}"}
+        lines.append({**base, "type": "azureml.inference.model_inputs", "data": [{"age": at / 100}]})
+        lines.append({**base, "type": "azureml.inference.model_outputs", "data": [{"score": at / 100}]})
+    Path("halves.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    return "halves.yaml"
+
+
+LEFT_OUT = "left out 200 requests and responses, which nobody joins here"
+
+
+def test_halves_of_predictions_are_no_rows_that_break_a_contract(collected: str, capsys: Output) -> None:
+    path = contract("columns: {age: {type: number, required: true}, prediction: {type: number, required: true}}\n")
+
+    assert main(["contract", "check", path, "halves.jsonl", "--config", collected]) == 2
+    assert LEFT_OUT in capsys.readouterr().err
+
+
+def test_a_reference_is_not_made_of_halves_and_says_so(collected: str, capsys: Output) -> None:
+    assert main(["reference", "fit", "--config", collected, "--input", "halves.jsonl"]) == 2
+    assert LEFT_OUT in capsys.readouterr().err

@@ -8,11 +8,17 @@ from typing import Any
 
 import pytest
 
+from monitor.backtest.recorded import Lines, RecordedError
+from monitor.facts import EventsRejected
 from monitor.runtime.waiting import PatientSource
-from monitor.sources.base import TopicRecords
+from monitor.series.truth import BINARY, Truth
+from monitor.sources.base import Headers, NotNow, TopicRecords
+from monitor.sources.decode.labels import LabelDecoder
+from monitor.sources.decode.raw import RawDecoder
 from monitor.sources.decode.topic import TopicDecoder
 from monitor.sources.formats.avro import Options
-from monitor.sources.formats.fields import FieldMap, SeriesFields
+from monitor.sources.formats.cloudevents import CloudEventOptions
+from monitor.sources.formats.fields import FeatureSlots, FieldMap, SeriesFields
 from monitor.stream.events import MINUTE, SECOND, OffsetRange, Partition
 from tests.fakes import NOON, ListSource
 from tests.monitor.runtime.test_loop import CHURN, REFERENCE, Scene
@@ -92,6 +98,102 @@ def test_killed_while_records_wait_they_are_read_again(tmp_path: Path) -> None:
     assert again.store.positions() == {ZERO: 100}
     assert again.rows == [10] * 9
     again.kill()
+
+
+def wrapped(decoder: TopicDecoder, records: TopicRecords, port: int) -> dict[str, int]:
+    """What is rejected once the registry is there, after it was not."""
+    with pytest.raises(NotNow, match="cannot be reached"):
+        decoder.decode(records, NOON)
+    with Registry(port) as registry:
+        registry.add(7, json.dumps(LABELS))
+        time.sleep(1.2)
+        found = decoder.decode(records, NOON)
+    assert sum(len(join.labels) for join in found.joins) + sum(len(batch) for batch in found.batches) == 1
+    return {fact.reason: fact.count for fact in found.facts if isinstance(fact, EventsRejected)}
+
+
+LABELS = {
+    "type": "record",
+    "name": "Label",
+    "fields": [
+        {"name": "ts", "type": {"type": "long", "logicalType": "timestamp-millis"}},
+        {"name": "id", "type": "string"},
+        {"name": "label", "type": "int"},
+        {"name": "features", "type": {"type": "map", "values": "double"}},
+    ],
+}
+
+
+def label_record(headers: Headers = ()) -> TopicRecords:
+    stream = io.BytesIO()
+    value = {"ts": NOON // 1_000_000, "id": "r-1", "label": 1, "features": {"age": 0.5}}
+    fastavro.schemaless_writer(stream, fastavro.parse_schema(LABELS), value)
+    raw = b"\x00" + (7).to_bytes(4, "big") + stream.getvalue()
+    return TopicRecords("t", (0,), (raw,), keys=(b"r-1",), numbers=(5,), stamps=(NOON,), headers=(headers,))
+
+
+def test_labels_wait_for_their_schema_as_events_do() -> None:
+    [port] = free_ports(1)
+    options = Options.model_validate({"registry": {"url": f"http://127.0.0.1:{port}", "timeout": "1s"}})
+    fields, keys = FieldMap(features=(), label=("label",)), {"churn": [CHURN]}
+    decoder = LabelDecoder("t", {"churn": Truth(BINARY)}, keys, fields, MINUTE, "avro", options=options)
+
+    assert wrapped(decoder, label_record(), port) == {}
+
+
+def test_what_an_envelope_holds_waits_for_its_schema() -> None:
+    [port] = free_ports(1)
+    registry = {"registry": {"url": f"http://127.0.0.1:{port}", "timeout": "1s"}}
+    options = CloudEventOptions.model_validate({"of": "avro", "options": registry})
+    series = [SeriesFields(CHURN, REFERENCE.layout, FieldMap())]
+    decoder = TopicDecoder("t", series, FieldMap(), MINUTE, "cloudevents", options=options)
+    attributes = {"specversion": "1.0", "id": "r-1", "type": "scored", "source": "/scorer"}
+    headers = [(f"ce_{name}", value.encode()) for name, value in attributes.items()]
+
+    assert wrapped(decoder, label_record(headers), port) == {}
+
+
+def test_references_are_not_made_of_records_whose_schema_is_away() -> None:
+    [port] = free_ports(1)
+    options = Options.model_validate({"registry": {"url": f"http://127.0.0.1:{port}", "timeout": "1s"}})
+    decoder = RawDecoder("t", [CHURN], CHURN, FeatureSlots(()), FieldMap(), "avro", options=options)
+
+    with pytest.raises(NotNow, match="cannot be reached"):
+        decoder.decode(label_record(), NOON)
+    assert decoder.reasons == {}
+
+
+def test_what_waits_in_one_topic_keeps_windows_open_for_it_while_another_goes_on(tmp_path: Path) -> None:
+    [port] = free_ports(1)
+    other = Partition("u", 0)
+    told = [{"ts": (NOON - 15 * MINUTE + at * 6 * SECOND) // 1_000_000, "features": {"age": 0.5}} for at in range(100)]
+    scene = scene_of(tmp_path, {ZERO: [*events(10, 7)], other: [json.dumps(each).encode() for each in told]}, port)
+    series = [SeriesFields(CHURN, REFERENCE.layout, FieldMap())]
+    scene.loop._decoders = {**scene.loop._decoders, "u": TopicDecoder("u", series, FieldMap(), 3600 * SECOND)}
+
+    scene.run(polls=600)  # a minute, which is longer than an idle partition is waited for
+
+    assert scene.rows == []
+    assert scene.store.positions() == {ZERO: 0, other: 100}
+
+    with Registry(port) as registry:
+        registry.add(7, json.dumps(SCHEMA))
+        time.sleep(5.0)
+        scene.run(polls=60)
+
+    assert scene.rows == [20] * 9
+    assert scene.store.positions() == {ZERO: 100, other: 100}
+    scene.kill()
+
+
+def test_files_whose_schema_is_away_are_one_line(tmp_path: Path) -> None:
+    [port] = free_ports(1)
+    options = Options.model_validate({"registry": {"url": f"http://127.0.0.1:{port}", "timeout": "1s"}})
+    decoder = TopicDecoder("t", (), FieldMap(), MINUTE, "avro", options=options)
+    (tmp_path / "message.bin").write_bytes(events(1, 7)[0])
+
+    with pytest.raises(RecordedError, match="cannot be reached"):
+        list(Lines([tmp_path / "message.bin"], decoder).pieces())
 
 
 # --- the source that takes records back -------------------------------------------------------------------------------

@@ -209,6 +209,23 @@ def test_an_id_inside_the_element_is_its_own() -> None:
     assert found.batches[0].event_times.tolist() == [NOON, NOON - 1_000_000]
 
 
+@pytest.mark.parametrize("form", ["json-lines", "json-batch"])
+def test_rows_of_one_message_that_share_an_id_beside_it_are_told_apart(form: str) -> None:
+    fields = FieldMap.parse({"id": {"header": "request"}}, UNITS["ms"], "t")
+    made = TopicDecoder("t", [SeriesFields(CHURN, REFERENCE.layout, fields)], fields, MINUTE, form)
+    several = [json.loads(event()), json.loads(event())]
+    lines = b"\n".join(json.dumps(each).encode() for each in several)
+    values = lines if form == "json-lines" else json.dumps(several).encode(), event()
+
+    found = read(made, *values, headers=[[("request", b"r-1")], [("request", b"r-2")]])
+
+    assert [each for batch in found.batches for each in (batch.ids if batch.ids is not None else ())] == hashes(
+        "r-1#0", "r-1#1", "r-2"
+    )
+    rows = list(made.inspect(TopicRecords("t", (0,), values[:1], headers=[[("request", b"r-1")]])))
+    assert [row.get(fields.id) for row in rows] == ["r-1#0", "r-1#1"]
+
+
 def test_unnamed_columns_get_the_names_of_the_mapping() -> None:
     made = decoder(explode="instances", features="instances", columns=["age", "plan"])
     found = read(made, event(instances=[[1.5, "pro"], [2.5, None], [3.5], {"age": 4.5}]))

@@ -17,7 +17,7 @@ from monitor.facts import EventsCounted, EventsRejected, FieldsRejected
 from monitor.settings import ConfigError, load_settings
 from monitor.sources.base import TopicRecords
 from monitor.sources.decode.topic import TopicDecoder
-from monitor.sources.formats.registry import formats
+from monitor.sources.formats.registry import formats, gives_halves, options_of
 from monitor.stream.events import OffsetRange, Partition, SeriesKey
 from tests.fakes import NOON
 
@@ -206,3 +206,26 @@ def test_a_decoder_that_always_fails_rejects_everything(config: Path) -> None:
 
     assert not decoded.batches
     assert EventsRejected("p", "decoder_failed", 2) in decoded.facts
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "halves"),
+    [
+        ("json", None, False),
+        ("databricks-inference", {}, False),
+        ("kserve", {}, True),
+        ("mlserver", {}, True),
+        ("azureml-mdc", {}, True),
+        ("azureml-mdc", {"outputs": None}, False),
+        ("mlflow", {}, False),
+        ("mlflow", {"halves": True}, True),
+        ("cloudevents", {}, False),
+        ("cloudevents", {"of": "mlflow", "options": {"halves": True}}, True),
+    ],
+)
+def test_a_format_says_whether_its_messages_are_half_a_prediction(
+    name: str, options: dict[str, object] | None, halves: bool
+) -> None:
+    section = options_of(name)
+
+    assert gives_halves(name, None if section is None else section.model_validate(options)) is halves
