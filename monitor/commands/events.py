@@ -387,6 +387,8 @@ class ModelEvents:
             if decoder.reasons:
                 reasons = ", ".join(f"{reason} {count:,}" for reason, count in decoder.reasons.most_common(3))
                 yield f"{decoder.topic}: {decoder.reasons.total():,} events were rejected: {reasons}; `driftd explain` shows why"
+            if decoder.halves:
+                yield f"{decoder.topic}: {decoder.halves:,} rows are requests or responses by themselves, which are not joined here: fit by a table of whole predictions, without --config"
             if count := decoder.counts["unmonitored"]:
                 yield f"{decoder.topic}: {count:,} events are of models that are not configured"
         if self.outside:

@@ -174,7 +174,7 @@ def joins(specs: Sequence[SeriesSpec]) -> int:
 
 def halves(specs: Sequence[SeriesSpec], topics: Sequence[TopicSettings]) -> int:
     """Bytes of the requests and responses that wait for each other, at most, where topics bring such."""
-    come_apart = any(topic.half is not None or gives_halves(topic.format) for topic in topics)
+    come_apart = any(topic.half is not None or gives_halves(topic.format, topic.options) for topic in topics)
     return sum(spec.halves_spec.memory for spec in specs) * 5 // 2 if come_apart else 0
 
 

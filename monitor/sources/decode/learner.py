@@ -148,6 +148,7 @@ class LearningDecoder(TopicDecoder):
         self.finder = finder
         self.counts: Counter[str] = Counter()  # events by outcome
         self.reasons: Counter[str] = Counter()  # rejected ones by reason
+        self.halves = 0  # rows that are a request or a response by themselves
         self._looked = 0
         self._last: tuple[str, str, bool] | None = (
             None  # model and version of the row looked at before, and whether it is ours
@@ -212,6 +213,7 @@ class LearningDecoder(TopicDecoder):
         return held
 
     def _counted(self, decoded: Decoded) -> Decoded:
+        self.halves += sum(map(len, decoded.halves))
         for fact in decoded.facts:
             match fact:
                 case EventsRejected():

@@ -27,6 +27,11 @@ class AzureMdcOptions(TabularOptions):
 Options = AzureMdcOptions
 
 
+def HALVES(options: AzureMdcOptions | None) -> bool:  # noqa: N802 - what the registry asks for
+    """Whether inputs and outputs are joined."""
+    return options is None or options.outputs is not None
+
+
 class AzureMdcDecoder(LogDecoder):
     """Events of collected data: one holds the rows of one or several requests."""
 

@@ -14,7 +14,7 @@ from monitor.sources.base import RecordParts, TopicRecords
 from monitor.sources.formats.base import TOMBSTONE, Decoder, RecordDecoder, Rows
 from monitor.sources.formats.envelopes import Envelope, envelopes
 from monitor.sources.formats.fields import Path, TopicFields
-from monitor.sources.formats.registry import UnknownFormatError, decoder_of, format_of, options_of
+from monitor.sources.formats.registry import UnknownFormatError, decoder_of, format_of, gives_halves, options_of
 from monitor.sources.formats.values import Rejected
 
 HERE = "cloudevents"
@@ -52,6 +52,11 @@ class CloudEventOptions(Section):
 
 
 Options = CloudEventOptions
+
+
+def HALVES(options: CloudEventOptions | None) -> bool:  # noqa: N802 - what the registry asks for
+    """Whether the format inside does."""
+    return options is not None and gives_halves(options.of, options.options)
 
 
 def decoder(topic: TopicFields) -> "EventDecoder":

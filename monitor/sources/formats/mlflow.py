@@ -32,6 +32,11 @@ class MlflowOptions(TabularOptions):
 Options = MlflowOptions
 
 
+def HALVES(options: MlflowOptions | None) -> bool:  # noqa: N802 - what the registry asks for
+    """Whether requests and answers are messages of their own."""
+    return options is not None and options.halves
+
+
 class MlflowDecoder(LogDecoder):
     """Answers, with the request beside `predictions`, or both under `request` and `response`; all other keys stay where they are."""
 

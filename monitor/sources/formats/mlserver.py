@@ -18,6 +18,8 @@ MODEL, VERSION = "mlserver-model", "mlserver-version"
 
 Options = InferenceOptions
 
+HALVES = True
+
 
 def decoder(topic: TopicFields) -> InferenceDecoder:
     """The decoder of one topic."""

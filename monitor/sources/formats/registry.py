@@ -1,7 +1,7 @@
 """The formats there are: a module here with a `decoder`, or an entry point of the group `driftd.formats`.
 
 A module may also have `Options`, the section that stands under `topics[].options`, `recognises`, whether records look like
-this format, and `HALVES = True`, where its rows may be requests or responses (`Rows.halves`). What it needs of other packages it imports where a decoder is made: all modules here are imported to be listed.
+this format, and `HALVES`, true where its rows may be requests or responses (`Rows.halves`), or what says so of its options. What it needs of other packages it imports where a decoder is made: all modules here are imported to be listed.
 """
 
 from collections.abc import Callable
@@ -60,9 +60,10 @@ def decoder_of(name: str, topic: TopicFields) -> Decoder:
         raise UnknownFormatError(f"{name} makes no decoder: {in_a_line(error)}") from None
 
 
-def gives_halves(name: str) -> bool:
-    """Whether a format of ours has messages that are half a prediction: its module says so by `HALVES`."""
-    return bool(getattr(_modules().get(name), "HALVES", False))
+def gives_halves(name: str, options: Section | None = None) -> bool:
+    """Whether a format of ours, told this, has messages that are half a prediction: its module says so by `HALVES`."""
+    told = getattr(_modules().get(name), "HALVES", False)
+    return bool(told(options) if callable(told) else told)
 
 
 def options_of(name: str) -> type[Section] | None:

@@ -77,7 +77,11 @@ def test_options_reach_the_decoder(form: str, tmp_path: Path) -> None:
     [
         ("debezium", {"timestamp": "now"}, r"topics\[0\].options.timestamp: must be 'source' or 'column' \(is 'now'\)"),
         ("debezium", {"scales": {"a": "two"}}, r"topics\[0\].options.scales.a: "),
-        ("debezium", {"colums": []}, r"topics\[0\].options.colums is no key"),
+        (
+            "debezium",
+            {"colums": []},
+            r"topics\[0\].options: format debezium has no option colums; valid here: json, scales, text_numbers, timestamp",
+        ),
         ("otel", {"model": []}, r"topics\[0\].options.model: "),
         ("otel", {"operations": "chat"}, r"topics\[0\].options.operations: "),
     ],

@@ -4,6 +4,7 @@ import json
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from monitor.facts import EventsCounted, EventsRejected, FieldsRejected
 from monitor.settings import ConfigError, load_settings
 from monitor.sources.base import TopicRecords
 from monitor.sources.decode.topic import TopicDecoder
-from monitor.sources.formats.registry import formats
+from monitor.sources.formats.registry import formats, gives_halves, options_of
 from monitor.stream.events import OffsetRange, Partition, SeriesKey
 from tests.fakes import NOON
 
@@ -206,3 +207,24 @@ def test_a_decoder_that_always_fails_rejects_everything(config: Path) -> None:
 
     assert not decoded.batches
     assert EventsRejected("p", "decoder_failed", 2) in decoded.facts
+
+
+@pytest.mark.parametrize(
+    ("name", "told", "apart"),
+    [
+        ("kserve", None, True),
+        ("seldon", None, True),
+        ("mlserver", None, True),
+        ("azureml-mdc", {}, True),
+        ("azureml-mdc", {"outputs": None}, False),
+        ("mlflow", {}, False),
+        ("mlflow", {"halves": True}, True),
+        ("cloudevents", {"of": "json"}, False),
+        ("cloudevents", {"of": "mlserver"}, True),
+        ("json", None, False),
+    ],
+)
+def test_which_formats_bring_halves_of_predictions(name: str, told: dict[str, Any] | None, *, apart: bool) -> None:
+    section = options_of(name)
+
+    assert gives_halves(name, None if told is None or section is None else section.model_validate(told)) is apart
