@@ -47,17 +47,18 @@ def recognise(records: TopicRecords, where: str) -> Recognised | None:
     """What some messages are, and their events; None where they look like no format but JSON. Raises ConfigError."""
     held = records.only([at for at, value in enumerate(records.values) if value])
     names = sorted(recognised(held) or recognised_of_most(held), key=lambda name: (name in GENERAL, name))
-    refused = ""
+    refused, reasons = "", Counter[str]()
     for name in names:
         try:
-            rows = list(events_of(name, held))
+            rows = list(events_of(name, held, reasons))
         except (UnknownFormatError, ValidationError) as error:
             refused = refused or f"{where}: messages look like {name}, which needs options: {_first_line(error)}"
             continue
         if rows:
             return _recognised(name, rows, tuple(other for other in names if other != name))
     if names:
-        raise ConfigError(refused or f"{where}: messages look like {names[0]}, and none of them holds an event")
+        why = f": {', '.join(reasons)} (docs/formats/{names[0]}.md)" if reasons else ""
+        raise ConfigError(refused or f"{where}: messages look like {names[0]}, and none of them holds an event{why}")
     return None
 
 
@@ -71,15 +72,16 @@ def recognised_of_most(records: TopicRecords) -> list[str]:
     return [name for name in recognised(kept) if name in usual] if usual else []
 
 
-def events_of(name: str, records: TopicRecords) -> Iterator[tuple[Mapping[Path, object], int]]:
-    """The rows of messages in a format, each with the broker's time of its record, 0 where there is none."""
+def events_of(name: str, records: TopicRecords, reasons: Counter[str]) -> Iterator[tuple[Mapping[Path, object], int]]:
+    """The rows of messages in a format, each with the broker's time of its record, 0 where there is none; others are counted by their reasons."""
     options = options_of(name)
     topic = TopicFields((), FieldMap(), name=records.topic, options=None if options is None else options())
     decoder = decoder_of(name, topic)
     for at in range(len(records.values)):
         try:
             rows = list(inspect_record(decoder, records.only([at])))
-        except Rejected:
+        except Rejected as reason:
+            reasons[str(reason)] += 1
             continue
         yield from ((row, records.stamps[at] if records.stamps else 0) for row in rows)
 
