@@ -26,10 +26,14 @@ from monitor.sources.formats.json import hint
 from monitor.sources.formats.json.documents import FRAMED
 from monitor.sources.formats.values import UNITS, Rejected, category, number, version_text
 from monitor.stream.events import Nanos
+from monitor.stream.halves import REQUEST, RESPONSE
 from monitor.targets.payloads import rfc3339
 
 SHOWN_UNKNOWN = 10
 SCORES = "scores of classes"  # all together
+
+
+HALF_NAMES = {REQUEST: "request", RESPONSE: "response"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,7 @@ class Explanation:
     contract: tuple[BrokenExplained, ...] | None = (
         None  # what of the model's data contract it breaks; None: it has none
     )
+    half: str | None = None  # request or response, which waits for the other; None: it is whole
     mapped: tuple[str, ...] = ()  # where the mapping found what, in words
 
 
@@ -219,6 +224,7 @@ def explain_row(decoder: TopicDecoder, verdict: Verdict, row: Mapping[Place, obj
         event_time=verdict.time,
         fields=tuple(explain_fields(verdict.series, row)),
         unknown=tuple(verdict.series.unknown(row)),
+        half=HALF_NAMES.get(verdict.series.half),
         contract=None if verdict.broken is None else tuple(broken_by(decoder, verdict.series, verdict.broken, row)),
     )
 
@@ -316,7 +322,8 @@ def words(decoder: TopicDecoder, explanation: Explanation) -> Iterator[str]:
             known = ", ".join(f"{key.model} version {key.version}" for key in decoder.series)
             yield f"unmonitored: {explanation.model} version {explanation.version or '(none)'}; there is {known} (event time {time})"
         case _:
-            yield f"ok: {explanation.model} version {explanation.version}, event time {time}"
+            half = f", a {explanation.half} that is joined by its id" if explanation.half else ""
+            yield f"ok: {explanation.model} version {explanation.version}, event time {time}{half}"
             yield from map(field_words, explanation.fields)
     if explanation.contract:
         rules = ", ".join(f"{each.field} {each.rule}" for each in explanation.contract[:SHOWN_UNKNOWN])

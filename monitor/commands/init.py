@@ -86,7 +86,14 @@ def init(choice: InitChoice) -> Exit:
         write(choice.output, written(found, choice, topic, broker, references, windows, of_labels, form))
         for line in (*words(found, choice, len(rows), form), *label_words(found, labels)):
             print(line)
-        for model, path in references.items():
+        apart = form is not None and form.apart
+        for path in references.values() if apart else ():
+            print(
+                printable(
+                    f"  reference: none yet; messages are halves of predictions: `driftd reference fit --input TABLE --output {path}`"
+                )
+            )
+        for model, path in references.items() if not apart else ():
             fit_events(fitted(choice, model))
             if (able := calibrated_by(Reference.load(path), windows[model])) is not None:
                 print(
@@ -456,7 +463,7 @@ def written(
     yield from canonical_lines(found, topic, form) if form is not None and form.canonical else field_lines(found, topic)
     for each in labels:
         yield from label_topic_lines(each, found, topic)
-    yield from model_lines(found, references, windows, labels)
+    yield from model_lines(found, references, windows, labels, apart=form is not None and form.apart)
     yield "state: driftd-state  # beside this file"
     yield "# webhooks:  # who is told; docs/webhooks.md"
     yield "#   - {name: team, url: https://…, secret_env: DRIFTD_SECRET}"
@@ -499,12 +506,19 @@ def model_lines(
     references: Mapping[str, Path],
     windows: Mapping[str, ModelWindow],
     labels: Sequence[LabelTopic],
+    *,
+    apart: bool,
 ) -> Iterator[str]:
-    """The section of models."""
+    """The section of models; where messages are halves of predictions, references are of tables."""
+    made = (
+        "to be made of a table of whole predictions, as of the training data: docs/formats/halves.md"
+        if apart
+        else "of all events there were; `driftd reference fit --config` makes it anew"
+    )
     yield "models:"
     for model, reference in references.items():
         yield f"  - name: {_text(model)}  # every version"
-        yield f"    reference: {_text(reference.name)}  # of all events there were; `driftd reference fit --config` makes it anew"
+        yield f"    reference: {_text(reference.name)}  # {made}"
         yield from windows[model].lines()
         yield from labels_lines(found, labels)
 

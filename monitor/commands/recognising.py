@@ -1,5 +1,6 @@
 """Messages that look like a format of their own: the events in them, for `driftd init` to look at as at any others."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,12 +12,14 @@ from monitor.settings import ConfigError
 from monitor.sources.base import TopicRecords
 from monitor.sources.decode.mapping import inspect_record
 from monitor.sources.formats.fields import FieldMap, Path, TopicFields
-from monitor.sources.formats.registry import UnknownFormatError, decoder_of, options_of, recognised
+from monitor.sources.formats.registry import UnknownFormatError, decoder_of, gives_halves, options_of, recognised
 from monitor.sources.formats.values import Rejected
 
 GENERAL = ("cloudevents", "json-batch", "json-lines")  # what a format of a serving stack may look like, too
 ENVELOPE = {("ts",), ("model",), ("version",), ("id",), ("prediction",)}  # of the row that needs no mapping
 FEATURES = "features"
+MOST_ASTRAY = 0.2  # of the messages of a topic: malformed ones, or such as somebody tried out
+LOOKED_AT = 100  # of the messages, one by one
 
 Row = Mapping[str, Any]
 
@@ -34,34 +37,51 @@ class Recognised:
     broker_timed: bool
     others: tuple[str, ...] = ()
 
+    @property
+    def apart(self) -> bool:
+        """Whether messages are requests and responses: nobody joins them on the way to a reference."""
+        return gives_halves(self.form)
+
 
 def recognise(records: TopicRecords, where: str) -> Recognised | None:
     """What some messages are, and their events; None where they look like no format but JSON. Raises ConfigError."""
     held = records.only([at for at, value in enumerate(records.values) if value])
-    names = sorted(recognised(held), key=lambda name: (name in GENERAL, name)) if held.values else []
-    refused = ""
+    names = sorted(recognised(held) or recognised_of_most(held), key=lambda name: (name in GENERAL, name))
+    refused, reasons = "", Counter[str]()
     for name in names:
         try:
-            rows = list(events_of(name, held))
+            rows = list(events_of(name, held, reasons))
         except (UnknownFormatError, ValidationError) as error:
             refused = refused or f"{where}: messages look like {name}, which needs options: {_first_line(error)}"
             continue
         if rows:
             return _recognised(name, rows, tuple(other for other in names if other != name))
     if names:
-        raise ConfigError(refused or f"{where}: messages look like {names[0]}, and none of them holds an event")
+        why = f": {', '.join(reasons)} (docs/formats/{names[0]}.md)" if reasons else ""
+        raise ConfigError(refused or f"{where}: messages look like {names[0]}, and none of them holds an event{why}")
     return None
 
 
-def events_of(name: str, records: TopicRecords) -> Iterator[tuple[Mapping[Path, object], int]]:
-    """The rows of messages in a format, each with the broker's time of its record, 0 where there is none."""
+def recognised_of_most(records: TopicRecords) -> list[str]:
+    """The formats that messages look like but for a few that look like none of them."""
+    places = range(0, len(records.values), -(-len(records.values) // LOOKED_AT) or 1)
+    alike = {at: frozenset(recognised(records.only([at]))) for at in places}
+    votes = Counter(name for names in alike.values() for name in names)
+    usual = {name for name, count in votes.items() if count >= (1 - MOST_ASTRAY) * len(places)}
+    kept = records.only([at for at, names in alike.items() if names & usual])
+    return [name for name in recognised(kept) if name in usual] if usual else []
+
+
+def events_of(name: str, records: TopicRecords, reasons: Counter[str]) -> Iterator[tuple[Mapping[Path, object], int]]:
+    """The rows of messages in a format, each with the broker's time of its record, 0 where there is none; others are counted by their reasons."""
     options = options_of(name)
     topic = TopicFields((), FieldMap(), name=records.topic, options=None if options is None else options())
     decoder = decoder_of(name, topic)
     for at in range(len(records.values)):
         try:
             rows = list(inspect_record(decoder, records.only([at])))
-        except Rejected:
+        except Rejected as reason:
+            reasons[str(reason)] += 1
             continue
         yield from ((row, records.stamps[at] if records.stamps else 0) for row in rows)
 

@@ -1,5 +1,6 @@
 """What the configuration may say: every key, its type, default and bounds. Plain values only; nothing is built here."""
 
+import difflib
 from collections.abc import Mapping, Sequence
 from datetime import date
 from itertools import combinations
@@ -131,6 +132,16 @@ class KafkaSettings(Section):
         return self
 
 
+def _unknown_option(options: type[Section], said: Mapping[Any, Any]) -> str:
+    """The first key that a format's section does not have, with what is meant; empty where it has all."""
+    valid = sorted(field.alias or name for name, field in options.model_fields.items())
+    for key in said:
+        if key not in valid:
+            near = difflib.get_close_matches(str(key), valid, n=1, cutoff=0.5)
+            return f"{key}; did you mean {near[0]}?" if near else f"{key}; valid here: {', '.join(valid)}"
+    return ""
+
+
 class TopicSettings(Section):
     """One topic and the shape of its messages."""
 
@@ -155,6 +166,8 @@ class TopicSettings(Section):
         wanted = options_of(info.data.get("format", ""))
         if wanted is None and said is not None:
             raise ValueError(f"format {info.data.get('format')} takes no options")
+        if wanted is not None and isinstance(said, dict) and (unknown := _unknown_option(wanted, said)):
+            raise ValueError(f"format {info.data.get('format')} has no option {unknown}")
         return None if wanted is None else wanted.model_validate({} if said is None else said)
 
     @model_validator(mode="after")

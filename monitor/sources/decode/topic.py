@@ -19,7 +19,7 @@ from monitor.sources.base import Prepared, RecordParts, TopicRecords
 from monitor.sources.decode.broken import BrokenSampler
 from monitor.sources.decode.contract import RowContract
 from monitor.sources.decode.halves import SeriesByHalf
-from monitor.sources.decode.joining import PredictionColumns
+from monitor.sources.decode.joining import ID_MISSING, PredictionColumns
 from monitor.sources.decode.mapping import MappedReader, Timer, decode_records, inspect_record, map_rows
 from monitor.sources.decode.schema import (
     LOOKED,
@@ -352,8 +352,8 @@ class TopicDecoder:
 
     def _why_not(self, part: SeriesRows, counts: DecodeCounts) -> str | None:
         """Why a row that was read does not count all the same."""
-        del part, counts
-        return None
+        del counts
+        return ID_MISSING if part.series.half != WHOLE and not (part.ids is not None and part.ids.any()) else None
 
     def _timer(self, now: Nanos) -> Timer | None:
         """How rows that are explained get their times; None: as those that are read do."""

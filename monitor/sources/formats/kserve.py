@@ -16,7 +16,7 @@ from monitor.sources.formats.tensors.decoding import Call, InferenceDecoder, Inf
 from monitor.sources.formats.values import Rejected
 
 REQUEST_TYPE, RESPONSE_TYPE = "org.kubeflow.serving.inference.request", "org.kubeflow.serving.inference.response"
-HALVES = {REQUEST_TYPE: REQUEST, RESPONSE_TYPE: RESPONSE}
+HALF_OF = {REQUEST_TYPE: REQUEST, RESPONSE_TYPE: RESPONSE}
 TOLD = "component", "endpoint", "namespace", "inferenceservicename", "source", "recordedtime"
 STORED = {"inferenceService": "inferenceservicename", "sourceUri": "source"}  # how stored rows call the same
 
@@ -42,7 +42,7 @@ def calls(records: TopicRecords, place: int) -> Iterable[Call | Rejected]:
 
 
 def _call(attributes: Mapping[str, str], body: bytes) -> Call | Rejected:
-    half = HALVES.get(attributes.get("type", ""))
+    half = HALF_OF.get(attributes.get("type", ""))
     if half is None:
         return Rejected("other_event_type")
     if not attributes.get("id"):

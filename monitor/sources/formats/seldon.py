@@ -19,7 +19,7 @@ from monitor.sources.formats.tensors.decoding import (
 from monitor.sources.formats.values import Rejected
 
 FIRST = "io.seldon.serving.inference."
-HALVES = {f"{FIRST}request": REQUEST, f"{FIRST}response": RESPONSE}
+HALF_OF = {f"{FIRST}request": REQUEST, f"{FIRST}response": RESPONSE}
 SELDONS = "", "seldon"  # how a body of its own protocol is told
 TOLD = "modelid", "inferenceservicename", "namespace", "endpoint", "protocol"
 TOPIC = re.compile(r"(?:(.*)\.)?(model|pipeline)\.([^.]+)\.(inputs|outputs)")
@@ -64,7 +64,7 @@ def _call(records: TopicRecords, place: int, topic: str) -> Call:
 
 
 def _first(value: bytes, headers: Mapping[str, str], kind: str, time: int) -> Call:
-    half = HALVES.get(kind)
+    half = HALF_OF.get(kind)
     if half is None:
         raise Rejected("other_event_type")
     protocol = Protocol.SELDON if headers.get("protocol", "").lower() in SELDONS else Protocol.ANY

@@ -245,6 +245,7 @@ def test_each_message_is_a_line_of_json_for_programs(config: Path, capsys: Outpu
         ],
         "unknown": ["zip"],
         "contract": None,
+        "half": None,
     }
     assert (unmonitored["outcome"], unmonitored["model"], unmonitored["fields"]) == ("unmonitored", "chrun", [])
     assert (rejected["outcome"], rejected["reason"], rejected["detail"]) == (

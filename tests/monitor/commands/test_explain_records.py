@@ -172,3 +172,29 @@ def test_options_that_do_not_go_together_are_refused(
     tmp_path: Path, capsys: Output, options: list[str], said: str
 ) -> None:
     assert refused(configured(tmp_path), capsys, *options) == f"driftd: {said}"
+
+
+def test_a_request_is_said_to_be_one_and_without_an_id_it_is_rejected_as_the_daemon_does(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    Reference.fit({"age": [1.0, 20.0, 41.5]}).save(tmp_path / "r.json")
+    held = {
+        "topics": [{"name": "seldon.prod.model.churn.inputs", "format": "seldon"}],
+        "models": [{"name": "churn", "reference": "r.json"}],
+    }
+    (tmp_path / "driftd.yaml").write_text(yaml.safe_dump(held))
+    value = json.dumps({"inputs": [{"name": "age", "shape": [1], "datatype": "FP64", "data": [41.5]}]})
+    records = [
+        {"value": value, "timestamp": 1_763_870_700_000, "headers": headers}
+        for headers in ([["x-request-id", "r"]], [])
+    ]
+    (tmp_path / "records.jsonl").write_text("\n".join(map(json.dumps, records)))
+
+    assert (
+        main(["explain", "--config", str(tmp_path / "driftd.yaml"), "--records", str(tmp_path / "records.jsonl")]) == 0
+    )
+
+    told = capsys.readouterr().out.splitlines()
+    assert told[0].endswith("event time 2025-11-23T04:05:00Z, a request that is joined by its id")
+    assert "2: rejected: id_missing" in told
+    assert told[-1].startswith("2 rows: 1 ok (churn version * 1), 1 rejected (id_missing 1)")

@@ -120,6 +120,84 @@ def test_a_format_that_needs_no_mapping_is_written_without_one(tmp_path: Path, c
     assert main(["check", "--offline"]) == 0
 
 
+def served_rows(home: Path, others: int) -> str:
+    """Lines of Feast's log, and among them some of no format."""
+    rng = seeded()
+    lines = [
+        json.dumps(
+            {
+                "d__age": rng.normal(),
+                "d__age__timestamp": "2026-11-01T12:00:00Z",
+                "d__age__status": 1,
+                "__log_timestamp": f"2026-11-01T{12 + at // 60}:{at % 60:02}:00Z",
+                "__log_date": "2026-11-01",
+                "__request_id": f"r-{at}",
+            }
+        ).encode()
+        for at in range(300)
+    ]
+    for at in range(others):
+        lines.insert(7 + at * 2, b"\xff{nope" if at % 2 else b"test")
+    (home / "served.jsonl").write_bytes(b"\n".join(lines))
+    return "served.jsonl"
+
+
+def test_a_few_messages_of_no_format_do_not_hide_that_of_the_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    assert main(["init", served_rows(tmp_path, others=6)]) == 0
+
+    assert topic_of(tmp_path)["format"] == "feast"
+    assert Reference.load(tmp_path / "served.json").rows == 300
+
+
+def test_where_messages_of_no_format_are_many_they_are_taken_for_json(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    assert main(["init", served_rows(tmp_path, others=146)]) == 0
+
+    assert "format" not in topic_of(tmp_path)
+
+
+def test_requests_and_responses_get_a_configuration_and_the_way_to_a_reference(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Output
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    held: dict[str, Any] = {"model_inputs": {"age": 41.5, "plan": "pro"}, "model_outputs": {"score": 0.83}}
+    (tmp_path / "calls.jsonl").write_text(
+        "\n".join(
+            json.dumps(
+                {
+                    "specversion": "1.0",
+                    "id": f"e-{at}",
+                    "type": f"azureml.inference.{kind}",
+                    "time": f"2026-11-01T12:{at % 60:02}:00Z",
+                    "data": [row],
+                    "correlationid": f"c-{at}",
+                    "modelversion": "default",
+                }
+            )
+            for at in range(200)
+            for kind, row in held.items()
+        )
+    )
+
+    assert main(["init", "calls.jsonl"]) == 0
+
+    said = capsys.readouterr()
+    assert topic_of(tmp_path)["format"] == "azureml-mdc"
+    assert "`driftd reference fit --input TABLE --output calls.json`" in said.out
+    assert not (tmp_path / "calls.json").exists()
+    assert main(["reference", "fit", "--config", "driftd.yaml", "--input", "calls.jsonl"]) == 2
+    assert (
+        "no event is of the model; calls: 400 rows are requests or responses by themselves" in capsys.readouterr().err
+    )
+
+
 def test_a_format_with_paths_of_its_own_is_mapped(tmp_path: Path, slips: Any) -> None:
     slips(more=', ("meta", "event_time"): 1_763_870_700_000 + int(float(age) * 1e5), ("meta", "model_name"): "credit"')
 

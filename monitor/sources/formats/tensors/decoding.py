@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from types import MappingProxyType
 from typing import Annotated, Any, NamedTuple
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, TypeAdapter, field_validator
 
 from monitor.sections import Section
 from monitor.sources.base import RecordParts, TopicRecords
@@ -26,6 +26,8 @@ def _different(names: list[str]) -> list[str]:
 
 
 Names = Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1), AfterValidator(_different)]
+LISTED: TypeAdapter[list[str]] = TypeAdapter(Names)
+BY_TENSOR: TypeAdapter[dict[str, list[str]]] = TypeAdapter(dict[str, Names])
 
 
 class InferenceOptions(Section):
@@ -34,6 +36,14 @@ class InferenceOptions(Section):
     columns: Names | dict[str, Names] = Field(default_factory=dict)
     prediction: Annotated[str, Field(min_length=1)] | None = None
     missing: list[str] = Field(default_factory=list)
+
+    @field_validator("columns", mode="before")
+    @classmethod
+    def _either(cls, said: Any) -> Any:
+        """Errors of the one that it looks like."""
+        if not isinstance(said, list | dict):
+            raise ValueError("must be a list of names, or such lists by tensor")  # noqa: TRY004 - pydantic's way
+        return (LISTED if isinstance(said, list) else BY_TENSOR).validate_python(said)
 
     @property
     def naming(self) -> Naming:

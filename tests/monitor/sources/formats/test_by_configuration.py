@@ -13,6 +13,7 @@ from monitor.cli import main
 from monitor.configuration import load
 from monitor.settings import ConfigError, load_settings
 from monitor.sources.base import TopicRecords
+from monitor.sources.formats.registry import options_of
 from tests.fakes import NOON
 
 DEBEZIUM = {
@@ -77,7 +78,11 @@ def test_options_reach_the_decoder(form: str, tmp_path: Path) -> None:
     [
         ("debezium", {"timestamp": "now"}, r"topics\[0\].options.timestamp: must be 'source' or 'column' \(is 'now'\)"),
         ("debezium", {"scales": {"a": "two"}}, r"topics\[0\].options.scales.a: "),
-        ("debezium", {"colums": []}, r"topics\[0\].options.colums is no key"),
+        (
+            "debezium",
+            {"colums": []},
+            r"topics\[0\].options: format debezium has no option colums; valid here: json, scales, text_numbers, timestamp",
+        ),
         ("otel", {"model": []}, r"topics\[0\].options.model: "),
         ("otel", {"operations": "chat"}, r"topics\[0\].options.operations: "),
     ],
@@ -99,3 +104,43 @@ def test_explain_says_what_is_read(form: str, tmp_path: Path, capsys: pytest.Cap
     told = capsys.readouterr().out
     assert "12.34" in told
     assert "pro" in told
+
+
+@pytest.mark.parametrize(
+    ("form", "options", "said"),
+    [
+        ("kserve", {"column": ["a"]}, "options: format kserve has no option column; did you mean columns?"),
+        ("kserve", {"columns": 3}, r"options.columns: must be a list of names, or such lists by tensor \(is '3'\)"),
+        ("seldon", {"columns": {"x": "age"}}, r"options.columns.x: must be a list \(is 'age'\)"),
+        ("mlserver", {"columns": ["a", "a"]}, "options.columns: must be different names"),
+        (
+            "avro",
+            {"registry": {"url": "http://127.0.0.1:1", "timeout": "1m"}},
+            r"options.registry.timeout: must be 20s at most \(is '1m'\)",
+        ),
+    ],
+)
+def test_wrong_options_are_said_in_the_words_of_the_page(form: str, options: Any, said: str, tmp_path: Path) -> None:
+    Reference.fit({"amount": [1.0, 12.34, 99.0]}).save(tmp_path / "r.json")
+    config = tmp_path / "driftd.yaml"
+    config.write_text(
+        yaml.safe_dump(
+            {
+                "topics": [{"name": "p", "format": form, "options": options}],
+                "models": [{"name": "churn", "reference": "r.json"}],
+            }
+        )
+    )
+
+    with pytest.raises(ConfigError, match=said) as refused:
+        load_settings(config)
+
+    assert "\n" not in str(refused.value)
+
+
+def test_names_of_columns_are_a_list_or_lists_by_tensor() -> None:
+    section = options_of("kserve")
+    assert section is not None
+
+    assert section.model_validate({"columns": ["a", "b"]}).model_dump()["columns"] == ["a", "b"]
+    assert section.model_validate({"columns": {"x": ["a"]}}).model_dump()["columns"] == {"x": ["a"]}

@@ -4,6 +4,7 @@ import json
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -214,12 +215,14 @@ def test_a_decoder_that_always_fails_rejects_everything(config: Path) -> None:
         ("json", None, False),
         ("databricks-inference", {}, False),
         ("kserve", {}, True),
+        ("seldon", {}, True),
         ("mlserver", {}, True),
         ("azureml-mdc", {}, True),
         ("azureml-mdc", {"outputs": None}, False),
         ("mlflow", {}, False),
         ("mlflow", {"halves": True}, True),
         ("cloudevents", {}, False),
+        ("cloudevents", {"of": "mlserver"}, True),
         ("cloudevents", {"of": "mlflow", "options": {"halves": True}}, True),
     ],
 )
