@@ -35,20 +35,20 @@ class _Resolver:
         return writer
 
     def _record(self, made: AvroType, writer: AvroType, reader: AvroType) -> None:
+        written = set(writer.names)
         own = {
-            alias: name
-            for name, aliases in reader.field_aliases.items()
-            if name not in writer.names
-            for alias in aliases
+            alias: name for name, aliases in reader.field_aliases.items() if name not in written for alias in aliases
         }
         types = dict(zip(reader.names, reader.children, strict=True))
+        made_names: set[str] = set()
         for name, child in zip(writer.names, writer.children, strict=True):
             known = name if name in types else own.get(name, name)
-            known = name if known in made.names else known
+            known = name if known in made_names else known
+            made_names.add(known)
             made.names.append(known)
             made.children.append(self.pair(child, types[known]) if known in types else child)
         for name, child in types.items():
-            if name not in made.names and name in reader.defaults:
+            if name not in made_names and name in reader.defaults:
                 made.names.append(name)
                 made.children.append(constant(child, reader.defaults[name]))
 
