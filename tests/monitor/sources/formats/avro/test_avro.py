@@ -378,6 +378,14 @@ def test_schemas_that_cannot_be_used_have_one_reason(registry: Registry, number:
     assert decoded(decoder, prefixed(7, event()), prefixed(number, event())) == (1, {reason: 1})
 
 
+def test_containers_without_a_schema_of_their_topic_count_nothing_else(tmp_path: Path) -> None:
+    """What is not rejected is no fact."""
+    series = [SeriesFields(key, REFERENCE.layout, FieldMap()) for key in ONE]
+    decoder = TopicDecoder("t", series, FieldMap(), 600 * SECOND, "avro")
+
+    assert decoded(decoder, container(WHOLE, [{"a": 1.0, "plan": None}])) == (0, {"timestamp_missing": 1})
+
+
 def test_the_same_text_that_refers_to_another_version_is_another_schema(registry: Registry) -> None:
     """A registry gives the two numbers of their own; so does what they mean."""
     outer = json.dumps(record({"name": "inner", "type": "x.I"}))
