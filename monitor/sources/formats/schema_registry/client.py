@@ -16,6 +16,7 @@ from monitor.sources.formats.values import Rejected
 
 KEPT = 1_000  # schemas
 KEPT_UNKNOWN = 10_000  # keys that the registry does not know, or not yet of the subject
+KEPT_BEGUN = 100_000  # answers to turns that did not end
 UNKNOWN_FOR = 60.0  # seconds until such a key is asked for again
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0  # seconds without a question after one that was not answered
 PATIENCE = 10.0  # seconds that one call asks on; what is left waits for the next one
@@ -66,6 +67,10 @@ class SchemaRegistry:
         self._lock = threading.Lock()
         self._known: OrderedDict[Key, Verdict] = OrderedDict()
         self._unknown: OrderedDict[Key, tuple[float, str]] = OrderedDict()  # until when, and why
+        self._begun: dict[
+            Key, str
+        ] = {}  # said in turns that did not end: more than are kept, or for longer, shall end, too
+        self._last: dict[Key, str] = {}  # said in the last turn that ended: it holds until its messages are read
         self._pause = 0.0  # seconds, after the last failure
         self._silent_until = -1.0
         self._why = ""
@@ -82,9 +87,21 @@ class SchemaRegistry:
 
     def schemas(self, keys: Iterable[Key]) -> dict[Key, Verdict]:
         """The schema of each key, or the reason why it has none. Raises NotNow where nobody can say now; what was learnt is kept."""
+        found: dict[Key, Verdict] = {}
         with self._lock:
             until = self._now() + PATIENCE
-            return {key: self._verdict(key, until) for key in keys}
+            try:
+                for key in keys:
+                    found[key] = self._verdict(key, until)
+            except NotNow:
+                self._begun |= _refusals(found)
+                if len(self._begun) > KEPT_BEGUN:
+                    self._begun.clear()
+                raise
+            self._last = _refusals(found)
+            for key in self._last:
+                self._begun.pop(key, None)
+        return found
 
     # --- what is kept -------------------------------------------------------------------------------------------------
 
@@ -95,7 +112,14 @@ class SchemaRegistry:
         asked_again, why = self._unknown.get(key, (-1.0, ""))
         if self._now() < asked_again:
             return why
-        return self._ask(key, until)
+        if key in self._begun:
+            return self._begun[key]
+        try:
+            return self._ask(key, until)
+        except NotNow:
+            if key in self._last:
+                return self._last[key]
+            raise
 
     def _ask(self, key: Key, until: float) -> Verdict:
         now = self._now()
@@ -178,6 +202,10 @@ class SchemaRegistry:
         told = self._asker.ask("schemas", "guids", str(key), "ids")
         listed = told if isinstance(told, list) else ()
         return [each["id"] for each in listed if isinstance(each, dict) and isinstance(each.get("id"), int)]
+
+
+def _refusals(found: Mapping[Key, Verdict]) -> dict[Key, str]:
+    return {key: verdict for key, verdict in found.items() if isinstance(verdict, str)}
 
 
 def _place(key: Key) -> tuple[str, str]:

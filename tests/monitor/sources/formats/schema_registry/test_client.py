@@ -218,6 +218,38 @@ def test_many_unknown_numbers_wait_rather_than_stop_the_turn(registry: Registry)
     assert 1 < len(registry.asked) < 20
 
 
+def test_more_unknown_numbers_than_a_minute_has_room_for_come_to_an_end(registry: Registry) -> None:
+    """Bytes that only look like numbers of schemas stop their partition for a while, and not for ever."""
+    clock = Seconds()
+    asking = client(registry, clock)
+    asking._now = lambda: clock.now + 2 * len(registry.asked)  # seconds an answer
+    keys = range(100, 140)
+    turns = 0
+    while True:
+        turns += 1
+        assert turns < 40
+        try:
+            found = asking.schemas(keys)
+            break
+        except NotNow:
+            clock.now += 30.0
+    assert set(found.values()) == {"unknown_schema"}
+    assert len(registry.asked) == len(keys)
+
+
+def test_what_a_turn_was_told_holds_until_its_messages_are_read(registry: Registry) -> None:
+    """Who fetched schemas and reads messages a moment later must not find that nobody can say."""
+    clock = Seconds()
+    asking = client(registry, clock)
+    told = asking.schemas([7, 8])
+    clock.now += UNKNOWN_FOR
+    registry.status = 503
+
+    assert asking.schemas([7, 8]) == told
+    with pytest.raises(NotNow):
+        asking.schemas([9])
+
+
 def test_a_schema_that_comes_to_the_subject_later_is_found(registry: Registry) -> None:
     registry.add(8, TEXT, subject="payments-value")
     clock = Seconds()
