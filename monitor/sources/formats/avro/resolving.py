@@ -3,7 +3,7 @@
 from typing import Any
 
 from monitor.sources.formats.avro.logical import default_of
-from monitor.sources.formats.avro.schema import AvroType
+from monitor.sources.formats.avro.schema import AvroType, SchemaError
 
 
 def resolved(writer: AvroType, reader: AvroType | None) -> AvroType:
@@ -64,4 +64,7 @@ def _branch_of(writer: AvroType, reader: AvroType) -> AvroType:
 
 def constant(told: AvroType, value: Any) -> AvroType:
     """What a default means: of a union it is one of its first branch, as before Avro 1.12, or of that which it fits."""
-    return AvroType("constant", value=default_of(told, value))
+    try:
+        return AvroType("constant", value=default_of(told, value))
+    except RecursionError:
+        raise SchemaError(f"the default {str(value)[:40]} holds itself without an end") from None

@@ -465,9 +465,16 @@ def test_a_schema_file_that_is_none_is_said_in_a_line(tmp_path: Path, text: str,
         decoder_of("avro", TopicFields([], FieldMap(), options=Options(schema_file=tmp_path / "absent")))
 
 
-def test_a_default_beyond_any_double_is_said_in_a_line(tmp_path: Path) -> None:
-    (tmp_path / "reader.avsc").write_text(json.dumps(record({"name": "z", "type": "double", "default": 10**400})))
-    with pytest.raises(UnknownFormatError, match="a default is larger than any double"):
+@pytest.mark.parametrize(
+    ("field", "words"),
+    [
+        ({"name": "z", "type": "double", "default": 10**400}, "a default is larger than any double"),
+        ({"name": "z", "type": "P", "default": {}}, "the default {} holds itself without an end"),
+    ],
+)
+def test_a_default_that_is_none_is_said_in_a_line(tmp_path: Path, field: Any, words: str) -> None:
+    (tmp_path / "reader.avsc").write_text(json.dumps(record(field)))
+    with pytest.raises(UnknownFormatError, match=words):
         reading(tmp_path, record(NUMBER), reader_schema_file=tmp_path / "reader.avsc")
 
 
