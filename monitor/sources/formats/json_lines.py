@@ -8,6 +8,7 @@ from monitor.sources.formats.json.parts import PartsDecoder
 from monitor.sources.formats.values import Rejected
 
 MAX_BYTES = 16 << 20  # of a message; a line has a MiB
+MOST_LINES = 1_000_000  # of a message: of lines of a byte or two each would take a hundred times that
 BOM = b"\xef\xbb\xbf"
 
 
@@ -22,7 +23,7 @@ def lines_of(raw: bytes) -> list[bytes]:
     >>> lines_of(b'{"ts": 1}\r\n\n{"ts": 2}')
     [b'{"ts": 1}\r', b'{"ts": 2}']
     """
-    if len(raw) > MAX_BYTES:
+    if len(raw) > MAX_BYTES or raw.count(b"\n") > MOST_LINES:
         raise Rejected("too_large")
     lines = raw.removeprefix(BOM).split(b"\n")
     if b"" in lines or b"\r" in lines:
@@ -34,7 +35,10 @@ def lines_of(raw: bytes) -> list[bytes]:
 
 def recognises(records: TopicRecords) -> bool:
     """Whether all records are lines of objects, and one has several."""
-    held = [lines_of(value) for value in records.values if value and value.strip()]
+    try:
+        held = [lines_of(value) for value in records.values if value and value.strip()]
+    except Rejected:
+        return False
     return any(len(lines) > 1 for lines in held) and all(_is_object(line) for lines in held for line in lines)
 
 

@@ -326,7 +326,7 @@ def _joined_codes(columns: Sequence[Coded]) -> Coded:
     values: list[object] = []
     rows = []
     for column in columns:
-        key = tuple((type(value), value) for value in column.values)
+        key = tuple((type(value), str(value) if isinstance(value, dict) else value) for value in column.values)
         if key not in firsts:
             firsts[key] = len(values)
             values += column.values

@@ -11,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 import pyarrow as pa
 
-from detectors.columns import Column
+from detectors.columns import Coded, Column
 from monitor.sources.formats.arrow.columns import as_objects, joined, nothing
 from monitor.sources.formats.arrow.framing import EXPANDS, MALFORMED, TRAILING, IpcStream, spans
 from monitor.sources.formats.arrow.schema import Batches, SchemaPlan, plan_of, validate, viewed
@@ -74,8 +74,13 @@ class TableColumns(Mapping[Path, Column]):
         if all(column is None for column in found):
             return None
         return joined(
-            [nothing(held.rows) if column is None else column for column, held in zip(found, self._held, strict=True)]
+            [_absent(held, path) if column is None else column for column, held in zip(found, self._held, strict=True)]
         )
+
+
+def _absent(held: Batches, path: Path) -> Column:
+    """What a table without a column of a path has there: nothing, or a struct that is there in all rows."""
+    return Coded(({}, None), np.zeros(held.rows, dtype=np.int64)) if path in held.plan.structs else nothing(held.rows)
 
 
 class ArrowDecoder:

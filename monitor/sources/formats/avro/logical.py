@@ -111,7 +111,7 @@ def _default(told: AvroType, value: Any) -> Any:
         case "bytes" | "fixed":
             value = _latin(value)
         case "float" | "double":
-            value = float(value)
+            value = _real(value)
     meaning = converter(told)
     return value if meaning is None else meaning(value)
 
@@ -122,6 +122,13 @@ def _record(told: AvroType, value: dict[str, Any]) -> dict[str, Any]:
     if missing:
         raise SchemaError(f"a default of {told.name} lacks {missing[0]}")
     return {name: default_of(child, said[name]) for name, child in zip(told.names, told.children, strict=True)}
+
+
+def _real(value: float) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        raise SchemaError("a default is larger than any double") from None
 
 
 def _latin(value: str) -> bytes:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from monitor.sources.formats.avro.logical import default_of
-from monitor.sources.formats.avro.schema import AvroType
+from monitor.sources.formats.avro.schema import AvroType, SchemaError
 
 
 def resolved(writer: AvroType, reader: AvroType | None) -> AvroType:
@@ -35,20 +35,20 @@ class _Resolver:
         return writer
 
     def _record(self, made: AvroType, writer: AvroType, reader: AvroType) -> None:
+        written = set(writer.names)
         own = {
-            alias: name
-            for name, aliases in reader.field_aliases.items()
-            if name not in writer.names
-            for alias in aliases
+            alias: name for name, aliases in reader.field_aliases.items() if name not in written for alias in aliases
         }
         types = dict(zip(reader.names, reader.children, strict=True))
+        made_names: set[str] = set()
         for name, child in zip(writer.names, writer.children, strict=True):
             known = name if name in types else own.get(name, name)
-            known = name if known in made.names else known
+            known = name if known in made_names else known
+            made_names.add(known)
             made.names.append(known)
             made.children.append(self.pair(child, types[known]) if known in types else child)
         for name, child in types.items():
-            if name not in made.names and name in reader.defaults:
+            if name not in made_names and name in reader.defaults:
                 made.names.append(name)
                 made.children.append(constant(child, reader.defaults[name]))
 
@@ -64,4 +64,7 @@ def _branch_of(writer: AvroType, reader: AvroType) -> AvroType:
 
 def constant(told: AvroType, value: Any) -> AvroType:
     """What a default means: of a union it is one of its first branch, as before Avro 1.12, or of that which it fits."""
-    return AvroType("constant", value=default_of(told, value))
+    try:
+        return AvroType("constant", value=default_of(told, value))
+    except RecursionError:
+        raise SchemaError(f"the default {str(value)[:40]} holds itself without an end") from None

@@ -101,7 +101,8 @@ def _placed(messages: NDArray[np.intp] | None, places: NDArray[np.intp]) -> NDAr
 def _refused(reason: str, places: Sequence[int], values: Values, counts: DecodeCounts) -> list[int]:
     """Count the messages that nobody known wrote; what says so itself, or is none, is left."""
     left = [place for place in places if not (raw := values[place]) or raw.startswith(MAGIC)]
-    counts.rejected[reason] += len(places) - len(left)
+    if count := len(places) - len(left):
+        counts.rejected[reason] += count
     return left
 
 

@@ -119,7 +119,9 @@ class _SchemaParser:
         made = AvroType("record" if kind == "error" else kind, name=full, aliases=aliases)
         self._named[full] = made
         if kind == "enum":
-            made.names = _texts(told.get("symbols"))
+            if not isinstance(told.get("symbols"), list):
+                raise SchemaError(f"{full}: an enum needs symbols")
+            made.names = _texts(told["symbols"])
         elif kind == "fixed":
             size: Any = told.get("size")
             if not isinstance(size, int) or isinstance(size, bool) or size < 0:
@@ -133,12 +135,14 @@ class _SchemaParser:
     def _fields(self, made: AvroType, listed: Any, namespace: str, depth: int) -> None:
         if not isinstance(listed, list):
             raise SchemaError(f"{made.name}: a record needs fields")
+        known: set[str] = set()
         for each in listed:
             if not isinstance(each, dict) or not isinstance(each.get("name"), str):
                 raise SchemaError(f"{made.name}: a field has no name")
             name = each["name"]
-            if name in made.names:
+            if name in known:
                 raise SchemaError(f"{made.name}: has two fields {name}")
+            known.add(name)
             made.names.append(name)
             told = each.get("type")
             made.children.append(self.read(told, namespace, depth + 1))

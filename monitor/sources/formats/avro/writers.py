@@ -104,7 +104,7 @@ class AvroRegistryWriters:
         self._registry = registry
         self._reader = reader
         self._numbers = numbers
-        self._made: dict[tuple[str, bool], Found] = {}
+        self._made: dict[tuple[object, ...], Found] = {}
         self._fetched: dict[Key, Found] = {}  # of the last batch: none of them is asked for again before it is decoded
 
     def fetch(self, records: TopicRecords) -> None:
@@ -139,7 +139,11 @@ class AvroRegistryWriters:
     def _made_of(self, key: Key, found: RegisteredSchema | str) -> Found:
         if isinstance(found, str):
             return found
-        place = found.text, isinstance(key, int)
+        place = (
+            found.text,
+            *found.references.items(),
+            isinstance(key, int),
+        )  # a text may refer to other versions under other numbers
         if place not in self._made:
             if len(self._made) >= KEPT:
                 self._made.clear()

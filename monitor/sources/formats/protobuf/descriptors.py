@@ -201,6 +201,8 @@ class Schema:
             own = features.with_options(each.raw(8), "field")
             made = self._field(scope, each, own)
             message.fields[made.number] = made
+        if message.is_entry and not _is_pair(message):
+            raise DescriptorError(f"has a map {message.name} without a key and a value")
 
     def _field(self, scope: str, raw: "Raw", features: "Features") -> FieldType:
         held = self._find(scope, raw.text(6)) if raw.text(6) else None
@@ -240,6 +242,14 @@ class Schema:
             if found is not None:
                 return found
         raise DescriptorError(f"lacks {name}, which {scope} uses: make it with its imports (--include_imports)")
+
+
+def _is_pair(entry: MessageType) -> bool:
+    """Whether a map's entry is what its readers rely on: a plain key, and one value."""
+    key, value = entry.fields.get(1), entry.fields.get(2)
+    if key is None or value is None or key.repeated or value.repeated:
+        return False
+    return key.message is None and key.enum is None
 
 
 def _within(scope: str, name: str) -> str:

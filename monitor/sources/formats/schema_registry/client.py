@@ -15,7 +15,8 @@ from monitor.sources.formats.schema_registry.section import SchemaRegistrySettin
 from monitor.sources.formats.values import Rejected
 
 KEPT = 1_000  # schemas
-KEPT_UNKNOWN = 10_000  # keys that the registry does not know
+KEPT_UNKNOWN = 10_000  # keys that the registry does not know, or not yet of the subject
+KEPT_BEGUN = 100_000  # answers to turns that did not end
 UNKNOWN_FOR = 60.0  # seconds until such a key is asked for again
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0  # seconds without a question after one that was not answered
 PATIENCE = 10.0  # seconds that one call asks on; what is left waits for the next one
@@ -23,6 +24,7 @@ MOST_REFERENCES = 64
 MOST_SUBJECTS = 16  # contexts of a GUID that are looked through
 
 UNKNOWN_SCHEMA, OTHER_SUBJECT, OTHER_SCHEMA_TYPE = "unknown_schema", "other_subject", "other_schema_type"
+INVALID_SCHEMA = "invalid_schema"
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,10 @@ class RegisteredSchema:
     text: str
     references: Mapping[str, str] = field(default_factory=dict)
     subjects: frozenset[str] = frozenset()
+
+
+class _ReferencesError(Exception):
+    """A schema refers to more others than are read."""
 
 
 Verdict = RegisteredSchema | str
@@ -60,7 +66,11 @@ class SchemaRegistry:
         self._now = now
         self._lock = threading.Lock()
         self._known: OrderedDict[Key, Verdict] = OrderedDict()
-        self._unknown: OrderedDict[Key, float] = OrderedDict()  # until when
+        self._unknown: OrderedDict[Key, tuple[float, str]] = OrderedDict()  # until when, and why
+        self._begun: dict[
+            Key, str
+        ] = {}  # said in turns that did not end: more than are kept, or for longer, shall end, too
+        self._last: dict[Key, str] = {}  # said in the last turn that ended: it holds until its messages are read
         self._pause = 0.0  # seconds, after the last failure
         self._silent_until = -1.0
         self._why = ""
@@ -77,9 +87,21 @@ class SchemaRegistry:
 
     def schemas(self, keys: Iterable[Key]) -> dict[Key, Verdict]:
         """The schema of each key, or the reason why it has none. Raises NotNow where nobody can say now; what was learnt is kept."""
+        found: dict[Key, Verdict] = {}
         with self._lock:
             until = self._now() + PATIENCE
-            return {key: self._verdict(key, until) for key in keys}
+            try:
+                for key in keys:
+                    found[key] = self._verdict(key, until)
+            except NotNow:
+                self._begun |= _refusals(found)
+                if len(self._begun) > KEPT_BEGUN:
+                    self._begun.clear()
+                raise
+            self._last = _refusals(found)
+            for key in self._last:
+                self._begun.pop(key, None)
+        return found
 
     # --- what is kept -------------------------------------------------------------------------------------------------
 
@@ -87,9 +109,17 @@ class SchemaRegistry:
         if (found := self._known.get(key)) is not None:
             self._known.move_to_end(key)
             return found
-        if self._now() < self._unknown.get(key, -1.0):
-            return UNKNOWN_SCHEMA
-        return self._ask(key, until)
+        asked_again, why = self._unknown.get(key, (-1.0, ""))
+        if self._now() < asked_again:
+            return why
+        if key in self._begun:
+            return self._begun[key]
+        try:
+            return self._ask(key, until)
+        except NotNow:
+            if key in self._last:
+                return self._last[key]
+            raise
 
     def _ask(self, key: Key, until: float) -> Verdict:
         now = self._now()
@@ -97,16 +127,19 @@ class SchemaRegistry:
             raise NotNow(self._words())
         if now > until:
             raise NotNow(f"schema registry {self._url}: many schemas are asked for")
+        found: Verdict
         try:
             found = self._look_up(key, until)
         except UnknownError:
-            self._keep(self._unknown, key, self._now() + UNKNOWN_FOR, KEPT_UNKNOWN)
-            return UNKNOWN_SCHEMA
+            found = UNKNOWN_SCHEMA
         except AskError as error:
             self._pause = min(max(FIRST_PAUSE, 2 * self._pause), LONGEST_PAUSE)
             self._silent_until, self._why = self._now() + self._pause, str(error)
             raise NotNow(self._words()) from None
         self._pause = 0.0
+        if found in (UNKNOWN_SCHEMA, OTHER_SUBJECT):  # which may be registered at any time
+            self._keep(self._unknown, key, (self._now() + UNKNOWN_FOR, str(found)), KEPT_UNKNOWN)
+            return found
         self._keep(self._known, key, found, KEPT)
         return found
 
@@ -131,7 +164,10 @@ class SchemaRegistry:
         if self._subject is not None and self._subject not in subjects:
             return OTHER_SUBJECT
         references: dict[str, str] = {}
-        self._refer(told, references, set(), until)
+        try:
+            self._refer(told, references, set(), until)
+        except _ReferencesError:
+            return INVALID_SCHEMA
         return RegisteredSchema(kind, text, references, subjects)
 
     def _refer(self, told: Mapping[str, Any], found: dict[str, str], begun: set[str], until: float) -> None:
@@ -145,7 +181,7 @@ class SchemaRegistry:
                 continue
             begun.add(name)
             if len(begun) > MOST_REFERENCES:
-                raise AskError(f"a schema refers to more than {MOST_REFERENCES} others")
+                raise _ReferencesError
             if self._now() > until:
                 raise AskError("it gave no answer in time")
             path = "subjects", str(each.get("subject")), "versions", str(each.get("version"))
@@ -166,6 +202,10 @@ class SchemaRegistry:
         told = self._asker.ask("schemas", "guids", str(key), "ids")
         listed = told if isinstance(told, list) else ()
         return [each["id"] for each in listed if isinstance(each, dict) and isinstance(each.get("id"), int)]
+
+
+def _refusals(found: Mapping[Key, Verdict]) -> dict[Key, str]:
+    return {key: verdict for key, verdict in found.items() if isinstance(verdict, str)}
 
 
 def _place(key: Key) -> tuple[str, str]:

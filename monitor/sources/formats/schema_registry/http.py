@@ -2,8 +2,11 @@
 
 import base64
 import json
+import socket
 import ssl
+import threading
 import time
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
@@ -58,7 +61,13 @@ class Asker:
     def _get(self, where: str) -> tuple[int, bytes]:
         until = time.monotonic() + self._timeout
         connection = self._connection()
+        late = threading.Event()
+        clock = threading.Timer(
+            self._timeout, _hang_up, (connection, late)
+        )  # for who says a byte of a header now and then
         try:
+            connection.connect()
+            clock.start()
             connection.request("GET", where, headers=self._headers)
             response = connection.getresponse()
             body = b""
@@ -66,9 +75,16 @@ class Asker:
                 body += chunk
                 if time.monotonic() > until:
                     raise TimeoutError
-            return response.status, body
+        except Exception:
+            if late.is_set():
+                raise TimeoutError from None
+            raise
         finally:
+            clock.cancel()
             connection.close()
+        if late.is_set():
+            raise TimeoutError
+        return response.status, body
 
     def _connection(self) -> "HTTPConnection":
         from http.client import HTTPConnection, HTTPSConnection
@@ -78,12 +94,20 @@ class Asker:
         return HTTPSConnection(self._host, self._port, timeout=self._timeout, context=self._tls)
 
 
+def _hang_up(connection: "HTTPConnection", late: threading.Event) -> None:
+    late.set()
+    if (line := connection.sock) is not None:
+        with suppress(OSError):
+            line.shutdown(socket.SHUT_RDWR)
+
+
 def _read(status: int, body: bytes) -> Any:
     try:
         told = json.loads(body) if len(body) <= MAX_BYTES else None
     except (ValueError, RecursionError):
         told = None
-    if status == NOT_FOUND and isinstance(told, dict) and told.get("error_code") in UNKNOWN_CODES:
+    code = told.get("error_code") if isinstance(told, dict) else None
+    if status == NOT_FOUND and isinstance(code, int) and code in UNKNOWN_CODES:
         raise UnknownError
     if status in REFUSALS:
         raise AskError(f"it lets us not in: status {status}")

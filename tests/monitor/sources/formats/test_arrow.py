@@ -375,3 +375,22 @@ def test_a_wrong_option_is_one_line(tmp_path: Any) -> None:
     )
     with pytest.raises(ConfigError, match=r"options\.expansion"):
         load_settings(path)
+
+
+def test_a_writer_whose_features_are_all_there_loses_none_to_one_who_lacks_some() -> None:
+    """Two schemas in a batch: only where a struct is missing is it said in which rows."""
+    inner = pa.struct([("a", pa.float64())])
+    plain = pa.schema([("features", inner)])
+    wider = pa.schema([("features", inner), ("extra", pa.int64())])
+
+    def stream(schema: pa.Schema, *rows: object) -> bytes:
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, schema) as writer:
+            writer.write_batch(pa.RecordBatch.from_pylist([{"features": row} for row in rows], schema))
+        return bytes(sink.getvalue().to_pybytes())
+
+    lacking, whole = stream(plain, {"a": 1.0}, None), stream(wider, {"a": 2.0}, {"a": 3.0})
+    found = decoder_of("arrow", TopicFields([], FieldMap())).decode([lacking, whole]).column(("features",))
+
+    assert found is not None
+    assert list(found.tolist()) == [{}, None, {}, {}]

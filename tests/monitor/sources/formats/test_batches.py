@@ -73,6 +73,14 @@ def test_lines_are_events_and_a_broken_one_costs_that_line_only() -> None:
     assert rejected(decoded) == {"malformed_json": 1, "not_object": 1, "empty": 2}
 
 
+def test_lines_are_counted_before_they_are_cut() -> None:
+    """Sixteen MiB of lines of a byte would take a hundred times that."""
+    decoded = read(make_topic("json-lines"), b"1\n" * 1_000_001, dumped(event(4.0))[0])
+
+    assert rejected(decoded) == {"too_large": 1}
+    assert sum(map(len, decoded.batches)) == 1
+
+
 def test_what_is_known_of_a_message_is_known_of_each_of_its_lines() -> None:
     decoder = make_topic("json-lines")
     lines = b"\n".join(dumped(event(1.0), event(2.0)))
@@ -226,6 +234,7 @@ def test_batches_and_lines_are_recognised_and_plain_json_is_not() -> None:
     assert found(*dumped(event(), event())) == set()
     assert found(json.dumps(event(), indent=1).encode()) == set()
     assert found(b"\n".join(dumped(event(), event()))) == {"json-lines"}
+    assert not found(b"\xef\xbb\xbf")  # a byte order mark, and nothing else
     assert found(b'{"instances": [{"a": 1}]}', b'{"instances": [[1]]}') == {"json-batch"}
     assert found(b'[{"a": 1}]') == {"json-batch"}
     assert found(b"[1]") == found(b"{") == found(b"") == set()

@@ -378,6 +378,29 @@ def test_schemas_that_cannot_be_used_have_one_reason(registry: Registry, number:
     assert decoded(decoder, prefixed(7, event()), prefixed(number, event())) == (1, {reason: 1})
 
 
+def test_containers_without_a_schema_of_their_topic_count_nothing_else(tmp_path: Path) -> None:
+    """What is not rejected is no fact."""
+    series = [SeriesFields(key, REFERENCE.layout, FieldMap()) for key in ONE]
+    decoder = TopicDecoder("t", series, FieldMap(), 600 * SECOND, "avro")
+
+    assert decoded(decoder, container(WHOLE, [{"a": 1.0, "plan": None}])) == (0, {"timestamp_missing": 1})
+
+
+def test_the_same_text_that_refers_to_another_version_is_another_schema(registry: Registry) -> None:
+    """A registry gives the two numbers of their own; so does what they mean."""
+    outer = json.dumps(record({"name": "inner", "type": "x.I"}))
+    for number, version, field in ((21, 1, {"name": "n", "type": "long"}), (22, 2, {"name": "x", "type": "double"})):
+        registry.add(number, json.dumps(record(field, name="x.I")), subject="inner", version=version)
+        refers = {"name": "x.I", "subject": "inner", "version": version}
+        registry.add(number + 10, outer, subject="outer", version=version, references=(refers,))
+    told = Options.model_validate({"registry": {"url": registry.url}})
+    decoder = decoder_of("avro", TopicFields([], FieldMap(), options=told))
+
+    found = rows(decoder, prefixed(31, b"\x02"), prefixed(32, b"\0\0\0\0\0\0\x04\x40"))
+
+    assert found == ([{"inner": {"n": 1}}, {"inner": {"x": 2.5}}], {})
+
+
 def test_while_the_registry_is_away_nothing_is_counted_and_then_all_is(registry: Registry) -> None:
     registry.status = 500
     decoder = topic_decoder(registry)
@@ -430,6 +453,7 @@ def _by_topic(context: Any, name: str, *_: Any) -> str:
         ("{", "schema_file: .*writer.avsc: is no JSON"),
         ('{"type": "record", "name": "P"}', "schema_file: .*: P: a record needs fields"),
         ('{"type": "NoSuch"}', "NoSuch is no type"),
+        ('{"type": "enum", "name": "E"}', "schema_file: .*: E: an enum needs symbols"),
     ],
 )
 def test_a_schema_file_that_is_none_is_said_in_a_line(tmp_path: Path, text: str, words: str) -> None:
@@ -439,6 +463,19 @@ def test_a_schema_file_that_is_none_is_said_in_a_line(tmp_path: Path, text: str,
         decoder_of("avro", TopicFields([], FieldMap(), options=Options(schema_file=path)))
     with pytest.raises(UnknownFormatError, match=r"options\.schema_file: .*absent cannot be read"):
         decoder_of("avro", TopicFields([], FieldMap(), options=Options(schema_file=tmp_path / "absent")))
+
+
+@pytest.mark.parametrize(
+    ("field", "words"),
+    [
+        ({"name": "z", "type": "double", "default": 10**400}, "a default is larger than any double"),
+        ({"name": "z", "type": "P", "default": {}}, "the default {} holds itself without an end"),
+    ],
+)
+def test_a_default_that_is_none_is_said_in_a_line(tmp_path: Path, field: Any, words: str) -> None:
+    (tmp_path / "reader.avsc").write_text(json.dumps(record(field)))
+    with pytest.raises(UnknownFormatError, match=words):
+        reading(tmp_path, record(NUMBER), reader_schema_file=tmp_path / "reader.avsc")
 
 
 @pytest.mark.parametrize(

@@ -380,6 +380,17 @@ def test_a_set_without_its_imports_is_said_to_lack_them() -> None:
         Schema.of_set(official.set_of(file))
 
 
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_map_whose_entries_have_no_key_or_no_value_is_none(number: int) -> None:
+    file = official.file_of("m.proto", "m")
+    official.declare(file.message_type.add(name="Event"), {"features": "map string double"})
+    entry = file.message_type[0].nested_type[0]
+    entry.field[number - 1].number = 7
+
+    with pytest.raises(DescriptorError, match=f"has a map m.Event.{entry.name} without a key and a value"):
+        Schema.of_set(official.set_of(file))
+
+
 def test_a_set_may_bring_googles_own_messages_or_not() -> None:
     for imports in (True, False):
         schema = Schema.of_set(official.set_of(all_kinds(), imports=imports))

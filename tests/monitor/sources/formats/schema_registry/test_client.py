@@ -1,8 +1,11 @@
 """The client of Schema Registry against a real server: what it asks for, what it keeps, and what it does when nobody answers."""
 
 import json
+import socket
+import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from uuid import UUID
 
@@ -10,7 +13,7 @@ import pytest
 from pydantic import ValidationError
 
 from monitor.sources.base import NotNow
-from monitor.sources.formats.schema_registry import RegistrySettings, SchemaRegistry, framed
+from monitor.sources.formats.schema_registry import RegisteredSchema, RegistrySettings, SchemaRegistry, framed
 from monitor.sources.formats.schema_registry.client import UNKNOWN_FOR
 from monitor.sources.formats.schema_registry.section import SchemaRegistryError
 from monitor.sources.formats.values import Rejected
@@ -95,6 +98,7 @@ def test_a_number_that_the_registry_does_not_know_is_a_reason_and_not_asked_for_
         ({"body": b'{"schema": 7}'}, "its answer is no schema"),
         ({"body": b"[]"}, "its answer is no schema"),
         ({"status": 404, "body": b"no such page"}, "it answers with status 404"),
+        ({"status": 404, "body": b'{"error_code": [40403]}'}, "it answers with status 404"),
         ({"delay": 0.6}, "it gave no answer in time"),
     ],
 )
@@ -212,6 +216,90 @@ def test_many_unknown_numbers_wait_rather_than_stop_the_turn(registry: Registry)
     with pytest.raises(NotNow, match="many schemas are asked for"):
         asking.schemas(range(100, 200))
     assert 1 < len(registry.asked) < 20
+
+
+def test_more_unknown_numbers_than_a_minute_has_room_for_come_to_an_end(registry: Registry) -> None:
+    """Bytes that only look like numbers of schemas stop their partition for a while, and not for ever."""
+    clock = Seconds()
+    asking = client(registry, clock)
+    asking._now = lambda: clock.now + 2 * len(registry.asked)  # seconds an answer
+    keys = range(100, 140)
+    turns = 0
+    while True:
+        turns += 1
+        assert turns < 40
+        try:
+            found = asking.schemas(keys)
+            break
+        except NotNow:
+            clock.now += 30.0
+    assert set(found.values()) == {"unknown_schema"}
+    assert len(registry.asked) == len(keys)
+
+
+def test_what_a_turn_was_told_holds_until_its_messages_are_read(registry: Registry) -> None:
+    """Who fetched schemas and reads messages a moment later must not find that nobody can say."""
+    clock = Seconds()
+    asking = client(registry, clock)
+    told = asking.schemas([7, 8])
+    clock.now += UNKNOWN_FOR
+    registry.status = 503
+
+    assert asking.schemas([7, 8]) == told
+    with pytest.raises(NotNow):
+        asking.schemas([9])
+
+
+def test_a_schema_that_comes_to_the_subject_later_is_found(registry: Registry) -> None:
+    registry.add(8, TEXT, subject="payments-value")
+    clock = Seconds()
+    asking = client(registry, clock, subject="predictions-value")
+    with pytest.raises(Rejected, match="other_subject"):
+        asking.schema(8)
+    registry.add(8, TEXT, subject="predictions-value")
+    with pytest.raises(Rejected, match="other_subject"):
+        asking.schema(8)
+
+    clock.now += UNKNOWN_FOR
+
+    assert asking.schema(8).text == TEXT
+
+
+def test_a_schema_that_refers_to_too_many_others_stops_nobody_else(registry: Registry) -> None:
+    for number in range(100, 170):
+        registry.add(number, TEXT, subject=f"s{number}")
+    refers = tuple({"name": f"n{number}", "subject": f"s{number}", "version": 1} for number in range(100, 170))
+    registry.add(8, TEXT, references=refers)
+    asking = client(registry)
+
+    found = asking.schemas([8, 7])
+
+    assert found[8] == "invalid_schema"
+    assert isinstance(found[7], RegisteredSchema)
+
+
+def test_a_header_that_never_ends_takes_no_longer_than_any_answer() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def drip() -> None:
+            line, _ = server.accept()
+            with line, suppress(OSError):
+                line.recv(1 << 16)
+                line.sendall(b"HTTP/1.1 200 OK\r\nx: ")
+                for _ in range(400):
+                    line.sendall(b"a")
+                    time.sleep(0.05)
+
+        dripping = threading.Thread(target=drip)
+        dripping.start()
+        address = f"http://127.0.0.1:{server.getsockname()[1]}"
+        settings = RegistrySettings.model_validate({"url": address, "timeout": "300ms"})
+        try:
+            with pytest.raises(NotNow, match="it gave no answer in time"):
+                SchemaRegistry(settings, "AVRO").schema(7)
+            assert dripping.is_alive()
+        finally:
+            dripping.join(30)
 
 
 # --- framing ----------------------------------------------------------------------------------------------------------
