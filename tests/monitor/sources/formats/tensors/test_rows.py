@@ -15,6 +15,7 @@ from detectors.sketches.identity import hashes_of, wide_hashes_of
 from monitor.sources.base import TopicRecords
 from monitor.sources.decode.topic import TopicDecoder
 from monitor.sources.formats import mlserver
+from monitor.sources.formats.base import REQUEST
 from monitor.sources.formats.fields import FieldMap, SeriesFields
 from monitor.stream.events import SECOND, SeriesKey
 from tests.fakes import NOON
@@ -81,12 +82,12 @@ def test_one_data_set_is_the_same_columns(each: int) -> None:
     )
 
     (plain,) = topic("json").decode(TopicRecords("p", [0] * ROWS, EVENTS), NOON).batches
-    (tensors,) = topic("mlserver").decode(stamped, NOON).batches
+    (tensors,) = topic("mlserver").decode(stamped, NOON).halves
 
-    np.testing.assert_array_equal(tensors.numeric, plain.numeric)
-    np.testing.assert_array_equal(tensors.codes, plain.codes)
+    assert tensors.half == REQUEST
+    np.testing.assert_array_equal(tensors.rows["numeric"], plain.numeric)
+    np.testing.assert_array_equal(tensors.rows["codes"], plain.codes)
     np.testing.assert_array_equal(tensors.event_times, plain.event_times)
-    assert [each.text for each in tensors.unseen_categories] == [each.text for each in plain.unseen_categories]
 
 
 def test_columns_that_nobody_asks_for_are_not_made() -> None:
