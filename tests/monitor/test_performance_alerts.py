@@ -338,13 +338,13 @@ def test_an_incident_that_was_slight_is_critical_everywhere_once_it_is(
     started.append(here)
     here.source.append(PREDICTIONS, MARK)
     severity = f'{{{OF},kind="performance"}}'
-    for number in range(28):
-        minute_of(here, number, *((slightly, 1000 - slightly) if number < 26 else (800, 200)))
-    for number in range(26):
+    for number in range(42):
+        minute_of(here, number, *((slightly, 1000 - slightly) if number < 40 else (800, 200)))
+    for number in range(40):
         judged(here, number)
     assert here.metric("driftd_incident_severity")[severity] == 1
-    judged(here, 26)
-    judged(here, 27)
+    judged(here, 40)
+    judged(here, 41)
     assert here.metric("driftd_incident_severity")[severity] == 2
     [incident] = incidents(here)
     assert incident["severity"] == "critical"

@@ -24,8 +24,8 @@ def url(scene: Scene) -> str:
 def moved(scene: Scene, seconds: float) -> None:
     """The wall clock goes on, and the loop has turned."""
     scene.clock.advance(seconds)
-    turned = scene.daemon.source.polls  # type: ignore[attr-defined]
-    scene.eventually(lambda: scene.daemon.source.polls > turned + 3)  # type: ignore[attr-defined]
+    turned = scene.source.polls
+    scene.eventually(lambda: scene.source.polls > turned + 3)
 
 
 def test_a_daemon_writes_one_file_a_day_and_none_again_after_a_restart(tmp_path: Path) -> None:
