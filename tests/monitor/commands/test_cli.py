@@ -169,6 +169,7 @@ def test_an_option_that_takes_several_values_is_made_in_one_way() -> None:
         "files",
         "--input",
         "--labels",
+        "--responses",
         "--inject",
         "--budget",
         "--columns",

@@ -196,7 +196,7 @@ def test_a_secret_that_is_not_there_is_said_by_its_key(registry: Registry, tmp_p
         ({"url": "http://me:pw@registry"}, "must hold no password"),
         ({"url": "http://registry", "username": "me"}, "username needs password_file"),
         ({"url": "http://registry", "token_file": "a", "token_env": "B"}, "one is enough"),
-        ({"url": "http://registry", "timeout": "1h"}, "less than or equal"),
+        ({"url": "http://registry", "timeout": "1h"}, "must be 20s at most"),
     ],
 )
 def test_wrong_settings_are_one_line(told: dict[str, str], words: str) -> None:
