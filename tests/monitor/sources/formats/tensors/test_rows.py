@@ -2,7 +2,6 @@
 
 import base64
 import json
-import time
 import tracemalloc
 
 import numpy as np
@@ -166,7 +165,6 @@ def test_damaged_messages_of_the_sdk_cost_no_other() -> None:
     from tests.inferences import recorded
 
     whole = base64.b64decode(recorded("kserve")["messages"]["request"])
-    began = time.monotonic()
 
     for at in range(len(whole)):
         for byte in (0, 1, 0x7F, 0xFF):
@@ -175,4 +173,3 @@ def test_damaged_messages_of_the_sdk_cost_no_other() -> None:
 
             assert rows.messages.tolist()[:2] == [0, 0]
             assert rows.messages.tolist()[-2:] == [3, 3]
-    assert time.monotonic() - began < 240
