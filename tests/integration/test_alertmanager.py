@@ -22,7 +22,7 @@ from tests.paging import ESCALATED, OF_QUALITY, OPENED, RESOLVED, SENDER, config
 from tests.parts.ports import free_ports
 from tests.parts.prometheus import Alertmanager
 
-pytestmark = [pytest.mark.prometheus, pytest.mark.serial, pytest.mark.slow]
+pytestmark = [pytest.mark.prometheus, pytest.mark.slow]
 PATIENCE = 60.0  # seconds; a shared machine is slow
 QUIET = 8.0  # seconds in which what is not meant to come would have come
 
