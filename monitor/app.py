@@ -464,7 +464,7 @@ class Daemon:
             store = StateStore(settings.state, settings.audit_keep)
             taken.callback(store.close)
             server = Server(settings.http.host, settings.http.port)
-            taken.callback(server.server_close)
+            taken.callback(server.close)
             daemon = cls(configuration, clock, source, store, server)
             taken.pop_all()
             return daemon

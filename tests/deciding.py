@@ -83,7 +83,7 @@ class Scene:
     def ask(
         self, method: str, path: str, body: bytes | None = None, headers: dict[str, str] | None = None
     ) -> tuple[int, Any, http.client.HTTPMessage]:
-        port = int(self.daemon.server.server_address[1])
+        port = int(self.daemon.server.address[1])
         with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=15)) as connection:
             connection.request(method, path, body, headers or {})
             answer = connection.getresponse()

@@ -139,7 +139,7 @@ class RenewedScene:
         return mark is not None and mark >= last - WINDOW * SECOND
 
     def ask(self, method: str, path: str, body: Any = None, token: str = TOKEN) -> tuple[int, Any]:
-        port = int(self.daemon.server.server_address[1])
+        port = int(self.daemon.server.address[1])
         raw = None if body is None else json.dumps(body).encode()
         with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=15)) as connection:
             connection.request(method, path, raw, {"authorization": f"Bearer {token}"})

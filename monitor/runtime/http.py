@@ -2,19 +2,15 @@
 
 import re
 import sqlite3
-import sys
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from io import BytesIO
-from socket import AF_INET, AF_INET6, SHUT_RDWR, socket
-from threading import BoundedSemaphore, Thread
 from types import MappingProxyType
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
-from monitor.clock import SystemClock
 from monitor.explain.documents import as_json
 from monitor.runtime import routes
 from monitor.runtime.approval import PATH as APPROVAL
@@ -29,16 +25,13 @@ from monitor.runtime.page.approval import FORM_POLICY
 from monitor.runtime.page.frame import POLICY
 from monitor.runtime.page.pages import PATHS, Pages
 from monitor.runtime.reported import WEEK, reported
+from monitor.runtime.sockets import MOST_BODY, Listener
 from monitor.runtime.standing import standing
 from monitor.runtime.telemetry import Telemetry
 from monitor.runtime.versions import listed_versions
-from monitor.runtime.writing import MOST_BYTES, Answered, Deciding, NotGrantedError, RegistryHook
+from monitor.runtime.writing import Answered, Deciding, NotGrantedError, RegistryHook
 
-MOST_CONNECTIONS = 32  # at once; more wait in the backlog
-REQUEST_SECONDS = 10.0  # for a whole connection, request and answer
-LOOK_EVERY = 0.2  # seconds from one look at connections that take too long to the next; a stop is noticed as soon
 LONGEST_LIMIT = 9  # digits
-MOST_UNREAD = 1024 * 1024  # bytes of a refused body that are read all the same, so that its sender reads the answer
 DECISIONS, RETRAINING, OUTBOX = "/api/v1/decisions", "/api/v1/retraining", "/api/v1/outbox"
 STATUS, AUDIT = "/api/v1/status", "/api/v1/audit"
 VERSIONS, HOOK = "/api/v1/versions", "/api/v1/registry/webhook"
@@ -56,7 +49,6 @@ TEXT = "text/plain; charset=utf-8"
 HTML = "text/html; charset=utf-8"
 FORM = "text/html;charset=utf-8"  # of a page with a form, which has another policy
 NO_HOOK = RegistryHook()
-CLOCK = SystemClock()
 GUARDS = {
     "content-security-policy": POLICY,
     "x-content-type-options": "nosniff",
@@ -245,75 +237,12 @@ def _page(query: dict[str, list[str]]) -> tuple[int, int]:
     return _number(query, "after", "0", least=0), _number(query, "limit", "100", least=1)
 
 
-class Server(ThreadingHTTPServer):
+class Server(Listener):
     """Binds its address when it is made, and answers once it serves a surface. Raises OSError where the port is taken."""
 
-    daemon_threads = True
-    allow_reuse_address = True
-    request_queue_size = 64
-
-    surface: Surface
-
-    def __init__(self, host: str, port: int) -> None:
-        self._stopping = False
-        self._places = BoundedSemaphore(MOST_CONNECTIONS)
-        self._begun: dict[Any, float] = {}  # connections, and when each was taken, in monotonic seconds
-        self.address_family = AF_INET6 if ":" in host else AF_INET
-        super().__init__((host, port), Connection)
-
     def serve(self, surface: Surface) -> None:
-        """Serve in a thread of its own. Connections made before have waited in the backlog."""
-        self.surface = surface
-        Thread(target=self.serve_forever, kwargs={"poll_interval": LOOK_EVERY}, name="http", daemon=True).start()
-
-    def close(self) -> None:
-        """Stop serving, and release the address."""
-        self._stopping = True
-        self.shutdown()
-        self.server_close()
-
-    @property
-    def url(self) -> str:
-        """Where it is served."""
-        host, port = str(self.server_address[0]), self.server_address[1]
-        return f"http://[{host}]:{port}" if self.address_family == AF_INET6 else f"http://{host}:{port}"
-
-    def process_request(self, request: socket | tuple[bytes, socket], client_address: Any) -> None:
-        """Take a place. Where all are taken, the connection waits in the backlog; on a stop, no longer."""
-        while not self._places.acquire(timeout=LOOK_EVERY):
-            if self._stopping:
-                self.shutdown_request(request)
-                return
-            self.service_actions()
-        self._begun[request] = CLOCK.elapsed()
-        try:
-            super().process_request(request, client_address)
-        except BaseException:  # no thread was left to begin: nobody else gives the place back
-            self._give_back(request)
-            raise
-
-    def process_request_thread(self, request: socket | tuple[bytes, socket], client_address: Any) -> None:
-        """Serve one connection, then give the place back."""
-        try:
-            super().process_request_thread(request, client_address)
-        finally:
-            self._give_back(request)
-
-    def _give_back(self, request: Any) -> None:
-        self._begun.pop(request, None)
-        self._places.release()
-
-    def service_actions(self) -> None:
-        """Hang up on connections that take too long: looked at a few times a second, by the thread that takes them."""
-        now = CLOCK.elapsed()
-        for request, begun in list(self._begun.items()):
-            if now - begun >= REQUEST_SECONDS:
-                hang_up(request)
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """Print nothing for a client that went away; a mistake of ours is printed."""
-        if not isinstance(sys.exc_info()[1], OSError):
-            super().handle_error(request, client_address)
+        """Serve in threads of its own. Connections made before have waited in the backlog."""
+        self.begin(lambda received, address: Exchange(received, address, surface).said)
 
 
 def refusal(error: NotGrantedError) -> tuple[HTTPStatus, str, bytes]:
@@ -321,37 +250,28 @@ def refusal(error: NotGrantedError) -> tuple[HTTPStatus, str, bytes]:
     return error.status, JSON, as_json({"error": str(error)})
 
 
-def hang_up(request: Any) -> None:
-    """End a connection that takes too long; whoever reads or writes it then fails."""
-    with suppress(OSError):
-        request.shutdown(SHUT_RDWR)
+class Exchange(BaseHTTPRequestHandler):
+    """One request, as it was received, and what is said to it. It knows no socket."""
 
-
-class Connection(BaseHTTPRequestHandler):
-    """One connection."""
-
-    server: Server
     server_version = "driftd"
     sys_version = ""
-    timeout = REQUEST_SECONDS
+
+    def __init__(self, received: bytes, address: str, surface: Surface) -> None:
+        self._received, self._surface, self._answer = received, surface, b""
+        super().__init__(received, (address, 0), None)  # type: ignore[arg-type]
 
     def setup(self) -> None:
-        """Write to memory, for head and body are sent at once."""
-        super().setup()
-        self._said = BytesIO()
-        self.wfile = self._said
-        self._answer = b""
+        """Read and write memory."""
+        self.rfile, self.wfile = BytesIO(self._received), BytesIO()
 
     def finish(self) -> None:
-        """Send what was answered. Each wait lets the interpreter go, so it is one; who does not read is hung up on."""
-        answer = [self._said.getvalue(), self._answer]
-        try:
-            self.connection.settimeout(None)
-            sent = self.connection.sendmsg(answer)
-            if sent < sum(map(len, answer)):
-                self.connection.sendall(memoryview(b"".join(answer))[sent:])
-        finally:
-            super().finish()
+        """Nothing is left to be done."""
+
+    @property
+    def said(self) -> tuple[bytes, bytes]:
+        """Head and body of the answer."""
+        written = self.wfile.getvalue()  # type: ignore[attr-defined]
+        return written, self._answer
 
     def do_GET(self) -> None:
         """Answer."""
@@ -365,30 +285,30 @@ class Connection(BaseHTTPRequestHandler):
         """Take what is sent, and answer."""
         authorization = self.headers.get("authorization", "")
         headers = {name.lower(): value for name, value in self.headers.items()}
-        self._send(lambda: self.server.surface.take(self.path, authorization, self._body(), headers), with_body=True)
+        self._send(lambda: self._surface.take(self.path, authorization, self._body(), headers), with_body=True)
 
     def _body(self) -> bytes:
         """What is sent. Raises NotGrantedError where it is too much or of no given length."""
         length = self.headers.get("content-length", "")
         if not (length.isascii() and length.isdigit()):
             raise NotGrantedError(HTTPStatus.LENGTH_REQUIRED, "content-length is missing")
-        if len(length) > LONGEST_LIMIT or int(length) > MOST_BYTES:
-            self.rfile.read(min(int(length[:LONGEST_LIMIT]), MOST_UNREAD))
-            raise NotGrantedError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a body has at most {MOST_BYTES} bytes")
+        if len(length) > LONGEST_LIMIT or int(length) > MOST_BODY:
+            raise NotGrantedError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, f"a body has at most {MOST_BODY} bytes")
         return self.rfile.read(int(length))
 
     def _reply(self, *, with_body: bool) -> None:
         accept = self.headers.get("accept", "")
-        self._send(lambda: self.server.surface.answer(self.path, accept), with_body=with_body)
+        self._send(lambda: self._surface.answer(self.path, accept), with_body=with_body)
 
     def _send(self, answer: Callable[[], tuple[HTTPStatus, str, bytes]], *, with_body: bool) -> None:
         try:
             status, kind, body = answer()
         except NotGrantedError as error:
             status, kind, body = refusal(error)
-        except Exception:
+        except Exception:  # noqa: BLE001 - whatever it is, it is printed
             self.send_error(HTTPStatus.INTERNAL_SERVER_ERROR)  # a bug of ours must not look like a daemon that is away
-            raise
+            traceback.print_exc()
+            return
         self.send_response(status)
         if status is HTTPStatus.UNAUTHORIZED:
             self.send_header("www-authenticate", "Bearer")

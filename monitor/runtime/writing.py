@@ -38,7 +38,6 @@ from monitor.stream.events import ANY_VERSION, SECOND, Nanos
 from monitor.targets.model_registry import is_signed
 from monitor.targets.payloads import ESCALATED, FIRING
 
-MOST_BYTES = 64 * 1024  # of a body
 SCHEME = "bearer "
 FOR_GOOD = "good"
 OFF = "deciding is off: neither http.token_file nor http.token_env names a token"

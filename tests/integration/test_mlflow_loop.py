@@ -100,7 +100,7 @@ def test_what_drifts_is_marked_retrained_registered_and_judged_anew(tmp_path: Pa
             home, {"reference": "registry", "rows": 10**6}, registry=registry, model=model, targets=[target]
         ) as scene,
     ):
-        hook = f"http://127.0.0.1:{scene.daemon.server.server_address[1]}/api/v1/registry/webhook"
+        hook = f"http://127.0.0.1:{scene.daemon.server.address[1]}/api/v1/registry/webhook"
         python(server, HOOK, hook, SECRET)
         scene.pace = 0.02  # its clock is as fast as ours, by which webhooks are signed
         scene.clock.set_wall(time.time() - scene.clock.now() / 10**9)  # signatures are of today

@@ -314,7 +314,7 @@ def test_a_daemon_is_not_ready_before_it_has_opened_its_source(home: Path) -> No
     daemon = Daemon.start(configuration(home), source=ListSource({}))
 
     assert daemon.ready() == "starting: positions are being looked up"
-    daemon.server.server_close()
+    daemon.server.close()
     daemon.store.close()
 
 

@@ -85,7 +85,7 @@ class ContractDaemon:
 
     def stop(self) -> None:
         self.source.close()
-        self.daemon.server.server_close()
+        self.daemon.server.close()
         self.daemon.store.close()
 
     def contract(self) -> Any:

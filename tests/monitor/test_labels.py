@@ -80,7 +80,7 @@ class LabelledDaemon:
     def kill(self) -> None:
         """It ends without a word: what was not saved is gone."""
         self.daemon.source.close()
-        self.daemon.server.server_close()
+        self.daemon.server.close()
         self.daemon.store.close()
 
     def labels(self, values: Sequence[bytes | None], keys: Sequence[bytes | None] | None = None) -> None:

@@ -58,7 +58,7 @@ def main() -> None:
     found = {"windows": windows, "resident": resident, "estimate": memory.steady(configuration.specs, expected)}
     series = sum(not line.startswith(b"#") for line in shown.splitlines())
     print(json.dumps({**found, "series": series, "expected_series": expected}))
-    daemon.server.server_close()
+    daemon.server.close()
     daemon.store.close()
 
 

@@ -58,7 +58,7 @@ def scene(home: Path, receiver: Receiver) -> Iterator[Scene]:
     more = {"webhooks": [{"name": "trainer", "url": receiver.url, "types": ["*"], "secret_file": "secret"}]}
     with capture_logs(), running(home, more=more) as found:
         document = yaml.safe_load(Path("driftd.yaml").read_text())
-        port = int(found.daemon.server.server_address[1])
+        port = int(found.daemon.server.address[1])
         Path("driftd.yaml").write_text(yaml.safe_dump({**document, "http": {"port": port, "token_env": "TOKEN"}}))
         found.eventually(lambda: [each["detail"] for each in found.get("/api/v1/outbox")] == [None, "answered 410"])
         assert found.decide(id="s-1")[0] == 201

@@ -27,7 +27,7 @@ def scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Scene]:
         monkeypatch.chdir(tmp_path)
         monkeypatch.delenv("DRIFTD_CONFIG", raising=False)
         monkeypatch.setenv("TOKEN", TOKEN)
-        configured(http={"port": int(found.daemon.server.server_address[1]), "token_env": "TOKEN"})
+        configured(http={"port": int(found.daemon.server.address[1]), "token_env": "TOKEN"})
         yield found
 
 
@@ -69,7 +69,7 @@ def test_an_accept_says_which_thresholds_stand(tmp_path: Path, monkeypatch: pyte
         monkeypatch.chdir(tmp_path)
         monkeypatch.delenv("DRIFTD_CONFIG", raising=False)
         monkeypatch.setenv("TOKEN", TOKEN)
-        configured(http={"port": int(scene.daemon.server.server_address[1]), "token_env": "TOKEN"})
+        configured(http={"port": int(scene.daemon.server.address[1]), "token_env": "TOKEN"})
         for names, said in (
             ([], "accuracy at least 0.9, brier at most 0.2"),
             (["__brier__"], "brier at most 0.2"),

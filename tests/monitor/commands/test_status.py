@@ -228,7 +228,7 @@ def test_without_an_address_the_configuration_says_it(
     quiet: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config = tmp_path / "driftd.yaml"
-    port = quiet.server.server_address[1]
+    port = quiet.server.address[1]
     model = {"name": "eta", "reference": "eta.json"}
     config.write_text(
         json.dumps(

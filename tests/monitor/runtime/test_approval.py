@@ -93,9 +93,7 @@ class Linked(Scene):
     def open(self, link: str, form: dict[str, str] | None = None) -> tuple[int, str, http.client.HTTPMessage]:
         """Open a link, or send its form: the fields of the page, and what a person has typed."""
         parts = urlsplit(link)
-        with closing(
-            http.client.HTTPConnection("127.0.0.1", int(self.daemon.server.server_address[1]), timeout=15)
-        ) as to:
+        with closing(http.client.HTTPConnection("127.0.0.1", int(self.daemon.server.address[1]), timeout=15)) as to:
             if form is None:
                 to.request("GET", f"/approval?{parts.query}")
             else:
@@ -236,7 +234,7 @@ def test_no_way_of_asking_but_the_form_decides(tmp_path: Path) -> None:
     """Nor does who names another host get anything that leads there."""
     with linked(tmp_path) as scene:
         form = urlencode({**fields_of(scene.links()["approve"]), "by": "Ana"})
-        port = int(scene.daemon.server.server_address[1])
+        port = int(scene.daemon.server.address[1])
         for method, body in (("GET", None), ("HEAD", None), ("GET", form), ("POST", ""), ("PUT", form), ("DELETE", "")):
             with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=15)) as to:
                 to.request(

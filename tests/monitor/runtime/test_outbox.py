@@ -36,7 +36,7 @@ def scene(tmp_path: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch) -
         monkeypatch.delenv("DRIFTD_CONFIG", raising=False)
         monkeypatch.setenv("TOKEN", TOKEN)
         document = yaml.safe_load(Path("driftd.yaml").read_text())
-        port = int(found.daemon.server.server_address[1])
+        port = int(found.daemon.server.address[1])
         Path("driftd.yaml").write_text(yaml.safe_dump({**document, "http": {"port": port, "token_env": "TOKEN"}}))
         found.eventually(lambda: [each["detail"] for each in waiting(found)] == [None, "answered 410"])
         yield found

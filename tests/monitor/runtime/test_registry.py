@@ -44,7 +44,7 @@ def home(tmp_path: Path) -> Path:
 
 
 def hint(scene: RenewedScene, body: bytes, headers: dict[str, str]) -> int:
-    port = int(scene.daemon.server.server_address[1])
+    port = int(scene.daemon.server.address[1])
     with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=15)) as connection:
         connection.request("POST", "/api/v1/registry/webhook", body, headers)
         return connection.getresponse().status

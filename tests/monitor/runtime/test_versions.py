@@ -88,7 +88,7 @@ def test_the_command_tells_of_a_version_and_lists_those_told_of(
 ) -> None:
     monkeypatch.setenv("TOKEN", TOKEN)
     with capture_logs(), running(tmp_path) as scene:
-        way = ["--url", f"http://127.0.0.1:{scene.daemon.server.server_address[1]}"]
+        way = ["--url", f"http://127.0.0.1:{scene.daemon.server.address[1]}"]
         config = [*way, "--config", str(tmp_path / "driftd.yaml")]
         assert main(["version", "list", *way]) == 0
         assert capsys.readouterr().out == "no new version was told of\n"

@@ -23,8 +23,8 @@ from monitor.alerting.rules import Severity
 from monitor.facts import AlertChanged, AlertSeen, WindowSpan
 from monitor.runtime.board import Board
 from monitor.runtime.decisions import decided
-from monitor.runtime.http import MOST_UNREAD
-from monitor.runtime.writing import MOST_BYTES, OFF, named
+from monitor.runtime.sockets import MOST_BODY, MOST_UNREAD
+from monitor.runtime.writing import OFF, named
 from monitor.stream.events import SeriesKey
 from monitor.targets.payloads import ESCALATED, FIRING
 from tests.deciding import ALERT, MODEL, SILENCE, TOKEN, TRAINER, Scene, running
@@ -138,16 +138,16 @@ def test_what_is_not_there_is_not_found(still: Scene, changes: dict[str, Any], s
     assert still.decide(**changes) == (status, {"error": said})
 
 
-@pytest.mark.parametrize("size", [MOST_BYTES + 1, MOST_UNREAD + 1])
+@pytest.mark.parametrize("size", [MOST_BODY + 1, MOST_UNREAD + 1])
 def test_a_body_has_an_end(still: Scene, size: int) -> None:
-    assert still.post(b" " * size) == (413, {"error": f"a body has at most {MOST_BYTES} bytes"})
+    assert still.post(b" " * size) == (413, {"error": f"a body has at most {MOST_BODY} bytes"})
 
 
 @pytest.mark.parametrize(
     ("length", "status"), [("-1", 411), ("x", 411), ("9" * 30, 413), ("000000000999999999", 413), ("\u0663", 411)]
 )
 def test_a_length_that_cannot_be_is_refused(still: Scene, length: str, status: int) -> None:
-    port = int(still.daemon.server.server_address[1])
+    port = int(still.daemon.server.address[1])
     with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=15)) as connection:
         connection.putrequest("POST", "/api/v1/decisions")
         connection.putheader("content-length", length.encode())

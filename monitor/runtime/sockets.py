@@ -1,0 +1,341 @@
+"""Connections of the HTTP server: requests are read whole before anybody works on them, and answers are written as they are read.
+
+One thread waits for all sockets, so that a client that is silent, drips or does not read costs a socket and no thread. Few threads
+work on whole requests, few of one address at a time, and addresses take turns: who asks much waits, others do not.
+"""
+
+import socket as sockets
+import sys
+import traceback
+from collections import OrderedDict, deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from selectors import EVENT_READ, EVENT_WRITE, DefaultSelector
+from socket import AF_INET, AF_INET6, SHUT_RDWR, SO_REUSEADDR, SOL_SOCKET, socket
+from threading import Condition, Thread
+
+from monitor.clock import SystemClock
+
+MOST_OPEN = 256  # connections; beyond, the oldest that is silent is hung up on
+MOST_WORKING = 8  # requests that are worked on at once
+MOST_OF_ADDRESS = 4  # of them of one address
+HEAD_SECONDS = 2.0  # for the request line and the headers
+REQUEST_SECONDS = 10.0  # for a whole connection, request and answer
+LOOK_EVERY = 0.2  # seconds from one look at connections that take too long to the next
+MOST_HEAD = 65_536  # bytes
+MOST_BODY = 65_536  # bytes that are kept
+MOST_UNREAD = 1024 * 1024  # bytes of a body too long that are read all the same, so that its sender reads the answer
+LONGEST_LENGTH = 9  # digits
+BACKLOG = 128
+PIECE = 65_536  # bytes read at once
+TOO_LONG = b"HTTP/1.0 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+CLOCK = SystemClock()
+
+Work = Callable[[bytes, str], Sequence[bytes]]
+"""Of a whole request and the address it is from, what is answered: pieces to be sent one after the other."""
+
+
+@dataclass(slots=True, eq=False)
+class Client:
+    """One connection."""
+
+    socket: socket
+    address: str
+    begun: float  # monotonic seconds
+    received: bytearray = field(default_factory=bytearray)
+    wanted: int | None = None  # bytes of the whole request; None: the head has not ended
+    unread: int = 0  # bytes of a body too long that have still to come and are thrown away
+    rest: memoryview = field(default_factory=lambda: memoryview(b""))  # of the answer, not yet sent
+    waited_for: bool = False  # nobody works on what it asked
+
+    def take(self, piece: bytes) -> bool:
+        """Whether the request is whole after a piece of it; an empty one is the client's end."""
+        if not piece:
+            return True
+        if self.unread:
+            self.unread -= min(self.unread, len(piece))
+            return not self.unread
+        self.received += piece
+        if self.wanted is None:
+            self._look_for_end(max(0, len(self.received) - len(piece) - 3))
+        return self.wanted is not None and len(self.received) >= self.wanted and not self.unread
+
+    def _look_for_end(self, start: int) -> None:
+        ends = [place + len(end) for end in (b"\r\n\r\n", b"\n\n") if (place := self.received.find(end, start)) >= 0]
+        if not ends:
+            return
+        head = min(ends)
+        length = announced(bytes(self.received[:head]))
+        self.wanted = head + (length if length <= MOST_BODY else 0)
+        if length > MOST_BODY:  # whoever works on it sees the length, and refuses
+            self.unread = max(0, min(length, MOST_UNREAD) - (len(self.received) - head))
+            del self.received[head:]
+
+    def deadline(self) -> float:
+        """When it is hung up on, in monotonic seconds."""
+        return self.begun + (HEAD_SECONDS if self.wanted is None else REQUEST_SECONDS)
+
+
+def announced(head: bytes) -> int:
+    """The length of the body that a head announces; 0 where it announces none that can be read."""
+    for line in head.lower().split(b"\n"):
+        name, _, value = line.partition(b":")
+        if name.strip() == b"content-length" and (digits := value.strip()).isdigit():
+            return int(digits[:LONGEST_LENGTH])
+    return 0
+
+
+class Turns:
+    """Whole requests that wait to be worked on: addresses take turns, each with few at a time. For threads."""
+
+    def __init__(self) -> None:
+        self._changed = Condition()
+        self._waiting: OrderedDict[str, deque[Client]] = OrderedDict()
+        self._working: dict[str, int] = {}
+        self._idle = 0  # threads that wait for work
+
+    def put(self, client: Client) -> bool:
+        """Wait for a turn. Returns whether there are idle threads for all that wait."""
+        with self._changed:
+            self._waiting.setdefault(client.address, deque()).append(client)
+            self._changed.notify()
+            return self._idle >= sum(map(len, self._waiting.values()))
+
+    def withdraw(self, client: Client) -> None:
+        """Wait no more."""
+        with self._changed:
+            clients = self._waiting[client.address]
+            clients.remove(client)
+            if not clients:
+                del self._waiting[client.address]
+
+    def take(self) -> Client:
+        """The next one, once there is one."""
+        with self._changed:
+            self._idle += 1
+            while (client := self._next()) is None:
+                self._changed.wait()
+            self._idle -= 1
+            return client
+
+    def _next(self) -> Client | None:
+        for address, clients in self._waiting.items():
+            if self._working.get(address, 0) < MOST_OF_ADDRESS:
+                client = clients.popleft()
+                self._waiting.move_to_end(address)
+                if not clients:
+                    del self._waiting[address]
+                self._working[address] = self._working.get(address, 0) + 1
+                return client
+        return None
+
+    def done(self, client: Client) -> None:
+        """It is worked on no longer."""
+        with self._changed:
+            left = self._working.pop(client.address) - 1
+            if left:
+                self._working[client.address] = left
+            self._changed.notify()
+
+
+class Listener:
+    """Binds its address when it is made, and answers once it serves. Raises OSError where the port is taken."""
+
+    def __init__(self, host: str, port: int) -> None:
+        self._listening = socket(AF_INET6 if ":" in host else AF_INET, sockets.SOCK_STREAM)
+        try:
+            self._listening.setsockopt(SOL_SOCKET, SO_REUSEADDR, 1)
+            self._listening.bind((host, port))
+            self._listening.listen(BACKLOG)
+            self._listening.settimeout(0)
+        except OSError:
+            self._listening.close()
+            raise
+        self.address: tuple[str, int] = self._listening.getsockname()[:2]
+        self._asleep, self._alarm = sockets.socketpair()
+        self._asleep.settimeout(0)
+        self._alarm.settimeout(0)
+        self._open: OrderedDict[Client, None] = OrderedDict()  # the oldest first
+        self._answered: deque[Client] = deque()  # by those who work, for the thread that waits
+        self._turns = Turns()
+        self._workers = 0
+        self._stopping = self._full = False  # full: those that would connect wait in the backlog
+        self._thread: Thread | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it is served."""
+        host, port = self.address
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+    def begin(self, work: Work) -> None:
+        """Answer, in threads of its own. Connections made before have waited in the backlog."""
+        self._work = work
+        self._thread = Thread(target=self._wait, name="http", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop, and release the address. Nobody is waited for but the thread that waits itself."""
+        self._stopping = True
+        self._wake()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+        for each in (self._listening, self._asleep, self._alarm):
+            each.close()
+
+    # --- the thread that waits ----------------------------------------------------------------------------------------
+
+    def _wait(self) -> None:
+        with DefaultSelector() as selector:
+            self._selector = selector
+            selector.register(self._listening, EVENT_READ)
+            selector.register(self._asleep, EVENT_READ)
+            looked = CLOCK.elapsed()
+            while not self._stopping:
+                for key, _ in selector.select(LOOK_EVERY if self._open or self._full else None):
+                    self._serve(key.fileobj, key.data)
+                if (now := CLOCK.elapsed()) - looked >= LOOK_EVERY:
+                    looked = now
+                    self._hang_up_late(now)
+                    self._accept_again()
+            for client in list(self._open):
+                self._drop(client)
+
+    def _serve(self, ready: object, client: Client | None) -> None:
+        if client is not None and client not in self._open:
+            return  # dropped meanwhile
+        if ready is self._listening:
+            self._accept()
+        elif client is None:
+            self._take_answered()
+        elif client.rest:
+            self._write(client)
+        else:
+            self._read(client)
+
+    def _accept(self) -> None:
+        while len(self._open) < MOST_OPEN or self._drop_oldest():
+            try:
+                accepted, address = self._listening.accept()
+            except BlockingIOError:
+                return
+            except OSError:  # it went away again, or there are no more descriptors
+                break
+            accepted.settimeout(0)
+            client = Client(accepted, str(address[0]), CLOCK.elapsed())
+            self._open[client] = None
+            self._wait_for(client, EVENT_READ)
+            self._read(client)
+        self._full = True
+        self._selector.unregister(self._listening)
+
+    def _accept_again(self) -> None:
+        if self._full:
+            self._full = False
+            self._selector.register(self._listening, EVENT_READ)
+
+    def _wait_for(self, client: Client, event: int) -> None:
+        self._selector.register(client.socket, event, client)
+        client.waited_for = True
+
+    def _wait_no_more(self, client: Client) -> None:
+        if client.waited_for:
+            self._selector.unregister(client.socket)
+            client.waited_for = False
+
+    def _read(self, client: Client) -> None:
+        try:
+            piece = client.socket.recv(PIECE)
+        except BlockingIOError:
+            return
+        except OSError:
+            self._drop(client)
+            return
+        whole = client.take(piece)
+        if whole and client.received:
+            self._wait_no_more(client)
+            self._hand_over(client)
+        elif whole:
+            self._drop(client)
+        elif client.wanted is None and len(client.received) > MOST_HEAD:
+            client.rest = memoryview(TOO_LONG)
+            self._write(client)
+
+    def _hand_over(self, client: Client) -> None:
+        if self._turns.put(client) or self._workers >= MOST_WORKING:
+            return
+        try:
+            Thread(target=self._work_on, name=f"http-{self._workers}", daemon=True).start()
+        except RuntimeError:  # no thread is left to begin: those that there are take it, if there are any
+            if not self._workers:
+                self._turns.withdraw(client)
+                self._drop(client)
+        else:
+            self._workers += 1
+
+    def _take_answered(self) -> None:
+        with suppress(BlockingIOError):
+            while self._asleep.recv(PIECE):
+                pass
+        while self._answered:
+            client = self._answered.popleft()
+            if client.rest:
+                self._wait_for(client, EVENT_WRITE)
+            else:
+                self._drop(client)
+
+    def _write(self, client: Client) -> None:
+        with suppress(BlockingIOError, OSError):
+            client.rest = client.rest[client.socket.send(client.rest) :]
+            if client.rest:
+                return
+        self._drop(client)
+
+    def _hang_up_late(self, now: float) -> None:
+        for client in [each for each in self._open if each.waited_for and now >= each.deadline()]:
+            self._drop(client)
+
+    def _drop_oldest(self) -> bool:
+        """Hang up on the oldest of those that are waited for, the silent first; whether there was one."""
+        waiting = [each for each in self._open if each.waited_for]
+        for client in [each for each in waiting if each.wanted is None][:1] or waiting[:1]:
+            self._drop(client)
+            return True
+        return False
+
+    def _drop(self, client: Client) -> None:
+        self._wait_no_more(client)
+        self._open.pop(client, None)
+        with suppress(OSError):
+            client.socket.shutdown(SHUT_RDWR)
+        client.socket.close()
+
+    # --- those that work ----------------------------------------------------------------------------------------------
+
+    def _work_on(self) -> None:
+        while True:
+            client = self._turns.take()
+            try:
+                client.rest = unsent(client.socket, self._work(bytes(client.received), client.address))
+            except Exception:  # noqa: BLE001 - a mistake of ours, whatever it is, is printed
+                traceback.print_exc(file=sys.stderr)
+            self._turns.done(client)
+            self._answered.append(client)
+            self._wake()
+
+    def _wake(self) -> None:
+        with suppress(OSError):
+            self._alarm.send(b"!")
+
+
+def unsent(to: socket, answer: Sequence[bytes]) -> memoryview:
+    """What is left of an answer when as much was sent as the client reads at once; nothing where it went away."""
+    try:
+        sent = to.sendmsg(answer)
+    except BlockingIOError:
+        sent = 0
+    except OSError:
+        return memoryview(b"")
+    return memoryview(b"".join(answer))[sent:] if sent < sum(map(len, answer)) else memoryview(b"")

@@ -1,0 +1,212 @@
+"""Connections of the HTTP server: whoever is silent, drips, does not read or asks much keeps nobody else waiting."""
+
+import socket
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from threading import Event, Semaphore, Thread
+
+import pytest
+
+from monitor.runtime import sockets
+from monitor.runtime.sockets import MOST_OF_ADDRESS, MOST_OPEN, MOST_WORKING, TOO_LONG, Listener
+
+ASKED = b"GET /quick HTTP/1.0\r\n\r\n"
+LARGE = b"GET /large HTTP/1.0\r\n\r\n"
+ANSWER = bytes(range(256)) * 40_000  # larger than the buffers of any socket
+PATIENCE = 30.0  # seconds
+
+
+class Scene:
+    """A server that says back what it was asked; what is large is answered with more than a socket takes at once."""
+
+    def __init__(self) -> None:
+        self.open = ExitStack()
+        self.begun, self.free = Semaphore(0), Event()
+        self.listener = Listener("127.0.0.1", 0)
+        self.listener.begin(self.work)
+        self.open.callback(self.listener.close)
+        self.open.callback(self.free.set)
+
+    def work(self, received: bytes, _address: str) -> Sequence[bytes]:
+        if b"/slow" in received:
+            self.begun.release()
+            self.free.wait(PATIENCE)
+        return (b"", ANSWER) if b"/large" in received else (b"said ", received)
+
+    def client(self, said: bytes = b"", address: str = "127.0.0.1", buffer: int | None = None) -> socket.socket:
+        found = socket.socket()
+        self.open.callback(found.close)
+        if buffer is not None:
+            found.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, buffer)
+        found.settimeout(PATIENCE)
+        found.bind((address, 0))
+        found.connect(self.listener.address)
+        found.sendall(said)
+        return found
+
+    def answered(self, said: bytes = ASKED, address: str = "127.0.0.1") -> bytes:
+        return read(self.client(said, address))
+
+
+def read(client: socket.socket) -> bytes:
+    received = b""
+    while piece := client.recv(65_536):
+        received += piece
+    return received
+
+
+@pytest.fixture
+def scene() -> Iterator[Scene]:
+    found = Scene()
+    with found.open:
+        yield found
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> float:
+    for name in ("HEAD_SECONDS", "REQUEST_SECONDS"):
+        monkeypatch.setattr(sockets, name, 0.3)
+    return 0.3
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody is hung up on for being slow."""
+    for name in ("HEAD_SECONDS", "REQUEST_SECONDS"):
+        monkeypatch.setattr(sockets, name, 600.0)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [b"", b"GET /metrics HTTP/1.1\r\nhost: a", b"POST / HTTP/1.0\r\ncontent-length: 9\r\n\r\n"],
+    ids=["silent", "half a head", "no body"],
+)
+@pytest.mark.usefixtures("patient")
+def test_hundreds_of_clients_that_never_ask_keep_nobody_waiting(scene: Scene, said: bytes) -> None:
+    first = scene.client(said)
+    for _ in range(2 * MOST_OPEN):
+        scene.client(said)
+
+    assert [scene.answered() for _ in range(3)] == [b"said " + ASKED] * 3
+    assert first.recv(1) == b""  # the oldest was hung up on
+
+
+@pytest.mark.usefixtures("patient")
+def test_hundreds_of_clients_that_do_not_read_keep_nobody_waiting(scene: Scene) -> None:
+    for _ in range(MOST_OPEN + 8 * MOST_WORKING):
+        scene.client(LARGE, buffer=4096)
+
+    assert scene.answered() == b"said " + ASKED
+
+
+def drip(client: socket.socket) -> None:
+    while True:
+        client.sendall(b"G")
+        time.sleep(0.02)
+
+
+def test_a_client_that_drips_is_hung_up_on_though_each_byte_comes_in_time(impatient: float, scene: Scene) -> None:
+    began, client = time.monotonic(), scene.client()
+    with pytest.raises((ConnectionResetError, BrokenPipeError)):
+        drip(client)
+
+    assert time.monotonic() - began >= impatient
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_client_that_does_not_read_is_hung_up_on(scene: Scene) -> None:
+    client = scene.client(LARGE, buffer=4096)
+    time.sleep(1)
+    assert len(read(client)) < len(ANSWER)
+
+
+def test_a_large_answer_comes_whole_to_who_reads_slowly(scene: Scene) -> None:
+    client = scene.client(LARGE, buffer=4096)
+    time.sleep(0.2)
+    assert read(client) == ANSWER
+
+
+def test_a_request_may_come_in_any_pieces(scene: Scene) -> None:
+    request = b"POST / HTTP/1.0\r\nContent-Length: 5\r\n\r\nabcde"
+    client = scene.client()
+    client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    for byte in request:
+        client.sendall(bytes([byte]))
+        time.sleep(0.001)
+
+    assert read(client) == b"said " + request
+
+
+def test_what_ends_early_is_worked_on_as_it_is(scene: Scene) -> None:
+    client = scene.client(b"GET /a")
+    client.shutdown(socket.SHUT_WR)
+    assert read(client) == b"said GET /a"
+
+
+def test_headers_without_an_end_are_refused(scene: Scene) -> None:
+    client = scene.client(b"GET / HTTP/1.0\r\na: " + b"b" * (sockets.MOST_HEAD - 17))
+    assert read(client) == TOO_LONG
+
+
+def test_of_a_body_too_long_the_head_alone_is_kept(scene: Scene) -> None:
+    head = b"POST / HTTP/1.0\r\ncontent-length: 100000\r\n\r\n"
+    assert scene.answered(head + bytes(100_000)) == b"said " + head
+
+
+def test_who_asks_much_waits_and_others_do_not(scene: Scene) -> None:
+    for _ in range(3 * MOST_WORKING):
+        scene.client(b"GET /slow HTTP/1.0\r\n\r\n", address="127.0.0.2")
+    for _ in range(MOST_OF_ADDRESS):
+        assert scene.begun.acquire(timeout=PATIENCE)
+
+    assert scene.answered(address="127.0.0.3") == b"said " + ASKED
+    assert not scene.begun.acquire(blocking=False)
+    scene.free.set()
+    for _ in range(3 * MOST_WORKING - MOST_OF_ADDRESS):
+        assert scene.begun.acquire(timeout=PATIENCE)
+
+
+@pytest.mark.usefixtures("patient")
+def test_where_all_are_worked_on_the_next_wait_and_are_answered(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sockets, "MOST_OPEN", 3)
+    slow = [scene.client(b"GET /slow HTTP/1.0\r\n\r\n") for _ in range(3)]
+    for _ in slow:
+        assert scene.begun.acquire(timeout=PATIENCE)
+    late = scene.client(ASKED)
+    scene.free.set()
+
+    assert read(late) == b"said " + ASKED
+
+
+@pytest.mark.usefixtures("patient")
+def test_a_stop_waits_for_no_client(scene: Scene) -> None:
+    silent, slow = scene.client(), scene.client(b"GET /slow HTTP/1.0\r\n\r\n")
+    assert scene.begun.acquire(timeout=PATIENCE)
+    closer = Thread(target=scene.listener.close, daemon=True)
+    closer.start()
+    closer.join(PATIENCE)
+
+    assert not closer.is_alive()
+    assert silent.recv(1) == slow.recv(1) == b""
+
+
+def test_a_thread_that_cannot_be_begun_takes_no_place(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_thread: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("threading.Thread.start", refuse)
+        assert [scene.answered() for _ in range(2 * MOST_WORKING)] == [b""] * 2 * MOST_WORKING
+
+    assert scene.answered() == b"said " + ASKED
+
+
+def test_a_mistake_of_ours_is_printed_and_the_next_is_answered(
+    scene: Scene, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scene.listener, "_work", None)
+    assert scene.answered() == b""
+    assert "TypeError" in capsys.readouterr().err
+    monkeypatch.undo()
+    assert scene.answered() == b"said " + ASKED
