@@ -2,7 +2,7 @@
 
 import os
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
@@ -12,10 +12,13 @@ from monitor.clock import Clock
 from monitor.targets import address
 
 if TYPE_CHECKING:
-    import httpx  # 0.1 s and 20 MB, which a daemon without targets never needs
+    import httpcore  # which a daemon without targets never needs
 
+    from monitor.targets.deadline import DeadlineBackend
+
+KEPT_ALIVE = 5.0  # seconds that a connection waits for the next request
 UNKNOWN_AUTHORITY = frozenset({18, 19, 20, 21})  # of OpenSSL: self-signed, alone or in a chain; its issuer is not known
-FAILURES = {  # of httpx
+FAILURES = {  # of httpcore
     "ConnectError": "cannot be reached",
     "ConnectTimeout": "took no connection in time",
     "ReadTimeout": "gave no answer in time",
@@ -32,7 +35,7 @@ class TransportError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is asked for. `timeout` is in seconds: to connect, for each wait for the answer, and for the whole of its body.
+    """What is asked for. `timeout` is in seconds, for the whole attempt once the host's name is known.
 
     Of the answer's body `keep` bytes are read at most: it could be endless.
     """
@@ -65,69 +68,100 @@ class Transport:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._clients: dict[Path | None, httpx.Client] = {}
+        self._pools: dict[Path | None, httpcore.ConnectionPool] = {}
+        self._backend: DeadlineBackend | None = None
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for client in self._clients.values():
-            client.close()
+        for pool in self._pools.values():
+            pool.close()
 
-    def _client_of(self, ca_file: Path | None) -> "httpx.Client":
-        import httpx
+    def _network(self) -> "DeadlineBackend":
+        from monitor.targets.deadline import DeadlineBackend
 
-        if ca_file not in self._clients:
-            context = tls_context(ca_file)
-            self._clients[ca_file] = httpx.Client(follow_redirects=False, trust_env=False, verify=context)
-        return self._clients[ca_file]
+        if self._backend is None:
+            self._backend = DeadlineBackend(self._clock)
+        return self._backend
+
+    def _pool_of(self, ca_file: Path | None) -> "httpcore.ConnectionPool":
+        import httpcore
+
+        if ca_file not in self._pools:
+            self._pools[ca_file] = httpcore.ConnectionPool(
+                tls_context(ca_file), keepalive_expiry=KEPT_ALIVE, network_backend=self._network()
+            )
+        return self._pools[ca_file]
 
     def send(self, request: Request) -> Answer:
         """Ask once: of the host's addresses the first that can be connected to. Raises TransportError."""
-        import httpx
+        import httpcore
 
         try:
             return self._ask_first_reached(request)
         except address.AddressRefused as error:
             raise TransportError(str(error)) from None
-        except (httpx.HTTPError, httpx.InvalidURL, OSError, UnicodeError) as error:
+        except (
+            httpcore.NetworkError,
+            httpcore.TimeoutException,
+            httpcore.ProtocolError,
+            httpcore.UnsupportedProtocol,
+            OSError,
+            UnicodeError,
+        ) as error:
             raise TransportError(tls_failure(error) or in_words(error)) from None
 
     def _ask_first_reached(self, request: Request) -> Answer:
-        import httpx
+        import httpcore
 
         host, port = address.place(request.url)
         failed: Exception | None = None
-        for resolved in address.resolve(host, port):
+        addresses = address.resolve(host, port)
+        pool, backend = self._pool_of(request.ca_file), self._network()
+        backend.begin(request.timeout)
+        for left, resolved in zip(range(len(addresses), 0, -1), addresses, strict=True):
+            backend.connect_within(backend.left() / left)  # the next ones need time, too
             try:
-                return self._ask(request, f"[{resolved}]:{port}" if ":" in resolved else f"{resolved}:{port}")
-            except (httpx.ConnectError, httpx.ConnectTimeout) as error:  # nothing was said yet
+                return self._ask(request, f"[{resolved}]:{port}" if ":" in resolved else f"{resolved}:{port}", pool)
+            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:  # nothing was said yet
                 failed = error
         assert failed is not None
         raise failed
 
-    def _ask(self, request: Request, netloc: str) -> Answer:
+    def _ask(self, request: Request, netloc: str, pool: "httpcore.ConnectionPool") -> Answer:
         parts = urlsplit(request.url)
         plain = {"accept-encoding": "identity"} if request.keep else {}
-        with self._client_of(request.ca_file).stream(
+        headers: dict[bytes | str, bytes | str] = {"accept": "*/*"}
+        headers.update((name.lower(), value) for name, value in request.headers.items())
+        headers.update(plain, host=parts.netloc)
+        with pool.stream(
             request.method,
-            parts._replace(netloc=netloc, fragment="").geturl(),
-            content=request.content,
-            headers={**request.headers, **plain, "host": parts.netloc},
+            parts._replace(netloc=netloc, path=parts.path or "/", fragment="").geturl(),
+            content=request.content or (None if request.method == "GET" else b""),
+            headers=headers,
             extensions={"sni_hostname": parts.hostname or ""},
-            timeout=request.timeout,
         ) as response:
-            return Answer(response.status_code, response.headers, self._body(response, request))
+            return Answer(response.status, joined(response.headers), body(response, request.keep))
 
-    def _body(self, response: "httpx.Response", request: Request) -> bytes:
-        body, deadline = b"", self._clock.elapsed() + request.timeout
-        for chunk in response.iter_raw() if request.keep else ():
-            body += chunk
-            if len(body) >= request.keep:
-                break
-            if self._clock.elapsed() > deadline:
-                raise TransportError("the body of the answer took too long")
-        return body[: request.keep]
+
+def joined(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+    """Headers by their names in lower case; those that come more than once in one line, as HTTP has it."""
+    found: dict[str, str] = {}
+    for name, value in headers:
+        key, text = name.decode("ascii", "replace").lower(), value.decode("latin-1")
+        found[key] = f"{found[key]}, {text}" if key in found else text
+    return found
+
+
+def body(response: "httpcore.Response", keep: int) -> bytes:
+    """The first bytes of an answer's body."""
+    found = b""
+    for chunk in response.iter_stream() if keep else ():
+        found += chunk
+        if len(found) >= keep:
+            break
+    return found[:keep]
 
 
 def in_words(error: Exception) -> str:

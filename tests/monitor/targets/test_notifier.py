@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import httpx
+import httpcore
 import pytest
 import standardwebhooks
 
@@ -328,11 +328,11 @@ def test_the_public_implementation_signs_a_retry_the_same(scene: Scene) -> None:
 
 
 def test_an_odd_client_error_is_no_crash(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_args: object, **_options: object) -> httpx.Response:
-        raise httpx.InvalidURL("odd")
+    def fail(*_args: object, **_options: object) -> httpcore.Response:
+        raise httpcore.LocalProtocolError("odd")
 
     scene.say("a")
-    monkeypatch.setattr(scene.io._client_of(None), "stream", fail)
+    monkeypatch.setattr(scene.io._pool_of(None), "stream", fail)
 
     assert scene.notifier.turn(scene.io)
     assert outcomes(scene) == ["retried"]
