@@ -17,7 +17,9 @@ from monitor.stream.events import DAY, SECOND, Nanos
 from monitor.targets.base import AlreadyThere, Delivered, Delivery, Fault, Refused, Subscriber, TryLater
 from monitor.targets.transport import Transport, TransportError
 
-LONGEST_DELAY = 600.0  # seconds between attempts
+LONGEST_DELAY = 600.0  # seconds between attempts, also where a receiver of pages asks for more
+RETRAINING = "model.retrain."
+LONGEST_OF_REQUESTS = 3600.0  # where one of requests to retrain does
 GIVE_UP_AFTER: Nanos = 3 * DAY
 FEWEST_ATTEMPTS = 20  # whatever the age: about an hour and a half, for a daemon that was down itself
 SIGNATURE, MASKED = re.compile(r"(signature(?:=|%3D|\\u003d))[^\s&\"'<>\\]+", re.IGNORECASE), r"\1********"
@@ -131,7 +133,7 @@ class Notifier(Thread):
         self._said[notice.id] = self._clock.elapsed()
         if isinstance(delivery, TryLater) and delivery.fault is Fault.RECEIVER:
             del self._said[notice.id]
-            self._leave_alone(delay_after(0, self._jitter) if delivery.delay is None else delivery.delay)
+            self._leave_alone(self._wait(notice, 0, delivery.delay))
         if delivery.detail:
             self._tell(self._tried(notice, "retried", delivery.status, delivery.detail))
 
@@ -176,8 +178,14 @@ class Notifier(Thread):
                 self._store.dead(row, self._audited(row, delivery, "dead"))
                 return "dead"
             case TryLater(delay=delay, fault=fault):
-                self._postpone(row, delay_after(row.attempts, self._jitter) if delay is None else delay, fault)
+                self._postpone(row, self._wait(row.notice, row.attempts, delay), fault)
                 return "retried"
+
+    def _wait(self, notice: Notice, attempts: int, asked: float | None) -> float:
+        """Seconds to the next attempt: what the receiver asks for, but a page is not put off by a day."""
+        if asked is None:
+            return delay_after(attempts, self._jitter)
+        return min(asked, LONGEST_OF_REQUESTS if notice.type.startswith(RETRAINING) else LONGEST_DELAY)
 
     def _audited(self, row: OutboxRow, delivery: Delivery, outcome: str) -> AuditNote:
         """What the audit log is to say of a delivery that has ended."""

@@ -3,6 +3,7 @@
 import random
 import sqlite3
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from monitor.store.outbox import AddressedNotice, Backlog, Notice, OutboxRow
 from monitor.store.sqlite import StateStore
 from monitor.stream.events import SECOND
 from monitor.targets.base import AlreadyThere, Delivered, Fault, Refused, Subscriber, TryLater
-from monitor.targets.notifier import GIVE_UP_AFTER, LONGEST_DELAY, Notifier, delay_after
+from monitor.targets.notifier import GIVE_UP_AFTER, LONGEST_DELAY, LONGEST_OF_REQUESTS, Notifier, delay_after
 from monitor.targets.transport import Transport
 from monitor.targets.webhook import Webhook, decode_secret
 from tests.fakes import NOON, ListTarget, ManualClock, Receiver
@@ -155,7 +156,7 @@ def test_a_receiver_that_is_gone_ends_the_notification(scene: Scene) -> None:
     [
         ("120", 119, 2),
         ("Mon, 23 Nov 2026 12:02:00 GMT", 119, 2),
-        ("1000000000", DAY - 1, 2),
+        ("1000000000", LONGEST_DELAY - 1, 2),
         ("soon", 0.5, 1),
         ("-5", 0.5, 1),
         ("0", 0.5, 1),
@@ -170,6 +171,19 @@ def test_retry_after_is_obeyed_where_it_makes_sense(scene: Scene, header: str, e
     assert scene.deliver() == ["a"]
     assert scene.after(early) == []
     assert scene.after(late) == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "most"), [("model.alert.firing", LONGEST_DELAY), ("model.retrain.requested", LONGEST_OF_REQUESTS)]
+)
+def test_a_receiver_puts_off_no_page_by_a_day(scene: Scene, kind: str, most: float) -> None:
+    scene.receiver.answers = [(429, {"retry-after": "86400"})]
+    one = note("a", "trainer")
+    scene.store.save([], {}, [replace(one, notice=replace(one.notice, type=kind))], scene.clock.now())
+
+    assert scene.deliver() == ["a"]
+    assert scene.after(most - 1) == []
+    assert scene.after(2) == ["a"]
 
 
 def test_firing_is_said_before_resolved_whatever_happens(scene: Scene) -> None:
