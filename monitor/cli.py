@@ -87,7 +87,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action=_Version, nargs=0, help="show program's version number and exit")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
-    run = _add(commands, "run", "the daemon, until SIGTERM or SIGINT", _run)
+    run = _add(commands, "run", "the daemon, until SIGTERM, SIGINT or SIGHUP", _run)
     _config(run)
     arguments.add_threads(run, "read events and count them")
 

@@ -244,7 +244,7 @@ def ran(*command: str | Path) -> subprocess.CompletedProcess[str]:
         "StateDirectory=driftd",
         "ProtectSystem=strict",
         "NoNewPrivileges=yes",
-        "Restart=on-failure",
+        "Restart=always",
         "RestartPreventExitStatus=2",
         "TimeoutStopSec=60",
         "ExecStart=/opt/driftd/bin/driftd run --config /etc/driftd/driftd.yaml",

@@ -21,7 +21,7 @@ from monitor.store.sqlite import StateError
 
 
 def run(config: Path, threads: int | None = None) -> Exit:
-    """Run until SIGTERM or SIGINT, reading and counting on so many threads; None: on as many as there are cores."""
+    """Run until SIGTERM, SIGINT or SIGHUP, reading and counting on so many threads; None: on as many as there are cores."""
     threads = threads or usable_cores()
     settings = load_settings(config)
     base = config.resolve().parent
@@ -39,6 +39,8 @@ def run(config: Path, threads: int | None = None) -> Exit:
 
     signal.signal(signal.SIGTERM, stop)
     signal.signal(signal.SIGINT, stop)
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # of nohup
+        signal.signal(signal.SIGHUP, stop)
     warm_up(configuration)
     calm_collector()
     share_interpreter()

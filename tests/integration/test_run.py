@@ -13,7 +13,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
-from signal import SIGINT, SIGTERM, Signals
+from signal import SIGHUP, SIGINT, SIGTERM, Signals
 from typing import TYPE_CHECKING, Any
 from urllib.error import HTTPError
 from urllib.request import urlopen
@@ -103,7 +103,7 @@ def closed_windows(daemon: Driftd) -> int:
 # --- stopping ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("signal", [SIGTERM, SIGINT])
+@pytest.mark.parametrize("signal", [SIGTERM, SIGINT, SIGHUP])
 def test_a_signal_drains_saves_and_ends_within_seconds(
     home: Path, daemons: list[Driftd], mock_broker: "MockBroker", signal: Signals
 ) -> None:
