@@ -2,7 +2,6 @@
 
 import json
 import math
-import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,9 +19,7 @@ from monitor.sources.formats.values import Rejected
 
 MAX_BYTES = 1 << 20  # of one message
 MAX_DEPTH = 32
-STRINGS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 NO_BRACKETS = bytes(set(range(256)) - set(b"{[]}"))
-OPENING = frozenset(b"{[")
 UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)  # all that msgspec's JSON decoder raises
 FRAME = 5  # bytes
 FRAMED = "schema_registry_framed"
@@ -31,12 +28,12 @@ LONGEST_INTEGER = 4300  # characters that Python and msgspec read exactly; a lon
 
 
 def nesting(raw: bytes) -> int:
-    """Depth of brackets outside strings, never recursive."""
-    depth = deepest = 0
-    for bracket in STRINGS.sub(b"", raw).translate(None, NO_BRACKETS):
-        depth += 1 if bracket in OPENING else -1
-        deepest = max(deepest, depth)
-    return deepest
+    """Depth of brackets outside strings, never recursive. A megabyte of brackets takes milliseconds."""
+    unescaped = raw.replace(rb"\\", b"").replace(rb"\"", b"")
+    outside = b"".join(unescaped.split(b'"')[::2])
+    brackets = np.frombuffer(outside.translate(None, NO_BRACKETS), dtype=np.int8)
+    steps = 1 - ((brackets >> 1) & 2)  # 0x5b and 0x7b open, 0x5d and 0x7d close
+    return int(np.cumsum(steps, dtype=np.int64).max(initial=0))
 
 
 def framed(raw: bytes) -> int | None:
