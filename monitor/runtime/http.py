@@ -25,7 +25,7 @@ from monitor.runtime.page.approval import FORM_POLICY
 from monitor.runtime.page.frame import POLICY
 from monitor.runtime.page.pages import PATHS, Pages
 from monitor.runtime.reported import WEEK, reported
-from monitor.runtime.sockets import MOST_BODY, Listener
+from monitor.runtime.sockets import MOST_BODY, HttpListener
 from monitor.runtime.standing import standing
 from monitor.runtime.telemetry import Telemetry
 from monitor.runtime.versions import listed_versions
@@ -237,7 +237,7 @@ def _page(query: dict[str, list[str]]) -> tuple[int, int]:
     return _number(query, "after", "0", least=0), _number(query, "limit", "100", least=1)
 
 
-class Server(Listener):
+class Server(HttpListener):
     """Binds its address when it is made, and answers once it serves a surface. Raises OSError where the port is taken."""
 
     def serve(self, surface: Surface) -> None:

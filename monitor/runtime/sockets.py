@@ -37,7 +37,7 @@ Work = Callable[[bytes, str], Sequence[bytes]]
 
 
 @dataclass(slots=True, eq=False)
-class Client:
+class HttpConnection:
     """One connection."""
 
     socket: socket
@@ -91,18 +91,18 @@ class Turns:
 
     def __init__(self) -> None:
         self._changed = Condition()
-        self._waiting: OrderedDict[str, deque[Client]] = OrderedDict()
+        self._waiting: OrderedDict[str, deque[HttpConnection]] = OrderedDict()
         self._working: dict[str, int] = {}
         self._idle = 0  # threads that wait for work
 
-    def put(self, client: Client) -> bool:
+    def put(self, client: HttpConnection) -> bool:
         """Wait for a turn. Returns whether there are idle threads for all that wait."""
         with self._changed:
             self._waiting.setdefault(client.address, deque()).append(client)
             self._changed.notify()
             return self._idle >= sum(map(len, self._waiting.values()))
 
-    def withdraw(self, client: Client) -> None:
+    def withdraw(self, client: HttpConnection) -> None:
         """Wait no more."""
         with self._changed:
             clients = self._waiting[client.address]
@@ -110,7 +110,7 @@ class Turns:
             if not clients:
                 del self._waiting[client.address]
 
-    def take(self) -> Client:
+    def take(self) -> HttpConnection:
         """The next one, once there is one."""
         with self._changed:
             self._idle += 1
@@ -119,7 +119,7 @@ class Turns:
             self._idle -= 1
             return client
 
-    def _next(self) -> Client | None:
+    def _next(self) -> HttpConnection | None:
         for address, clients in self._waiting.items():
             if self._working.get(address, 0) < MOST_OF_ADDRESS:
                 client = clients.popleft()
@@ -130,7 +130,7 @@ class Turns:
                 return client
         return None
 
-    def done(self, client: Client) -> None:
+    def done(self, client: HttpConnection) -> None:
         """It is worked on no longer."""
         with self._changed:
             left = self._working.pop(client.address) - 1
@@ -139,7 +139,7 @@ class Turns:
             self._changed.notify()
 
 
-class Listener:
+class HttpListener:
     """Binds its address when it is made, and answers once it serves. Raises OSError where the port is taken."""
 
     def __init__(self, host: str, port: int) -> None:
@@ -156,8 +156,8 @@ class Listener:
         self._asleep, self._alarm = sockets.socketpair()
         self._asleep.settimeout(0)
         self._alarm.settimeout(0)
-        self._open: OrderedDict[Client, None] = OrderedDict()  # the oldest first
-        self._answered: deque[Client] = deque()  # by those who work, for the thread that waits
+        self._open: OrderedDict[HttpConnection, None] = OrderedDict()  # the oldest first
+        self._answered: deque[HttpConnection] = deque()  # by those who work, for the thread that waits
         self._turns = Turns()
         self._workers = 0
         self._stopping = self._full = False  # full: those that would connect wait in the backlog
@@ -203,7 +203,7 @@ class Listener:
             for client in list(self._open):
                 self._drop(client)
 
-    def _serve(self, ready: object, client: Client | None) -> None:
+    def _serve(self, ready: object, client: HttpConnection | None) -> None:
         if client is not None and client not in self._open:
             return  # dropped meanwhile
         if ready is self._listening:
@@ -224,7 +224,7 @@ class Listener:
             except OSError:  # it went away again, or there are no more descriptors
                 break
             accepted.settimeout(0)
-            client = Client(accepted, str(address[0]), CLOCK.elapsed())
+            client = HttpConnection(accepted, str(address[0]), CLOCK.elapsed())
             self._open[client] = None
             self._wait_for(client, EVENT_READ)
             self._read(client)
@@ -236,16 +236,16 @@ class Listener:
             self._full = False
             self._selector.register(self._listening, EVENT_READ)
 
-    def _wait_for(self, client: Client, event: int) -> None:
+    def _wait_for(self, client: HttpConnection, event: int) -> None:
         self._selector.register(client.socket, event, client)
         client.waited_for = True
 
-    def _wait_no_more(self, client: Client) -> None:
+    def _wait_no_more(self, client: HttpConnection) -> None:
         if client.waited_for:
             self._selector.unregister(client.socket)
             client.waited_for = False
 
-    def _read(self, client: Client) -> None:
+    def _read(self, client: HttpConnection) -> None:
         try:
             piece = client.socket.recv(PIECE)
         except BlockingIOError:
@@ -263,7 +263,7 @@ class Listener:
             client.rest = memoryview(TOO_LONG)
             self._write(client)
 
-    def _hand_over(self, client: Client) -> None:
+    def _hand_over(self, client: HttpConnection) -> None:
         if self._turns.put(client) or self._workers >= MOST_WORKING:
             return
         try:
@@ -286,7 +286,7 @@ class Listener:
             else:
                 self._drop(client)
 
-    def _write(self, client: Client) -> None:
+    def _write(self, client: HttpConnection) -> None:
         with suppress(BlockingIOError, OSError):
             client.rest = client.rest[client.socket.send(client.rest) :]
             if client.rest:
@@ -305,7 +305,7 @@ class Listener:
             return True
         return False
 
-    def _drop(self, client: Client) -> None:
+    def _drop(self, client: HttpConnection) -> None:
         self._wait_no_more(client)
         self._open.pop(client, None)
         with suppress(OSError):

@@ -34,6 +34,10 @@ class DeadlineBackend(httpcore.NetworkBackend):
         """Seconds until the attempt has to end."""
         return self._until - self._clock.elapsed()
 
+    def pool(self, context: ssl.SSLContext, kept_alive: float) -> httpcore.ConnectionPool:
+        """Connections over it, kept for the next request for so many seconds."""
+        return httpcore.ConnectionPool(context, keepalive_expiry=kept_alive, network_backend=self)
+
     def connect_tcp(
         self,
         host: str,

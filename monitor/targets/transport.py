@@ -5,7 +5,7 @@ import ssl
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Protocol, Self
 from urllib.parse import urlsplit
 
 from monitor.clock import Clock
@@ -13,8 +13,6 @@ from monitor.targets import address
 
 if TYPE_CHECKING:
     import httpcore  # which a daemon without targets never needs
-
-    from monitor.targets.deadline import DeadlineBackend
 
 KEPT_ALIVE = 5.0  # seconds that a connection waits for the next request
 UNKNOWN_AUTHORITY = frozenset({18, 19, 20, 21})  # of OpenSSL: self-signed, alone or in a chain; its issuer is not known
@@ -63,13 +61,29 @@ class Answer:
         return self.body.lstrip()[:1] == b"<"
 
 
+class TimedNetwork(Protocol):
+    """The network for one attempt at a time, of which every wait ends when the attempt does."""
+
+    def begin(self, seconds: float) -> None:
+        """Begin an attempt that has so long."""
+
+    def connect_within(self, seconds: float) -> None:
+        """Give the next connection so much of it."""
+
+    def left(self) -> float:
+        """Seconds until the attempt has to end."""
+
+    def pool(self, context: ssl.SSLContext, kept_alive: float) -> "httpcore.ConnectionPool":
+        """Connections over it, kept for the next request for so many seconds."""
+
+
 class Transport:
     """An HTTP client that is safe to point anywhere. One a thread; use it as a context."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._pools: dict[Path | None, httpcore.ConnectionPool] = {}
-        self._backend: DeadlineBackend | None = None
+        self._network: TimedNetwork | None = None
 
     def __enter__(self) -> Self:
         return self
@@ -78,20 +92,16 @@ class Transport:
         for pool in self._pools.values():
             pool.close()
 
-    def _network(self) -> "DeadlineBackend":
+    def _timed(self) -> TimedNetwork:
         from monitor.targets.deadline import DeadlineBackend
 
-        if self._backend is None:
-            self._backend = DeadlineBackend(self._clock)
-        return self._backend
+        if self._network is None:
+            self._network = DeadlineBackend(self._clock)
+        return self._network
 
     def _pool_of(self, ca_file: Path | None) -> "httpcore.ConnectionPool":
-        import httpcore
-
         if ca_file not in self._pools:
-            self._pools[ca_file] = httpcore.ConnectionPool(
-                tls_context(ca_file), keepalive_expiry=KEPT_ALIVE, network_backend=self._network()
-            )
+            self._pools[ca_file] = self._timed().pool(tls_context(ca_file), KEPT_ALIVE)
         return self._pools[ca_file]
 
     def send(self, request: Request) -> Answer:
@@ -118,10 +128,10 @@ class Transport:
         host, port = address.place(request.url)
         failed: Exception | None = None
         addresses = address.resolve(host, port)
-        pool, backend = self._pool_of(request.ca_file), self._network()
-        backend.begin(request.timeout)
+        pool, network = self._pool_of(request.ca_file), self._timed()
+        network.begin(request.timeout)
         for left, resolved in zip(range(len(addresses), 0, -1), addresses, strict=True):
-            backend.connect_within(backend.left() / left)  # the next ones need time, too
+            network.connect_within(network.left() / left)  # the next ones need time, too
             try:
                 return self._ask(request, f"[{resolved}]:{port}" if ":" in resolved else f"{resolved}:{port}", pool)
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:  # nothing was said yet

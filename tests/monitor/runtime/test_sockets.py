@@ -9,7 +9,7 @@ from threading import Event, Semaphore, Thread
 import pytest
 
 from monitor.runtime import sockets
-from monitor.runtime.sockets import MOST_OF_ADDRESS, MOST_OPEN, MOST_WORKING, TOO_LONG, Listener
+from monitor.runtime.sockets import MOST_OF_ADDRESS, MOST_OPEN, MOST_WORKING, TOO_LONG, HttpListener
 
 ASKED = b"GET /quick HTTP/1.0\r\n\r\n"
 LARGE = b"GET /large HTTP/1.0\r\n\r\n"
@@ -23,7 +23,7 @@ class Scene:
     def __init__(self) -> None:
         self.open = ExitStack()
         self.begun, self.free = Semaphore(0), Event()
-        self.listener = Listener("127.0.0.1", 0)
+        self.listener = HttpListener("127.0.0.1", 0)
         self.listener.begin(self.work)
         self.open.callback(self.listener.close)
         self.open.callback(self.free.set)
