@@ -26,6 +26,7 @@ LOOK_EVERY = 0.2  # seconds from one look at connections that take too long to t
 MOST_HEAD = 65_536  # bytes
 MOST_BODY = 65_536  # bytes that are kept
 MOST_UNREAD = 1024 * 1024  # bytes of a body too long that are read all the same, so that its sender reads the answer
+MOST_UNSENT = 32 * 1024 * 1024  # bytes of answers that nobody reads; beyond, the oldest is hung up on
 LONGEST_LENGTH = 9  # digits
 BACKLOG = 128
 PIECE = 65_536  # bytes read at once
@@ -216,15 +217,18 @@ class HttpListener:
             self._read(client)
 
     def _accept(self) -> None:
-        while len(self._open) < MOST_OPEN or self._drop_oldest():
+        while len(self._open) <= MOST_OPEN:
             try:
                 accepted, address = self._listening.accept()
             except BlockingIOError:
                 return
             except OSError:  # it went away again, or there are no more descriptors
+                self._drop_oldest()
                 break
             accepted.settimeout(0)
             client = HttpConnection(accepted, str(address[0]), CLOCK.elapsed())
+            if len(self._open) == MOST_OPEN:
+                self._drop_oldest()
             self._open[client] = None
             self._wait_for(client, EVENT_READ)
             self._read(client)
@@ -285,6 +289,16 @@ class HttpListener:
                 self._wait_for(client, EVENT_WRITE)
             else:
                 self._drop(client)
+        self._bound_unsent()
+
+    def _bound_unsent(self) -> None:
+        writing = [each for each in self._open if each.waited_for and each.rest]
+        unsent = sum(len(each.rest) for each in writing)
+        for client in writing[:-1]:
+            if unsent <= MOST_UNSENT:
+                return
+            unsent -= len(client.rest)
+            self._drop(client)
 
     def _write(self, client: HttpConnection) -> None:
         with suppress(BlockingIOError, OSError):
@@ -297,13 +311,11 @@ class HttpListener:
         for client in [each for each in self._open if each.waited_for and now >= each.deadline()]:
             self._drop(client)
 
-    def _drop_oldest(self) -> bool:
-        """Hang up on the oldest of those that are waited for, the silent first; whether there was one."""
+    def _drop_oldest(self) -> None:
+        """Hang up on the oldest of those that are waited for, the silent first, if there is one."""
         waiting = [each for each in self._open if each.waited_for]
         for client in [each for each in waiting if each.wanted is None][:1] or waiting[:1]:
             self._drop(client)
-            return True
-        return False
 
     def _drop(self, client: HttpConnection) -> None:
         self._wait_no_more(client)
