@@ -296,7 +296,7 @@ def test_the_daemon_does_not_load_what_only_other_commands_need() -> None:
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
 
     others = {"pyarrow", "monitor.commands.demo", "monitor.sources.tables.files", "standardwebhooks"}
-    later = {"scipy.special", "httpx"}  # by the first window, and where there is a webhook
+    later = {"scipy.special", "httpcore"}  # by the first window, and where there is a webhook
     later |= {"cronsim", "smtplib", "monitor.targets.email", "monitor.targets.airflow"}  # where they are configured
     later |= {"monitor.runtime.page.model", "monitor.html.plots"}  # when a page is asked for
     later |= {"rich", "pygments"}  # by the demo, and by `reference show`
