@@ -333,7 +333,7 @@ class Connection(BaseHTTPRequestHandler):
     server: Server
     server_version = "driftd"
     sys_version = ""
-    timeout = REQUEST_SECONDS
+    timeout = None  # the server hangs up on who takes too long; a time for each call would be three more waits an answer
 
     def setup(self) -> None:
         """Write to memory, for head and body are sent at once."""
@@ -346,7 +346,6 @@ class Connection(BaseHTTPRequestHandler):
         """Send what was answered. Each wait lets the interpreter go, so it is one; who does not read is hung up on."""
         answer = [self._said.getvalue(), self._answer]
         try:
-            self.connection.settimeout(None)
             sent = self.connection.sendmsg(answer)
             if sent < sum(map(len, answer)):
                 self.connection.sendall(memoryview(b"".join(answer))[sent:])
