@@ -333,7 +333,9 @@ class Connection(BaseHTTPRequestHandler):
     server: Server
     server_version = "driftd"
     sys_version = ""
-    timeout = None  # the server hangs up on who takes too long; a time for each call would be three more waits an answer
+    timeout = (
+        None  # the server hangs up on who takes too long; a time for each call would be three more waits an answer
+    )
 
     def setup(self) -> None:
         """Write to memory, for head and body are sent at once."""
