@@ -442,6 +442,6 @@ def _in_order(
     if (places[1:] < places[:-1]).any():
         order = np.argsort(places, kind="stable")
         places, times = places[order], times[order]
-    if len(places) == len(partitions) and (np.diff(places) == 1).all():  # as a rule each message is one event
+    if len(places) == len(partitions) and (places[1:] - places[:-1] == 1).all():  # as a rule each message is one event
         return partitions, times
     return np.asarray(partitions, dtype=np.int64)[places], times
