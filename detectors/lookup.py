@@ -8,8 +8,16 @@ from types import ModuleType
 
 def modules_of(package: str) -> dict[str, ModuleType]:
     """Import every module of a package; returned by their last names."""
-    names = [info.name for info in pkgutil.iter_modules(importlib.import_module(package).__path__)]
-    return {name: importlib.import_module(f"{package}.{name}") for name in names}
+    return {name: importlib.import_module(f"{package}.{name}") for name in _names_of(package)}
+
+
+def module_of(package: str, name: str) -> ModuleType | None:
+    """Import one module of a package by its last name, and no other; None where there is none."""
+    return importlib.import_module(f"{package}.{name}") if name in _names_of(package) else None
+
+
+def _names_of(package: str) -> list[str]:
+    return [info.name for info in pkgutil.iter_modules(importlib.import_module(package).__path__)]
 
 
 def entry_points_of(group: str) -> dict[str, EntryPoint]:

@@ -119,9 +119,9 @@ def build_decoder(configuration: Configuration, topic: TopicSettings) -> TopicDe
     return topic_decoder(topic, series, fields, future, tolerance, joined, contracts_of(configuration.specs), *new)
 
 
-def wanted_parts(configuration: Configuration) -> dict[str, RecordParts]:
+def wanted_parts(decoders: Mapping[str, TopicDecoder]) -> dict[str, RecordParts]:
     """What each topic's decoder wants of records beside their values."""
-    return {topic: decoder.wants for topic, decoder in build_decoders(configuration).items()}
+    return {topic: decoder.wants for topic, decoder in decoders.items()}
 
 
 def contracts_of(specs: Sequence[SeriesSpec]) -> dict[SeriesKey, ContractSpec]:
@@ -396,8 +396,15 @@ class Daemon:
     """One running driftd. The source, the locked state and the bound port are given to it; the other parts it makes."""
 
     def __init__(
-        self, configuration: Configuration, clock: Clock, source: Source, store: StateStore, server: Server
+        self,
+        configuration: Configuration,
+        clock: Clock,
+        source: Source,
+        store: StateStore,
+        server: Server,
+        decoders: Mapping[str, TopicDecoder] | None = None,
     ) -> None:
+        """`decoders`: of the configuration as it is given, where they are built already."""
         settings = configuration.settings
         self.clock = clock
         self.source = source = PatientSource(source)
@@ -406,6 +413,8 @@ class Daemon:
         self._base = configuration  # without the new versions that are followed
         configuration, self._refused = with_versions(configuration, store)
         self._configuration = configuration
+        if decoders is None or configuration is not self._base:
+            decoders = build_decoders(configuration)
         self.pipeline, self.explainer = build_pipeline(configuration)
         self.stopping = Event()
         self.telemetry = Telemetry(build_board(configuration), clock.now, settings.http.external_url)
@@ -420,7 +429,7 @@ class Daemon:
         self.runs = RunWatch.of(configuration.targets, store, self.telemetry, self.inbox, clock)
         self.loop = Loop(
             source,
-            build_decoders(configuration),
+            decoders,
             self.pipeline,
             self.checkpointer,
             self.telemetry,
@@ -459,13 +468,14 @@ class Daemon:
         """
         settings, clock = configuration.settings, clock or SystemClock()
         with ExitStack() as taken:
-            source = source or build_source(settings, clock, threads, wanted_parts(configuration))
+            decoders = build_decoders(configuration)
+            source = source or build_source(settings, clock, threads, wanted_parts(decoders))
             taken.callback(source.close)
             store = StateStore(settings.state, settings.audit_keep)
             taken.callback(store.close)
             server = Server(settings.http.host, settings.http.port)
             taken.callback(server.close)
-            daemon = cls(configuration, clock, source, store, server)
+            daemon = cls(configuration, clock, source, store, server, decoders)
             taken.pop_all()
             return daemon
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Flag, auto
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
 from monitor.facts import Fact
 from monitor.stream.events import Nanos, OffsetRange, Partition
@@ -21,14 +21,12 @@ class Messages(Protocol):
     """A capsule that says where the values of messages lie, for compiled parts (`_messages.hpp`)."""
 
 
-@runtime_checkable
-class Lying(Protocol):
-    """Values of messages that somebody else holds: a compiled part reads them where they lie."""
-
-    @property
-    def messages(self) -> Messages:
-        """Where they lie; they are there as long as this is."""
-        ...
+def lent(values: Sequence[bytes | None]) -> list[bytes | None] | Messages:
+    """Values as compiled parts take them: where they lie, if somebody else holds them, for as long as `values` are there."""
+    if isinstance(values, list):
+        return values
+    messages: Messages | None = getattr(values, "messages", None)  # asking for a protocol takes a hundred times as long
+    return list(values) if messages is None else messages
 
 
 class Prepared(Protocol):

@@ -321,8 +321,10 @@ class HalfJoin:
             return counts
         self.clock = clock
         for half, side in self.sides.items():
-            self._give_up(counts, half, side.until(clock - self.spec.wait), "unmatched")
-        self.met.drop(self.met.until(clock - self.spec.wait))
+            if side.count:  # as a rule nothing waits
+                self._give_up(counts, half, side.until(clock - self.spec.wait), "unmatched")
+        if self.met.count:
+            self.met.drop(self.met.until(clock - self.spec.wait))
         return counts
 
     # --- state --------------------------------------------------------------------------------------------------

@@ -135,6 +135,7 @@ class TopicDecoder:
         for each in self._reads.series.values() if half != WHOLE else ():
             self._halves.contract(each)
         self.bare = decoder_of(form, self._reads)  # its rows are as the format gives them
+        self._outward = self.bare if isinstance(self.bare, Outward) else None
         self.format = shaped(self.bare, fields)
         # where ids stand beside values, rows of one message are numbered: then it is read as a whole
         self._splits = self.bare if isinstance(self.bare, Splits) and not named_beside(fields) else None
@@ -209,8 +210,8 @@ class TopicDecoder:
 
     def _fetch(self, records: TopicRecords) -> None:
         """Have what the format needs from outside for these records. Raises NotNow."""
-        if isinstance(self.bare, Outward):
-            self.bare.fetch(records)
+        if self._outward is not None:
+            self._outward.fetch(records)
 
     def _split(self, records: TopicRecords, counts: DecodeCounts) -> TopicRecords:
         """One record an event, where the format says that a message holds many."""
@@ -438,9 +439,9 @@ def _in_order(
     known = times != NOT_A_TIME
     if len(told) > 1 and not known.all():  # what one reader left another has read
         places, times = places[known], times[known]
-    if (np.diff(places) < 0).any():
+    if (places[1:] < places[:-1]).any():
         order = np.argsort(places, kind="stable")
         places, times = places[order], times[order]
-    if len(places) == len(partitions) and (np.diff(places) == 1).all():  # as a rule each message is one event
+    if len(places) == len(partitions) and (places[1:] - places[:-1] == 1).all():  # as a rule each message is one event
         return partitions, times
     return np.asarray(partitions, dtype=np.int64)[places], times

@@ -1,13 +1,14 @@
 """The formats there are: a module here with a `decoder`, or an entry point of the group `driftd.formats`.
 
 A module may also have `Options`, the section that stands under `topics[].options`, `recognises`, whether records look like
-this format, and `comes_apart`, whether by these options its rows may be requests or responses (`Rows.halves`). What it needs of other packages it imports where a decoder is made: all modules here are imported to be listed.
+this format, and `comes_apart`, whether by these options its rows may be requests or responses (`Rows.halves`). What it needs of other packages it imports where a decoder is made: all modules here are imported to be
+listed. Where one is asked for by its name, no other is.
 """
 
 from collections.abc import Callable
 from typing import Any
 
-from detectors.lookup import entry_points_of, in_a_line, modules_of
+from detectors.lookup import entry_points_of, in_a_line, module_of, modules_of
 from monitor.sections import Section
 from monitor.sources.base import TopicRecords
 from monitor.sources.formats.base import Decoder
@@ -27,9 +28,10 @@ class UnknownFormatError(ValueError):
 
 def format_of(name: str) -> Format:
     """A format by its name; ours win over an entry point of the same name. Raises UnknownFormatError."""
-    ours = _ours().get(name)
+    ours = _module(name)
     if ours is not None:
-        return ours
+        decoder: Format = ours.decoder
+        return decoder
     theirs = entry_points_of(GROUP).get(name)
     if theirs is None:
         raise UnknownFormatError(f"must be one of {', '.join(formats())}")
@@ -44,7 +46,7 @@ def format_of(name: str) -> Format:
 
 def decoder_of(name: str, topic: TopicFields) -> Decoder:
     """The decoder of one topic; one of another package is guarded. Raises UnknownFormatError."""
-    if name in _ours():
+    if _module(name) is not None:
         return format_of(name)(topic)
     try:
         decoder = format_of(name)(topic)
@@ -62,13 +64,13 @@ def decoder_of(name: str, topic: TopicFields) -> Decoder:
 
 def gives_halves(name: str, options: Section | None = None) -> bool:
     """Whether a format of ours, by these options, has messages that are half a prediction: its module says so."""
-    told: Callable[[Any], bool] | None = getattr(_modules().get(name), "comes_apart", None)
+    told: Callable[[Any], bool] | None = getattr(_module(name), "comes_apart", None)
     return told is not None and told(options)
 
 
 def options_of(name: str) -> type[Section] | None:
     """What a format of ours may be told; None where there is nothing."""
-    return getattr(_modules().get(name), "Options", None)
+    return getattr(_module(name), "Options", None)
 
 
 def recognised(records: TopicRecords) -> list[str]:
@@ -83,11 +85,13 @@ def _nothing(records: TopicRecords) -> bool:
 
 def formats() -> list[str]:
     """The names of all of them."""
-    return sorted({*_ours(), *entry_points_of(GROUP)})
+    return sorted({*_modules(), *entry_points_of(GROUP)})
 
 
-def _ours() -> dict[str, Format]:
-    return {name: module.decoder for name, module in _modules().items()}
+def _module(name: str) -> Any:
+    """The module of a format of ours; None where there is none of that name."""
+    found = None if "_" in name else module_of(HERE, name.replace("-", "_"))
+    return found if hasattr(found, "decoder") else None
 
 
 def _modules() -> dict[str, Any]:

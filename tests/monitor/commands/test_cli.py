@@ -292,7 +292,10 @@ def test_help_and_version_load_none_of_the_heavy_libraries() -> None:
 
 
 def test_the_daemon_does_not_load_what_only_other_commands_need() -> None:
-    program = "import sys, monitor.commands.run; print(*sys.modules)"
+    program = (
+        "import sys, monitor.commands.run; from monitor.sources.formats.registry import format_of, options_of; "
+        "format_of('json'), options_of('json'); print(*sys.modules)"
+    )
     loaded = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True).stdout.split()
 
     others = {"pyarrow", "monitor.commands.demo", "monitor.sources.tables.files", "standardwebhooks"}
@@ -301,6 +304,7 @@ def test_the_daemon_does_not_load_what_only_other_commands_need() -> None:
     later |= {"monitor.runtime.page.model", "monitor.html.plots"}  # when a page is asked for
     later |= {"rich", "pygments"}  # by the demo, and by `reference show`
     later |= {"asyncio.base_events", "scipy", "narwhals"}
+    later |= {f"monitor.sources.formats.{name}" for name in ("avro", "otel", "seldon", "cloudevents", "mlflow")}
     assert not (others | later) & set(loaded)
 
 

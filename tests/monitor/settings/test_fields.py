@@ -101,8 +101,8 @@ def test_decoders_ask_for_what_the_mapping_needs_and_for_nothing_else(tmp_path: 
     plain = configuration_of(tmp_path, model={"topic": True}, topic="churn")
     more = configuration_of(tmp_path, timestamp={"broker": True}, id={"header": "x"}, group={"partition": True})
 
-    assert wanted_parts(plain) == {"churn": RecordParts.NOTHING}
-    assert wanted_parts(more) == {"seldon.churn.inputs": RecordParts.STAMPS | RecordParts.HEADERS}
+    assert wanted_parts(build_decoders(plain)) == {"churn": RecordParts.NOTHING}
+    assert wanted_parts(build_decoders(more)) == {"seldon.churn.inputs": RecordParts.STAMPS | RecordParts.HEADERS}
 
 
 def test_topics_that_go_by_the_brokers_time_are_told(tmp_path: Path) -> None:

@@ -10,7 +10,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.sources import lines
-from monitor.sources.base import Lying
 from monitor.sources.lines import LineValues, LongLineError, lying_blocks, split_blocks
 
 pytestmark = pytest.mark.usefixtures("compiled_parts")
@@ -86,7 +85,7 @@ def test_values_are_a_sequence_of_bytes() -> None:
     messages, rest = lines._lines.split(block, 0, len(block))
     values = LineValues(messages)
 
-    assert isinstance(values, Lying)
+    assert hasattr(values, "messages")
     assert (len(values), list(values), rest) == (3, [b"one", b"two", b"four"], 14)
     assert (values[0], values[-1], values[1:]) == (b"one", b"four", [b"two", b"four"])
     with pytest.raises(IndexError):

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.sources.base import Lying, TopicRecords
+from monitor.sources.base import TopicRecords, lent
 from monitor.sources.formats.avro import datum
 from monitor.sources.formats.avro.container import MAGIC
 from monitor.sources.formats.avro.schema import AvroType
@@ -156,7 +156,7 @@ def numbers_before(values: Sequence[bytes | None]) -> NDArray[np.int64] | None:
     if not COMPILED:
         return None
     found = np.empty(len(values), dtype=np.int64)
-    _avro.prefixes(values.messages if isinstance(values, Lying) else list(values), found)
+    _avro.prefixes(lent(values), found)
     return found
 
 

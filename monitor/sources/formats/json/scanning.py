@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.sketches.ids import Hashes
-from monitor.sources.base import Lying, Messages, TopicRecords
+from monitor.sources.base import TopicRecords, lent
 from monitor.sources.formats.base import Cells, DecodeCounts, Read, Rows, SeriesRows, Suspects
 from monitor.sources.formats.fields import OF_ID, FieldMap, Path, SeriesFields, TopicFields
 from monitor.sources.formats.json.documents import reread
@@ -124,7 +124,7 @@ class TopicScanner:
         ids = np.empty((int(self._identities[0]), count), dtype=np.uint64)
         arrays = scanned.times, scanned.series, numeric, codes, ids, totals
         suspects = list[bytes]()
-        rows = self._part.scan(self._shapes[0], self._routes, _bytes(values), self._unit, latest, *arrays, suspects)
+        rows = self._part.scan(self._shapes[0], self._routes, lent(values), self._unit, latest, *arrays, suspects)
         if not rows:
             return []
         times = scanned.times if rows == count else scanned.times[scanned.series >= 0]
@@ -137,9 +137,7 @@ class TopicScanner:
 
     def _each(self, values: Values, latest: Nanos, scanned: Scanned, totals: NDArray[np.int64]) -> list[SeriesRows]:
         """Find the series of each message; then read the messages of each series by its own shape."""
-        self._part.route(
-            self._envelope, self._routes, _bytes(values), self._unit, latest, scanned.times, scanned.series
-        )
+        self._part.route(self._envelope, self._routes, lent(values), self._unit, latest, scanned.times, scanned.series)
         known = scanned.series >= 0
         sizes = np.bincount(scanned.series[known], minlength=len(self._series))
         room = sizes.tolist()
@@ -148,7 +146,7 @@ class TopicScanner:
         arrays = scanned.series, numbers, codes, ids, sizes, totals
         order = np.argsort(scanned.series, kind="stable")[len(values) - sum(room) :]  # by series, as they came in
         suspects = list[bytes]()
-        self._part.scan_each(self._shapes, _bytes(values), self._unit, latest, *arrays, suspects)
+        self._part.scan_each(self._shapes, lent(values), self._unit, latest, *arrays, suspects)
         if (sizes != room).any():  # some were found odd only now
             order = order[scanned.series[order] >= 0]
         again = partial(self._look_at, values, scanned), partial(self._again, values)
@@ -203,11 +201,6 @@ class TopicScanner:
     ) -> Rows:
         """The rows of a series with their values as they came."""
         return self._again(values, np.flatnonzero(scanned.series == series), rows, paths)
-
-
-def _bytes(values: Values) -> list[bytes | None] | Messages:
-    """Values as the compiled part takes them."""
-    return values.messages if isinstance(values, Lying) else list(values)
 
 
 def _suspects(series: SeriesFields, lacking: bytes, others: bytes) -> Suspects | None:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from monitor.sources.base import lent
 from monitor.sources.formats.base import TOMBSTONE, Rows
 from monitor.sources.formats.fields import Path
 from monitor.sources.formats.protobuf.columns import MapColumns, MessageRows, ReadSlots, columns_of
@@ -25,7 +26,6 @@ from monitor.sources.formats.protobuf.messages import (
 )
 from monitor.sources.formats.protobuf.plan import Family, MapSlot, Plan, Slot, family_of
 from monitor.sources.formats.protobuf.wire import MALFORMED, TOO_DEEP
-from monitor.sources.formats.schema_registry.frames import lent
 from monitor.sources.formats.values import Rejected
 
 try:

@@ -7,7 +7,7 @@ from typing import overload
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.sources.base import Lying, Messages
+from monitor.sources.base import Messages, lent
 from monitor.sources.formats.schema_registry.framing import BY_NUMBER, PREFIX
 
 try:
@@ -21,13 +21,6 @@ MOST_INDEXES = 32
 LONGEST_VARINT = 10  # bytes
 
 Values = Sequence[bytes | None]
-
-
-def lent(values: Values) -> list[bytes | None] | Messages:
-    """Values as compiled parts take them."""
-    if isinstance(values, list):  # asking for a protocol takes a hundred times as long
-        return values
-    return values.messages if isinstance(values, Lying) else list(values)
 
 
 def frames(values: Values, *, indexed: bool = False) -> tuple[NDArray[np.int32], list[bytes]]:

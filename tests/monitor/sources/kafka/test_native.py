@@ -17,7 +17,7 @@ import pytest
 from confluent_kafka import KafkaError, KafkaException, Producer, TopicPartition
 
 from detectors import Reference
-from monitor.sources.base import Lying, RecordParts, TopicRecords
+from monitor.sources.base import RecordParts, TopicRecords
 from monitor.sources.decode.topic import TopicDecoder
 from monitor.sources.formats.fields import FieldMap, SeriesFields
 from monitor.sources.kafka import native
@@ -128,7 +128,7 @@ def test_messages_scanned_where_they_lie_give_the_same_columns(
     send(mock_broker, topic, messages, **written_as)
     with closing(assigned(NativeConsumer(properties(mock_broker)), topic)) as consumer:
         held = [records.records(()) for records in taken(consumer, topic, len(values))]
-    assert all(isinstance(records.values, Lying) for records in held)
+    assert all(hasattr(records.values, "messages") for records in held)
     assert [value for records in held for value in records.values] == values
 
     fields = FieldMap()
