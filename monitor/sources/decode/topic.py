@@ -142,6 +142,8 @@ class TopicDecoder:
         """What reads the records that are left once messages of many events are cut."""
         quick = self.events.readers if isinstance(self.events, Quick) else ()
         self.readers: list[Reader] = [*quick, MappedReader(self.events, self._reads)]
+        any_version = any(key.version == ANY_VERSION for key in self._holds.series)
+        self._asks_more = bool(self._contracts) or bool(self._renewed) or any_version
         self._sampled = 0
         self._clocks: dict[int, EventClock] = defaultdict(lambda: EventClock(tolerance))  # by partition
         self._unseen = UnseenSampler()
@@ -182,8 +184,8 @@ class TopicDecoder:
         latest = min(now + self.max_future, LATEST_NANOS)
         records = self._split(records, counts)
         of = self._offsets.places(records) if self._contracts and records.values else None
-        new = self._sample_unknown(records, counts, latest, of)
-        told = list[Told]()
+        counts.fields["unknown"] = 0  # before others: facts stand in this order
+        strange, told = False, list[Told]()
         objects, checked = 0, list[CheckedRows]()
         for read, _, places in self._readings(records, np.arange(len(records.values)), latest, counts):
             before, objects = objects, sum(counts.fields[reason] for reason in ODD)
@@ -191,6 +193,8 @@ class TopicDecoder:
             checked += self._placed(held, places)
             rows += held
             told.append((places[read.messages], read.times))
+            strange = strange or read.strange
+        new = self._sample_unknown(records, counts, latest, of, strange=strange)
         if checked and of is not None:
             decoded.schemas += schemas(checked, self._contracts, of, new)
         self._see(records, told, decoded)
@@ -366,14 +370,17 @@ class TopicDecoder:
         return series, timestamp(row.get(fields.timestamp), fields.unit, latest)
 
     def _sample_unknown(
-        self, records: TopicRecords, counts: DecodeCounts, latest: Nanos, of: RecordPlaces | None
+        self, records: TopicRecords, counts: DecodeCounts, latest: Nanos, of: RecordPlaces | None, *, strange: bool
     ) -> New:
         """Count the unknown features of one row of some messages; those of any row that a contract does not know are returned.
 
-        Where there is a contract, offsets choose the messages, so that batches and restarts change nothing.
+        Where there is a contract, offsets choose the messages, so that batches and restarts change nothing. `strange`: whether there may be
+        unknown features; where there are none, and nobody asks for versions, nothing is looked through.
         """
         values = records.values
         looked = range(-self._sampled % LOOKED, len(values), LOOKED)
+        if not (self._asks_more or (strange and self.fields.features)):
+            looked = range(0)
         new = {}
         for at in looked if of is None else np.flatnonzero(of.looked).tolist():
             with suppress(Rejected):  # counted where it is decoded
