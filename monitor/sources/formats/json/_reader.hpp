@@ -381,7 +381,7 @@ class Reader {
     return object(node, depth + 1);
   }
 
-  void put(int slot, double value) {
+  DRIFTD_INLINE void put(int slot, double value) {
     columns_.numbers[slot * columns_.rows + row_] = value;
     if (static_cast<size_t>(slot) < bounded_ && !shape_.bounds[slot].holds(value))
       suspect_number(slot, value);
