@@ -67,9 +67,7 @@ class TopicRange:
             halves += decoded.halves
             seen |= decoded.seen
         self._now = max(self._now, *seen.values(), 0)
-        read = frozenset(
-            Partition(records.topic, index) for records in poll.records for index in set(records.partitions)
-        )
+        read = frozenset(Partition(records.topic, index) for records in poll.records for index in records.indexes)
         events = sum(len(records.values) for records in poll.records)
         arrived = MicroBatch(
             tuple(batches),

@@ -227,14 +227,15 @@ class Loop:
             halves += decoded.halves
             for partition, time in decoded.seen.items():
                 seen[partition] = max(min(time, now), seen.get(partition, 0))  # what came is no later than now
-            read |= {Partition(records.topic, index) for index in set(records.partitions)}
+            read.update(partitions_of(records))
         told = frozenset(read), *self._told_of(poll)
         arrived = MicroBatch(tuple(batches), seen, *told, tuple(joins), tuple(schemas), tuple(versions), tuple(halves))
         return arrived, facts
 
     def _decoded(self, records: TopicRecords, now: Nanos) -> Decoded | None:
         """What records came to; None where they wait, for what they need or behind others of their partition."""
-        if not self._source.waiting.isdisjoint(partitions_of(records)):
+        waiting = self._source.waiting
+        if waiting and not waiting.isdisjoint(partitions_of(records)):
             self._source.keep(records)
             return None
         try:

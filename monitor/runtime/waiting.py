@@ -79,4 +79,4 @@ class PatientSource:
 
 def partitions_of(records: TopicRecords) -> Iterator[Partition]:
     """The partitions of some records, each once."""
-    return (Partition(records.topic, index) for index in sorted(set(records.partitions)))
+    return (Partition(records.topic, index) for index in records.indexes)

@@ -1,9 +1,13 @@
 """What a source of events promises."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Flag, auto
-from typing import Protocol
+from functools import cached_property
+from typing import Any, Protocol, overload
+
+import numpy as np
+from numpy.typing import NDArray
 
 from monitor.facts import Fact
 from monitor.stream.events import Nanos, OffsetRange, Partition
@@ -61,6 +65,39 @@ Headers = Sequence[tuple[str, bytes | None]]
 """Of one record, in their order; a name may stand there twice."""
 
 
+class PartitionIndexes(Sequence[int]):
+    """The partition of each record, of int32[n]: to numpy an array, to all others numbers, which are made when they are asked for."""
+
+    def __init__(self, held: NDArray[np.int32]) -> None:
+        self._held = held
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:  # noqa: FBT001 - numpy's interface
+        return np.array(self._held, dtype=dtype, copy=copy)
+
+    @cached_property
+    def _numbers(self) -> list[int]:
+        numbers: list[int] = self._held.tolist()
+        return numbers
+
+    def __len__(self) -> int:
+        return len(self._held)
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(self._numbers)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sequence) and self._numbers == list(other)
+
+    __hash__ = None  # type: ignore[assignment]
+
+    @overload
+    def __getitem__(self, place: int) -> int: ...
+    @overload
+    def __getitem__(self, place: slice) -> Sequence[int]: ...
+    def __getitem__(self, place: int | slice) -> int | Sequence[int]:
+        return self._numbers[place]
+
+
 @dataclass(frozen=True, slots=True)
 class TopicRecords:
     """Raw records of one topic, in the order read; `partitions[i]` is the partition index of `values[i]`.
@@ -81,6 +118,13 @@ class TopicRecords:
     stamps: Sequence[Nanos] = ()
     headers: Sequence[Headers] = ()
     prepared: Prepared | None = None
+
+    @property
+    def indexes(self) -> Sequence[int]:
+        """The partitions of its records, each once, rising."""
+        held = np.asarray(self.partitions, dtype=np.int32)
+        changed = held[1:][held[1:] != held[:-1]]
+        return sorted({*held[:1].tolist(), *changed.tolist()})
 
     def only(self, places: Sequence[int]) -> "TopicRecords":
         """The records at some places."""

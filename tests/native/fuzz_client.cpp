@@ -216,7 +216,7 @@ void act(const Library& library, Held& held) {
       if (!batch) break;
       for (size_t left = randomly() % 20; left > 0; --left) places.push_back(static_cast<uint32_t>(randomly() % 40));
       for (TopicPart& each : parts_of(*batch, one_in(2) ? &places : nullptr)) read(library, *each.part), held.parts.push_back(std::move(each.part));
-      for (const uint32_t mark : (*batch)->marks()) (*batch)->topic(*(*batch)->messages[mark]);
+      for (const uint32_t mark : (*batch)->marks) (*batch)->topic(*(*batch)->messages[mark]);
   }
 }
 

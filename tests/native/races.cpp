@@ -148,7 +148,7 @@ void work(Client& client, const Shape& shape, Shared& shared) {
     }
     ready.parts = parts_of(ready.batch, nullptr);
     ready.rows = 0;
-    if (ready.batch->weight() < MOST * sizeof TEXT) std::fprintf(stderr, "no weight\n"), std::exit(1);
+    if (ready.batch->weight < MOST * sizeof TEXT) std::fprintf(stderr, "no weight\n"), std::exit(1);
     for (const TopicPart& each : ready.parts) ready.rows += read(shape, *each.part);
     std::unique_lock<std::mutex> locked(shared.changed);
     shared.told.wait(locked, [&] { return shared.stopped || shared.ahead.size() < AHEAD; });

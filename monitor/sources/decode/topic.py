@@ -143,6 +143,8 @@ class TopicDecoder:
         """What reads the records that are left once messages of many events are cut."""
         quick = self.events.readers if isinstance(self.events, Quick) else ()
         self.readers: list[Reader] = [*quick, MappedReader(self.events, self._reads)]
+        any_version = any(key.version == ANY_VERSION for key in self._holds.series)
+        self._asks_more = bool(self._contracts) or bool(self._renewed) or any_version
         self._sampled = 0
         self._clocks: dict[int, EventClock] = defaultdict(lambda: EventClock(tolerance))  # by partition
         self._unseen = UnseenSampler()
@@ -183,8 +185,8 @@ class TopicDecoder:
         latest = min(now + self.max_future, LATEST_NANOS)
         records = self._split(records, counts)
         of = self._offsets.places(records) if self._contracts and records.values else None
-        new = self._sample_unknown(records, counts, latest, of)
-        told = list[Told]()
+        counts.fields["unknown"] = 0  # before others: facts stand in this order
+        strange, told = False, list[Told]()
         objects, checked = 0, list[CheckedRows]()
         for read, _, places in self._readings(records, np.arange(len(records.values)), latest, counts):
             before, objects = objects, sum(counts.fields[reason] for reason in ODD)
@@ -192,6 +194,8 @@ class TopicDecoder:
             checked += self._placed(held, places)
             rows += held
             told.append((places[read.messages], read.times))
+            strange = strange or read.strange
+        new = self._sample_unknown(records, counts, latest, of, strange=strange)
         if checked and of is not None:
             decoded.schemas += schemas(checked, self._contracts, of, new)
         self._see(records, told, decoded)
@@ -367,14 +371,17 @@ class TopicDecoder:
         return series, timestamp(row.get(fields.timestamp), fields.unit, latest)
 
     def _sample_unknown(
-        self, records: TopicRecords, counts: DecodeCounts, latest: Nanos, of: RecordPlaces | None
+        self, records: TopicRecords, counts: DecodeCounts, latest: Nanos, of: RecordPlaces | None, *, strange: bool
     ) -> New:
         """Count the unknown features of one row of some messages; those of any row that a contract does not know are returned.
 
-        Where there is a contract, offsets choose the messages, so that batches and restarts change nothing.
+        Where there is a contract, offsets choose the messages, so that batches and restarts change nothing. `strange`: whether there may be
+        unknown features; where there are none, and nobody asks for versions, nothing is looked through.
         """
         values = records.values
         looked = range(-self._sampled % LOOKED, len(values), LOOKED)
+        if not (self._asks_more or (strange and self.fields.features)):
+            looked = range(0)
         new = {}
         for at in looked if of is None else np.flatnonzero(of.looked).tolist():
             with suppress(Rejected):  # counted where it is decoded
@@ -435,6 +442,10 @@ def _in_order(
     partitions: Sequence[int], told: Sequence[Told]
 ) -> tuple[Sequence[int] | NDArray[np.int64], NDArray[np.int64]]:
     """The partition of each event time, and the times in the order of their messages, whoever read them."""
+    if len(told) == 1:  # as a rule each message is one event
+        places, times = told[0]
+        if len(places) == len(partitions) and (places == np.arange(len(places))).all():
+            return partitions, times
     places, times = (np.concatenate(parts) for parts in zip(*told, strict=True)) if told else (EMPTY, EMPTY)
     known = times != NOT_A_TIME
     if len(told) > 1 and not known.all():  # what one reader left another has read
@@ -442,6 +453,4 @@ def _in_order(
     if (places[1:] < places[:-1]).any():
         order = np.argsort(places, kind="stable")
         places, times = places[order], times[order]
-    if len(places) == len(partitions) and (places[1:] - places[:-1] == 1).all():  # as a rule each message is one event
-        return partitions, times
     return np.asarray(partitions, dtype=np.int64)[places], times

@@ -236,13 +236,15 @@ class Read:
     """What a reader made of messages: rows, valid event times with the message of each, in their order, and what it left.
 
     `times` int64[n], `NOT_A_TIME` where there is none; `messages[i]` is the place of the message of `times[i]`, a slice where each
-    message has one. `left` are the places of the messages that it leaves.
+    message has one. `left` are the places of the messages that it leaves. `strange`: whether messages may hold features that nobody
+    asked for, as far as it was looked.
     """
 
     rows: Sequence[SeriesRows]
     messages: NDArray[np.intp] | slice
     times: NDArray[np.int64]
     left: Sequence[int]
+    strange: bool = True
 
 
 class Reader(Protocol):

@@ -86,6 +86,7 @@ class Client : public std::enable_shared_from_this<Client> {
   explicit Client(const Library& of) : library(of), process_(getpid()) {}
   ~Client() {
     if (handle_ == nullptr || elsewhere()) return;
+    free_retired();
     if (queue_ != nullptr) library.queue_destroy(queue_);
     library.destroy_flags(handle_, NO_CONSUMER_CLOSE);
   }
@@ -165,7 +166,26 @@ class Client : public std::enable_shared_from_this<Client> {
   }
 
   // Ends the connections, which may take as long as a commit that is under way.
-  void close() { library.consumer_close(handle_); }
+  void close() {
+    {
+      const std::lock_guard<std::mutex> locked(mutex_);
+      closed_ = true;
+    }
+    free_retired();
+    library.consumer_close(handle_);
+  }
+
+  // Takes the messages of a batch that is gone. They are freed by who consumes next, who holds no lock of Python meanwhile and does
+  // not judge what was read; by this call where nobody will.
+  void retire(std::vector<Message*>&& messages) {
+    {
+      const std::lock_guard<std::mutex> locked(mutex_);
+      if (retired_.empty()) retired_.swap(messages);
+      else retired_.insert(retired_.end(), messages.begin(), messages.end());
+      if (!closed_) return;
+    }
+    free_retired();
+  }
 
   std::vector<Failure> take_failures() {
     const std::lock_guard<std::mutex> locked(mutex_);
@@ -207,10 +227,21 @@ class Client : public std::enable_shared_from_this<Client> {
     throw failure;
   }
 
+  void free_retired() {
+    std::vector<Message*> freed;
+    {
+      const std::lock_guard<std::mutex> locked(mutex_);
+      freed.swap(retired_);
+    }
+    for (Message* const each : freed) library.message_destroy(each);
+  }
+
   const pid_t process_;
   Handle* handle_ = nullptr;
   Queue* queue_ = nullptr;
-  std::mutex mutex_;
+  std::mutex mutex_;  // guards all that follows
+  std::vector<Message*> retired_;
+  bool closed_ = false;
   std::vector<Failure> failures_;
   std::vector<Committed> commits_;
 };
@@ -219,36 +250,40 @@ class Client : public std::enable_shared_from_this<Client> {
 class Batch {
  public:
   Batch(std::shared_ptr<Client> client, std::vector<Message*> messages)
-      : client(std::move(client)), messages(std::move(messages)) {}
+      : client(std::move(client)), messages(std::move(messages)) {
+    for (size_t at = 0; at < this->messages.size(); ++at) {
+      const Message& each = *this->messages[at];
+      prefetch(at + FETCHED);
+      weight += sizeof(Message) + each.len + each.key_len;
+      if (each.err != 0) marks.push_back(static_cast<uint32_t>(at));
+    }
+  }
   ~Batch() {
-    if (client->elsewhere()) return;
-    for (Message* const each : messages) client->library.message_destroy(each);
+    if (!client->elsewhere()) client->retire(std::move(messages));
   }
   Batch(const Batch&) = delete;
   Batch& operator=(const Batch&) = delete;
 
   const std::shared_ptr<Client> client;
-  const std::vector<Message*> messages;
+  std::vector<Message*> messages;  // never changed while there is anybody to see
+  size_t weight = 0;               // bytes that they take
+  std::vector<uint32_t> marks;     // the places of errors and of ends of partitions
+
+  // Has a message fetched that will be looked at soon: another thread has written it.
+  void prefetch(size_t at) const {
+    if (at < messages.size()) __builtin_prefetch(messages[at]);
+  }
 
   std::string topic(const Message& message) const {
     return message.topic != nullptr ? client->library.topic_name(message.topic) : "";
   }
 
-  size_t weight() const {
-    size_t found = 0;
-    for (const Message* const each : messages) found += sizeof(Message) + each->len + each->key_len;
-    return found;
-  }
-
-  std::vector<uint32_t> marks() const {
-    std::vector<uint32_t> found;
-    for (size_t at = 0; at < messages.size(); ++at)
-      if (messages[at]->err != 0) found.push_back(static_cast<uint32_t>(at));
-    return found;
-  }
+ private:
+  static constexpr size_t FETCHED = 8;  // messages ahead
 };
 
 inline std::shared_ptr<Batch> Client::consume(size_t most, int milliseconds) {
+  free_retired();
   std::vector<Message*> messages(most);
   const ssize_t count = library.consume_batch_queue(queue_, milliseconds, messages.data(), most);
   if (count < 0) throw Failure{library.last_error(), library.err2str(library.last_error())};
@@ -271,6 +306,11 @@ class Part {
   std::vector<const Message*> records;
   std::vector<Value> values;
   std::vector<Last> lasts;  // in the order in which partitions first come
+
+  void reserve(size_t count) {
+    records.reserve(count);
+    values.reserve(count);
+  }
 
   void add(const Message& record) {
     if (records.empty() || lasts[newest_].partition != record.partition) newest_ = place_of(record.partition);
@@ -319,6 +359,8 @@ struct TopicPart {
   std::unique_ptr<Part> part;
 };
 
+constexpr size_t AHEAD = 8;  // messages whose ends are fetched before they are looked at
+
 // The records by topic; of those at some places, in their order, where places are given.
 inline std::vector<TopicPart> parts_of(const std::shared_ptr<Batch>& batch, const std::vector<uint32_t>* places) {
   std::vector<TopicPart> parts;
@@ -330,6 +372,10 @@ inline std::vector<TopicPart> parts_of(const std::shared_ptr<Batch>& batch, cons
     const size_t place = places != nullptr ? (*places)[at] : at;
     if (place >= batch->messages.size()) continue;
     const Message& message = *batch->messages[place];
+    if (place + AHEAD < batch->messages.size()) {  // where a value ends is looked at, as is what lies around the message
+      const Message& soon = *batch->messages[place + AHEAD];
+      __builtin_prefetch(static_cast<const char*>(soon.payload) + soon.len);
+    }
     if (message.err != 0 || message.topic == nullptr) continue;
     if (topics.empty() || topics[current] != message.topic) {
       current = static_cast<size_t>(std::find(topics.begin(), topics.end(), message.topic) - topics.begin());
@@ -337,7 +383,10 @@ inline std::vector<TopicPart> parts_of(const std::shared_ptr<Batch>& batch, cons
         std::string name = batch->topic(message);
         size_t whose = 0;
         while (whose < parts.size() && parts[whose].topic != name) ++whose;
-        if (whose == parts.size()) parts.push_back({std::move(name), std::make_unique<Part>(batch)});
+        if (whose == parts.size()) {
+          parts.push_back({std::move(name), std::make_unique<Part>(batch)});
+          if (whose == 0) parts.back().part->reserve(count);  // as a rule there is one topic
+        }
         topics.push_back(message.topic);
         part_at.push_back(whose);
       }

@@ -1,7 +1,7 @@
 // The native reader for Python: a consumer, its batches and the records of a topic, each a capsule. No object a message.
 //
-// The interpreter lock is released while the library is waited for. To take a batch apart, and to let go of it, is a millisecond
-// for 10 000 messages: the lock is kept, since to get it back from a thread in Python can take five.
+// The interpreter lock is released while the library is waited for, and while what it brought is taken apart: getting it back from a
+// thread in Python takes up to a millisecond, so it is let go of once a batch. What is no longer needed is freed at the next call.
 #define PY_SSIZE_T_CLEAN
 #define Py_LIMITED_API 0x030B0000  // what the wheel's tag promises
 #include <Python.h>
@@ -142,6 +142,17 @@ PyObject* told(const Offset& offset) {
   return Py_BuildValue("(OiLOi)", topic.get(), offset.partition, static_cast<long long>(offset.offset), metadata.get(), offset.err);
 }
 
+// [(topic, records), …]
+PyObject* list_of(std::vector<TopicPart>& parts) {
+  Owned list(PyList_New(0));
+  for (TopicPart& each : parts) {
+    const Owned topic(text_of(each.topic)), part(capsule_of(std::move(each.part), PART));
+    const Owned pair(PyTuple_Pack(2, topic.get(), part.get()));
+    if (PyList_Append(list.get(), pair.get()) != 0) throw Failed();
+  }
+  return list.release();
+}
+
 PyObject* bytes_of(const void* data, size_t size) {
   if (data == nullptr) Py_RETURN_NONE;
   return PyBytes_FromStringAndSize(static_cast<const char*>(data), static_cast<Py_ssize_t>(size));
@@ -216,11 +227,15 @@ PyObject* consume(PyObject*, PyObject* arguments) {
     checked(PyArg_ParseTuple(arguments, "Oii", &capsule, &most, &milliseconds));
     const SharedClient client = client_of(capsule);
     SharedBatch batch;
+    std::vector<TopicPart> parts;
     {
       const Unlocked unlocked;
       batch = client->consume(static_cast<size_t>(std::max(most, 0)), milliseconds);
+      parts = parts_of(batch, nullptr);
     }
-    return capsule_of(std::make_unique<SharedBatch>(std::move(batch)), BATCH);
+    const Owned told(list_of(parts));
+    const Owned held(capsule_of(std::make_unique<SharedBatch>(std::move(batch)), BATCH));
+    return PyTuple_Pack(2, held.get(), told.get());
   });
 }
 
@@ -349,13 +364,13 @@ PyObject* size(PyObject*, PyObject* capsule) {
 
 // The bytes that the messages of a batch take.
 PyObject* weight(PyObject*, PyObject* capsule) {
-  return guarded([&]() -> PyObject* { return PyLong_FromSize_t(batch_of(capsule)->weight()); });
+  return guarded([&]() -> PyObject* { return PyLong_FromSize_t(batch_of(capsule)->weight); });
 }
 
 // The places of errors and of ends of partitions.
 PyObject* marks(PyObject*, PyObject* capsule) {
   return guarded([&]() -> PyObject* {
-    return list_of(batch_of(capsule)->marks(), [](uint32_t place) { return PyLong_FromUnsignedLong(place); });
+    return list_of(batch_of(capsule)->marks, [](uint32_t place) { return PyLong_FromUnsignedLong(place); });
   });
 }
 
@@ -377,32 +392,20 @@ PyObject* message(PyObject*, PyObject* arguments) {
   });
 }
 
-// The records by topic: [(topic, records), …]; of those at some places, where these are given.
+// The records by topic of those at some places: [(topic, records), …].
 PyObject* parts(PyObject*, PyObject* arguments) {
   return guarded([&]() -> PyObject* {
     PyObject *capsule, *listed;
-    checked(PyArg_ParseTuple(arguments, "OO", &capsule, &listed));
+    checked(PyArg_ParseTuple(arguments, "OO!", &capsule, &PyList_Type, &listed));
     const SharedBatch batch = batch_of(capsule);
     std::vector<uint32_t> places;
-    if (listed != Py_None) {
-      if (!PyList_Check(listed)) {
-        PyErr_SetString(PyExc_TypeError, "places are a list");
-        throw Failed();
-      }
-      for (Py_ssize_t at = 0, count = PyList_Size(listed); at < count; ++at) {
-        const unsigned long place = PyLong_AsUnsignedLong(checked(PyList_GetItem(listed, at)));
-        if (PyErr_Occurred()) throw Failed();
-        places.push_back(static_cast<uint32_t>(std::min<unsigned long>(place, UINT32_MAX)));
-      }
+    for (Py_ssize_t at = 0, count = PyList_Size(listed); at < count; ++at) {
+      const unsigned long place = PyLong_AsUnsignedLong(checked(PyList_GetItem(listed, at)));
+      if (PyErr_Occurred()) throw Failed();
+      places.push_back(static_cast<uint32_t>(std::min<unsigned long>(place, UINT32_MAX)));
     }
-    std::vector<TopicPart> found = parts_of(batch, listed != Py_None ? &places : nullptr);
-    Owned list(PyList_New(0));
-    for (TopicPart& each : found) {
-      const Owned topic(text_of(each.topic)), part(capsule_of(std::move(each.part), PART));
-      const Owned pair(PyTuple_Pack(2, topic.get(), part.get()));
-      if (PyList_Append(list.get(), pair.get()) != 0) throw Failed();
-    }
-    return list.release();
+    std::vector<TopicPart> found = parts_of(batch, &places);
+    return list_of(found);
   });
 }
 
@@ -459,8 +462,15 @@ PyObject* keys(PyObject*, PyObject* capsule) {
   return of_records(capsule, [](const Message* each) { return bytes_of(each->key, each->key_len); });
 }
 
+// Bytes of int32, one a record: who asks makes an array of them.
 PyObject* partitions(PyObject*, PyObject* capsule) {
-  return of_records(capsule, [](const Message* each) { return PyLong_FromLong(each->partition); });
+  return guarded([&]() -> PyObject* {
+    const std::vector<const Message*>& records = part_of(capsule).records;
+    PyObject* const made = checked(PyBytes_FromStringAndSize(nullptr, static_cast<Py_ssize_t>(records.size() * sizeof(int32_t))));
+    char* at = PyBytes_AsString(made);
+    for (const Message* const each : records) at = static_cast<char*>(std::memcpy(at, &each->partition, sizeof(int32_t))) + sizeof(int32_t);
+    return made;
+  });
 }
 
 PyObject* offsets(PyObject*, PyObject* capsule) {
@@ -524,7 +534,7 @@ PyMethodDef METHODS[] = {
     {"load", load, METH_VARARGS, "Take librdkafka out of a loaded module; its version is returned."},
     {"connect", connect, METH_VARARGS, "Make a consumer of properties."},
     {"close", close_client, METH_O, "End a consumer's connections."},
-    {"consume", consume, METH_VARARGS, "Wait for messages."},
+    {"consume", consume, METH_VARARGS, "Wait for messages: the batch, and its records by topic."},
     {"assign", assign, METH_VARARGS, "Read these, too."},
     {"unassign", unassign, METH_VARARGS, "Read these no more."},
     {"commit", commit, METH_VARARGS, "Commit offsets, without waiting."},
@@ -538,7 +548,7 @@ PyMethodDef METHODS[] = {
     {"weight", weight, METH_O, "The bytes that the messages of a batch take."},
     {"marks", marks, METH_O, "The places of errors and ends."},
     {"message", message, METH_VARARGS, "One message without its value."},
-    {"parts", parts, METH_VARARGS, "The records of a batch by topic."},
+    {"parts", parts, METH_VARARGS, "Records at some places of a batch by topic."},
     {"values", values, METH_O, "The values where they lie."},
     {"count", count, METH_O, "Records, counted."},
     {"value", value, METH_VARARGS, "The value of one record."},

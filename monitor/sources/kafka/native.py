@@ -9,9 +9,10 @@ from functools import cached_property
 from typing import Any, overload
 
 import confluent_kafka
+import numpy as np
 from confluent_kafka import KafkaError, KafkaException, cimpl
 
-from monitor.sources.base import Messages, Prepared, RecordParts, TopicRecords
+from monitor.sources.base import Messages, PartitionIndexes, Prepared, RecordParts, TopicRecords
 from monitor.sources.formats.json.scanning import COMPILED
 from monitor.sources.kafka.records import Mark, event_times, taken_times, whole
 from monitor.stream.events import OffsetRange
@@ -120,8 +121,9 @@ class NativeMark:
 class NativeBatch:
     """Messages where the library holds them, as long as this or any of its records is there."""
 
-    def __init__(self, batch: "_native.Batch") -> None:
+    def __init__(self, batch: "_native.Batch", parts: Sequence[tuple[str, "_native.Part"]]) -> None:
         self._batch = batch
+        self._parts = parts  # the records by topic
         self.marks: Sequence[Mark] = [self._mark(place) for place in _native.marks(batch)]
 
     def _mark(self, place: int) -> NativeMark:
@@ -142,7 +144,7 @@ class NativeBatch:
     def taken(self, topics: Sequence[str], places: Sequence[int] | None = None) -> Sequence["NativeRecords"]:
         """The records of each topic."""
         del topics
-        parts = _native.parts(self._batch, None if places is None else list(places))
+        parts = self._parts if places is None else _native.parts(self._batch, list(places))
         return [NativeRecords(topic, part) for topic, part in parts]
 
 
@@ -163,7 +165,7 @@ class NativeRecords:
         numbered = RecordParts.NUMBERS in parts or not whole(offsets, len(self))
         return TopicRecords(
             self.topic,
-            _native.partitions(part),
+            PartitionIndexes(np.frombuffer(_native.partitions(part), np.int32)),
             self.values,
             offsets,
             taken_times({index: (kind, time) for index, _, kind, time in self._lasts}),
@@ -257,7 +259,7 @@ class NativeConsumer:
         """Wait for so many messages, at most so long. What the library has to tell is told."""
         found = self._call(_native.consume, self._client, most, _milliseconds(timeout))
         self._tell()
-        return NativeBatch(found)
+        return NativeBatch(*found)
 
     def poll(self, timeout: float) -> Mark | None:
         """The next message, but for its value."""

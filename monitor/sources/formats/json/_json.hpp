@@ -189,7 +189,7 @@ class Cursor {
     return string(text, scratch);
   }
 
-  bool skip_number() {
+  DRIFTD_APART bool skip_number() {
 #ifdef DRIFTD_WIDE
     double value;
     const char* end = has_window(at) ? in_window(at, value) : nullptr;

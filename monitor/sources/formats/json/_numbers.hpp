@@ -132,44 +132,53 @@ inline bool by_library([[maybe_unused]] const char* begin, [[maybe_unused]] cons
 // --- a number in one window ------------------------------------------------------------------------------------------
 
 #ifdef DRIFTD_WIDE
+// The value with a sign, set without a branch.
+inline double with_sign(double value, uint32_t negative) {
+  uint64_t bits;
+  std::memcpy(&bits, &value, sizeof bits);
+  bits |= static_cast<uint64_t>(negative) << 63;
+  std::memcpy(&value, &bits, sizeof bits);
+  return value;
+}
+
+// The same as `in_window` where `whole` digits before a point and `count` behind it are more than 8.
+DRIFTD_APART inline bool long_in_window(const char* begin, int whole, int count, double& value) {
+  if (count > MOST_DIGITS || whole + count > MOST_DIGITS + (*begin == '0')) return false;
+  uint64_t mantissa = worth_of(begin, whole);
+  const char* fraction = begin + whole + 1;
+  int left = count;
+  for (; left > 8; left -= 8, fraction += 8) mantissa = mantissa * WHOLE_POWERS[8] + worth_of(fraction, 8);
+  mantissa = mantissa * WHOLE_POWERS[left] + worth_of(fraction, left);
+  if (mantissa > EXACT_WHOLE) return by_division(mantissa, -count, value);
+  value = static_cast<double>(static_cast<int64_t>(mantissa)) / POWERS[count];
+  return true;
+}
+
 // Behind a number of up to 8 digits, and more behind a point, 19 in all without a leading 0; none where it is anything else. A window may be
 // read. The one thing that the next step waits for is where the number ends: one load, no branch that has to be guessed,
 // for the sign and the number of digits change from value to value.
-inline const char* in_window(const char* at, double& value) {
+DRIFTD_INLINE const char* in_window(const char* at, double& value) {
   const uint32_t negative = *at == '-';
   const uint32_t others = (~digits_in(at) & ~negative) | 1u << (WINDOW - 1);  // bytes that are no digits; the last ends all
   const int first = lowest(others), whole = first - static_cast<int>(negative);
   const char* begin = at + negative;
   if (whole < 1 || whole > 8 || (whole > 1 && *begin == '0')) return nullptr;  // in this order: the first digit is random
-  uint64_t mantissa;
   int last = first, count = 0;
-  if (at[first] != '.') {
-    mantissa = worth_of(begin, whole);
-  } else {
+  double size;
+  if (at[first] == '.') {
     last = lowest((others & (others - 1)) | 1u << (WINDOW - 1));
     count = last - first - 1;
-    if (count < 1 || count > MOST_DIGITS) return nullptr;
-    if (whole + count <= 8) {
-      mantissa = worth_without(begin, whole, whole + count);
+    if (count < 1) return nullptr;
+    if (whole + count > 8) {
+      if (!long_in_window(begin, whole, count, size)) return nullptr;
     } else {
-      if (whole + count > MOST_DIGITS + (*begin == '0')) return nullptr;
-      mantissa = worth_of(begin, whole);
-      const char* fraction = at + first + 1;
-      int left = count;
-      for (; left > 8; left -= 8, fraction += 8) mantissa = mantissa * WHOLE_POWERS[8] + worth_of(fraction, 8);
-      mantissa = mantissa * WHOLE_POWERS[left] + worth_of(fraction, left);
+      size = static_cast<double>(static_cast<int64_t>(worth_without(begin, whole, whole + count))) / POWERS[count];
     }
+  } else {
+    size = static_cast<double>(static_cast<int64_t>(worth_of(begin, whole)));
   }
   if ((at[last] | ' ') == 'e') return nullptr;
-  if (mantissa > EXACT_WHOLE) {
-    if (!by_division(mantissa, -count, value)) return nullptr;
-  } else {
-    value = static_cast<double>(static_cast<int64_t>(mantissa)) / POWERS[count];
-  }
-  uint64_t bits;
-  std::memcpy(&bits, &value, sizeof bits);
-  bits |= static_cast<uint64_t>(negative) << 63;
-  std::memcpy(&value, &bits, sizeof bits);
+  value = with_sign(size, negative);
   return at + last;
 }
 #endif

@@ -91,6 +91,7 @@ struct Shape {
   bool envelope = false;   // holds timestamp, model and version
   bool modelless = false;  // messages need not name their model
   std::vector<Place> places;  // NEVER, of entries by their ids, of heads of nodes
+  std::vector<uint32_t> required_heads;  // of nodes that have to be there: features, and what they lie in
 
   // Expects keys in the order of their entries. To be called when all entries are there.
   void expect() {
@@ -106,6 +107,7 @@ struct Shape {
   void expect(Node& node) {
     uint32_t before = node.head = static_cast<uint32_t>(places.size());
     places.emplace_back();
+    if (node.required) required_heads.push_back(before);
     for (Entry& entry : node.entries) {
       if (entry.node) expect(*entry.node);
       places[entry.id] = Place(entry.key, entry.kind, entry.slot, &entry);
@@ -171,6 +173,16 @@ class Reader {
 
   // What a contract has to look at.
   const Suspects& suspects() const { return suspects_; }
+
+  // Whether an object that has to be there has held a key that nobody asked for, as far as messages were read.
+  bool strange() const {
+    for (size_t at = 0; at < places_.size(); ++at) {
+      if (places_[at].kind != Kind::stranger || places_[at].said == 0) continue;
+      const uint32_t head = at < shape_.places.size() ? static_cast<uint32_t>(at) : static_cast<uint32_t>(places_[at].slot);
+      if (std::count(shape_.required_heads.begin(), shape_.required_heads.end(), head) > 0) return true;
+    }
+    return false;
+  }
 
   // Reads as far as time and series are known, or to the end; false: odd. What stands behind is not looked at.
   bool read_envelope(const char* begin, const char* end, const Routes& routes) {
@@ -369,7 +381,7 @@ class Reader {
     return object(node, depth + 1);
   }
 
-  void put(int slot, double value) {
+  DRIFTD_INLINE void put(int slot, double value) {
     columns_.numbers[slot * columns_.rows + row_] = value;
     if (static_cast<size_t>(slot) < bounded_ && !shape_.bounds[slot].holds(value))
       suspect_number(slot, value);

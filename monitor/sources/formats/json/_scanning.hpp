@@ -15,6 +15,7 @@ namespace {
 
 using namespace driftd;
 
+constexpr int TOTALS = counted * reasons + 1;  // at the end whether keys were met that nobody asked for
 constexpr const char* ROUTES = "monitor.sources.formats._scan.Routes";
 
 // A node from (required, [(key, kind, slot or node), …]).
@@ -240,7 +241,7 @@ PyObject* scan(PyObject*, PyObject* arguments) {
     const Buffer times_buffer(times, sizeof(int64_t), count), series_buffer(series, sizeof(int32_t), count);
     const Buffer numbers_buffer(numbers, sizeof(double), count * shape.numbers);
     const Buffer codes_buffer(codes, sizeof(int32_t), count * shape.categories.size());
-    const Buffer ids_buffer(ids, sizeof(uint64_t), count * shape.identities), totals_buffer(totals, sizeof(int64_t), counted * reasons);
+    const Buffer ids_buffer(ids, sizeof(uint64_t), count * shape.identities), totals_buffer(totals, sizeof(int64_t), TOTALS);
     Scan<R> scanning{messages, times_buffer.as<int64_t>(), series_buffer.as<int32_t>()};
     const Columns columns{numbers_buffer.as<double>(), codes_buffer.as<int32_t>(), ids_buffer.as<uint64_t>(), count};
     R reader(shape, columns, unit, latest);
@@ -261,6 +262,7 @@ PyObject* scan(PyObject*, PyObject* arguments) {
       }
     }
     append_suspects(suspects, reader.suspects());
+    totals_buffer.as<int64_t>()[TOTALS - 1] = reader.strange();
     return PyLong_FromSsize_t(row);
   });
 }
@@ -357,7 +359,7 @@ PyObject* scan_each(PyObject*, PyObject* arguments) {
     const Buffer series_buffer(series, sizeof(int32_t), count);
     const Buffer numbers_buffer(numbers, sizeof(double), 0), codes_buffer(codes, sizeof(int32_t), 0);
     const Buffer ids_buffer(ids, sizeof(uint64_t), 0);
-    const Buffer sizes_buffer(sizes, sizeof(int64_t), most), totals_buffer(totals, sizeof(int64_t), counted * reasons);
+    const Buffer sizes_buffer(sizes, sizeof(int64_t), most), totals_buffer(totals, sizeof(int64_t), TOTALS);
     Scan<R> scanning{messages, nullptr, series_buffer.as<int32_t>()};
     const auto groups = groups_of<R>(shapes, sizes_buffer, numbers_buffer, codes_buffer, ids_buffer, unit, latest);
     if (!scan_groups(scanning, groups, totals_buffer.as<int64_t>())) {
@@ -368,6 +370,7 @@ PyObject* scan_each(PyObject*, PyObject* arguments) {
     for (Py_ssize_t at = 0; at < most; ++at) {
       sizes_buffer.as<int64_t>()[at] = groups[at] ? groups[at]->row : 0;
       append_suspects(suspects, groups[at] ? groups[at]->reader.suspects() : none);
+      totals_buffer.as<int64_t>()[TOTALS - 1] |= groups[at] && groups[at]->reader.strange();
     }
     Py_RETURN_NONE;
   });

@@ -18,6 +18,7 @@
 
 // What is seldom done, away from the loop that is done for each value: there it would cost registers.
 #define DRIFTD_APART __attribute__((noinline))
+#define DRIFTD_INLINE __attribute__((always_inline)) inline  // what is done for each value, wherever it is
 
 namespace driftd {
 

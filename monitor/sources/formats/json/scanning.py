@@ -59,7 +59,7 @@ class Scan:
     values: Values
     latest: Nanos
     scanned: Scanned
-    totals: NDArray[np.int64]
+    totals: NDArray[np.int64]  # at the end whether there were features that nobody asked for
     rows: Sequence[SeriesRows]
 
     @property
@@ -83,6 +83,7 @@ class TopicScanner:
         modelless = topic.unnamed is not None
         self._routes = part.routes(_routes(topic))
         self._envelope = part.shape(_node(envelope, ()), 0, [], modelless, 0, 0, NOWHERE, NOWHERE, [], [])
+        self._plain = all(_is_plain(series, fields.features) for series in self._series)
         self._shapes = [_shape(part, series, envelope, fields, modelless=modelless) for series in self._series]
         self._identities = np.array([1 + series.wide + bool(series.group) for series in self._series], dtype=np.int64)
         self._widths = np.array([(len(series.numeric), len(series.tables)) for series in self._series], dtype=np.int64)
@@ -93,12 +94,13 @@ class TopicScanner:
         scanned = scan.scanned
         odd = scanned.series == ODD
         times = np.where(odd, NOT_A_TIME, scanned.times) if odd.any() else scanned.times
-        return Read(scan.rows, slice(None), times, np.flatnonzero(odd).tolist())
+        strange = not self._plain or bool(scan.totals[-1])
+        return Read(scan.rows, slice(None), times, np.flatnonzero(odd).tolist(), strange=strange)
 
     def _counted(self, records: TopicRecords, latest: Nanos, counts: DecodeCounts) -> Scan:
         """The scan of messages, with what it counted told."""
         scan = self._scan_of(records, latest)
-        for told, found in zip(counts.of_columns, scan.totals.reshape(-1, len(REASONS)).tolist(), strict=True):
+        for told, found in zip(counts.of_columns, scan.totals[:-1].reshape(-1, len(REASONS)).tolist(), strict=True):
             told.update({reason: n for reason, n in zip(REASONS, found, strict=True) if n})
         counts.unmonitored += int(np.count_nonzero(scan.scanned.series == UNMONITORED))
         return scan
@@ -113,7 +115,7 @@ class TopicScanner:
     def prepare(self, values: Values, latest: Nanos) -> Scan:
         """Read values without their records, in any thread: it changes nothing here."""
         scanned = Scanned(np.empty(len(values), dtype=np.int32), np.empty(len(values), dtype=np.int64))
-        totals = np.zeros(COLUMNS * len(REASONS), dtype=np.int64)
+        totals = np.zeros(COLUMNS * len(REASONS) + 1, dtype=np.int64)
         scan = self._single if len(self._series) == 1 else self._each
         rows = scan(values, latest, scanned, totals)
         return Scan(self, values, latest, scanned, totals, rows)
@@ -248,6 +250,13 @@ def _routes(topic: TopicFields) -> list[Route]:
     models = dict.fromkeys(key.model for key in topic.series)
     routes = [route(model, partial(topic.named_series, model)) for model in models]
     return [*routes, route(None, topic.unnamed_series)] if topic.unnamed is not None else routes
+
+
+def _is_plain(series: SeriesFields, features: Path) -> bool:
+    """Whether each key of the object of features that is read is a known one: then a key is unknown only where nobody asked for it."""
+    depth = len(features)
+    read = [path for _, path in (*series.numeric, *series.categorical)]
+    return all(path[depth] in series.known for path in read if len(path) > depth and path[:depth] == features)
 
 
 def _shape(part: Any, series: SeriesFields, envelope: Leaves, fields: FieldMap, *, modelless: bool) -> Any:

@@ -301,6 +301,22 @@ def test_unknown_features_are_counted_on_a_sample() -> None:
     assert counts == [2, 0, 2, 0, 0, 2, 0, 2, 0, 0]  # events 0, 256, 512 and 768
 
 
+@pytest.mark.parametrize(
+    "strange", [{"height": 180, "weight": 80}, {"height": {"of": 1}, "a": None}], ids=["plain", "nested"]
+)
+@pytest.mark.parametrize("odd", [False, True])  # a key said twice is left to a later reader
+def test_one_message_among_many_is_looked_through(strange: dict[str, Any], *, odd: bool) -> None:
+    message = with_features(**strange)
+    message = message.replace(b"{", b'{"more": 1e999, "ts": 0, ', 1) if odd else message
+
+    def found(place: int) -> int:
+        messages = [event()] * 300
+        messages[place] = message
+        return fields_rejected(read(make_decoder(), *messages)).get("unknown", 0)
+
+    assert [found(place) for place in (0, 255, 256)] == [2, 0, 2]
+
+
 def test_ten_thousand_unknown_features_cost_nothing_else() -> None:
     decoded = read(make_decoder(), with_features(**{f"x{at}": at for at in range(10_000)}))
 
