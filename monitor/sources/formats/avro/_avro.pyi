@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -7,6 +8,7 @@ from monitor.sources.base import Messages
 from monitor.sources.formats.json._scan import Routes
 
 class Shape: ...
+class Types: ...
 
 def shape(
     types: list[tuple[int, int, int, int, list[int], list[str], int, int, float]], begin: int, told: tuple[Any, ...]
@@ -48,4 +50,9 @@ def scan_each(
     totals: NDArray[np.int64],
     suspects: list[bytes],
 ) -> None: ...
+def types(
+    types: list[tuple[int, int, int, int, list[int], list[str], int, int, float]],
+    known: list[tuple[list[str], Callable[[Any], Any] | None, object]],
+) -> Types: ...
+def document(types: Types, raw: bytes, begin: int) -> tuple[object] | int: ...
 def prefixes(values: list[bytes | None] | Messages, found: NDArray[np.int64]) -> None: ...

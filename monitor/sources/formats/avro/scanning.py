@@ -4,7 +4,6 @@ What it leaves is read value by value; a property test holds the two to the same
 DRIFTD_PURE=1, everything is.
 """
 
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -14,9 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.sources.base import Lying, TopicRecords
-from monitor.sources.formats.avro import datum
+from monitor.sources.formats.avro.compiled import COMPILED, VERDICTS, _avro, described
 from monitor.sources.formats.avro.container import MAGIC
-from monitor.sources.formats.avro.schema import AvroType
 from monitor.sources.formats.avro.writers import Authors, AvroWriters, Writer, patiently
 from monitor.sources.formats.base import DecodeCounts, Read, Rows, SeriesRows
 from monitor.sources.formats.fields import Path, TopicFields
@@ -26,28 +24,7 @@ from monitor.sources.formats.json.structs import plan_series
 from monitor.sources.formats.times import NOT_A_TIME
 from monitor.stream.events import Nanos
 
-try:
-    from monitor.sources.formats.avro import _avro
-except ImportError:  # installed without a compiler
-    _avro = None  # type: ignore[assignment]
-
-COMPILED = _avro is not None and os.environ.get("DRIFTD_PURE") != "1"
-VERDICTS = {
-    -3: datum.TRUNCATED,
-    -4: datum.TRAILING,
-    -5: datum.MALFORMED,
-    -6: datum.TOO_DEEP,
-    -7: datum.INVALID_UTF8,
-}
-"""Why the compiled part refuses a message for good, as it tells it in place of a series."""
-
-KINDS = ("null", "boolean", "whole", "float", "double", "bytes", "string", "fixed", "enum", "array", "map", "record")
-NUMBERS = {kind: number for number, kind in enumerate((*KINDS, "union", "constant"))} | {"int": 2, "long": 2}
-PLAIN, DECIMAL, MILLIS, MICROS, NANOS, WORDS = range(6)
-SAID_NULL, SAID_FLAG, SAID_WHOLE, SAID_REAL, SAID_TEXT, SAID_OTHER = range(6)
 MOST_SCANNERS = 64
-LEAST, MOST = -(1 << 63), (1 << 63) - 1
-Described = tuple[int, int, int, int, list[int], list[str], int, int, float]
 
 
 class AvroScanner:
@@ -180,60 +157,3 @@ def _again(
     del paths  # a datum is read as a whole
     documents = [writer.datum.read(values[places[row]] or b"", writer.begin) for row in rows.tolist()]
     return DocumentRows({}, np.arange(len(documents)), documents=documents)
-
-
-# --- types as the compiled part takes them ----------------------------------------------------------------------------
-
-
-def described(root: AvroType) -> list[Described]:
-    """All types of a schema, the first that of a datum."""
-    numbers: dict[int, int] = {}
-    found: list[AvroType] = []
-
-    def number(told: AvroType) -> int:
-        if id(told) not in numbers:
-            numbers[id(told)] = len(found)
-            found.append(told)
-        return numbers[id(told)]
-
-    listed: list[Described] = []
-    number(root)
-    while len(listed) < len(found):
-        told = found[len(listed)] = _plain(found[len(listed)])
-        below = [number(child) for child in told.children]
-        listed.append(_described(told, below))
-    return listed
-
-
-def _plain(told: AvroType) -> AvroType:
-    """A constant that is an object, as a record of constants."""
-    if told.kind != "constant" or not isinstance(told.value, dict):
-        return told
-    children = [AvroType("constant", value=value) for value in told.value.values()]
-    return AvroType("record", names=list(told.value), children=children)
-
-
-def _described(told: AvroType, below: list[int]) -> Described:
-    said, whole, real, names = _said(told.value) if told.kind == "constant" else (SAID_NULL, 0, 0.0, told.names)
-    return NUMBERS[told.kind], _meaning(told), told.size, told.scale, below, list(names), said, whole, real
-
-
-def _meaning(told: AvroType) -> int:
-    if told.logical == "decimal":
-        return DECIMAL
-    if "timestamp" in told.logical:
-        return {"millis": MILLIS, "micros": MICROS, "nanos": NANOS}[told.logical.rpartition("-")[2]]
-    return WORDS if told.logical else PLAIN
-
-
-def _said(value: Any) -> tuple[int, int, float, list[str]]:
-    """What a constant is: kind, whole number, real one, text."""
-    if isinstance(value, str):
-        return SAID_TEXT, 0, 0.0, [value]
-    if isinstance(value, bool):
-        return SAID_FLAG, int(value), 0.0, []
-    if isinstance(value, float):
-        return SAID_REAL, 0, value, []
-    if isinstance(value, int) and LEAST <= value <= MOST:
-        return SAID_WHOLE, value, 0.0, []
-    return (SAID_NULL if value is None else SAID_OTHER), 0, 0.0, []

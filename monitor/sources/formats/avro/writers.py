@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.sources.base import NotNow, TopicRecords
+from monitor.sources.formats.avro.compiled import CompiledDatumReader, datum_reader
 from monitor.sources.formats.avro.datum import DatumReader
 from monitor.sources.formats.avro.resolving import resolved
 from monitor.sources.formats.avro.schema import AvroType, SchemaError, fingerprint, parse
@@ -33,9 +34,9 @@ class Writer:
     begin: int = 0
 
     @cached_property
-    def datum(self) -> DatumReader:
+    def datum(self) -> CompiledDatumReader | DatumReader:
         """What reads it value by value."""
-        return DatumReader(self.type)
+        return datum_reader(self.type)
 
 
 Found = Writer | str
