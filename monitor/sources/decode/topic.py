@@ -167,7 +167,7 @@ class TopicDecoder:
 
     def prepare(self, values: Sequence[bytes | None], now: Nanos) -> Prepared | None:
         """What can be done before their turn on the values of records, in any thread: nothing is changed, nothing is counted."""
-        first = self.readers[0]
+        first = self.bare if isinstance(self.bare, Prepares) else self.readers[0]
         if isinstance(self.bare, Splits):  # which needs the records, too
             return None
         return first.prepare(values, min(now + self.max_future, LATEST_NANOS)) if isinstance(first, Prepares) else None

@@ -22,6 +22,7 @@ from monitor.sources.formats.avro.writers import (
     Found,
     NoAvroWriters,
     patiently,
+    patiently_one,
     read_schema,
 )
 from monitor.sources.formats.base import TOMBSTONE, Reader, Rows
@@ -105,7 +106,7 @@ class AvroDecoder:
 
     def documents(self, record: TopicRecords) -> Sequence[dict[str, Any]]:
         """The records that a single message holds, as JSON would have them. Raises Rejected."""
-        return self.read(record.values[0], patiently(self._writers, record).of(0))
+        return self.read(record.values[0], patiently_one(self._writers, record))
 
     def read(self, raw: bytes | None, writer: Found) -> Sequence[dict[str, Any]]:
         """The same, by who wrote it. Raises Rejected."""

@@ -78,20 +78,19 @@ class Input {
   bool text(string_view& found) { return bytes(found) && (is_utf8(found) || fail(INVALID_UTF8)); }
 
   static constexpr uint64_t HIGH = 0x8080808080808080u;
+  static constexpr size_t WORD = sizeof(uint64_t);
 
-  static bool is_utf8(string_view text) {
+  bool is_utf8(string_view text) const {
     const auto* at = reinterpret_cast<const unsigned char*>(text.data());
     const auto* const end = at + text.size();
-    for (; end - at >= 8; at += 8) {
-      uint64_t word;
-      std::memcpy(&word, at, sizeof word);
-      if ((word & HIGH) != 0) return is_wide_utf8(at, end);
+    if (text.size() <= WORD && end_ - text.data() >= static_cast<ptrdiff_t>(WORD)) {  // as most are: how long each is nobody can guess
+      const uint64_t beyond = text.size() == WORD ? 0 : ~uint64_t{0} << 8 * text.size();
+      return (word_at(text.data()) & HIGH & ~beyond) == 0 || is_wide_utf8(at, end);
     }
-    if (text.size() >= 8) {  // the last word again, from where it is whole
-      uint64_t word;
-      std::memcpy(&word, end - 8, sizeof word);
-      return (word & HIGH) == 0 || is_wide_utf8(at, end);
-    }
+    for (; end - at >= static_cast<ptrdiff_t>(WORD); at += WORD)
+      if ((word_at(reinterpret_cast<const char*>(at)) & HIGH) != 0) return is_wide_utf8(at, end);
+    if (text.size() >= WORD)  // the last word again, from where it is whole
+      return (word_at(text.data() + text.size() - WORD) & HIGH) == 0 || is_wide_utf8(at, end);
     for (; at != end; ++at)
       if (*at >= 0x80) return is_wide_utf8(at, end);
     return true;

@@ -189,7 +189,15 @@ class Reader : public driftd::Reader, private Input {
   // What most fields are; the rest is not worth its place in a loop over these.
   bool field(const Step& step) {
     if (step.type == Type::number) return floating(step);
-    return step.type == Type::text ? string_of(step) : run(step);
+    if (step.type != Type::text) return run(step);
+    return step.kind == Kind::category ? category_of(step) : string_of(step);
+  }
+
+  bool category_of(const Step& step) {
+    string_view found;
+    if (!text(found) || !once(step)) return false;
+    coded(slot(step), found);
+    return shape_.keeping.empty() || watched(static_cast<size_t>(slot(step)), text_kept(found));
   }
 
   bool floating(const Step& step) {

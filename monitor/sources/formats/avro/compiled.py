@@ -28,6 +28,8 @@ VERDICTS = {
 }
 """Why the compiled part refuses a message for good, as it tells it in place of a series."""
 
+__all__ = ["COMPILED", "VERDICTS", "CompiledDatumReader", "_avro", "datum_reader", "described"]
+
 KINDS = ("null", "boolean", "whole", "float", "double", "bytes", "string", "fixed", "enum", "array", "map", "record")
 NUMBERS = {kind: number for number, kind in enumerate((*KINDS, "union", "constant"))} | {"int": 2, "long": 2}
 PLAIN, DECIMAL, MILLIS, MICROS, NANOS, WORDS = range(6)
