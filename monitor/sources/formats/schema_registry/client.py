@@ -134,7 +134,7 @@ class SchemaRegistry:
             found = UNKNOWN_SCHEMA
         except AskError as error:
             self._pause = min(max(FIRST_PAUSE, 2 * self._pause), LONGEST_PAUSE)
-            self._silent_until, self._why = self._now() + self._pause, str(error)
+            self._silent_until, self._why = self._now() + self._pause, f"{error} (schema {key})"
             raise NotNow(self._words()) from None
         self._pause = 0.0
         if found in (UNKNOWN_SCHEMA, OTHER_SUBJECT):  # which may be registered at any time

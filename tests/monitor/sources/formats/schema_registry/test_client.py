@@ -17,6 +17,7 @@ from monitor.sources.formats.schema_registry import RegisteredSchema, RegistrySe
 from monitor.sources.formats.schema_registry.client import UNKNOWN_FOR
 from monitor.sources.formats.schema_registry.section import SchemaRegistryError
 from monitor.sources.formats.values import Rejected
+from tests.parts.certificates import valid
 from tests.parts.registry import Registry
 
 TEXT = '{"type": "record", "name": "P", "fields": []}'
@@ -338,9 +339,23 @@ def test_the_framing_is_that_of_confluent_s_serializer() -> None:
     assert framed(b"x", [(HEADER, header)]) == (GUID, b"x", b"\x02\x02")
 
 
+def test_a_certificate_is_trusted_by_the_authority_that_is_named_and_by_no_other(tmp_path: Path) -> None:
+    """A refusal says so, and of which schema; the clocks of both are not asked for more."""
+    (tmp_path / "other").mkdir()
+    (context, ca_file), (_, other) = valid(tmp_path), valid(tmp_path / "other")
+    with Registry(tls=context) as registry:
+        registry.add(7, TEXT)
+        assert client(registry, ca_file=ca_file).schema(7).text == TEXT
+        for named in ({"ca_file": other}, {}):
+            with pytest.raises(
+                NotNow, match=r"^schema registry https://\S+: its certificate is not trusted: [ -~]+ \(schema 7\)$"
+            ):
+                client(registry, **named).schema(7)
+
+
 def test_answers_are_bounded(registry: Registry) -> None:
     registry.body = json.dumps({"schema": "x" * (5 << 20)}).encode()
     began = time.monotonic()
-    with pytest.raises(NotNow, match="too long"):
+    with pytest.raises(NotNow, match="its answer is longer than 4 MiB"):
         client(registry).schema(7)
     assert time.monotonic() - began < 60
