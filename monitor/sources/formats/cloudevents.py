@@ -15,6 +15,7 @@ from monitor.sources.formats.base import TOMBSTONE, Decoder, Outward, RecordDeco
 from monitor.sources.formats.envelopes import Envelope, envelopes
 from monitor.sources.formats.fields import Path, TopicFields
 from monitor.sources.formats.registry import UnknownFormatError, decoder_of, format_of, gives_halves, options_of
+from monitor.sources.formats.schema_registry import Registered, SchemaRegistry
 from monitor.sources.formats.values import Rejected
 
 HERE = "cloudevents"
@@ -231,6 +232,11 @@ class OutwardEventDecoder(EventDecoder):
         assert isinstance(inner, Outward)
         self._outward: Outward = inner
         self._fetched: tuple[TopicRecords, Opened] | None = None  # which are decoded next
+
+    @property
+    def registry(self) -> SchemaRegistry | None:
+        """Of the schemas of what the events hold."""
+        return self._inner.registry if isinstance(self._inner, Registered) else None
 
     def fetch(self, records: TopicRecords) -> None:
         """Have what the events of these records need. Raises NotNow."""

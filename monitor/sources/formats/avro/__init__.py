@@ -65,7 +65,8 @@ class AvroDecoder:
         options = topic.options or Options()
         try:
             self._reader = _reader_schema(options.reader_schema_file)
-            self._writers = _writers(options, self._reader)
+            self.registry = None if options.registry is None else SchemaRegistry(options.registry, "AVRO")
+            self._writers = _writers(options, self._reader, self.registry)
         except (SchemaError, SchemaRegistryError) as error:
             raise UnknownFormatError(f"avro: options.{error}") from None
         self.wants = RecordParts.NOTHING if options.registry is None else RecordParts.HEADERS
@@ -135,9 +136,9 @@ def _reader_schema(path: FilePath | None) -> AvroType | None:
     return None if path is None else parse(read_schema("reader_schema_file", path, parse))
 
 
-def _writers(options: Options, reader: AvroType | None) -> AvroWriters:
-    if options.registry is not None:
-        return AvroRegistryWriters(SchemaRegistry(options.registry, "AVRO"), reader, numbers_before)
+def _writers(options: Options, reader: AvroType | None, registry: SchemaRegistry | None) -> AvroWriters:
+    if registry is not None:
+        return AvroRegistryWriters(registry, reader, numbers_before)
     if options.schema_file is None:
         return NoAvroWriters()
     text = read_schema("schema_file", options.schema_file, parse)

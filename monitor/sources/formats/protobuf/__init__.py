@@ -62,7 +62,10 @@ class ProtobufDecoder:
     def __init__(self, topic: TopicFields) -> None:
         options: ProtobufOptions = topic.options
         try:
-            self._writers = _writers(options, _hashed(topic))
+            self.registry = (
+                None if options.registry is None else SchemaRegistry(options.registry, "PROTOBUF", "serialized")
+            )
+            self._writers = _writers(options, _hashed(topic), self.registry)
         except (DescriptorError, RegistryError) as error:
             raise UnknownFormatError(f"protobuf: options.{error}") from None
         self.wants = RecordParts.NOTHING if options.registry is None else RecordParts.HEADERS
@@ -169,9 +172,9 @@ def _hashed(topic: TopicFields) -> frozenset[Path]:
     return frozenset(own - other - set(topic.fields.envelope.values()))
 
 
-def _writers(options: ProtobufOptions, hashed: frozenset[Path]) -> MessageWriters:
-    if options.registry is not None:
-        return DescriptorRegistry(SchemaRegistry(options.registry, "PROTOBUF", "serialized"), options.message, hashed)
+def _writers(options: ProtobufOptions, hashed: frozenset[Path], registry: SchemaRegistry | None) -> MessageWriters:
+    if registry is not None:
+        return DescriptorRegistry(registry, options.message, hashed)
     assert options.descriptor_set_file is not None
     return DescriptorFile(options.descriptor_set_file, options.message, hashed)
 

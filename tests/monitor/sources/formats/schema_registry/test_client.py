@@ -123,6 +123,23 @@ def test_what_is_no_answer_is_not_now_and_is_asked_again_after_a_pause(
     assert asking.schema(7).text == TEXT
 
 
+def test_another_client_of_the_same_registry_knows_what_the_first_has_learnt(registry: Registry) -> None:
+    """As after a new version of a model: nothing is asked for again, not even while the registry is down."""
+    clock = Seconds()
+    first, second, other = client(registry, clock), client(registry, clock), client(registry, clock, kind="JSON")
+    first.schemas([7, 8])
+    registry.status = 500
+    asked = len(registry.asked)
+
+    second.keep(first)
+    other.keep(first)
+
+    assert second.schemas([7, 8]) == {7: RegisteredSchema("AVRO", TEXT), 8: "unknown_schema"}
+    assert len(registry.asked) == asked
+    with pytest.raises(NotNow):
+        other.schema(7)
+
+
 def test_pauses_grow_while_nobody_answers(registry: Registry) -> None:
     registry.status, clock = 503, Seconds()
     asking = client(registry, clock)
