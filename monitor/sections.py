@@ -1,8 +1,9 @@
 """What every section of the configuration is made of: names and durations. Each section is declared beside what it configures."""
 
+import difflib
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
 
@@ -18,6 +19,7 @@ __all__ = [
     "parse_size",
     "show_duration",
     "show_size",
+    "unknown_key",
 ]
 
 
@@ -79,3 +81,23 @@ def _is_text(section: type[BaseModel], name: Any) -> bool:
         return False
     kinds = {field.annotation, *getattr(field.annotation, "__args__", ())}
     return str in kinds and bool not in kinds
+
+
+def unknown_key(section: type[Section], said: Mapping[Any, Any], within: str = "") -> str:
+    """The first key that a section, or one inside of it, does not have, with what is meant; empty where they have all."""
+    valid = {field.alias or name: field for name, field in section.model_fields.items()}
+    for key, value in said.items():
+        if key not in valid:
+            near = difflib.get_close_matches(str(key), valid, n=1, cutoff=0.5)
+            meant = f"did you mean {within}{near[0]}?" if near else f"valid here: {', '.join(sorted(valid))}"
+            return f"{within}{key}; {meant}"
+        below = _section_in(valid[key].annotation) if isinstance(value, Mapping) else None
+        if below is not None and (found := unknown_key(below, value, f"{within}{key}.")):
+            return found
+    return ""
+
+
+def _section_in(annotation: Any) -> type[Section] | None:
+    """The section that a key holds, where it may hold one."""
+    each = (annotation, *get_args(annotation))
+    return next((one for one in each if isinstance(one, type) and issubclass(one, Section)), None)

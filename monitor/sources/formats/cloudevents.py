@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from pydantic import Field, ValidationInfo, field_validator
 
 from detectors.columns import Coded, Column
-from monitor.sections import Section
+from monitor.sections import Section, unknown_key
 from monitor.sources.base import RecordParts, TopicRecords
 from monitor.sources.formats.base import TOMBSTONE, Decoder, Outward, RecordDecoder, Rows
 from monitor.sources.formats.envelopes import Envelope, envelopes
@@ -49,6 +49,8 @@ class CloudEventOptions(Section):
             if said:
                 raise ValueError(f"format {info.data.get('of')} takes no options")
             return None
+        if isinstance(said, dict) and (unknown := unknown_key(wanted, said)):
+            raise ValueError(f"format {info.data.get('of')} has no option {unknown}")
         return wanted.model_validate(said or {})
 
 
