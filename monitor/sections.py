@@ -3,7 +3,7 @@
 import difflib
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any, get_args
+from typing import Annotated, Any, TypeVar, get_args
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
 
@@ -15,6 +15,8 @@ __all__ = [
     "PositiveDuration",
     "Section",
     "Size",
+    "at_most_one",
+    "one_way_in",
     "parse_duration",
     "parse_size",
     "show_duration",
@@ -81,6 +83,30 @@ def _is_text(section: type[BaseModel], name: Any) -> bool:
         return False
     kinds = {field.annotation, *getattr(field.annotation, "__args__", ())}
     return str in kinds and bool not in kinds
+
+
+N = TypeVar("N", bound=Section)
+
+
+def at_most_one(settings: N, kind: str) -> N:
+    """The same settings, which name a secret in one way. Raises ValueError."""
+    if getattr(settings, f"{kind}_file") is not None and getattr(settings, f"{kind}_env") is not None:
+        raise ValueError(f"{kind}_file and {kind}_env name two: give one")
+    return settings
+
+
+def one_way_in(settings: N) -> N:
+    """The same settings, which let in by a token, by a user name with its password, or by neither. Raises ValueError."""
+    token, password = (_is_given(at_most_one(settings, kind), kind) for kind in ("token", "password"))
+    if password != (dict(settings)["username"] is not None):
+        raise ValueError("username needs password_file or password_env, and they need username")
+    if password and token:
+        raise ValueError("username and a token are two ways in: give one")
+    return settings
+
+
+def _is_given(settings: Section, kind: str) -> bool:
+    return any(getattr(settings, f"{kind}_{how}") is not None for how in ("file", "env"))
 
 
 def unknown_key(section: type[Section], said: Mapping[Any, Any], within: str = "") -> str:
