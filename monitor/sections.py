@@ -1,8 +1,9 @@
 """What every section of the configuration is made of: names and durations. Each section is declared beside what it configures."""
 
+import difflib
 import re
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar, get_args
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
 
@@ -14,10 +15,13 @@ __all__ = [
     "PositiveDuration",
     "Section",
     "Size",
+    "at_most_one",
+    "one_way_in",
     "parse_duration",
     "parse_size",
     "show_duration",
     "show_size",
+    "unknown_key",
 ]
 
 
@@ -79,3 +83,47 @@ def _is_text(section: type[BaseModel], name: Any) -> bool:
         return False
     kinds = {field.annotation, *getattr(field.annotation, "__args__", ())}
     return str in kinds and bool not in kinds
+
+
+N = TypeVar("N", bound=Section)
+
+
+def at_most_one(settings: N, kind: str) -> N:
+    """The same settings, which name a secret in one way. Raises ValueError."""
+    if getattr(settings, f"{kind}_file") is not None and getattr(settings, f"{kind}_env") is not None:
+        raise ValueError(f"{kind}_file and {kind}_env name two: give one")
+    return settings
+
+
+def one_way_in(settings: N) -> N:
+    """The same settings, which let in by a token, by a user name with its password, or by neither. Raises ValueError."""
+    token, password = (_is_given(at_most_one(settings, kind), kind) for kind in ("token", "password"))
+    if password != (dict(settings)["username"] is not None):
+        raise ValueError("username needs password_file or password_env, and they need username")
+    if password and token:
+        raise ValueError("username and a token are two ways in: give one")
+    return settings
+
+
+def _is_given(settings: Section, kind: str) -> bool:
+    return any(getattr(settings, f"{kind}_{how}") is not None for how in ("file", "env"))
+
+
+def unknown_key(section: type[Section], said: Mapping[Any, Any], within: str = "") -> str:
+    """The first key that a section, or one inside of it, does not have, with what is meant; empty where they have all."""
+    valid = {field.alias or name: field for name, field in section.model_fields.items()}
+    for key, value in said.items():
+        if key not in valid:
+            near = difflib.get_close_matches(str(key), valid, n=1, cutoff=0.5)
+            meant = f"did you mean {within}{near[0]}?" if near else f"valid here: {', '.join(sorted(valid))}"
+            return f"{within}{key}; {meant}"
+        below = _section_in(valid[key].annotation) if isinstance(value, Mapping) else None
+        if below is not None and (found := unknown_key(below, value, f"{within}{key}.")):
+            return found
+    return ""
+
+
+def _section_in(annotation: Any) -> type[Section] | None:
+    """The section that a key holds, where it may hold one."""
+    each = (annotation, *get_args(annotation))
+    return next((one for one in each if isinstance(one, type) and issubclass(one, Section)), None)

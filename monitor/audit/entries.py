@@ -86,6 +86,7 @@ LEFT_OUT: Mapping[type[Fact], str] = {
     facts.PartitionsHeld: OPERATION,
     facts.PartitionsUnreachable: "the alert of the rule `reachability` says the same",
     facts.TopicsMissing: OPERATION,
+    facts.RecordsWaiting: OPERATION,
     facts.OffsetsExpired: "nothing of ours is lost",
     facts.ForeignCommit: OPERATION,
     facts.SourceTroubled: OPERATION,

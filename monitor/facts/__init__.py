@@ -73,6 +73,7 @@ from monitor.facts.sources import (
     PartitionsUnreachable,
     ReaderChosen,
     RecordsSkipped,
+    RecordsWaiting,
     SourceAnswered,
     SourceTroubled,
     TopicsMissing,
@@ -141,6 +142,7 @@ Fact = (
     | PartitionsAssigned
     | PartitionsHeld
     | PartitionsUnreachable
+    | RecordsWaiting
     | TopicsMissing
     | ReaderChosen
     | OffsetsExpired
@@ -242,6 +244,7 @@ __all__ = [
     "RateImproved",
     "ReaderChosen",
     "RecordsSkipped",
+    "RecordsWaiting",
     "ReferenceAbsent",
     "RegistryAnswered",
     "ReliabilityTold",

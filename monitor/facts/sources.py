@@ -20,6 +20,16 @@ class PartitionsHeld:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordsWaiting:
+    """Records that were read and cannot be decoded yet, by topic, why, and since when, wall time; none of a topic: they wait no more."""
+
+    records: tuple[tuple[str, int], ...]
+    why: str
+    since: Nanos
+    at: Nanos  # wall time
+
+
+@dataclass(frozen=True, slots=True)
 class ReaderChosen:
     """Who reads the topics: the native reader, or the Python client, and why not the former; on how many threads."""
 

@@ -57,6 +57,7 @@ from monitor.facts import (
     PerformanceJudged,
     ReaderChosen,
     RecordsSkipped,
+    RecordsWaiting,
     ReferenceAbsent,
     RegistryAnswered,
     ReportMade,
@@ -110,7 +111,7 @@ HALVES_JOINED = "driftd_halves_total", ("joined", "unmatched", "evicted", "repea
 VIOLATIONS = "driftd_contract_violations_total"
 SAMPLES = 3  # of a rule
 GOES_ON = (
-    *("deliveries", "lags", "unreachable", "late", "partitions_held", "topics_missing", "checkpoint_at"),
+    *("deliveries", "lags", "unreachable", "late", "partitions_held", "topics_missing", "waiting", "checkpoint_at"),
     *("checkpoint_durations", "state_bytes", "retrains", "turned_at", "answered_at"),
 )  # of the process, whatever series there are
 EVENT_OUTCOMES = ("ok", "late", "rejected", "unmonitored", "tombstone", "skipped")
@@ -279,6 +280,7 @@ class Board:
     late: dict[str, LateShare] = field(default_factory=dict)  # by topic
     partitions_held: int = 0
     topics_missing: int = 0
+    waiting: RecordsWaiting | None = None  # records that cannot be decoded yet
     native: bool | None = None  # whether the native reader reads; None: not known yet
     watermark: Nanos | None = None
     checkpoint_at: Nanos | None = None
@@ -587,6 +589,8 @@ class Board:
                 self.native = native
             case TopicsMissing(topics):
                 self.topics_missing = len(topics)
+            case RecordsWaiting(records):
+                self.waiting = fact if records else None
             case SourceAnswered(at):
                 self.answered_at = at
             case LagMeasured(lags):

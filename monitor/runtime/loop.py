@@ -138,6 +138,9 @@ class Loop:
 
     def _go_on_with(self, parts: "Parts") -> None:
         """Other series from now on, which go on from what was just saved: as after a restart, but for the time it takes."""
+        for topic, before in self._decoders.items():
+            if topic in parts.decoders:
+                parts.decoders[topic].keep(before)
         self._decoders, self._pipeline, self._explainer = parts.decoders, parts.pipeline, parts.explainer
         self._checkpointer.renew(parts.pipeline, whole=bool(parts.facts))
         self._rows.renew(series.spec for series in parts.pipeline.series.values())
@@ -157,6 +160,7 @@ class Loop:
         facts += self._explainer.explain(advanced)
         facts += self._pipeline.news_of_runs()
         facts += self._rows.see(facts)
+        facts += self._source.news(now)
         facts += self._lateness.see(facts, self._pipeline.watermark.behind(), now)
         self._source.hold(self._pipeline.ahead())
         self._tell(facts)

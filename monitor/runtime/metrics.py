@@ -335,6 +335,11 @@ METRICS: dict[str, Spec] = {
         ("topic", "partition"),
     ),
     "driftd_topics_missing": Spec("gauge", "Configured topics that the broker does not have"),
+    "driftd_records_waiting": Spec(
+        "gauge",
+        "Records that were read and cannot be decoded yet, as while their schema registry is away; absent where none",
+        ("topic",),
+    ),
     "driftd_consumer_lag": Spec(
         "gauge",
         "Events between driftd's position and the partition's end, open transactions included; absent while its leader is silent",
@@ -467,6 +472,8 @@ class Exposition:
         yield "driftd_partition_unreachable_since_timestamp_seconds", silent
         yield "driftd_partitions_held", [((), board.partitions_held)]
         yield "driftd_topics_missing", [((), board.topics_missing)]
+        waiting = () if board.waiting is None else board.waiting.records
+        yield "driftd_records_waiting", [((topic,), count) for topic, count in waiting]
         yield "driftd_state_bytes", [((), board.state_bytes)]
         saved = started if board.checkpoint_at is None else board.checkpoint_at
         yield "driftd_checkpoint_age_seconds", [((), max(0, self.status.now() - saved) / SECOND)]

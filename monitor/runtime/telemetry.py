@@ -58,6 +58,7 @@ from monitor.facts import (
     RateImproved,
     ReaderChosen,
     RecordsSkipped,
+    RecordsWaiting,
     ReferenceAbsent,
     RegistryAnswered,
     ReportMade,
@@ -447,12 +448,20 @@ class Telemetry:
             case TopicsMissing(topics):
                 if topics:
                     log.warning("source.topics_missing", topics=list(topics))
+            case RecordsWaiting(records, why, since, at):
+                self._say_waiting(dict(records), why, (at - since) // SECOND)
             case ForeignCommit(partition, ours, found):
                 self._complain(logging.ERROR, "source.foreign_commit", partition=str(partition), ours=ours, found=found)
             case SourceTroubled(error, detail):
                 self._complain(logging.WARNING, "source.troubled", error=error, detail=detail)
             case _:
                 self._say_loss(fact)
+
+    def _say_waiting(self, records: Mapping[str, int], why: str, seconds: int) -> None:
+        if records:
+            self._complain(logging.WARNING, "source.records_waiting", why=why, records=records, seconds=seconds)
+        else:
+            self._log.info("source.records_decoded", waited_for=why, seconds=seconds)
 
     def _say_start(self, fact: DaemonStarted | DaemonStopped | ReaderChosen) -> None:
         log = self._log
@@ -498,7 +507,7 @@ class Telemetry:
             *(
                 str(value)
                 for name, value in what.items()
-                if name not in {"count", "values", "detail", "ours", "found", "seconds"}
+                if name not in {"count", "values", "detail", "ours", "found", "seconds", "records"}
             ),
         )
         now = self._now()

@@ -56,6 +56,12 @@ def _of_the_broker(board: Board, status: DaemonStatus) -> Iterator[Trouble]:
     for topic, since_by_index in sorted(silent.items()):
         oldest = minutes(status.now() - min(since_by_index.values()))
         yield Trouble(_unanswered(topic, sorted(since_by_index)), f"see the broker; silent for {oldest}")
+    if board.waiting is not None:
+        topics = named([topic for topic, _ in board.waiting.records])
+        many, waited = sum(count for _, count in board.waiting.records), minutes(status.now() - board.waiting.since)
+        yield Trouble(
+            f"{many:,} records of {topics} wait: {board.waiting.why}", f"none is lost; they wait for {waited}"
+        )
     if board.topics_missing:
         yield Trouble(
             f"topics missing at the broker: {board.topics_missing}", "create them, or mend topics[].name; driftd waits"

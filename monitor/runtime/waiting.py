@@ -1,10 +1,12 @@
 """Records that cannot be decoded yet: kept, with the positions before them, and brought again by the next poll."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
+from monitor.facts import Fact, RecordsWaiting
 from monitor.sources.base import Poll, Prepare, Source, TopicRecords
-from monitor.stream.events import Partition
+from monitor.stream.events import Nanos, Partition
 
 
 class PatientSource:
@@ -16,6 +18,7 @@ class PatientSource:
         self._firsts: dict[Partition, int] = {}  # of what is kept
         self._before: dict[Partition, int] = {}  # where the last poll began
         self._why: str | None = None
+        self._told: RecordsWaiting | None = None
 
     def keep(self, records: TopicRecords, why: str | None = None) -> None:
         """Take back what the last poll brought: the next one brings it again, before all that comes after. Without a `why`: for the last one."""
@@ -40,6 +43,21 @@ class PatientSource:
         self._kept, self._why = [], None
         self._firsts.clear()
         return replace(poll, records=(*kept, *poll.records))
+
+    def news(self, now: Nanos) -> list[Fact]:
+        """What waits, where that is not what was told last: that records wait, others or for another reason, or no longer."""
+        counts: Counter[str] = Counter()
+        for each in self._kept:
+            counts[each.topic] += len(each.values)
+        records, told = tuple(sorted(counts.items())), self._told
+        if told is None and not records:
+            return []
+        if told is not None and told.records == records and told.why == self._why:
+            return []
+        before = now if told is None else told.since
+        found = RecordsWaiting(records, self._why or ("" if told is None else told.why), before, now)
+        self._told = found if records else None
+        return [found]
 
     def hold(self, partitions: frozenset[Partition]) -> None:
         """As any source does; partitions of what is kept are held in any case."""

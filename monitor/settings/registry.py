@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from monitor.sections import PositiveDuration, Section, parse_duration
+from monitor.sections import PositiveDuration, Section, at_most_one, one_way_in, parse_duration
 from monitor.stream.events import SECOND
 from monitor.targets.model_registry import ModelRegistry
 from monitor.targets.rest import Api, Login, http_address, read_token
@@ -38,15 +38,7 @@ class RegistrySettings(Section):
     @model_validator(mode="after")
     def _one_way(self) -> "RegistrySettings":
         """Each secret in one place, and one way in."""
-        for kind in ("token", "password", "webhook_secret"):
-            if getattr(self, f"{kind}_file") is not None and getattr(self, f"{kind}_env") is not None:
-                raise ValueError(f"{kind}_file and {kind}_env name two: give one")
-        password = self.password_file is not None or self.password_env is not None
-        if password != (self.username is not None):
-            raise ValueError("username needs password_file or password_env, and they need username")
-        if password and (self.token_file is not None or self.token_env is not None):
-            raise ValueError("username and a token are two ways in: give one")
-        return self
+        return one_way_in(at_most_one(self, "webhook_secret"))
 
     def build(self, secrets: Secrets) -> ModelRegistry:
         """The registry. Raises ValueError, which holds no secret."""

@@ -1,6 +1,5 @@
 """What the configuration may say: every key, its type, default and bounds. Plain values only; nothing is built here."""
 
-import difflib
 from collections.abc import Mapping, Sequence
 from datetime import date
 from itertools import combinations
@@ -34,6 +33,7 @@ from monitor.sections import (
     parse_size,
     show_duration,
     show_size,
+    unknown_key,
 )
 from monitor.settings.approval import ApprovalLinksSettings
 from monitor.settings.fields import ConstantSettings, FieldsSettings, TopicNameSettings, refuse_undotted
@@ -132,16 +132,6 @@ class KafkaSettings(Section):
         return self
 
 
-def _unknown_option(options: type[Section], said: Mapping[Any, Any]) -> str:
-    """The first key that a format's section does not have, with what is meant; empty where it has all."""
-    valid = sorted(field.alias or name for name, field in options.model_fields.items())
-    for key in said:
-        if key not in valid:
-            near = difflib.get_close_matches(str(key), valid, n=1, cutoff=0.5)
-            return f"{key}; did you mean {near[0]}?" if near else f"{key}; valid here: {', '.join(valid)}"
-    return ""
-
-
 class TopicSettings(Section):
     """One topic and the shape of its messages."""
 
@@ -166,9 +156,19 @@ class TopicSettings(Section):
         wanted = options_of(info.data.get("format", ""))
         if wanted is None and said is not None:
             raise ValueError(f"format {info.data.get('format')} takes no options")
-        if wanted is not None and isinstance(said, dict) and (unknown := _unknown_option(wanted, said)):
+        if wanted is not None and isinstance(said, dict) and (unknown := unknown_key(wanted, said)):
             raise ValueError(f"format {info.data.get('format')} has no option {unknown}")
         return None if wanted is None else wanted.model_validate({} if said is None else said)
+
+    @model_validator(mode="after")
+    def _columns_named_once(self) -> "TopicSettings":
+        """A format that has names for columns of its own makes features of them: nothing is left that `fields` could name."""
+        held: Any = self.options
+        while held is not None and "columns" not in type(held).model_fields:
+            held = getattr(held, "options", None)
+        if held is not None and self.fields.columns is not None:
+            raise ValueError(f"fields.columns is not for format {self.format}, whose columns options.columns names")
+        return self
 
     @model_validator(mode="after")
     def _named_by_topic(self) -> "TopicSettings":

@@ -10,11 +10,12 @@ import msgspec
 from pydantic import model_validator
 
 from monitor.clock import Clock
+from monitor.sections import at_most_one
 from monitor.store.outbox import Notice
 from monitor.targets.base import Delivered, Delivery
 from monitor.targets.identity import run_id
 from monitor.targets.payloads import rfc3339
-from monitor.targets.rest import Api, RestSettings, at_most_one, read_token
+from monitor.targets.rest import Api, RestSettings, read_token
 from monitor.targets.secrets import Secrets
 from monitor.targets.transport import Transport
 

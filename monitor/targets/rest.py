@@ -12,7 +12,7 @@ import msgspec
 from pydantic import Field, field_validator, model_validator
 
 from monitor.clock import Clock
-from monitor.sections import PositiveDuration, parse_duration
+from monitor.sections import PositiveDuration, at_most_one, one_way_in, parse_duration
 from monitor.stream.events import SECOND
 from monitor.targets.base import Refused, TargetSettings, TryLater
 from monitor.targets.secrets import SecretError, Secrets
@@ -93,13 +93,7 @@ class LoginSettings(TokenSettings):
 
     @model_validator(mode="after")
     def _token_or_password(self) -> "LoginSettings":
-        at_most_one(self, "password")
-        password = self.password_file is not None or self.password_env is not None
-        if password != (self.username is not None):
-            raise ValueError("username needs password_file or password_env, and they need username")
-        if password and (self.token_file is not None or self.token_env is not None):
-            raise ValueError("username and a token are two ways in: give one")
-        return self
+        return one_way_in(self)
 
     def login(self, secrets: Secrets) -> "Login | None":
         """The user name with its password; None where there is none. Raises SecretError."""
@@ -157,13 +151,6 @@ def decisions_alone(settings: S) -> S:
     """The same settings, which take decisions to retrain alone: any other notice would start a run too. Raises ValueError."""
     if settings.types != [RETRAIN]:
         raise ValueError(f"types: type {settings.type} starts a run for each notice, so it takes {RETRAIN} alone")
-    return settings
-
-
-def at_most_one(settings: S, kind: str) -> S:
-    """The same settings, which name a secret in one way. Raises ValueError."""
-    if getattr(settings, f"{kind}_file") is not None and getattr(settings, f"{kind}_env") is not None:
-        raise ValueError(f"{kind}_file and {kind}_env name two: give one")
     return settings
 
 

@@ -3,11 +3,14 @@
 A format joins by its writer in FORMATS: events to messages, and messages that are broken with the reason of each.
 """
 
+import io
 import json
 import random
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,10 +22,12 @@ from monitor.facts import EventsRejected, FieldsRejected
 from monitor.sources.base import TopicRecords
 from monitor.sources.decode.topic import Decoded, TopicDecoder
 from monitor.sources.formats.fields import FieldMap, SeriesFields
+from monitor.sources.formats.registry import options_of
 from monitor.stream.events import SECOND, SeriesKey
 from tests.fakes import NOON
+from tests.parts.protobuf import classes_of, declare, file_of, set_of
 
-ROWS = 2_000
+ROWS = 600
 BATCH = 100  # rows of a message, where it holds many
 PLANS = "free", "pro", "team", "größer", ""
 KEYS = SeriesKey("churn", "3"), SeriesKey("fraud", "1")
@@ -39,12 +44,28 @@ REFERENCE = Reference.fit(
 Event = Mapping[str, Any]
 
 
+Beside = Mapping[str, str]
+"""Headers of a message."""
+
+
+def nothing_beside(event: Event) -> Beside:
+    del event
+    return {}
+
+
+def no_options(home: Path) -> Mapping[str, Any]:
+    del home
+    return {}
+
+
 @dataclass(frozen=True)
 class WrittenFormat:
-    """How a format writes events, and what is broken in it."""
+    """How a format writes events, and what is broken in it. `options` are those of its topic, given a directory for schemas."""
 
     write: Callable[[Sequence[Event]], list[bytes]]
     broken: Callable[[bytes], Sequence[tuple[bytes, str]]]  # of a good message: broken ones, with their reasons
+    options: Callable[[Path], Mapping[str, Any]] = no_options
+    beside: Callable[[Event], Beside] = nothing_beside  # the event of a message, where it holds one
 
 
 def drawn(rng: np.random.Generator, rows: int = ROWS) -> list[Event]:
@@ -161,6 +182,127 @@ def broken_arrow(good: bytes) -> Sequence[tuple[bytes, str]]:
     ]
 
 
+# --- by a schema ------------------------------------------------------------------------------------------------------
+
+FRAME = b"\0\0\0\0\7"
+OPTIONAL = {"age": "double", "amount": "long", "plan": "string", "active": "boolean"}
+
+
+def avro_schema(kinds: Mapping[str, str] = OPTIONAL) -> dict[str, Any]:
+    features = [{"name": name, "type": ["null", kind]} for name, kind in kinds.items()]
+    fields: list[dict[str, Any]] = [
+        {"name": "id", "type": "string"},
+        {"name": "ts", "type": {"type": "long", "logicalType": "timestamp-millis"}},
+        {"name": "model", "type": "string"},
+        {"name": "version", "type": "string"},
+        {"name": "features", "type": {"type": "record", "name": "Features", "fields": features}},
+        {"name": "prediction", "type": "double"},
+    ]
+    return {"type": "record", "name": "Event", "fields": fields}
+
+
+def as_avro(events: Sequence[Event]) -> list[bytes]:
+    fastavro = pytest.importorskip("fastavro")
+    schema = fastavro.parse_schema(avro_schema())
+
+    def written(event: Event) -> bytes:
+        stream = io.BytesIO()
+        fastavro.schemaless_writer(stream, schema, event)
+        return stream.getvalue()
+
+    return list(map(written, events))
+
+
+def avro_file(home: Path) -> Mapping[str, Any]:
+    path = home / "event.avsc"
+    path.write_text(json.dumps(avro_schema()))
+    return {"schema_file": path}
+
+
+def broken_avro(good: bytes) -> Sequence[tuple[bytes, str]]:
+    return [
+        (good[:-2], "truncated"),
+        (b"", "empty"),
+        (good + b"\0", "trailing_bytes"),
+        (good[:1] + b"\xff" + good[2:], "invalid_utf8"),
+        (b"\1" + good[1:], "malformed_avro"),
+        (b"Obj\1", "truncated"),
+    ]
+
+
+@cache
+def protobuf_event() -> tuple[Any, bytes]:
+    """The official class of an event, and the set of its descriptors; what may be missing says so."""
+    kinds = {"age": "double", "amount": "int64", "plan": "string", "active": "bool"}
+    file = file_of("event.proto", "formats", imports=())
+    declare(file.message_type.add(name="Features"), {name: f"optional {kind}" for name, kind in kinds.items()})
+    fields = {"id": "string", "ts": "int64", "model": "string", "version": "string"}
+    declare(file.message_type.add(name="Event"), fields | {"features": ".formats.Features", "prediction": "double"})
+    return classes_of(file)("formats.Event"), set_of(file)
+
+
+def as_protobuf(events: Sequence[Event]) -> list[bytes]:
+    made, _ = protobuf_event()
+    return [made(**event).SerializeToString() for event in events]
+
+
+def protobuf_file(home: Path) -> Mapping[str, Any]:
+    path = home / "event.binpb"
+    path.write_bytes(protobuf_event()[1])
+    return {"message": "formats.Event", "descriptor_set_file": path}
+
+
+def broken_protobuf(good: bytes) -> Sequence[tuple[bytes, str]]:
+    return [
+        (good[:-2], "malformed_protobuf"),
+        (b"", "empty"),
+        (b"\x92\x4b\x01a", "other_message_type"),  # a text under a number that an event has not
+        (b"\x0a\x01\xff" + good, "invalid_utf8"),
+        (FRAME + b"\0" + good, "other_message_type"),
+    ]
+
+
+def as_framed(events: Sequence[Event]) -> list[bytes]:
+    return [FRAME + as_json(event) for event in events]
+
+
+def broken_framed(good: bytes) -> Sequence[tuple[bytes, str]]:
+    framed = [(FRAME + raw if raw else raw, reason) for raw, reason in broken_json(good.removeprefix(FRAME))]
+    return [*framed, (FRAME, "empty")]
+
+
+# --- in envelopes -----------------------------------------------------------------------------------------------------
+
+
+def in_event(event: Event) -> Beside:
+    """The attributes of a CloudEvent; its id and time are the message's own, which go first."""
+    return {"ce_specversion": "1.0", "ce_id": event["id"], "ce_type": "scored", "ce_source": "/scorer"}
+
+
+def around(name: str) -> WrittenFormat:
+    """A format in CloudEvents, whose attributes stand in headers."""
+    inside = FORMATS[name]
+    return WrittenFormat(
+        inside.write, inside.broken, lambda home: {"of": name, "options": dict(inside.options(home))}, in_event
+    )
+
+
+def as_changes(events: Sequence[Event]) -> list[bytes]:
+    """Rows of a table as Debezium tells of them."""
+    beside = {"op": "c", "before": None, "source": {"connector": "postgresql", "db": "d"}}
+    return [json.dumps({"schema": None, "payload": beside | {"after": dict(event)}}).encode() for event in events]
+
+
+def broken_change(good: bytes) -> Sequence[tuple[bytes, str]]:
+    change = json.loads(good)["payload"]
+    others = [each for each in broken_json(good) if each[1] != "schema_registry_framed"]
+    return [
+        *others,
+        (json.dumps(change | {"op": "x"}).encode(), "op_unknown"),
+        (json.dumps(change | {"after": None}).encode(), "change_without_row"),
+    ]
+
+
 FORMATS = {
     "json": WrittenFormat(lambda events: list(map(as_json, events)), broken_json),
     "json-lines": WrittenFormat(as_lines, broken_lines),
@@ -170,7 +312,12 @@ FORMATS = {
     "arrow, file": WrittenFormat(lambda events: as_arrow(events, file=True), broken_arrow),
     "arrow, zstd": WrittenFormat(lambda events: as_arrow(events, compression="zstd"), broken_arrow),
     "arrow, lz4": WrittenFormat(lambda events: as_arrow(events, compression="lz4"), broken_arrow),
+    "json-schema": WrittenFormat(as_framed, broken_framed),
+    "avro": WrittenFormat(as_avro, broken_avro, avro_file),
+    "protobuf": WrittenFormat(as_protobuf, broken_protobuf, protobuf_file),
+    "debezium": WrittenFormat(as_changes, broken_change),
 }
+FORMATS |= {f"cloudevents, {name}": around(name) for name in ("json", "avro", "protobuf", "json-schema")}
 
 
 @pytest.fixture
@@ -181,12 +328,34 @@ def rng() -> np.random.Generator:
 # --- the laws ---------------------------------------------------------------------------------------------------------
 
 
-def read(name: str, messages: Sequence[bytes]) -> Decoded:
-    """All messages in one poll."""
-    fields = FieldMap()
+Read = Callable[..., Decoded]
+
+
+@pytest.fixture(scope="module")
+def read(tmp_path_factory: pytest.TempPathFactory) -> Read:
+    """All messages in one poll; `ahead`: as threads that read ahead prepare it."""
+    home = tmp_path_factory.mktemp("schemas")
+
+    def found(name: str, messages: Sequence[bytes], events: Sequence[Event] = (), *, ahead: bool = False) -> Decoded:
+        decoder, told = decoder_of(name, home), FORMATS[name].beside
+        headers = [[(key, value.encode()) for key, value in told(each).items()] for each in events]
+        held = list(messages)
+        records = TopicRecords("t", [0] * len(held), held, headers=headers)
+        if ahead:
+            prepared = decoder.prepare(held, NOON)
+            assert prepared is None or prepared.nbytes > 0
+            records = replace(records, prepared=prepared)
+        return decoder.decode(records, NOON)
+
+    return found
+
+
+def decoder_of(name: str, home: Path) -> TopicDecoder:
+    fields, form = FieldMap(), name.partition(",")[0]
     series = [SeriesFields(key, REFERENCE.layout, fields) for key in KEYS]
-    decoder = TopicDecoder("t", series, fields, 600 * SECOND, name.partition(",")[0])
-    return decoder.decode(TopicRecords("t", [0] * len(messages), list(messages)), NOON)
+    section = options_of(form)
+    options = None if section is None else section.model_validate(FORMATS[name].options(home))
+    return TopicDecoder("t", series, fields, 600 * SECOND, form, options=options)
 
 
 def columns_of(decoded: Decoded) -> dict[SeriesKey, list[Any]]:
@@ -228,38 +397,47 @@ def fields_rejected(decoded: Decoded) -> Counter[str]:
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_one_data_set_is_the_same_columns_in_every_format(name: str, rng: np.random.Generator) -> None:
+def test_one_data_set_is_the_same_columns_in_every_format(name: str, rng: np.random.Generator, read: Read) -> None:
+    """Nor does it matter whether it was read ahead."""
     events = drawn(rng)
     expected = read("json", FORMATS["json"].write(events))
+    messages = FORMATS[name].write(events)
 
-    found = read(name, FORMATS[name].write(events))
+    for ahead in (False, True):
+        found = read(name, messages, events, ahead=ahead)
 
-    assert not rejected(found)
-    assert_same(found, expected)
-    assert fields_rejected(found) == fields_rejected(expected)
+        assert not rejected(found)
+        assert_same(found, expected)
+        assert fields_rejected(found) == fields_rejected(expected)
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_what_is_broken_is_counted_by_its_reason_and_the_rest_is_exact(name: str, rng: np.random.Generator) -> None:
-    form = FORMATS[name]
-    messages = form.write(drawn(rng))
-    clean = read(name, messages)
-    spoilt: list[bytes] = list(messages)
+def test_what_is_broken_is_counted_by_its_reason_and_the_rest_is_exact(
+    name: str, rng: np.random.Generator, read: Read
+) -> None:
+    form, events = FORMATS[name], drawn(rng)
+    messages = form.write(events)
+    clean = read(name, messages, events)
+    spoilt, beside = list(messages), list(events)
     expected: Counter[str] = Counter()
     for message, reason in form.broken(messages[0]):
-        spoilt.insert(int(rng.integers(len(spoilt) + 1)), message)
+        place = int(rng.integers(len(spoilt) + 1))
+        spoilt.insert(place, message)
+        beside.insert(place, events[0])
         expected[reason] += 1
 
-    found = read(name, spoilt)
+    for ahead in (False, True):
+        found = read(name, spoilt, beside, ahead=ahead)
 
-    assert rejected(found) == expected
-    assert_same(found, clean)
+        assert rejected(found) == expected
+        assert_same(found, clean)
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_no_byte_that_is_changed_and_no_cut_raises(name: str, rng: np.random.Generator) -> None:
+def test_no_byte_that_is_changed_and_no_cut_raises(name: str, rng: np.random.Generator, read: Read) -> None:
     """Half of them are broken at any place: each gives rows or a reason, and what is not touched stays exact."""
-    good = FORMATS[name].write(drawn(rng, 300))
+    events = drawn(rng, 300)
+    good = FORMATS[name].write(events)
     spoilt = []
     for message in good[:3] * 10:
         held = bytearray(message)
@@ -268,5 +446,5 @@ def test_no_byte_that_is_changed_and_no_cut_raises(name: str, rng: np.random.Gen
         spoilt.append(bytes(held[: int(rng.integers(1, len(held) + 1))]) if rng.random() < 0.5 else bytes(held))
 
     for message in spoilt:
-        decoded = read(name, [message])
+        decoded = read(name, [message], events[:1])
         assert decoded.batches or decoded.facts

@@ -1,4 +1,4 @@
-"""Certificates of a server on loopback whose time is over."""
+"""Certificates of a server on loopback, each its own authority: one that is valid, and one whose time is over."""
 
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
@@ -8,8 +8,17 @@ from ssl import PROTOCOL_TLS_SERVER, SSLContext
 from tests.parts.missing import MissingPart
 
 
+def valid(home: Path) -> tuple[SSLContext, Path]:
+    """A server's context with a certificate of 127.0.0.1, and the file of its authority."""
+    return _made(home, timedelta(days=1))
+
+
 def expired(home: Path) -> tuple[SSLContext, Path]:
-    """A server's context with a certificate of 127.0.0.1 that ended yesterday, and the file of its authority."""
+    """The same with one that ended yesterday."""
+    return _made(home, timedelta(days=-1))
+
+
+def _made(home: Path, until: timedelta) -> tuple[SSLContext, Path]:
     try:
         from cryptography import x509
         from cryptography.hazmat.primitives.asymmetric import rsa
@@ -26,12 +35,12 @@ def expired(home: Path) -> tuple[SSLContext, Path]:
         .public_key(key.public_key())
         .serial_number(1)
         .not_valid_before(now - timedelta(days=30))
-        .not_valid_after(now - timedelta(days=1))
+        .not_valid_after(now + until)
         .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=True)
         .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
         .sign(key, SHA256())
     )
-    own, ca_file = home / "expired-key.pem", home / "expired.pem"
+    own, ca_file = home / "key.pem", home / "ca.pem"
     own.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
     ca_file.write_bytes(certificate.public_bytes(Encoding.PEM))
     context = SSLContext(PROTOCOL_TLS_SERVER)

@@ -183,8 +183,11 @@ def _plain(field: FieldDescriptor, value: Any) -> Any:
 def _message(descriptor: Descriptor, value: Any) -> Any:
     name = descriptor.full_name
     if name == f"{GOOGLE}Timestamp":
-        at = datetime.fromtimestamp(value.seconds, UTC)
-        return f"{at:%Y-%m-%dT%H:%M:%S}.{value.nanos:09d}Z"
+        datetime.fromtimestamp(value.seconds, UTC)  # which no calendar may have
+        farthest = (1 << 63) - 1
+        nanos = max(-farthest, min(farthest, value.seconds * 10**9 + value.nanos))
+        at = datetime.fromtimestamp(nanos // 10**9, UTC)
+        return f"{at:%Y-%m-%dT%H:%M:%S}.{nanos % 10**9:09d}Z"
     if name == f"{GOOGLE}Duration":
         return value.seconds + value.nanos / 1e9
     if name in WRAPPED:

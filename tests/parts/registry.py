@@ -1,4 +1,4 @@
-"""A Schema Registry over real HTTP, on loopback: the part of its documented API that is read; it can be down, slow or refuse."""
+"""A Schema Registry over real HTTP or HTTPS, on loopback: the part of its documented API that is read; it can be down, slow or refuse."""
 
 import json
 import threading
@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ssl import SSLContext
 from typing import Any, Self
 from urllib.parse import parse_qs, unquote, urlsplit
 from uuid import UUID
@@ -16,7 +17,7 @@ NOT_FOUND = {"error_code": 40403, "message": "Schema not found"}
 class Registry:
     """Schemas by number, GUID, and subject with version. `asked` are the paths, `authorizations` what callers said of themselves."""
 
-    def __init__(self, port: int = 0) -> None:
+    def __init__(self, port: int = 0, tls: SSLContext | None = None) -> None:
         self.by_number: dict[int, dict[str, Any]] = {}
         self.by_guid: dict[str, int] = {}
         self.subjects: dict[int, list[str]] = {}
@@ -47,6 +48,9 @@ class Registry:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
         self._server.daemon_threads = True
+        self._scheme = "http" if tls is None else "https"
+        if tls is not None:
+            self._server.socket = tls.wrap_socket(self._server.socket, server_side=True)
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
         self._thread.start()
 
@@ -66,7 +70,7 @@ class Registry:
     @property
     def url(self) -> str:
         """Its address."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"{self._scheme}://127.0.0.1:{self.port}"
 
     def add(
         self,

@@ -3,7 +3,9 @@
 import base64
 import json
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,7 +13,7 @@ import pytest
 
 from detectors import Reference
 from monitor.sources.base import TopicRecords
-from monitor.sources.decode.mapping import map_rows
+from monitor.sources.decode.mapping import decode_records, map_rows
 from monitor.sources.formats.base import DecodeCounts, SeriesRows
 from monitor.sources.formats.fields import FieldMap, SeriesFields, TopicFields
 from monitor.sources.formats.registry import decoder_of, options_of
@@ -116,6 +118,59 @@ def azure(rows: list[Row], number: int) -> list[Any]:
     return [about | {"data": [row["features"] for row in rows]}]
 
 
+def debezium(rows: list[Row], number: int) -> list[Any]:
+    beside = {"source": {"connector": "postgresql", "db": "d"}, "op": "c", "before": None}
+    flat = [row["features"] | {name: row[name] for name in ("prediction", "id")} for row in rows]
+    return [{"schema": None, "payload": beside | {"after": row | {"ts": moment(number)}}} for row in flat]
+
+
+def otel(rows: list[Row], number: int) -> list[Any]:
+    """A span a row, its attributes the features."""
+
+    def span(row: Row, at: int) -> Any:
+        said = {"gen_ai.operation.name": "chat", "gen_ai.request.model": "churn"} | row["features"]
+        each = {name: "doubleValue" if isinstance(value, float) else "stringValue" for name, value in said.items()}
+        held = [{"key": name, "value": {each[name]: said[name]}} for name in said if said[name] is not None]
+        named = {"traceId": f"{number + 1:032x}", "spanId": f"{at + 1:016x}", "name": "chat"}
+        time = str(moment(number) * MILLISECOND)
+        return named | {"startTimeUnixNano": time, "endTimeUnixNano": time, "attributes": held}
+
+    return [{"resourceSpans": [{"scopeSpans": [{"spans": [span(row, at) for at, row in enumerate(rows)]}]}]}]
+
+
+@dataclass(frozen=True)
+class Told:
+    """A message with what stands beside it."""
+
+    body: Any
+    headers: dict[str, str] = field(default_factory=dict)
+    stamp: int = 0
+
+
+def tensors(rows: list[Row]) -> Any:
+    """A tensor a column, null where a value is missing."""
+    kinds = {"age": "FP64", "rate": "FP32", "plan": "BYTES"}
+    columns = {name: [row["features"][name] for row in rows] for name in COLUMNS}
+    each = {"shape": [len(rows), 1]}
+    return {"inputs": [each | {"name": name, "datatype": kinds[name], "data": columns[name]} for name in COLUMNS]}
+
+
+def kserve(rows: list[Row], number: int, *, second: bool = False) -> list[Any]:
+    about = {"specversion": "1.0", "id": f"c-{number}", "type": "org.kubeflow.serving.inference.request"}
+    about |= {"source": "/", "time": text_of(moment(number)), "inferenceservicename": "churn"}
+    body = tensors(rows) if second else {"instances": [list(row["features"].values()) for row in rows]}
+    return [Told(body, {f"ce_{name}": value for name, value in about.items()})]
+
+
+def mlserver(rows: list[Row], number: int) -> list[Any]:
+    return [Told(tensors(rows), {"mlserver-model": "churn"}, moment(number) * MILLISECOND)]
+
+
+def seldon(rows: list[Row], number: int) -> list[Any]:
+    beside = {"type": "io.seldon.serving.inference.request", "requestid": f"c-{number}", "modelid": "churn"}
+    return [Told(tensors(rows), beside | {"protocol": "v2"}, moment(number) * MILLISECOND)]
+
+
 NAMED = {"columns": COLUMNS}
 ROLES = {"roles": dict.fromkeys(COLUMNS, "feature") | {"score": "prediction"}}
 LOGS: list[tuple[str, Callable[..., list[Any]], dict[str, Any]]] = [
@@ -128,7 +183,15 @@ LOGS: list[tuple[str, Callable[..., list[Any]], dict[str, Any]]] = [
     ("bentoml", bentoml, ROLES),
     ("feast", feast, {"request_data": COLUMNS}),
     ("azureml-mdc", azure, {"outputs": None}),
+    ("debezium", debezium, {}),
+    ("otel", otel, {}),
+    ("kserve", kserve, NAMED),
+    ("kserve", partial(kserve, second=True), {}),
+    ("mlserver", mlserver, {}),
+    ("seldon", seldon, {}),
 ]
+UNANSWERED = {"feast", "azureml-mdc", "otel", "kserve", "mlserver", "seldon"}
+"""Those that log no prediction, or in a message of its own."""
 
 
 def columns_of(form: str, make: Callable[..., list[Any]], options: dict[str, Any], rows: list[Row]) -> SeriesRows:
@@ -139,10 +202,13 @@ def columns_of(form: str, make: Callable[..., list[Any]], options: dict[str, Any
     series = [SeriesFields(SeriesKey("churn", "*"), layout, fields)]
     topic = TopicFields(series, fields, options=None if section is None else section.model_validate(options))
     calls = [make(rows[at : at + TOGETHER], at) for at in range(0, len(rows), TOGETHER)]
-    messages = [json.dumps(message).encode() for each in calls for message in each]
+    told = [message if isinstance(message, Told) else Told(message) for each in calls for message in each]
+    values = [json.dumps(each.body).encode() for each in told]
+    headers = [[(name, value.encode()) for name, value in each.headers.items()] for each in told]
+    stamps = [each.stamp for each in told]
+    records = TopicRecords("t", [0] * len(values), values, headers=headers, stamps=stamps)
     counts = DecodeCounts()
-    records = TopicRecords("t", [0] * len(messages), messages)
-    (part,) = map_rows(decoder_of(form, topic).decode(records.values), topic, NOON * 2, counts).rows
+    (part,) = map_rows(decode_records(decoder_of(form, topic), records), topic, NOON * 2, counts).rows
     assert not counts.rejected
     return part
 
@@ -154,7 +220,7 @@ def test_a_log_gives_the_columns_that_json_gives(
     rows = data_set()
     expected, found = columns_of("json", plain, {}, rows), columns_of(form, make, options, rows)
     features = [place for place, (name, _) in enumerate(expected.series.numeric) if name != "__prediction__"]
-    numbers = features if form in {"feast", "azureml-mdc"} else slice(None)  # which log no prediction
+    numbers = features if form in UNANSWERED else slice(None)
 
     assert found.times.tolist() == expected.times.tolist()
     assert found.numeric[:, numbers].tobytes() == expected.numeric[:, numbers].tobytes()

@@ -48,6 +48,7 @@ from monitor.sources.formats.base import (
 )
 from monitor.sources.formats.fields import FieldMap, Path, SeriesFields, TopicFields
 from monitor.sources.formats.registry import decoder_of
+from monitor.sources.formats.schema_registry import Registered
 from monitor.sources.formats.times import NOT_A_TIME, by_partition
 from monitor.sources.formats.values import LATEST_NANOS, Rejected, timestamp, version_text
 from monitor.stream.clocks import TOLERANCE, EventClock
@@ -168,9 +169,15 @@ class TopicDecoder:
         """The data contracts that its events are held against."""
         return {key: held.spec.contract for key, held in self._contracts.items()}
 
+    def keep(self, before: "TopicDecoder") -> None:
+        """Know the schemas that another decoder of this topic has learnt, so that none of them is asked for again."""
+        own, other = ((each.bare.registry if isinstance(each.bare, Registered) else None) for each in (self, before))
+        if own is not None and other is not None:
+            own.keep(other)
+
     def prepare(self, values: Sequence[bytes | None], now: Nanos) -> Prepared | None:
         """What can be done before their turn on the values of records, in any thread: nothing is changed, nothing is counted."""
-        first = self.readers[0]
+        first = self.bare if isinstance(self.bare, Prepares) else self.readers[0]
         if isinstance(self.bare, Splits):  # which needs the records, too
             return None
         return first.prepare(values, min(now + self.max_future, LATEST_NANOS)) if isinstance(first, Prepares) else None

@@ -257,7 +257,7 @@ class Reader(Protocol):
 
 @runtime_checkable
 class Prepares(Protocol):
-    """A reader that may read values ahead, in any thread; it finds what it made in the records."""
+    """A reader, or a decoder, that may read values ahead, in any thread; it finds what it made in the records."""
 
     def prepare(self, values: Sequence[bytes | None], latest: Nanos, /) -> Prepared:
         """Read what is wholly understood, with nothing counted."""

@@ -9,12 +9,13 @@ from numpy.typing import NDArray
 from pydantic import Field, ValidationInfo, field_validator
 
 from detectors.columns import Coded, Column
-from monitor.sections import Section
+from monitor.sections import Section, unknown_key
 from monitor.sources.base import RecordParts, TopicRecords
 from monitor.sources.formats.base import TOMBSTONE, Decoder, Outward, RecordDecoder, Rows
 from monitor.sources.formats.envelopes import Envelope, envelopes
 from monitor.sources.formats.fields import Path, TopicFields
 from monitor.sources.formats.registry import UnknownFormatError, decoder_of, format_of, gives_halves, options_of
+from monitor.sources.formats.schema_registry import Registered, SchemaRegistry
 from monitor.sources.formats.values import Rejected
 
 HERE = "cloudevents"
@@ -48,6 +49,8 @@ class CloudEventOptions(Section):
             if said:
                 raise ValueError(f"format {info.data.get('of')} takes no options")
             return None
+        if isinstance(said, dict) and (unknown := unknown_key(wanted, said)):
+            raise ValueError(f"format {info.data.get('of')} has no option {unknown}")
         return wanted.model_validate(said or {})
 
 
@@ -231,6 +234,11 @@ class OutwardEventDecoder(EventDecoder):
         assert isinstance(inner, Outward)
         self._outward: Outward = inner
         self._fetched: tuple[TopicRecords, Opened] | None = None  # which are decoded next
+
+    @property
+    def registry(self) -> SchemaRegistry | None:
+        """Of the schemas of what the events hold."""
+        return self._inner.registry if isinstance(self._inner, Registered) else None
 
     def fetch(self, records: TopicRecords) -> None:
         """Have what the events of these records need. Raises NotNow."""

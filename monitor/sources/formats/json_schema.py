@@ -41,10 +41,10 @@ class JsonSchemaDecoder:
         options: JsonSchemaOptions = topic.options or JsonSchemaOptions()
         self._inner = JsonDecoder(topic)
         try:
-            self._registry = None if options.registry is None else SchemaRegistry(options.registry, "JSON")
+            self.registry = None if options.registry is None else SchemaRegistry(options.registry, "JSON")
         except RegistryError as error:
             raise UnknownFormatError(f"json-schema: options.{error}") from None
-        self.wants = RecordParts.NOTHING if self._registry is None else RecordParts.HEADERS
+        self.wants = RecordParts.NOTHING if self.registry is None else RecordParts.HEADERS
         self.readers: Sequence[Reader] = [
             PreparingReader(self, each) if isinstance(each, Prepares) else FramelessReader(self, each)
             for each in self._inner.readers
@@ -52,16 +52,16 @@ class JsonSchemaDecoder:
 
     def fetch(self, records: TopicRecords) -> None:
         """Have the schemas of these records. Raises NotNow."""
-        if self._registry is not None:
-            self._registry.schemas({key for key in self._keys(records) if not isinstance(key, str)})
+        if self.registry is not None:
+            self.registry.schemas({key for key in self._keys(records) if not isinstance(key, str)})
 
     def reasons(self, records: TopicRecords) -> Mapping[int, str]:
         """Why messages are refused for their schemas, by their places."""
-        if self._registry is None:
+        if self.registry is None:
             return {}
         keys = self._keys(records)
         try:
-            found = self._registry.schemas({key for key in keys if not isinstance(key, str)})
+            found = self.registry.schemas({key for key in keys if not isinstance(key, str)})
         except NotNow:
             return dict.fromkeys(range(len(keys)), UNAVAILABLE)
         refused: dict[Key | str, str] = {key: verdict for key, verdict in found.items() if isinstance(verdict, str)}

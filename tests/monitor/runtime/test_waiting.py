@@ -71,6 +71,10 @@ def test_a_registry_that_is_down_at_start_is_waited_for_and_nothing_is_lost(tmp_
     assert scene.store.positions() == {ZERO: 0}
     assert "it cannot be reached" in str(scene.patient.trouble())
     assert scene.rows == []
+    waiting = scene.telemetry.look(lambda board: board.waiting)
+    assert waiting is not None
+    assert waiting.records == (("t", 10),)
+    assert waiting.why.endswith("(schema 7)")
 
     with Registry(port) as registry:
         registry.add(7, json.dumps(SCHEMA))
@@ -78,6 +82,7 @@ def test_a_registry_that_is_down_at_start_is_waited_for_and_nothing_is_lost(tmp_
         scene.run(polls=30)
 
     assert scene.patient.trouble() is None
+    assert scene.telemetry.look(lambda board: board.waiting) is None
     assert scene.store.positions() == {ZERO: 100}
     assert scene.rows == [10] * 9  # the last minute is still open
     scene.kill()

@@ -22,6 +22,7 @@ from monitor.sources.formats.avro.writers import (
     Found,
     NoAvroWriters,
     patiently,
+    patiently_one,
     read_schema,
 )
 from monitor.sources.formats.base import TOMBSTONE, Reader, Rows
@@ -64,7 +65,8 @@ class AvroDecoder:
         options = topic.options or Options()
         try:
             self._reader = _reader_schema(options.reader_schema_file)
-            self._writers = _writers(options, self._reader)
+            self.registry = None if options.registry is None else SchemaRegistry(options.registry, "AVRO")
+            self._writers = _writers(options, self._reader, self.registry)
         except (SchemaError, SchemaRegistryError) as error:
             raise UnknownFormatError(f"avro: options.{error}") from None
         self.wants = RecordParts.NOTHING if options.registry is None else RecordParts.HEADERS
@@ -105,7 +107,7 @@ class AvroDecoder:
 
     def documents(self, record: TopicRecords) -> Sequence[dict[str, Any]]:
         """The records that a single message holds, as JSON would have them. Raises Rejected."""
-        return self.read(record.values[0], patiently(self._writers, record).of(0))
+        return self.read(record.values[0], patiently_one(self._writers, record))
 
     def read(self, raw: bytes | None, writer: Found) -> Sequence[dict[str, Any]]:
         """The same, by who wrote it. Raises Rejected."""
@@ -134,9 +136,9 @@ def _reader_schema(path: FilePath | None) -> AvroType | None:
     return None if path is None else parse(read_schema("reader_schema_file", path, parse))
 
 
-def _writers(options: Options, reader: AvroType | None) -> AvroWriters:
-    if options.registry is not None:
-        return AvroRegistryWriters(SchemaRegistry(options.registry, "AVRO"), reader, numbers_before)
+def _writers(options: Options, reader: AvroType | None, registry: SchemaRegistry | None) -> AvroWriters:
+    if registry is not None:
+        return AvroRegistryWriters(registry, reader, numbers_before)
     if options.schema_file is None:
         return NoAvroWriters()
     text = read_schema("schema_file", options.schema_file, parse)

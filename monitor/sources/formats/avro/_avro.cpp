@@ -4,6 +4,7 @@
 #include <Python.h>
 
 #include "../json/_scanning.hpp"
+#include "_document.hpp"
 #include "_reader.hpp"
 
 namespace {
@@ -34,6 +35,11 @@ avro::Described described(PyObject* object) {
   for (Py_ssize_t at = 0, count = PyList_Size(names); at < count; ++at)
     told.names.emplace_back(text_of(checked(PyList_GetItem(names, at))));
   return told;
+}
+
+Owned kept(PyObject* object) {
+  Py_XINCREF(object);
+  return Owned(object);
 }
 
 // Whether a type holds what it must, so that no step looks beyond it.
@@ -72,6 +78,43 @@ PyObject* make_shape(PyObject*, PyObject* arguments) {
   });
 }
 
+// Types as `shape` takes them, with ([name, …], what makes the meaning of a value or None, a constant's value) of each beside it.
+PyObject* make_types(PyObject*, PyObject* arguments) {
+  return guarded([&]() -> PyObject* {
+    PyObject *types, *known;
+    checked(PyArg_ParseTuple(arguments, "O!O!", &PyList_Type, &types, &PyList_Type, &known));
+    auto made = std::make_unique<KnownTypes>();
+    bool whole = PyList_Size(types) > 0 && PyList_Size(types) == PyList_Size(known);
+    for (Py_ssize_t at = 0, size = whole ? PyList_Size(types) : 0; at < size; ++at) {
+      PyObject *names, *meaning, *value;
+      checked(PyArg_ParseTuple(checked(PyList_GetItem(known, at)), "O!OO", &PyList_Type, &names, &meaning, &value));
+      made->push_back({described(checked(PyList_GetItem(types, at))), {}, kept(meaning == Py_None ? nullptr : meaning), kept(value)});
+      for (Py_ssize_t place = 0, many = PyList_Size(names); place < many; ++place)
+        made->back().names.push_back(kept(checked(PyList_GetItem(names, place))));
+      whole = whole && is_whole(made->back().told, static_cast<size_t>(size)) && is_known(made->back());
+    }
+    if (!whole) {
+      PyErr_SetString(PyExc_ValueError, "the types of a schema are not whole");
+      throw Failed();
+    }
+    return capsule_of(std::move(made), DOCUMENTS);
+  });
+}
+
+// What a message holds from a byte on, as Python has it; a number where it is refused: why, as it is told in place of a series.
+PyObject* document(PyObject*, PyObject* arguments) {
+  return guarded([&]() -> PyObject* {
+    PyObject* types;
+    const char* raw;
+    Py_ssize_t size, begin;
+    checked(PyArg_ParseTuple(arguments, "Oy#n", &types, &raw, &size, &begin));
+    const auto& known = *static_cast<KnownTypes*>(checked(PyCapsule_GetPointer(types, DOCUMENTS)));
+    DocumentReader reader(known);
+    Owned found = reader.read(raw + std::clamp<Py_ssize_t>(begin, 0, size), raw + size);
+    return found.get() != nullptr ? PyTuple_Pack(1, found.get()) : PyLong_FromLong(reader.verdict());
+  });
+}
+
 // The number of the schema before each message, int64[n]: NO_PREFIX where there is none.
 PyObject* prefixes(PyObject*, PyObject* arguments) {
   return guarded([&]() -> PyObject* {
@@ -98,6 +141,8 @@ PyMethodDef METHODS[] = {
     {"scan", scan<AvroReader>, METH_VARARGS, "Read messages into columns; the number of rows is returned."},
     {"route", route<AvroReader>, METH_VARARGS, "Tell the series and time of each message."},
     {"scan_each", scan_each<AvroReader>, METH_VARARGS, "Read groups of messages, each into its own columns."},
+    {"types", make_types, METH_VARARGS, "The types of a schema, as documents are read by."},
+    {"document", document, METH_VARARGS, "Read a message to objects, in a tuple; or tell why it is refused."},
     {"prefixes", prefixes, METH_VARARGS, "Tell the number of each message's schema."},
     {nullptr, nullptr, 0, nullptr},
 };

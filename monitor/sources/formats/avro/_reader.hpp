@@ -6,15 +6,13 @@
 #pragma once
 
 #include "../json/_reader.hpp"
+#include "_input.hpp"
 
 #include <cstring>
 
 namespace driftd {
 namespace avro {
 
-constexpr int32_t TRUNCATED = -3, TRAILING = -4, MALFORMED = -5, TOO_DEEP = -6, INVALID_UTF8 = -7;  // beside UNMONITORED and ODD
-constexpr int DEEPEST = 32;          // records, arrays and maps inside of each other
-constexpr int64_t FREE_ITEMS = 10'000;  // items that may take no bytes at all, a message
 constexpr uint32_t NOBODY = 0;       // the step of the root's parent, which is none
 constexpr int64_t LARGEST_EXACT = int64_t{1} << 53;
 constexpr size_t MOST_STEPS = 1 << 20;
@@ -110,7 +108,7 @@ struct WrittenShape : Shape {
   std::vector<uint32_t> nobody_;
 };
 
-class Reader : public driftd::Reader {
+class Reader : public driftd::Reader, private Input {
  public:
   using Shape_ = WrittenShape;
   static constexpr bool ENDED = false;
@@ -129,127 +127,21 @@ class Reader : public driftd::Reader {
   // Reads all of it, for the envelope is as likely at the end.
   bool read_envelope(const char* begin, const char* end, const Routes&) { return datum(begin, end); }
 
-  int32_t verdict() const { return verdict_; }
+  using Input::verdict;
 
  private:
+  using Input::take;
+
   bool datum(const char* begin, const char* end) {
     anew();
-    verdict_ = ODD;
-    depth_ = 0;
+    input(begin, end, ODD);
     if (static_cast<size_t>(end - begin) < written_.begin || is_container(begin, end)) return false;
-    items_ = end - begin + FREE_ITEMS;
-    at_ = begin + written_.begin;
-    end_ = end;
+    at_ += written_.begin;
     if (!run(written_.steps[written_.first])) return false;
     return (at_ == end_ || fail(TRAILING)) && complete();
   }
 
   static bool is_container(const char* begin, const char* end) { return end - begin >= 4 && std::memcmp(begin, "Obj\x01", 4) == 0; }
-
-  bool fail(int32_t why) {
-    verdict_ = why;
-    return false;
-  }
-
-  // --- bytes ---
-
-  int64_t left() const { return end_ - at_; }
-
-  // Most whole numbers are lengths, branches and symbols of a byte.
-  bool whole(int64_t& found) {
-    if (at_ == end_ || static_cast<unsigned char>(*at_) >= 0x80) return longer(found);
-    const auto byte = static_cast<unsigned char>(*at_++);
-    found = static_cast<int64_t>(byte >> 1) ^ -static_cast<int64_t>(byte & 1);
-    return true;
-  }
-
-  DRIFTD_APART bool longer(int64_t& found) {
-    uint64_t zigzag = 0;
-    for (int shift = 0; shift < 64; shift += 7) {
-      if (at_ == end_) return fail(TRUNCATED);
-      const auto byte = static_cast<unsigned char>(*at_++);
-      if (shift == 63 && (byte & 0x7E) != 0 && byte < 0x80) return fail(MALFORMED);
-      zigzag |= static_cast<uint64_t>(byte & 0x7F) << shift;
-      if (byte < 0x80) {
-        found = static_cast<int64_t>(zigzag >> 1) ^ -static_cast<int64_t>(zigzag & 1);
-        return true;
-      }
-    }
-    return fail(MALFORMED);
-  }
-
-  bool take(int64_t size, string_view& found) {
-    if (size < 0) return fail(MALFORMED);
-    if (size > left()) return fail(TRUNCATED);
-    found = {at_, static_cast<size_t>(size)};
-    at_ += size;
-    return true;
-  }
-
-  bool bytes(string_view& found) {
-    int64_t size = 0;
-    return whole(size) && take(size, found);
-  }
-
-  bool text(string_view& found) { return bytes(found) && (is_utf8(found) || fail(INVALID_UTF8)); }
-
-  static constexpr uint64_t HIGH = 0x8080808080808080u;
-
-  static bool is_utf8(string_view text) {
-    const auto* at = reinterpret_cast<const unsigned char*>(text.data());
-    const auto* const end = at + text.size();
-    for (; end - at >= 8; at += 8) {
-      uint64_t word;
-      std::memcpy(&word, at, sizeof word);
-      if ((word & HIGH) != 0) return is_wide_utf8(at, end);
-    }
-    if (text.size() >= 8) {  // the last word again, from where it is whole
-      uint64_t word;
-      std::memcpy(&word, end - 8, sizeof word);
-      return (word & HIGH) == 0 || is_wide_utf8(at, end);
-    }
-    for (; at != end; ++at)
-      if (*at >= 0x80) return is_wide_utf8(at, end);
-    return true;
-  }
-
-  DRIFTD_APART static bool is_wide_utf8(const unsigned char* at, const unsigned char* end) {
-    while (at != end) {
-      const unsigned char c = *at;
-      const auto continues = [&](ptrdiff_t offset, unsigned char low = 0x80, unsigned char high = 0xBF) {
-        return end - at > offset && at[offset] >= low && at[offset] <= high;
-      };
-      if (c < 0x80) ++at;
-      else if (c >= 0xC2 && c <= 0xDF && continues(1)) at += 2;
-      else if (c >= 0xE0 && c <= 0xEF && continues(1, c == 0xE0 ? 0xA0 : 0x80, c == 0xED ? 0x9F : 0xBF) && continues(2)) at += 3;
-      else if (c >= 0xF0 && c <= 0xF4 && continues(1, c == 0xF0 ? 0x90 : 0x80, c == 0xF4 ? 0x8F : 0xBF) && continues(2) && continues(3)) at += 4;
-      else return false;
-    }
-    return true;
-  }
-
-  // How many items come next; 0 at the end.
-  bool block(int64_t& count) {
-    int64_t size = 0;
-    if (!whole(count)) return false;
-    if (count < 0) {
-      if (count == INT64_MIN) return fail(MALFORMED);
-      if (!whole(size)) return false;
-      if (size < 0) return fail(MALFORMED);
-      count = -count;
-    }
-    if (count > items_) return fail(MALFORMED);
-    items_ -= count;
-    return true;
-  }
-
-  // Each counts as an item: records that take no bytes could hold any number of others.
-  bool deeper() { return (++depth_ <= DEEPEST || fail(TOO_DEEP)) && (--items_ >= 0 || fail(MALFORMED)); }
-
-  bool shallower() {
-    --depth_;
-    return true;
-  }
 
   // --- steps ---
 
@@ -297,7 +189,15 @@ class Reader : public driftd::Reader {
   // What most fields are; the rest is not worth its place in a loop over these.
   bool field(const Step& step) {
     if (step.type == Type::number) return floating(step);
-    return step.type == Type::text ? string_of(step) : run(step);
+    if (step.type != Type::text) return run(step);
+    return step.kind == Kind::category ? category_of(step) : string_of(step);
+  }
+
+  bool category_of(const Step& step) {
+    string_view found;
+    if (!text(found) || !once(step)) return false;
+    coded(slot(step), found);
+    return shape_.keeping.empty() || watched(static_cast<size_t>(slot(step)), text_kept(found));
   }
 
   bool floating(const Step& step) {
@@ -333,10 +233,11 @@ class Reader : public driftd::Reader {
   }
 
   bool record(const Step& step) {
+    const char* const begin = at_;
     if (!enter(step) || !deeper()) return false;
     for (const uint32_t below : step.below)
       if (!field(written_.steps[below])) return false;
-    return shallower() && composed(step);
+    return took(begin) && shallower() && composed(step);
   }
 
   bool array(const Step& step) {
@@ -345,8 +246,10 @@ class Reader : public driftd::Reader {
       if (!block(count)) return false;
       if (count == 0) break;
       const Step& item = written_.steps[step.below[0]];
-      for (; count > 0; --count)
-        if (!run(item)) return false;
+      for (; count > 0; --count) {
+        const char* const begin = at_;
+        if (!run(item) || !took(begin)) return false;
+      }
     }
     if (step.kind == Kind::node) return false;  // a list where an object should be
     return shallower() && composed(step);
@@ -525,10 +428,6 @@ class Reader : public driftd::Reader {
   }
 
   const WrittenShape& written_;
-  const char *at_ = nullptr, *end_ = nullptr;
-  int64_t items_ = 0;
-  int depth_ = 0;
-  int32_t verdict_ = ODD;
   char whole_[24] = {};
 };
 

@@ -50,7 +50,7 @@ class Container:
             if size > self._most:
                 raise Rejected(TOO_LARGE)
             told = Input(unpack(_exactly(self._stream, size), self._most))
-            if count > told.items:
+            if count > len(told.raw) + told.items:
                 raise Rejected(MALFORMED)
             block = [self._datum.next(told) for _ in range(count)]
             if told.at != len(told.raw) or _exactly(self._stream, SYNC) != self.header.sync:

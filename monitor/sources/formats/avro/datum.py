@@ -12,7 +12,7 @@ from monitor.sources.formats.avro.schema import AvroType
 from monitor.sources.formats.values import Rejected
 
 MAX_DEPTH = 32  # records, arrays and maps inside of each other
-FREE_ITEMS = 10_000  # items of arrays that may take no bytes at all, a message
+FREE_ITEMS = 10_000  # items of arrays and records that may take no bytes at all, a message
 TRUNCATED, TRAILING, MALFORMED, TOO_DEEP = "truncated", "trailing_bytes", "malformed_avro", "too_deep"
 INVALID_UTF8, NOT_OBJECT = "invalid_utf8", "not_object"
 LEAST_LONG = -(1 << 63)
@@ -20,14 +20,14 @@ FLOAT, DOUBLE = struct.Struct("<f"), struct.Struct("<d")
 
 
 class Input:
-    """Bytes and how far they are read. `items` are how many there may still be in arrays and maps."""
+    """Bytes and how far they are read. `items` are how many items and records there may still be that take no bytes."""
 
     __slots__ = ("at", "depth", "items", "raw")
 
     def __init__(self, raw: bytes, at: int = 0) -> None:
         self.raw = raw
         self.at = at
-        self.items = len(raw) + FREE_ITEMS
+        self.items = FREE_ITEMS
         self.depth = 0
 
     def take(self, size: int) -> bytes:
@@ -85,19 +85,22 @@ class Input:
             if count == LEAST_LONG or self.long() < 0:  # the size of the block, which nobody needs
                 raise Rejected(MALFORMED)
             count = -count
-        self.items -= count
-        if self.items < 0:
+        if count > len(self.raw) - self.at + self.items:  # each takes a byte, or is one of the few that need not
             raise Rejected(MALFORMED)
         return count
 
     def deeper(self) -> None:
-        """Go into a record, an array or a map, which counts as an item: records of no bytes could hold any number. Raises Rejected."""
+        """Go into a record, an array or a map. Raises Rejected."""
         self.depth += 1
         if self.depth > MAX_DEPTH:
             raise Rejected(TOO_DEEP)
-        self.items -= 1
-        if self.items < 0:
-            raise Rejected(MALFORMED)
+
+    def took(self, begin: int) -> None:
+        """Count an item or a record that began here, if it took no bytes: there could be any number of these. Raises Rejected."""
+        if self.at == begin:
+            self.items -= 1
+            if self.items < 0:
+                raise Rejected(MALFORMED)
 
 
 Read = Callable[[Input], Any]
@@ -169,6 +172,7 @@ class DatumReader:
         after: list[tuple[str, Read]] = []
 
         def read(told: Input) -> Any:
+            begin = told.at
             told.deeper()
             found = {name: each(told) for name, each in before}
             if told.at + run.size > len(told.raw):
@@ -177,6 +181,7 @@ class DatumReader:
             told.at += run.size
             for name, each in after:
                 found[name] = each(told)
+            told.took(begin)
             told.depth -= 1
             return found
 
@@ -193,7 +198,10 @@ class DatumReader:
             told.deeper()
             found: list[Any] = []
             while count := told.block():
-                found += [item(told) for _ in range(count)]
+                for _ in range(count):
+                    begin = told.at
+                    found.append(item(told))
+                    told.took(begin)
             told.depth -= 1
             return found
 

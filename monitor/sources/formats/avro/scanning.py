@@ -4,9 +4,9 @@ What it leaves is read value by value; a property test holds the two to the same
 DRIFTD_PURE=1, everything is.
 """
 
-import os
-from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -14,40 +14,48 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.sources.base import TopicRecords, lent
-from monitor.sources.formats.avro import datum
+from monitor.sources.formats.avro.compiled import COMPILED, VERDICTS, _avro, described
 from monitor.sources.formats.avro.container import MAGIC
-from monitor.sources.formats.avro.schema import AvroType
 from monitor.sources.formats.avro.writers import Authors, AvroWriters, Writer, patiently
 from monitor.sources.formats.base import DecodeCounts, Read, Rows, SeriesRows
 from monitor.sources.formats.fields import Path, TopicFields
 from monitor.sources.formats.json.documents import DocumentRows, dig
-from monitor.sources.formats.json.scanning import ODD, UNMONITORED, TopicScanner, Values
+from monitor.sources.formats.json.scanning import ODD, UNMONITORED, Scan, TopicScanner, Values
 from monitor.sources.formats.json.structs import plan_series
 from monitor.sources.formats.times import NOT_A_TIME
 from monitor.stream.events import Nanos
 
-try:
-    from monitor.sources.formats.avro import _avro
-except ImportError:  # installed without a compiler
-    _avro = None  # type: ignore[assignment]
-
-COMPILED = _avro is not None and os.environ.get("DRIFTD_PURE") != "1"
-VERDICTS = {
-    -3: datum.TRUNCATED,
-    -4: datum.TRAILING,
-    -5: datum.MALFORMED,
-    -6: datum.TOO_DEEP,
-    -7: datum.INVALID_UTF8,
-}
-"""Why the compiled part refuses a message for good, as it tells it in place of a series."""
-
-KINDS = ("null", "boolean", "whole", "float", "double", "bytes", "string", "fixed", "enum", "array", "map", "record")
-NUMBERS = {kind: number for number, kind in enumerate((*KINDS, "union", "constant"))} | {"int": 2, "long": 2}
-PLAIN, DECIMAL, MILLIS, MICROS, NANOS, WORDS = range(6)
-SAID_NULL, SAID_FLAG, SAID_WHOLE, SAID_REAL, SAID_TEXT, SAID_OTHER = range(6)
 MOST_SCANNERS = 64
-LEAST, MOST = -(1 << 63), (1 << 63) - 1
-Described = tuple[int, int, int, int, list[int], list[str], int, int, float]
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedGroup:
+    """What was made ahead of the messages at some places that one schema wrote, as far as is known."""
+
+    places: NDArray[np.intp]
+    values: Values
+    scan: Scan
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedAvro:
+    """What was made ahead of values, by who wrote them."""
+
+    values: Values
+    groups: Mapping[Writer, PreparedGroup]
+
+    @property
+    def nbytes(self) -> int:
+        """What it keeps in memory."""
+        return sum(group.scan.nbytes for group in self.groups.values())
+
+    def records(self, records: TopicRecords, places: NDArray[np.intp], writer: Writer) -> TopicRecords | None:
+        """The records at these places with what was made of them ahead; None where that was of others."""
+        group = self.groups.get(writer) if self.values is records.values else None
+        if group is None or not np.array_equal(group.places, places):
+            return None
+        whole = records if len(places) == len(records.values) else records.only(places.tolist())
+        return replace(whole, values=group.values, prepared=group.scan)
 
 
 class AvroScanner:
@@ -64,8 +72,21 @@ class AvroScanner:
         if len(authors.found) == 1 and isinstance(authors.found[0], Writer):
             scanner = self._scanner(authors.found[0])
             if scanner is not None:
-                return scanner.read(records, latest, counts)
+                return scanner.read(_of_writer(records, None, authors.found[0]), latest, counts)
         return self._each(authors, records, latest, counts)
+
+    def prepare(self, values: Values, latest: Nanos) -> PreparedAvro:
+        """Read values of the schemas that are known by now, in any thread."""
+        authors = self._writers.known(values)
+        groups = {}
+        for number, found in enumerate(() if authors is None else authors.found):
+            scanner = self._scanner(found) if isinstance(found, Writer) else None
+            if authors is None or scanner is None or not isinstance(found, Writer):
+                continue
+            places = np.flatnonzero(authors.which == number)
+            own = values if len(places) == len(values) else [values[place] for place in places.tolist()]
+            groups[found] = PreparedGroup(places, own, scanner.prepare(own, latest))
+        return PreparedAvro(values, groups)
 
     def _each(self, authors: Authors, records: TopicRecords, latest: Nanos, counts: DecodeCounts) -> Read:
         """Read the messages of each writer."""
@@ -74,24 +95,37 @@ class AvroScanner:
         messages: list[NDArray[np.intp]] = [np.empty(0, dtype=np.intp)]
         times: list[NDArray[np.int64]] = [np.empty(0, dtype=np.int64)]
         for number, found in enumerate(authors.found):
-            places = np.flatnonzero(authors.which == number).tolist()
+            own = np.flatnonzero(authors.which == number)
+            places = own.tolist()
             scanner = self._scanner(found) if isinstance(found, Writer) else None
-            if scanner is None:
+            if scanner is None or not isinstance(found, Writer):
                 left += places if isinstance(found, Writer) else _refused(found, places, records.values, counts)
                 continue
-            read = scanner.read(records.only(places), latest, counts)
-            messages.append(np.array(places, dtype=np.intp))
-            rows += [replace(part, messages=_placed(part.messages, messages[-1])) for part in read.rows]
+            read = scanner.read(_of_writer(records, own, found), latest, counts)
+            messages.append(own)
+            rows += [replace(part, messages=_placed(part.messages, own)) for part in read.rows]
             left += [places[at] for at in read.left]
             times.append(read.times)
         return Read(rows, np.concatenate(messages), np.concatenate(times), sorted(left))
 
     def _scanner(self, writer: Writer) -> "_WrittenScanner | None":
-        if writer not in self._scanners:
-            if len(self._scanners) >= MOST_SCANNERS:
-                self._scanners.clear()
-            self._scanners[writer] = _scanner_of(self._topic, writer)
-        return self._scanners[writer]
+        """By any thread: two may make the same, and either will do."""
+        with suppress(KeyError):
+            return self._scanners[writer]
+        if len(self._scanners) >= MOST_SCANNERS:
+            self._scanners.clear()
+        return self._scanners.setdefault(writer, _scanner_of(self._topic, writer))
+
+
+def _of_writer(records: TopicRecords, places: NDArray[np.intp] | None, writer: Writer) -> TopicRecords:
+    """The records at some places, all of them where none are named, with what was made of them ahead."""
+    found = None
+    if isinstance(records.prepared, PreparedAvro):
+        own = np.arange(len(records.values)) if places is None else places
+        found = records.prepared.records(records, own, writer)
+    if found is not None:
+        return found
+    return records if places is None else records.only(places.tolist())
 
 
 def _placed(messages: NDArray[np.intp] | None, places: NDArray[np.intp]) -> NDArray[np.intp] | None:
@@ -180,60 +214,3 @@ def _again(
     del paths  # a datum is read as a whole
     documents = [writer.datum.read(values[places[row]] or b"", writer.begin) for row in rows.tolist()]
     return DocumentRows({}, np.arange(len(documents)), documents=documents)
-
-
-# --- types as the compiled part takes them ----------------------------------------------------------------------------
-
-
-def described(root: AvroType) -> list[Described]:
-    """All types of a schema, the first that of a datum."""
-    numbers: dict[int, int] = {}
-    found: list[AvroType] = []
-
-    def number(told: AvroType) -> int:
-        if id(told) not in numbers:
-            numbers[id(told)] = len(found)
-            found.append(told)
-        return numbers[id(told)]
-
-    listed: list[Described] = []
-    number(root)
-    while len(listed) < len(found):
-        told = found[len(listed)] = _plain(found[len(listed)])
-        below = [number(child) for child in told.children]
-        listed.append(_described(told, below))
-    return listed
-
-
-def _plain(told: AvroType) -> AvroType:
-    """A constant that is an object, as a record of constants."""
-    if told.kind != "constant" or not isinstance(told.value, dict):
-        return told
-    children = [AvroType("constant", value=value) for value in told.value.values()]
-    return AvroType("record", names=list(told.value), children=children)
-
-
-def _described(told: AvroType, below: list[int]) -> Described:
-    said, whole, real, names = _said(told.value) if told.kind == "constant" else (SAID_NULL, 0, 0.0, told.names)
-    return NUMBERS[told.kind], _meaning(told), told.size, told.scale, below, list(names), said, whole, real
-
-
-def _meaning(told: AvroType) -> int:
-    if told.logical == "decimal":
-        return DECIMAL
-    if "timestamp" in told.logical:
-        return {"millis": MILLIS, "micros": MICROS, "nanos": NANOS}[told.logical.rpartition("-")[2]]
-    return WORDS if told.logical else PLAIN
-
-
-def _said(value: Any) -> tuple[int, int, float, list[str]]:
-    """What a constant is: kind, whole number, real one, text."""
-    if isinstance(value, str):
-        return SAID_TEXT, 0, 0.0, [value]
-    if isinstance(value, bool):
-        return SAID_FLAG, int(value), 0.0, []
-    if isinstance(value, float):
-        return SAID_REAL, 0, value, []
-    if isinstance(value, int) and LEAST <= value <= MOST:
-        return SAID_WHOLE, value, 0.0, []
-    return (SAID_NULL if value is None else SAID_OTHER), 0, 0.0, []

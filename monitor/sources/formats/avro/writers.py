@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.sources.base import NotNow, TopicRecords
+from monitor.sources.formats.avro.compiled import CompiledDatumReader, datum_reader
 from monitor.sources.formats.avro.datum import DatumReader
 from monitor.sources.formats.avro.resolving import resolved
 from monitor.sources.formats.avro.schema import AvroType, SchemaError, fingerprint, parse
@@ -33,9 +34,9 @@ class Writer:
     begin: int = 0
 
     @cached_property
-    def datum(self) -> DatumReader:
+    def datum(self) -> CompiledDatumReader | DatumReader:
         """What reads it value by value."""
-        return DatumReader(self.type)
+        return datum_reader(self.type)
 
 
 Found = Writer | str
@@ -55,6 +56,15 @@ class Authors:
         return found
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What messages say of their schemas: the keys, or why there is none, each once, and intp[n], which of them each has."""
+
+    values: Sequence[bytes | None]
+    keys: Sequence[Key | str]
+    which: NDArray[np.intp]
+
+
 class AvroWriters(Protocol):
     """Who wrote the messages of a topic."""
 
@@ -64,6 +74,14 @@ class AvroWriters(Protocol):
 
     def of(self, records: TopicRecords) -> Authors:
         """Who wrote each message; one without a value may have any author. Raises NotNow where it was not fetched, and is away."""
+        ...
+
+    def of_one(self, record: TopicRecords) -> Found:
+        """The same of a single record."""
+        ...
+
+    def known(self, values: Sequence[bytes | None]) -> Authors | None:
+        """Who wrote messages by what they say themselves, as far as it is known without asking; from any thread. None: nobody can tell."""
         ...
 
 
@@ -86,6 +104,14 @@ class AvroFileWriters:
         which[:] = [self._named(raw or b"") for raw in records.values]
         return Authors(self._found if which.any() else self._found[:1], which)
 
+    def of_one(self, record: TopicRecords) -> Found:
+        """The one writer, or why it is another."""
+        return self._found[self._named(record.values[0] or b"") if self._head else 0]
+
+    def known(self, values: Sequence[bytes | None]) -> Authors:
+        """As `of` tells."""
+        return self.of(TopicRecords("", (), values))
+
     def _named(self, raw: bytes) -> int:
         if raw.startswith(self._head):
             return 0
@@ -106,18 +132,38 @@ class AvroRegistryWriters:
         self._numbers = numbers
         self._made: dict[tuple[object, ...], Found] = {}
         self._fetched: dict[Key, Found] = {}  # of the last batch: none of them is asked for again before it is decoded
+        self._told: Told | None = None  # what its messages say
 
     def fetch(self, records: TopicRecords) -> None:
         """Ask for all schemas of these records. Raises NotNow."""
-        keys, _ = self._keys(records)
+        keys, which = self._keys(records)
+        self._told = Told(records.values, keys, which)
         self._fetched = self._ask(key for key in keys if not isinstance(key, str))
 
     def of(self, records: TopicRecords) -> Authors:
         """Who wrote each message. Raises NotNow for those that were not fetched."""
-        keys, which = self._keys(records)
+        told, self._told = self._told, None
+        keys, which = (told.keys, told.which) if told and told.values is records.values else self._keys(records)
         missing = [key for key in keys if not isinstance(key, str) and key not in self._fetched]
         known = self._fetched | self._ask(missing) if missing else self._fetched
         return Authors([key if isinstance(key, str) else known[key] for key in keys], which)
+
+    def of_one(self, record: TopicRecords) -> Found:
+        """Who wrote one message. Raises NotNow."""
+        key = keys_of(record)[0]
+        if isinstance(key, str):
+            return key
+        found = self._fetched.get(key)
+        return self._ask([key])[key] if found is None else found
+
+    def known(self, values: Sequence[bytes | None]) -> Authors | None:
+        """By the numbers before them, as far as the last batch had these schemas. A header may say another."""
+        numbers = self._numbers(values)
+        if numbers is None:
+            return None
+        fetched = self._fetched
+        found, which = _each_once(numbers)
+        return Authors([fetched.get(number, UNAVAILABLE) for number in found], which)
 
     def _keys(self, records: TopicRecords) -> tuple[list[Key | str], NDArray[np.intp]]:
         """The keys of schemas, or why there is none, each once, and which each message has."""
@@ -127,11 +173,8 @@ class AvroRegistryWriters:
             keys: dict[Key | str, int] = {}
             which = [keys.setdefault(key, len(keys)) for key in keys_of(records)]
             return list(keys), np.array(which, dtype=np.intp)
-        if numbers.size and (numbers == numbers[0]).all():
-            found, places = numbers[:1], np.zeros(len(numbers), dtype=np.intp)
-        else:
-            found, places = np.unique(numbers, return_inverse=True)
-        return [number if number >= 0 else NO_SCHEMA_ID for number in found.tolist()], places
+        found, places = _each_once(numbers)
+        return [number if number >= 0 else NO_SCHEMA_ID for number in found], places
 
     def _ask(self, keys: Iterable[Key]) -> dict[Key, Found]:
         return {key: self._made_of(key, found) for key, found in self._registry.schemas(keys).items()}
@@ -158,6 +201,14 @@ class AvroRegistryWriters:
         return Writer(told, PREFIX if isinstance(key, int) else 0)
 
 
+def _each_once(numbers: NDArray[np.int64]) -> tuple[list[int], NDArray[np.intp]]:
+    """Numbers, each once, and which each message has."""
+    if numbers.size and (numbers == numbers[0]).all():
+        return numbers[:1].tolist(), np.zeros(len(numbers), dtype=np.intp)
+    found, places = np.unique(numbers, return_inverse=True)
+    return found.tolist(), places
+
+
 class NoAvroWriters:
     """Nobody is known: only containers say themselves what they hold."""
 
@@ -167,6 +218,14 @@ class NoAvroWriters:
     def of(self, records: TopicRecords) -> Authors:
         """Nobody."""
         return Authors([NO_SCHEMA_ID], np.zeros(len(records.values), dtype=np.intp))
+
+    def of_one(self, record: TopicRecords) -> Found:
+        """Nobody."""
+        del record
+        return NO_SCHEMA_ID
+
+    def known(self, values: Sequence[bytes | None]) -> None:
+        """Nobody."""
 
 
 def keys_of(records: TopicRecords) -> Sequence[Key | str]:
@@ -187,6 +246,14 @@ def patiently(writers: AvroWriters, records: TopicRecords) -> Authors:
         return writers.of(records)
     except NotNow:
         return Authors([UNAVAILABLE], np.zeros(len(records.values), dtype=np.intp))
+
+
+def patiently_one(writers: AvroWriters, record: TopicRecords) -> Found:
+    """The same of a single record."""
+    try:
+        return writers.of_one(record)
+    except NotNow:
+        return UNAVAILABLE
 
 
 def read_schema(key: str, path: FilePath, make: Callable[[str], object]) -> str:

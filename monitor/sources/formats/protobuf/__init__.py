@@ -2,11 +2,12 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path as FilePath
 from typing import Annotated
 
 import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from monitor.sections import Section
@@ -16,12 +17,14 @@ from monitor.sources.formats.fields import Path, TopicFields
 from monitor.sources.formats.json.documents import Document
 from monitor.sources.formats.protobuf.descriptors import DescriptorError
 from monitor.sources.formats.protobuf.joining import joined
+from monitor.sources.formats.protobuf.reading import PlannedReader
 from monitor.sources.formats.protobuf.wire import MAX_DEPTH, Cursor
 from monitor.sources.formats.protobuf.writers import (
     UNAVAILABLE,
     DescriptorFile,
     DescriptorRegistry,
     MessageWriters,
+    Written,
     patiently,
 )
 from monitor.sources.formats.registry import UnknownFormatError
@@ -29,6 +32,7 @@ from monitor.sources.formats.schema_registry import RegistrySettings, SchemaRegi
 from monitor.sources.formats.schema_registry.frames import frames, lying
 from monitor.sources.formats.schema_registry.section import RegistryError
 from monitor.sources.formats.values import Rejected
+from monitor.stream.events import Nanos
 
 FULL_NAME = r"^[A-Za-z_][A-Za-z0-9_]*(\.[A-Za-z_][A-Za-z0-9_]*)*$"
 
@@ -58,7 +62,10 @@ class ProtobufDecoder:
     def __init__(self, topic: TopicFields) -> None:
         options: ProtobufOptions = topic.options
         try:
-            self._writers = _writers(options, _hashed(topic))
+            self.registry = (
+                None if options.registry is None else SchemaRegistry(options.registry, "PROTOBUF", "serialized")
+            )
+            self._writers = _writers(options, _hashed(topic), self.registry)
         except (DescriptorError, RegistryError) as error:
             raise UnknownFormatError(f"protobuf: options.{error}") from None
         self.wants = RecordParts.NOTHING if options.registry is None else RecordParts.HEADERS
@@ -73,19 +80,32 @@ class ProtobufDecoder:
 
     def decode_records(self, records: TopicRecords) -> Rows:
         """The same, by what headers say of schemas."""
-        records = replace(records, values=lying(records.values))
+        found = records.prepared if isinstance(records.prepared, PreparedParts) else None
+        ahead = found if found is not None and found.values is records.values else None
+        records = replace(records, values=lying(records.values) if ahead is None else ahead.lying)
         written = patiently(self._writers, records)
         rejected: Counter[str] = Counter()
         parts: list[Rows] = []
-        for number in np.flatnonzero(np.bincount(written.codes)).tolist():
-            reader = written.readers[number]
-            places = np.flatnonzero(written.codes == number)
+        for reader, places, offsets in _groups(written):
             if isinstance(reader, str):
                 absent = sum(records.values[place] is None for place in places.tolist())
                 rejected.update({reason: n for reason, n in ((TOMBSTONE, absent), (reader, len(places) - absent)) if n})
                 continue
-            parts.append(reader.read(records.values, places, written.offsets[places]))
+            made = None if ahead is None else ahead.of(reader, places, offsets)
+            parts.append(reader.read(records.values, places, offsets) if made is None else made)
         return joined(parts, rejected)
+
+    def prepare(self, values: Sequence[bytes | None], latest: Nanos) -> "PreparedParts":
+        """Read values of the schemas that are known by now, in any thread."""
+        del latest  # times are looked at later
+        held = lying(values)
+        written = self._writers.known(held)
+        groups = {
+            reader: PreparedPart(places, offsets, reader.read(held, places, offsets))
+            for reader, places, offsets in (_groups(written) if written is not None else ())
+            if not isinstance(reader, str)
+        }
+        return PreparedParts(values, held, groups)
 
     def inspect(self, raw: bytes) -> Iterable[Mapping[Path, object]]:
         """The message by path. Raises Rejected."""
@@ -108,6 +128,42 @@ class ProtobufDecoder:
 decoder = ProtobufDecoder
 
 
+def _groups(written: Written) -> Iterator[tuple[PlannedReader | str, NDArray[np.int64], NDArray[np.int64]]]:
+    """Each reader that has messages, or why they have none; their places, and where in them what is written begins."""
+    for number in np.flatnonzero(np.bincount(written.codes)).tolist():
+        places = np.flatnonzero(written.codes == number)
+        yield written.readers[number], places, written.offsets[places]
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedPart:
+    """What was read ahead at some places, from some byte on each."""
+
+    places: NDArray[np.int64]
+    offsets: NDArray[np.int64]
+    rows: Rows
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedParts:
+    """What was read ahead of values, by who read it; and the values as the compiled parts have them."""
+
+    values: Sequence[bytes | None]
+    lying: Sequence[bytes | None]
+    groups: Mapping[PlannedReader, PreparedPart]
+
+    @property
+    def nbytes(self) -> int:
+        """What it keeps in memory: eight bytes a field, more or less."""
+        return sum(8 * len(part.rows) * len(reader.plan.slots) for reader, part in self.groups.items())
+
+    def of(self, reader: PlannedReader, places: NDArray[np.int64], offsets: NDArray[np.int64]) -> Rows | None:
+        """What this reader made of just these; None where it was of others."""
+        part = self.groups.get(reader)
+        same = part is not None and np.array_equal(part.places, places) and np.array_equal(part.offsets, offsets)
+        return part.rows if part is not None and same else None
+
+
 def _hashed(topic: TopicFields) -> frozenset[Path]:
     """The paths of which only is asked which rows have the same: ids and groups that are nothing else."""
     series = topic.series.values()
@@ -116,9 +172,9 @@ def _hashed(topic: TopicFields) -> frozenset[Path]:
     return frozenset(own - other - set(topic.fields.envelope.values()))
 
 
-def _writers(options: ProtobufOptions, hashed: frozenset[Path]) -> MessageWriters:
-    if options.registry is not None:
-        return DescriptorRegistry(SchemaRegistry(options.registry, "PROTOBUF", "serialized"), options.message, hashed)
+def _writers(options: ProtobufOptions, hashed: frozenset[Path], registry: SchemaRegistry | None) -> MessageWriters:
+    if registry is not None:
+        return DescriptorRegistry(registry, options.message, hashed)
     assert options.descriptor_set_file is not None
     return DescriptorFile(options.descriptor_set_file, options.message, hashed)
 

@@ -50,6 +50,10 @@ class MessageWriters(Protocol):
         """Of a single message, and where it begins. Raises NotNow."""
         ...
 
+    def known(self, values: Sequence[bytes | None]) -> Written:
+        """Of each message by what it says itself, as far as it is known without asking; from any thread."""
+        ...
+
 
 class DescriptorFile:
     """A set of descriptors. Messages may have the frame of a registry's client all the same: then it says which message it is."""
@@ -66,8 +70,12 @@ class DescriptorFile:
         self._framed = PlannedReader(held, strict=False, hashed=hashed)
 
     def of(self, records: TopicRecords) -> Written:
+        """As `known` tells."""
+        return self.known(records.values)
+
+    def known(self, values: Sequence[bytes | None]) -> Written:
         """A message that begins with a zero byte is framed: no Protobuf does."""
-        codes, found = frames(records.values, indexed=True)
+        codes, found = frames(values, indexed=True)
         own = [self._of_frame(frame) for frame in found]
         readers: list[Found] = [NO_INDEX, self._raw, *own]
         sizes = np.array([0, 0, *map(len, found)], dtype=np.int64)
@@ -96,10 +104,7 @@ class DescriptorRegistry:
 
     def of(self, records: TopicRecords) -> Written:
         """By header, by frame. Raises NotNow."""
-        codes, found = frames(records.values, indexed=True)
-        named: list[tuple[Key, bytes]] = [(int.from_bytes(each[1:PREFIX], "big"), each[PREFIX:]) for each in found]
-        sizes = [0, 0, *map(len, found)]
-        at = codes.astype(np.int64) + 2
+        at, named, sizes = self._by_frames(records.values)
         if any(records.headers):
             self._by_headers(records, at, named, sizes)
         known = self._readers(named)
@@ -108,6 +113,19 @@ class DescriptorRegistry:
     def of_one(self, record: TopicRecords) -> tuple[Found, int]:
         """The same of one. Raises NotNow."""
         return _first(self.of(record))
+
+    def known(self, values: Sequence[bytes | None]) -> Written:
+        """By frames, as far as messages of these schemas were read before. A header may say another."""
+        at, named, sizes = self._by_frames(values)
+        known = [self._made.get(key, UNAVAILABLE) for key in named]
+        return Written([NO_INDEX, NO_SCHEMA_ID, *known], at, np.array(sizes, dtype=np.int64)[at])
+
+    @staticmethod
+    def _by_frames(values: Sequence[bytes | None]) -> tuple[NDArray[np.int64], list[tuple[Key, bytes]], list[int]]:
+        """Which frame each message has, of NO_INDEX, NO_SCHEMA_ID and those that are named, and how long each is."""
+        codes, found = frames(values, indexed=True)
+        named: list[tuple[Key, bytes]] = [(int.from_bytes(each[1:PREFIX], "big"), each[PREFIX:]) for each in found]
+        return codes.astype(np.int64) + 2, named, [0, 0, *map(len, found)]
 
     @staticmethod
     def _by_headers(

@@ -5,7 +5,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 from uuid import UUID
 
 from monitor.sources.base import NotNow
@@ -48,6 +48,25 @@ Verdict = RegisteredSchema | str
 """A schema, or the reason why there is none."""
 
 
+@dataclass(slots=True, eq=False)
+class Learnt:
+    """What a registry has said to those who ask it the same: `asked` are its settings, the kind of schemas, and the form of their text."""
+
+    asked: tuple[SchemaRegistrySettings, str, str]
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    known: OrderedDict[Key, Verdict] = field(default_factory=OrderedDict)
+    unknown: OrderedDict[Key, tuple[float, str]] = field(default_factory=OrderedDict)  # until when, and why
+    begun: dict[Key, str] = field(
+        default_factory=dict
+    )  # said in turns that did not end: more than are kept, or for longer, shall end, too
+    last: dict[Key, str] = field(
+        default_factory=dict
+    )  # said in the last turn that ended: it holds until its messages are read
+    pause: float = 0.0  # seconds, after the last failure
+    silent_until: float = -1.0
+    why: str = ""
+
+
 class SchemaRegistry:
     """The schemas of one registry, for one kind of messages. May be asked from any thread.
 
@@ -64,19 +83,15 @@ class SchemaRegistry:
         self._kind = kind
         self._query = f"?format={form}" if form else ""
         self._now = now
-        self._lock = threading.Lock()
-        self._known: OrderedDict[Key, Verdict] = OrderedDict()
-        self._unknown: OrderedDict[Key, tuple[float, str]] = OrderedDict()  # until when, and why
-        self._begun: dict[
-            Key, str
-        ] = {}  # said in turns that did not end: more than are kept, or for longer, shall end, too
-        self._last: dict[Key, str] = {}  # said in the last turn that ended: it holds until its messages are read
-        self._pause = 0.0  # seconds, after the last failure
-        self._silent_until = -1.0
-        self._why = ""
+        self.learnt = Learnt((settings, kind, form))
 
     def __repr__(self) -> str:
         return f"SchemaRegistry({self._url})"
+
+    def keep(self, before: "SchemaRegistry") -> None:
+        """Share what another client of the same registry has learnt for the same kind of messages; of another one nothing."""
+        if self.learnt.asked == before.learnt.asked:
+            self.learnt = before.learnt
 
     def schema(self, key: Key) -> RegisteredSchema:
         """The schema of a key. Raises Rejected with a reason where it has none, NotNow where nobody can say."""
@@ -88,42 +103,42 @@ class SchemaRegistry:
     def schemas(self, keys: Iterable[Key]) -> dict[Key, Verdict]:
         """The schema of each key, or the reason why it has none. Raises NotNow where nobody can say now; what was learnt is kept."""
         found: dict[Key, Verdict] = {}
-        with self._lock:
+        with self.learnt.lock:
             until = self._now() + PATIENCE
             try:
                 for key in keys:
                     found[key] = self._verdict(key, until)
             except NotNow:
-                self._begun |= _refusals(found)
-                if len(self._begun) > KEPT_BEGUN:
-                    self._begun.clear()
+                self.learnt.begun |= _refusals(found)
+                if len(self.learnt.begun) > KEPT_BEGUN:
+                    self.learnt.begun.clear()
                 raise
-            self._last = _refusals(found)
-            for key in self._last:
-                self._begun.pop(key, None)
+            self.learnt.last = _refusals(found)
+            for key in self.learnt.last:
+                self.learnt.begun.pop(key, None)
         return found
 
     # --- what is kept -------------------------------------------------------------------------------------------------
 
     def _verdict(self, key: Key, until: float) -> Verdict:
-        if (found := self._known.get(key)) is not None:
-            self._known.move_to_end(key)
+        if (found := self.learnt.known.get(key)) is not None:
+            self.learnt.known.move_to_end(key)
             return found
-        asked_again, why = self._unknown.get(key, (-1.0, ""))
+        asked_again, why = self.learnt.unknown.get(key, (-1.0, ""))
         if self._now() < asked_again:
             return why
-        if key in self._begun:
-            return self._begun[key]
+        if key in self.learnt.begun:
+            return self.learnt.begun[key]
         try:
             return self._ask(key, until)
         except NotNow:
-            if key in self._last:
-                return self._last[key]
+            if key in self.learnt.last:
+                return self.learnt.last[key]
             raise
 
     def _ask(self, key: Key, until: float) -> Verdict:
         now = self._now()
-        if now < self._silent_until:
+        if now < self.learnt.silent_until:
             raise NotNow(self._words())
         if now > until:
             raise NotNow(f"schema registry {self._url}: many schemas are asked for")
@@ -133,14 +148,14 @@ class SchemaRegistry:
         except UnknownError:
             found = UNKNOWN_SCHEMA
         except AskError as error:
-            self._pause = min(max(FIRST_PAUSE, 2 * self._pause), LONGEST_PAUSE)
-            self._silent_until, self._why = self._now() + self._pause, str(error)
+            self.learnt.pause = min(max(FIRST_PAUSE, 2 * self.learnt.pause), LONGEST_PAUSE)
+            self.learnt.silent_until, self.learnt.why = self._now() + self.learnt.pause, f"{error} (schema {key})"
             raise NotNow(self._words()) from None
-        self._pause = 0.0
+        self.learnt.pause = 0.0
         if found in (UNKNOWN_SCHEMA, OTHER_SUBJECT):  # which may be registered at any time
-            self._keep(self._unknown, key, (self._now() + UNKNOWN_FOR, str(found)), KEPT_UNKNOWN)
+            self._keep(self.learnt.unknown, key, (self._now() + UNKNOWN_FOR, str(found)), KEPT_UNKNOWN)
             return found
-        self._keep(self._known, key, found, KEPT)
+        self._keep(self.learnt.known, key, found, KEPT)
         return found
 
     @staticmethod
@@ -151,7 +166,7 @@ class SchemaRegistry:
             kept.popitem(last=False)
 
     def _words(self) -> str:
-        return f"schema registry {self._url}: {self._why}"
+        return f"schema registry {self._url}: {self.learnt.why}"
 
     # --- what is asked ------------------------------------------------------------------------------------------------
 
@@ -202,6 +217,16 @@ class SchemaRegistry:
         told = self._asker.ask("schemas", "guids", str(key), "ids")
         listed = told if isinstance(told, list) else ()
         return [each["id"] for each in listed if isinstance(each, dict) and isinstance(each.get("id"), int)]
+
+
+@runtime_checkable
+class Registered(Protocol):
+    """A decoder that reads schemas of a registry, where it was told of one."""
+
+    @property
+    def registry(self) -> SchemaRegistry | None:
+        """Their client."""
+        ...
 
 
 def _refusals(found: Mapping[Key, Verdict]) -> dict[Key, str]:

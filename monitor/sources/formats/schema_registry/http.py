@@ -102,6 +102,8 @@ def _hang_up(connection: "HTTPConnection", late: threading.Event) -> None:
 
 
 def _read(status: int, body: bytes) -> Any:
+    if status == OK and len(body) > MAX_BYTES:
+        raise AskError(f"its answer is longer than {MAX_BYTES >> 20} MiB")
     try:
         told = json.loads(body) if len(body) <= MAX_BYTES else None
     except (ValueError, RecursionError):
@@ -114,7 +116,7 @@ def _read(status: int, body: bytes) -> Any:
     if status != OK:
         raise AskError(f"it answers with status {status}")
     if told is None:
-        raise AskError("its answer is no JSON, or too long")
+        raise AskError("its answer is no JSON")
     return told
 
 

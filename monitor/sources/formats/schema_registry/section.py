@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 
 from pydantic import field_validator, model_validator
 
-from monitor.sections import PositiveDuration, Section
+from monitor.sections import PositiveDuration, Section, one_way_in
 from monitor.stream.events import SECOND
 
 
@@ -59,15 +59,7 @@ class SchemaRegistrySettings(Section):
 
     @model_validator(mode="after")
     def _one_way_in(self) -> "SchemaRegistrySettings":
-        for kind in ("password", "token"):
-            if getattr(self, f"{kind}_file") is not None and getattr(self, f"{kind}_env") is not None:
-                raise ValueError(f"{kind}_file and {kind}_env are two ways to give it: one is enough")
-        password = self.password_file is not None or self.password_env is not None
-        if password != (self.username is not None):
-            raise ValueError("username needs password_file or password_env, and they need username")
-        if password and (self.token_file is not None or self.token_env is not None):
-            raise ValueError("username and a token are two ways in: give one")
-        return self
+        return one_way_in(self)
 
     def secret(self, kind: str, environment: Mapping[str, str] = os.environ) -> str | None:
         """The password or the token; None where no key names one. Raises SchemaRegistryError."""

@@ -112,6 +112,16 @@ def test_explain_says_what_is_read(form: str, tmp_path: Path, capsys: pytest.Cap
         ("kserve", {"column": ["a"]}, "options: format kserve has no option column; did you mean columns?"),
         ("kserve", {"columns": 3}, r"options.columns: must be a list of names, or such lists by tensor \(is '3'\)"),
         ("seldon", {"columns": {"x": "age"}}, r"options.columns.x: must be a list \(is 'age'\)"),
+        (
+            "avro",
+            {"registry": {"url": "http://127.0.0.1:1", "timeuot": "1s"}},
+            "options: format avro has no option registry.timeuot; did you mean registry.timeout?",
+        ),
+        (
+            "cloudevents",
+            {"of": "avro", "options": {"registry": {"url": "http://127.0.0.1:1", "cafile": "x"}}},
+            "options.options: format avro has no option registry.cafile; did you mean registry.ca_file?",
+        ),
         ("mlserver", {"columns": ["a", "a"]}, "options.columns: must be different names"),
         (
             "avro",
@@ -136,6 +146,16 @@ def test_wrong_options_are_said_in_the_words_of_the_page(form: str, options: Any
         load_settings(config)
 
     assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("topic", [{"format": "kserve"}, {"format": "cloudevents", "options": {"of": "mlflow"}}])
+def test_columns_are_named_in_one_place(topic: dict[str, Any], tmp_path: Path) -> None:
+    config, named = tmp_path / "driftd.yaml", {"columns": ["age"]}
+    config.write_text(yaml.safe_dump({"topics": [{"name": "p", "fields": named, **topic}], "models": []}))
+
+    said = rf"topics\[0\]: fields.columns is not for format {topic['format']}, whose columns options.columns names"
+    with pytest.raises(ConfigError, match=said):
+        load_settings(config)
 
 
 def test_names_of_columns_are_a_list_or_lists_by_tensor() -> None:

@@ -17,6 +17,7 @@ from monitor.sources.formats.schema_registry import RegisteredSchema, RegistrySe
 from monitor.sources.formats.schema_registry.client import UNKNOWN_FOR
 from monitor.sources.formats.schema_registry.section import SchemaRegistryError
 from monitor.sources.formats.values import Rejected
+from tests.parts.certificates import valid
 from tests.parts.registry import Registry
 
 TEXT = '{"type": "record", "name": "P", "fields": []}'
@@ -122,6 +123,23 @@ def test_what_is_no_answer_is_not_now_and_is_asked_again_after_a_pause(
     assert asking.schema(7).text == TEXT
 
 
+def test_another_client_of_the_same_registry_knows_what_the_first_has_learnt(registry: Registry) -> None:
+    """As after a new version of a model: nothing is asked for again, not even while the registry is down."""
+    clock = Seconds()
+    first, second, other = client(registry, clock), client(registry, clock), client(registry, clock, kind="JSON")
+    first.schemas([7, 8])
+    registry.status = 500
+    asked = len(registry.asked)
+
+    second.keep(first)
+    other.keep(first)
+
+    assert second.schemas([7, 8]) == {7: RegisteredSchema("AVRO", TEXT), 8: "unknown_schema"}
+    assert len(registry.asked) == asked
+    with pytest.raises(NotNow):
+        other.schema(7)
+
+
 def test_pauses_grow_while_nobody_answers(registry: Registry) -> None:
     registry.status, clock = 503, Seconds()
     asking = client(registry, clock)
@@ -195,7 +213,7 @@ def test_a_secret_that_is_not_there_is_said_by_its_key(registry: Registry, tmp_p
         ({"url": "registry:8081"}, "must be an address"),
         ({"url": "http://me:pw@registry"}, "must hold no password"),
         ({"url": "http://registry", "username": "me"}, "username needs password_file"),
-        ({"url": "http://registry", "token_file": "a", "token_env": "B"}, "one is enough"),
+        ({"url": "http://registry", "token_file": "a", "token_env": "B"}, "token_file and token_env name two: give one"),
         ({"url": "http://registry", "timeout": "1h"}, "must be 20s at most"),
     ],
 )
@@ -338,9 +356,23 @@ def test_the_framing_is_that_of_confluent_s_serializer() -> None:
     assert framed(b"x", [(HEADER, header)]) == (GUID, b"x", b"\x02\x02")
 
 
+def test_a_certificate_is_trusted_by_the_authority_that_is_named_and_by_no_other(tmp_path: Path) -> None:
+    """A refusal says so, and of which schema; the clocks of both are not asked for more."""
+    (tmp_path / "other").mkdir()
+    (context, ca_file), (_, other) = valid(tmp_path), valid(tmp_path / "other")
+    with Registry(tls=context) as registry:
+        registry.add(7, TEXT)
+        assert client(registry, ca_file=ca_file).schema(7).text == TEXT
+        for named in ({"ca_file": other}, {}):
+            with pytest.raises(
+                NotNow, match=r"^schema registry https://\S+: its certificate is not trusted: [ -~]+ \(schema 7\)$"
+            ):
+                client(registry, **named).schema(7)
+
+
 def test_answers_are_bounded(registry: Registry) -> None:
     registry.body = json.dumps({"schema": "x" * (5 << 20)}).encode()
     began = time.monotonic()
-    with pytest.raises(NotNow, match="too long"):
+    with pytest.raises(NotNow, match="its answer is longer than 4 MiB"):
         client(registry).schema(7)
     assert time.monotonic() - began < 60
