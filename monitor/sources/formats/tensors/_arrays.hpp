@@ -97,26 +97,25 @@ class Arrays {
   }
 
  private:
-  // Past numbers that each have a comma behind them, a block at a time, as long as a window lies behind it; false where one is
-  // none. At least the last of an array is left.
+  // Past numbers that each have a comma behind them, as long as a window lies behind it; false where one is none. At least the last
+  // of an array is left.
   bool plain_ones() {
 #ifdef DRIFTD_WIDE
     const char* begin = cursor_.at;
-    for (const char* block = begin; cursor_.left(block) >= BLOCK + WINDOW; block += BLOCK) {
-      const uint64_t closing = in_block(block, ']');
-      uint64_t commas = in_block(block, ',');
-      if (closing != 0) commas &= (closing & (~closing + 1)) - 1;
-      double* found = numbers_.room(BLOCK);
-      if (found == nullptr) break;
-      for (; commas != 0; commas &= commas - 1) {
-        const char* const end = block + __builtin_ctzll(commas);
-        if (!plain_number(begin, end, *found) && !other_number(begin, end, *found)) return false;
-        ++found;
+    for (bool more = true; more;) {
+      const char* const chunk = begin;
+      const Marked marked(chunk, cursor_.left(chunk));
+      double* found = numbers_.room(marked.count);
+      if (marked.count == 0 || found == nullptr) break;
+      for (size_t at = 0; at < marked.count; ++at, ++found) {
+        const char* const end = chunk + marked.commas[at];
+        const uint32_t others = marked.others(static_cast<size_t>(begin - chunk));
+        if (!plain_number(begin, static_cast<size_t>(end - begin), others, *found) && !other_number(begin, end, *found)) return false;
         begin = end + 1;
         begin += *begin == ' ';
       }
       numbers_.filled(found);
-      if (closing != 0) break;
+      more = !marked.closed;
     }
     cursor_.at = begin;
     cursor_.space();

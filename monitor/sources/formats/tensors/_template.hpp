@@ -77,7 +77,7 @@ class Learner {
   }
 
   bool member(std::string_view key, int depth, size_t self) {
-    if (key == "id" && depth == 1 && *cursor_.at == '"') return identity(self);
+    if (key == "id" && depth == 1) return *cursor_.at == '"' ? identity(self) : cursor_.literal("null");
     const bool shaped = key == "data" || key == "values";
     const bool whole = key == "ndarray" || (depth == 1 && (key == "instances" || key == "predictions" || key == "inputs" || key == "outputs"));
     if (*cursor_.at == '[' && key == "shape") shape(self);

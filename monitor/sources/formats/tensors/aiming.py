@@ -58,6 +58,8 @@ def cells_of(rows: TensorRows, arrays: Sequence[ProbedArray]) -> dict[Path, Cell
         if placed is None:
             return None
         ordinals, texts = placed
+        if not 0 <= ordinals[0] < starts[-1]:  # a text that says a number
+            return None
         array = bisect_right(starts, int(ordinals[0])) - 1
         each = arrays[array].size // size
         at = int(ordinals[0]) - starts[array]
