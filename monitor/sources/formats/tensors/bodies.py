@@ -5,10 +5,19 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 from monitor.sources.formats.base import REQUEST, RESPONSE, WHOLE
-from monitor.sources.formats.json.documents import MAX_BYTES, MAX_DEPTH, parse_leniently, refusal
+from monitor.sources.formats.json.documents import (
+    MAX_BYTES,
+    MAX_DEPTH,
+    NO_BRACKETS,
+    OPENING,
+    STRINGS,
+    parse_leniently,
+    refusal,
+)
 from monitor.sources.formats.tensors import v1, v2
 from monitor.sources.formats.tensors.arrays import Naming, TensorSide
 from monitor.sources.formats.tensors.wire import infer
@@ -104,6 +113,8 @@ def read_body(raw: bytes, how: BodyReading) -> Inference:
 
 def header_end(raw: bytes) -> int:
     """Where the first JSON value of a body ends. Raises Rejected: nowhere, or it is too deep."""
+    if _stays_open(raw[:MAX_BYTES]):
+        raise Rejected("malformed_json" if len(raw) <= MAX_BYTES else "too_large")
     depth = 0
     for token in TOKENS.finditer(raw, 0, MAX_BYTES):
         mark = token[0]
@@ -116,6 +127,13 @@ def header_end(raw: bytes) -> int:
         if not depth:
             return token.end()
     raise Rejected("malformed_json" if len(raw) <= MAX_BYTES else "too_large")
+
+
+def _stays_open(raw: bytes) -> bool:
+    """Whether brackets are never all closed, nor too deep, as in what was cut off: sooner told than where they are."""
+    brackets = STRINGS.sub(b"", raw).translate(None, NO_BRACKETS)
+    depths = list(accumulate(1 if each in OPENING else -1 for each in brackets))
+    return bool(depths) and min(depths) > 0 and max(depths) <= MAX_DEPTH
 
 
 def _document(raw: bytes) -> dict[str, Any]:

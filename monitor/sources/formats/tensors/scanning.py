@@ -117,6 +117,7 @@ class TensorScanner:
         fields = topic.fields
         self._looked_up = [path for name, path in fields.envelope.items() if name != "timestamp"]
         self._kinds: dict[Any, int] = {}
+        self._last: tuple[Any, int] = None, 0  # kind, and its number
         self._templates: list[list[Any]] = []  # of each kind
         self._targets: dict[Any, FilledColumns] = {}
         self._patience = PATIENCE
@@ -143,6 +144,7 @@ class TensorScanner:
         """The calls of records that hold a single one, of a valid time."""
         if len(self._kinds) > MOST_KINDS:
             self._kinds.clear()
+            self._last = None, 0
             self._templates.clear()
             self._targets.clear()
         places, calls, kinds = [], [], []
@@ -165,10 +167,12 @@ class TensorScanner:
         """What tells calls of one kind: all that stands beside their bodies, but ids and times."""
         more = tuple(map(call.more.get, self._looked_up)) if call.more else ()
         kind = call.half, call.protocol, call.model, call.version, more
-        number = self._kinds.setdefault(kind, len(self._kinds))
-        if number == len(self._templates):
-            self._templates.append([])
-        return number
+        if kind != self._last[0]:  # which is told sooner than a hash
+            number = self._kinds.setdefault(kind, len(self._kinds))
+            if number == len(self._templates):
+                self._templates.append([])
+            self._last = kind, number
+        return self._last[1]
 
     # --- reading ----------------------------------------------------------------------------------------------------------
 
