@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detectors import Reference
@@ -171,6 +171,7 @@ def told(decoded: Decoded) -> Any:
     return rows, facts, decoded.seen, sorted(decoded.versions)
 
 
+@settings(max_examples=60)
 @given(traffic())
 def test_both_ways_give_the_same(held: tuple[list[bytes | None], list[int]]) -> None:
     values, times = held
