@@ -7,10 +7,10 @@ each place is read as any message is, and shows which column a place comes to li
 import os
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import msgspec
 import numpy as np
@@ -24,9 +24,6 @@ from monitor.sources.formats.tensors.aiming import ABSENT, NUMBERS, Aim, Cell, P
 from monitor.sources.formats.tensors.rows import ID, TIME, Call, TensorRows
 from monitor.sources.formats.values import EARLIEST, Rejected, is_writable
 from monitor.stream.events import Nanos
-
-if TYPE_CHECKING:
-    from monitor.sources.formats.tensors.decoding import InferenceDecoder
 
 try:
     from monitor.sources.formats.tensors import _columns
@@ -44,6 +41,27 @@ FEWEST = 256  # rows that there is room for
 PROBED_TEXT = re.compile(rb'"1[0-9]{11}"')
 
 Ints = NDArray[np.int32]
+
+
+class CallDecoder(Protocol):
+    """What reads records and single calls without templates."""
+
+    def calls(self, records: TopicRecords, place: int, /) -> Iterable[Call | Rejected]:
+        """The calls in a record at a place. Raises Rejected."""
+        ...
+
+    def decode_records(self, records: TopicRecords) -> Rows:
+        """A row an instance."""
+        ...
+
+    def rows_of(self, call: Call) -> TensorRows | None:
+        """The rows of one call; None where it has none."""
+        ...
+
+    @property
+    def missing(self) -> frozenset[str]:
+        """The texts that are missing values."""
+        ...
 
 
 @dataclass(slots=True)
@@ -85,7 +103,7 @@ class FilledColumns:
         self.tallies = np.zeros(self.width + coded + 1, dtype=np.int64)
 
 
-class Taken(NamedTuple):
+class TakenCalls(NamedTuple):
     """The calls that templates may read: the record of each, its body, id, event time and kind."""
 
     places: list[int]
@@ -99,7 +117,7 @@ class Taken(NamedTuple):
 
 
 @dataclass(slots=True)
-class Scanned:
+class ScannedCalls:
     """What became of calls: the rows of each and the number of the columns that they are in, and the rows of series so far."""
 
     rows: Ints
@@ -111,7 +129,7 @@ class Scanned:
 class TensorScanner:
     """Records of one topic to columns, where all but numbers, texts, rows and ids is as in a message before."""
 
-    def __init__(self, topic: TopicFields, decoder: "InferenceDecoder") -> None:
+    def __init__(self, topic: TopicFields, decoder: CallDecoder) -> None:
         self._topic = topic
         self._decoder = decoder
         fields = topic.fields
@@ -126,7 +144,7 @@ class TensorScanner:
         """Read records; those that no template reads are left."""
         taken = self._take(records, latest)
         size = len(taken.calls)
-        scanned = Scanned(np.zeros(size, dtype=np.int32), np.zeros(size, dtype=np.int32))
+        scanned = ScannedCalls(np.zeros(size, dtype=np.int32), np.zeros(size, dtype=np.int32))
         for target in self._targets.values():
             target.make_room(0)
         self._scan(records, taken, scanned, counts)
@@ -140,7 +158,7 @@ class TensorScanner:
 
     # --- calls ------------------------------------------------------------------------------------------------------------
 
-    def _take(self, records: TopicRecords, latest: Nanos) -> Taken:
+    def _take(self, records: TopicRecords, latest: Nanos) -> TakenCalls:
         """The calls of records that hold a single one, of a valid time."""
         if len(self._kinds) > MOST_KINDS:
             self._kinds.clear()
@@ -154,7 +172,7 @@ class TensorScanner:
                 places.append(place)
                 calls.append(call)
                 kinds.append(self._kind(call))
-        return Taken(places, calls, np.array(kinds, dtype=np.int32))
+        return TakenCalls(places, calls, np.array(kinds, dtype=np.int32))
 
     def _call(self, records: TopicRecords, place: int) -> Call | None:
         try:
@@ -176,7 +194,7 @@ class TensorScanner:
 
     # --- reading ----------------------------------------------------------------------------------------------------------
 
-    def _scan(self, records: TopicRecords, taken: Taken, scanned: Scanned, counts: DecodeCounts) -> None:
+    def _scan(self, records: TopicRecords, taken: TakenCalls, scanned: ScannedCalls, counts: DecodeCounts) -> None:
         bodies, owns = taken.bodies, [call.id for call in taken.calls]
         sizes = np.cumsum([0, *map(len, bodies)])
         at = 0
@@ -207,7 +225,9 @@ class TensorScanner:
             if not len(target.numbers):
                 target.make_room(max(int(size * target.density * SPARE), least) + FEWEST)
 
-    def _flush(self, records: TopicRecords, taken: Taken, scanned: Scanned, until: int, counts: DecodeCounts) -> None:
+    def _flush(
+        self, records: TopicRecords, taken: TakenCalls, scanned: ScannedCalls, until: int, counts: DecodeCounts
+    ) -> None:
         """Make rows of the columns that are filled."""
         since, scanned.flushed = scanned.flushed, until
         for target in self._targets.values():
@@ -228,8 +248,8 @@ class TensorScanner:
         target: FilledColumns,
         series: SeriesFields,
         records: TopicRecords,
-        taken: Taken,
-        scanned: Scanned,
+        taken: TakenCalls,
+        scanned: ScannedCalls,
         which: NDArray[np.intp],
         counts: DecodeCounts,
     ) -> SeriesRows:
