@@ -24,7 +24,7 @@ SOURCES = tuple(
         "monitor/sources/formats/json/_scan.cpp",
         "monitor/sources/formats/protobuf/_protobuf.cpp",
         "monitor/sources/formats/schema_registry/_frames.cpp",
-        "monitor/sources/formats/tensors/_compact.cpp",
+        "monitor/sources/formats/tensors/_columns.cpp",
         "monitor/sources/kafka/_native.cpp",
     )
 )

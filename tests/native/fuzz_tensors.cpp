@@ -1,8 +1,9 @@
-// Throws damaged bodies of tensors at the reader that takes their numbers out, under the compiler's sanitizers: fuzz_tensors SEED COUNT.
+// Throws damaged bodies of tensors at what makes templates of them, and at what reads others by these, under the compiler's sanitizers:
+// fuzz_tensors SEED COUNT.
 //
-// Each body lies in an allocation of its own size and a NUL, its numbers in one that is sometimes too small, so that what is read or
-// written too far ends the run. What is printed depends on every answer.
-#include "../../monitor/sources/formats/tensors/_compacting.hpp"
+// Each body lies in an allocation of its own size and a NUL, its columns in ones that are sometimes too small, so that what is read or
+// written too far ends the run. A template reads the body that it was made of, unless there is no room. What is printed depends on every answer.
+#include "../../monitor/sources/formats/tensors/_template.hpp"
 
 #include <cstdio>
 #include <cstdlib>
@@ -20,7 +21,7 @@ using Random = std::mt19937_64;
 std::string number_of(Random& random) {
   static const char* const ODD[] = {"null", "-0", "0.0", "1e5", "-1.5E-3", "9007199254740993", "1e999", "NaN", "01", "-", ".5", "1.", "true",
                                     "\"a,b\"", "[1]", "12345678.12345678901", "0.1000000000000000055", "123456789"};
-  if (random() % 16 == 0) return ODD[random() % (sizeof ODD / sizeof *ODD)];
+  if (random() % 64 == 0) return ODD[random() % (sizeof ODD / sizeof *ODD)];
   std::string text = random() % 2 ? "-" : "";
   text += std::to_string(random() % (random() % 4 == 0 ? 100000000 : 10));
   if (random() % 8 != 0) {
@@ -30,48 +31,131 @@ std::string number_of(Random& random) {
   return text;
 }
 
-std::string body_of(Random& random) {
-  std::string text = random() % 2 ? "{\"id\":\"r-1\",\"inputs\":[" : "{\"inputs\": [";
-  const char* const comma = random() % 2 ? "," : ", ";
-  for (auto tensors = random() % 4; tensors > 0; --tensors) {
-    text += "{\"name\":\"x\",\"shape\":[2],\"datatype\":\"FP64\",\"data\":[";
-    for (auto left = random() % 60; left > 0; --left) text += number_of(random) + (left > 1 ? comma : "");
-    text += tensors > 1 ? "]}," : "]}";
+std::string text_of(Random& random) {
+  static const char* const TEXTS[] = {"\"pro\"", "\"\"", "null", "\"a long text that is no category\"", "\"\\u00e9\"", "\"\xc3\xa9\"", "\"\\ud800\"", "1"};
+  return TEXTS[random() % (random() % 16 == 0 ? 8 : 4)];
+}
+
+// A list of so many elements, a list of lists where they have a width.
+std::string array_of(Random& random, size_t rows, size_t width, bool nested, bool texts, const char* comma) {
+  std::string text = "[";
+  for (size_t row = 0; row < rows; ++row) {
+    if (nested) text += '[';
+    for (size_t at = 0; at < width; ++at) text += (at ? comma : "") + (texts ? text_of(random) : number_of(random));
+    if (nested) text += ']';
+    if (row + 1 < rows) text += comma;
   }
-  text += "]}";
-  for (auto damages = random() % 3; damages > 0; --damages) {
+  return text + ']';
+}
+
+// What a client of this kind sends: the same but for numbers, rows and id.
+std::string body_of(Random& random, uint64_t kind) {
+  const char* const comma = kind % 2 ? "," : ", ";
+  const size_t rows = 1 + random() % (random() % 4 == 0 ? 120 : 4), width = kind / 2 % 4 == 0 ? 2 : 1;
+  const bool nested = kind / 8 % 4 == 0 || width > 1, first = kind / 32 % 4 == 0;
+  const std::string id = kind / 128 % 2 ? "\"id\":\"" + std::string(random() % 20, 'r') + "\"," : "";
+  if (first) return "{" + id + "\"instances\":" + array_of(random, rows, width, nested, kind / 256 % 4 == 0 && !nested, comma) + "}";
+  std::string text = "{" + id + "\"inputs\":[";
+  for (uint64_t tensor = 0; tensor <= kind / 256 % 3; ++tensor) {
+    if (tensor) text += ',';
+    text += "{\"name\":\"x\",\"shape\":[" + std::to_string(rows + (random() % 64 == 0)) + (width > 1 ? ",2" : "") + "],\"data\":";
+    text += array_of(random, rows, width, nested, !nested && tensor == 1, comma) + "}";
+  }
+  return text + "]}";
+}
+
+void damage(Random& random, std::string& text) {
+  for (auto damages = random() % 3; damages > 0 && random() % 2; --damages) {
     static const char BYTES[] = "{}[]\",:\\ 0.-e\0\xff" "data";
     const auto at = random() % text.size();
     if (random() % 3 == 0) text.erase(at, random() % 8);
     else text[at] = BYTES[random() % (sizeof BYTES - 1)];
     if (text.empty()) text = "{";
   }
-  return text;
+}
+
+// Bytes of their own size and a NUL.
+std::unique_ptr<char[]> alone(const std::string& text) {
+  auto found = std::make_unique<char[]>(text.size() + 1);
+  std::memcpy(found.get(), text.data(), text.size());
+  return found;
+}
+
+uint64_t said = 0;
+void say(uint64_t more) { said = (said ^ more) * 0x9E3779B97F4A7C15u; }
+
+// A template as Python makes it of what was learnt: numbers to columns in their order, texts to the column of categories.
+Template made_of(const Learner& learner, const char* begin, const char* end, size_t rows, int64_t& width) {
+  Template made;
+  for (const Spot& spot : learner.spots) {
+    Part part{std::string(begin, spot.begin), spot.place, spot.width, {}};
+    begin = spot.end;
+    for (size_t cell = 0; spot.count != 0 && cell < std::max<size_t>(1, spot.count / rows); ++cell)
+      part.columns.push_back(spot.place == Place::texts ? 0 : static_cast<int32_t>(width++));
+    made.parts.push_back(std::move(part));
+  }
+  made.parts.push_back({std::string(begin, end), Place::nothing, 0, {}});
+  return made;
+}
+
+Outcome read(const Template& made, const std::string& text, int64_t width, int64_t room, const Codes& codes) {
+  const auto body = alone(text);
+  const auto own = std::make_unique<double[]>(text.size() / 2 + SPARE);
+  Doubles numbers(own.get(), own.get() + text.size() / 2 + SPARE);
+  const auto columns = std::make_unique<double[]>(static_cast<size_t>(width * room));
+  const auto coded = std::make_unique<int32_t[]>(static_cast<size_t>(room));
+  const auto ids = std::make_unique<uint64_t[]>(static_cast<size_t>(2 * room));
+  const auto lacking = std::make_unique<int64_t[]>(static_cast<size_t>(width + 1));
+  Columns to{&codes, columns.get(), coded.get(), ids.get(), ids.get() + room, lacking.get(), width, 1, room, 0};
+  TemplateReader reader(made, body.get(), body.get() + text.size(), numbers, to);
+  const Outcome outcome = reader.read();
+  if (outcome != Outcome::read) return outcome;
+  reader.taken(reader.id);
+  if (to.rows != reader.rows || to.rows > room) std::abort();
+  say(static_cast<uint64_t>(to.rows));
+  for (int64_t at = 0; at < to.rows * width; ++at) {
+    uint64_t bits;
+    std::memcpy(&bits, columns.get() + at, sizeof bits);
+    say(bits);
+  }
+  for (int64_t row = 0; row < to.rows; ++row) {
+    say(static_cast<uint64_t>(coded[static_cast<size_t>(row)]));
+    say(ids[static_cast<size_t>(row)]);
+    if (!reader.id.empty() && ids[static_cast<size_t>(room + row)] != hash_id(std::string(reader.id) + '#' + std::to_string(row), SECOND)) std::abort();
+  }
+  return outcome;
 }
 
 }  // namespace
 
 int main(int, char** arguments) {
   Random random(std::strtoull(arguments[1], nullptr, 10));
-  uint64_t said = 0;
-  const auto say = [&](uint64_t more) { said = (said ^ more) * 0x9E3779B97F4A7C15u; };
+  Codes codes;
+  codes.texts.add("pro", 0);
+  codes.texts.add("\xc3\xa9", 1);
+  codes.unseen = 2;
+  codes.missing = 3;
   for (long left = std::strtol(arguments[2], nullptr, 10); left > 0; --left) {
-    const std::string text = body_of(random);
-    const auto body = std::make_unique<char[]>(text.size() + 1);
-    std::memcpy(body.get(), text.data(), text.size());
-    const size_t room = random() % 8 == 0 ? random() % 70 : text.size() / 2 + 64;
-    const auto numbers = std::make_unique<double[]>(room);
-    Compactor compactor(body.get(), body.get() + text.size(), numbers.get(), numbers.get() + room);
-    const bool understood = compactor.run();
-    if (compactor.numbers.size() > room) std::abort();
-    if (room < text.size() / 2 + 64) continue;  // how much room is needed differs
+    const uint64_t kind = random();
+    std::string text = body_of(random, kind);
+    damage(random, text);
+    const auto body = alone(text);
+    Learner learner(body.get(), body.get() + text.size());
+    const bool understood = learner.run();
     say(understood);
     if (!understood) continue;
-    for (const char c : compactor.rest) say(static_cast<unsigned char>(c));
-    for (size_t at = 0; at < compactor.numbers.size(); ++at) {
-      uint64_t bits;
-      std::memcpy(&bits, numbers.get() + at, sizeof bits);
-      say(bits);
+    for (const char c : learner.probe) say(static_cast<unsigned char>(c));
+    size_t rows = 0;
+    for (const Spot& spot : learner.spots)
+      if (spot.count != 0 && rows == 0) rows = spot.width != 0 ? spot.count / spot.width : spot.count;
+    int64_t width = 0;
+    const Template made = made_of(learner, body.get(), body.get() + text.size(), rows, width);
+    const int64_t room = random() % 8 == 0 ? static_cast<int64_t>(random() % 3) : 200;
+    say(static_cast<uint64_t>(read(made, text, width, room, codes)));
+    for (int more = 0; more < 3; ++more) {
+      std::string other = body_of(random, kind);
+      damage(random, other);
+      say(static_cast<uint64_t>(read(made, other, width, room, codes)));
     }
   }
   std::printf("%016llx\n", static_cast<unsigned long long>(said));

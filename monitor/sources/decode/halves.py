@@ -25,6 +25,7 @@ class HalfColumns:
     def __init__(self, series: SeriesFields, shape: HalfShape, truth: Truth | None) -> None:
         self._series = series
         self._shape = shape
+        self._dtype = shape.dtype(series.half)
         self._labels = None if truth is None else LabelColumns(series, truth)
         self._predictions = PredictionColumns(series, truth) if truth is not None and series.half == RESPONSE else None
 
@@ -33,7 +34,7 @@ class HalfColumns:
     ) -> HalfBatch:
         """The rows that have an id; the others are rejected."""
         series, shape, count = self._series, self._shape, len(part.times)
-        rows = np.zeros(count, dtype=shape.dtype(series.half))
+        rows = np.zeros(count, dtype=self._dtype)
         rows["time"], rows["latency"] = part.times, np.nan
         numbers, categories = series.own
         rows["numeric"], rows["codes"] = part.numeric[:, :numbers], part.codes[:, :categories]

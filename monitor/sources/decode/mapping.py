@@ -231,7 +231,7 @@ def _of_series(series: SeriesFields, rows: Rows, times: NDArray[np.int64], count
         numeric[:, column] = _numbers(rows.column(path), len(rows), counts.of_number(series, column))
     _count_absent(series, rows, numeric, counts)
     for column, ((_, path), table) in enumerate(zip(series.categorical, series.tables, strict=True)):
-        codes[:, column] = _codes(rows.column(path), table, len(rows), counts.of_category(series, column))
+        codes[:, column] = codes_of(rows.column(path), table, len(rows), counts.of_category(series, column))
     groups = rows.hashes(series.group) if series.group else None
     placed = rows.messages if series.placed else None
 
@@ -283,7 +283,8 @@ def _each_number(column: Coded, reasons: Counter[str]) -> NDArray[np.float64]:
     return np.asarray(numbers[column.rows])
 
 
-def _codes(column: Column | None, table: CategoryTable, rows: int, reasons: Counter[str]) -> NDArray[np.int32] | int:
+def codes_of(column: Column | None, table: CategoryTable, rows: int, reasons: Counter[str]) -> NDArray[np.int32] | int:
+    """The codes of a column; why a value has none is counted."""
     if column is None:
         reasons["missing"] += rows
         return table.missing

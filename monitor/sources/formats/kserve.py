@@ -12,7 +12,8 @@ from monitor.sources.formats.base import REQUEST, RESPONSE
 from monitor.sources.formats.envelopes import envelopes
 from monitor.sources.formats.fields import TopicFields
 from monitor.sources.formats.json.documents import UNREADABLE, refusal
-from monitor.sources.formats.tensors.decoding import Call, InferenceDecoder, InferenceOptions, time_of
+from monitor.sources.formats.tensors.decoding import InferenceDecoder, InferenceOptions, time_of
+from monitor.sources.formats.tensors.rows import Call
 from monitor.sources.formats.values import Rejected
 
 REQUEST_TYPE, RESPONSE_TYPE = "org.kubeflow.serving.inference.request", "org.kubeflow.serving.inference.response"
@@ -26,7 +27,7 @@ Options = InferenceOptions
 
 def decoder(topic: TopicFields) -> InferenceDecoder:
     """The decoder of one topic."""
-    return InferenceDecoder(topic.options, RecordParts.HEADERS, calls)
+    return InferenceDecoder(topic, RecordParts.HEADERS, calls)
 
 
 def calls(records: TopicRecords, place: int) -> Iterable[Call | Rejected]:

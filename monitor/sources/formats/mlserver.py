@@ -5,13 +5,13 @@ from collections.abc import Iterable
 from monitor.sources.base import RecordParts, TopicRecords
 from monitor.sources.formats.fields import TopicFields
 from monitor.sources.formats.tensors.decoding import (
-    Call,
     InferenceDecoder,
     InferenceOptions,
     headers_of,
     reads_all,
     stamp_of,
 )
+from monitor.sources.formats.tensors.rows import Call
 
 MODEL, VERSION = "mlserver-model", "mlserver-version"
 
@@ -21,7 +21,7 @@ Options = InferenceOptions
 
 def decoder(topic: TopicFields) -> InferenceDecoder:
     """The decoder of one topic."""
-    return InferenceDecoder(topic.options, RecordParts.KEYS | RecordParts.STAMPS | RecordParts.HEADERS, calls)
+    return InferenceDecoder(topic, RecordParts.KEYS | RecordParts.STAMPS | RecordParts.HEADERS, calls)
 
 
 def calls(records: TopicRecords, place: int) -> Iterable[Call]:

@@ -9,13 +9,13 @@ from monitor.sources.formats.fields import TopicFields
 from monitor.sources.formats.json.documents import framed
 from monitor.sources.formats.tensors.bodies import Protocol
 from monitor.sources.formats.tensors.decoding import (
-    Call,
     InferenceDecoder,
     InferenceOptions,
     headers_of,
     reads_all,
     stamp_of,
 )
+from monitor.sources.formats.tensors.rows import Call
 from monitor.sources.formats.values import Rejected
 
 FIRST = "io.seldon.serving.inference."
@@ -39,7 +39,7 @@ def decoder(topic: TopicFields) -> InferenceDecoder:
     def calls(records: TopicRecords, place: int) -> Iterable[Call]:
         return [_call(records, place, topic.name or records.topic)]
 
-    return InferenceDecoder(topic.options, RecordParts.KEYS | RecordParts.STAMPS | RecordParts.HEADERS, calls)
+    return InferenceDecoder(topic, RecordParts.KEYS | RecordParts.STAMPS | RecordParts.HEADERS, calls)
 
 
 def _call(records: TopicRecords, place: int, topic: str) -> Call:

@@ -28,6 +28,14 @@ inline uint64_t mix_id(uint64_t mixed, uint64_t word, uint64_t step) {
   return mixed ^ mixed >> 32;
 }
 
+// What is hashed, as it is told: splitmix64's finaliser, and never 0.
+inline uint64_t last_of(uint64_t mixed) {
+  mixed = (mixed ^ mixed >> 30) * 0xBF58476D1CE4E5B9u;
+  mixed = (mixed ^ mixed >> 27) * 0x94D049BB133111EBu;
+  mixed ^= mixed >> 31;
+  return std::max<uint64_t>(mixed, 1);
+}
+
 inline uint64_t hash_id(std::string_view text, const Lane& lane = FIRST) {
   if (text.empty()) return 0;
   uint64_t mixed = lane.seed ^ text.size();
@@ -43,10 +51,7 @@ inline uint64_t hash_id(std::string_view text, const Lane& lane = FIRST) {
     std::memcpy(&word, at, left);
     mixed = mix_id(mixed, word, lane.step);
   }
-  mixed = (mixed ^ mixed >> 30) * 0xBF58476D1CE4E5B9u;  // splitmix64's finaliser
-  mixed = (mixed ^ mixed >> 27) * 0x94D049BB133111EBu;
-  mixed ^= mixed >> 31;
-  return std::max<uint64_t>(mixed, 1);
+  return last_of(mixed);
 }
 
 }  // namespace driftd

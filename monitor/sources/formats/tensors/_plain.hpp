@@ -30,22 +30,71 @@ inline uint64_t in_block(const char* at, char wanted) {
   return equal_in(at, wanted) | uint64_t{equal_in(at + WINDOW, wanted)} << WINDOW;
 }
 
-// The number that is all there is from `begin` to `end`: up to 8 digits in front of a point and 19 in all. False where it is anything else.
-// A window may be read from its begin.
-inline bool plain_number(const char* begin, const char* end, double& value) {
-  const uint32_t negative = *begin == '-';
-  const ptrdiff_t size = end - begin;
+inline uint64_t no_digits_in_block(const char* at) { return ~(digits_in(at) | uint64_t{digits_in(at + WINDOW)} << WINDOW); }
+
+inline int set_in(uint64_t bits) {  // as no instruction counts that every x86-64 has
+  bits -= (bits >> 1) & 0x5555555555555555u;
+  bits = (bits & 0x3333333333333333u) + ((bits >> 2) & 0x3333333333333333u);
+  return static_cast<int>((((bits + (bits >> 4)) & 0x0F0F0F0F0F0F0F0Fu) * 0x0101010101010101u) >> 56);
+}
+
+// Some blocks of an array of numbers: where commas are, and what is no digit. That is found out before any number is read, so that how
+// many there are in a block is nothing that a branch has to guess.
+class Marked {
+ public:
+  static constexpr size_t BLOCKS = 8;
+
+  uint16_t commas[BLOCKS * BLOCK + 16];
+  size_t count = 0;
+  bool closed = false;  // a bracket lies behind the last of them
+
+  // `left` bytes may be read from there. Commas are marked as long as a window may be read behind them.
+  Marked(const char* at, size_t left) {
+    size_t block = 0;
+    for (; block < BLOCKS && left >= (block + 1) * BLOCK + WINDOW && !closed; ++block) {
+      const char* const from = at + block * BLOCK;
+      const uint64_t closing = in_block(from, ']');
+      uint64_t bits = in_block(from, ',');
+      others_[block] = no_digits_in_block(from);
+      closed = closing != 0;
+      if (closed) bits &= (closing & (~closing + 1)) - 1;
+      mark(bits, static_cast<uint16_t>(block * BLOCK));
+    }
+    others_[block] = others_[block + 1] = ~uint64_t{0};
+  }
+
+  // Which bytes from there on are no digits, a bit each, 32 at least.
+  uint32_t others(size_t from) const {
+    return static_cast<uint32_t>(word_at(reinterpret_cast<const char*>(others_) + from / 8) >> (from % 8));
+  }
+
+ private:
+  void mark(uint64_t bits, uint16_t first) {
+    const auto more = static_cast<size_t>(set_in(bits));
+    uint16_t* to = commas + count;
+    count += more;
+    for (size_t done = 0; done < more; done += 8)
+      for (int each = 0; each < 8; ++each, bits &= bits - 1) *to++ = static_cast<uint16_t>(first + __builtin_ctzll(bits | uint64_t{1} << 63));
+  }
+
+  uint64_t others_[BLOCKS + 2];
+};
+
+// The number that is all there is in so many bytes: up to 8 digits in front of a point and 19 in all. False where it is anything else.
+// `others` are the bytes that are no digits. A window may be read.
+inline bool plain_number(const char* begin, size_t size, uint32_t others, double& value) {
   if (size >= WINDOW) return false;
-  const uint32_t others = ~digits_in(begin) & ~negative & ((1u << size) - 1);  // bytes that are no digits, but the sign
-  begin += negative;
+  const uint32_t negative = *begin == '-';
   const int digits = static_cast<int>(size) - static_cast<int>(negative);
+  begin += negative;
+  others = (others >> negative) & ((1u << digits) - 1);
   uint64_t mantissa;
   int count = 0;
   if (others == 0) {
     if (digits < 1 || digits > 8 || (digits > 1 && *begin == '0')) return false;
     mantissa = worth_of(begin, digits);
   } else {
-    const int whole = lowest(others) - static_cast<int>(negative);
+    const int whole = lowest(others);
     count = digits - whole - 1;
     if ((others & (others - 1)) != 0 || begin[whole] != '.' || whole < 1 || whole > 8 || count < 1) return false;
     if (whole > 1 && *begin == '0') return false;

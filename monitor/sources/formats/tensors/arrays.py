@@ -126,11 +126,11 @@ def flat(data: Any) -> list[Any]:
         raise Rejected(MISMATCH)
     while data and isinstance(data[0], list):
         length = len(data[0])
-        if not all(isinstance(each, list) and len(each) == length for each in data):
+        if set(map(type, data)) != {list} or set(map(len, data)) != {length}:
             raise Rejected(MISMATCH)
         data = list(chain.from_iterable(data))
     found: list[Any] = data
-    if any(isinstance(each, list) for each in found):
+    if list in set(map(type, found)):
         raise Rejected(MISMATCH)
     return found
 

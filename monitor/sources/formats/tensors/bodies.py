@@ -5,10 +5,19 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 from monitor.sources.formats.base import REQUEST, RESPONSE, WHOLE
-from monitor.sources.formats.json.documents import MAX_BYTES, MAX_DEPTH, parse_leniently, refusal
+from monitor.sources.formats.json.documents import (
+    MAX_BYTES,
+    MAX_DEPTH,
+    NO_BRACKETS,
+    OPENING,
+    STRINGS,
+    parse_leniently,
+    refusal,
+)
 from monitor.sources.formats.tensors import v1, v2
 from monitor.sources.formats.tensors.arrays import Naming, TensorSide
 from monitor.sources.formats.tensors.wire import infer
@@ -104,6 +113,8 @@ def read_body(raw: bytes, how: BodyReading) -> Inference:
 
 def header_end(raw: bytes) -> int:
     """Where the first JSON value of a body ends. Raises Rejected: nowhere, or it is too deep."""
+    if _stays_open(raw[:MAX_BYTES]):
+        raise Rejected("malformed_json" if len(raw) <= MAX_BYTES else "too_large")
     depth = 0
     for token in TOKENS.finditer(raw, 0, MAX_BYTES):
         mark = token[0]
@@ -118,6 +129,13 @@ def header_end(raw: bytes) -> int:
     raise Rejected("malformed_json" if len(raw) <= MAX_BYTES else "too_large")
 
 
+def _stays_open(raw: bytes) -> bool:
+    """Whether brackets are never all closed, nor too deep, as in what was cut off: sooner told than where they are."""
+    brackets = STRINGS.sub(b"", raw).translate(None, NO_BRACKETS)
+    depths = list(accumulate(1 if each in OPENING else -1 for each in brackets))
+    return bool(depths) and min(depths) > 0 and max(depths) <= MAX_DEPTH
+
+
 def _document(raw: bytes) -> dict[str, Any]:
     reason = refusal(raw)
     if reason is not None:
@@ -129,10 +147,9 @@ def of_document(
     held: Mapping[str, Any],
     how: BodyReading,
     behind: v2.BytesBehind | None = None,
-    apart: v2.NumbersApart | None = None,
 ) -> Inference:
     """A JSON body. Raises Rejected."""
-    sides = _seldon(held, how) if _is_seldons(held, how) else _sides(held, how, behind, apart)
+    sides = _seldon(held, how) if _is_seldons(held, how) else _sides(held, how, behind)
     if behind is not None:
         behind.end()
     if how.half in {REQUEST, RESPONSE}:  # a body may hold both; an event is of one of them
@@ -151,7 +168,7 @@ def text_at(held: Mapping[str, Any], name: str) -> str | None:
 
 
 def _sides(
-    held: Mapping[str, Any], how: BodyReading, behind: v2.BytesBehind | None, apart: v2.NumbersApart | None
+    held: Mapping[str, Any], how: BodyReading, behind: v2.BytesBehind | None
 ) -> tuple[TensorSide | None, TensorSide | None]:
     order = [name for name in held if name in {"inputs", "outputs", "instances", "predictions"}]
     found: dict[int, TensorSide] = {}
@@ -160,9 +177,7 @@ def _sides(
         naming = how.naming if half == REQUEST else how.answers
         value = held[name]
         if name in {"inputs", "outputs"} and v2.is_tensors(value):
-            found[half] = v2.side_of(value, naming, apart, behind)
-        elif apart is not None:
-            raise Rejected(NOT_INFERENCE)  # of no tensors: whoever took numbers out of it reads it anew
+            found[half] = v2.side_of(value, naming, behind)
         elif not _is_asked_for(name, value, held):
             found[half] = v1.columns_of(value, naming, "x" if half == REQUEST else "predictions")
     return found.get(REQUEST), found.get(RESPONSE)

@@ -2,19 +2,18 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from types import MappingProxyType
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field, TypeAdapter, field_validator
 
 from monitor.sections import Section
 from monitor.sources.base import RecordParts, TopicRecords
-from monitor.sources.formats.base import TOMBSTONE, Rows
-from monitor.sources.formats.fields import Path
+from monitor.sources.formats.base import TOMBSTONE, WHOLE, Reader, Rows
+from monitor.sources.formats.fields import Path, TopicFields
 from monitor.sources.formats.tensors.arrays import Naming
-from monitor.sources.formats.tensors.bodies import BodyReading, Protocol, read_body
-from monitor.sources.formats.tensors.compacting import Compacted
-from monitor.sources.formats.tensors.rows import Message, TensorRows, rows_of
+from monitor.sources.formats.tensors.bodies import BodyReading, read_body
+from monitor.sources.formats.tensors.rows import Call, Message, TensorRows, rows_of
+from monitor.sources.formats.tensors.scanning import COMPILED, TensorScanner
 from monitor.sources.formats.times import NOT_A_TIME
 from monitor.sources.formats.values import LATEST_NANOS, Rejected, parse_time
 
@@ -54,22 +53,6 @@ class InferenceOptions(Section):
         return Naming(tuple(self.columns), {}, missing)
 
 
-NOTHING: Mapping[Path, str] = MappingProxyType({})
-
-
-class Call(NamedTuple):
-    """A body and what stands beside it. `half`: a request or an answer; None where only the body tells. `time`: NOT_A_TIME where there is none."""
-
-    body: bytes
-    half: int | None = None
-    protocol: Protocol = Protocol.ANY
-    id: str | None = None
-    time: int = NOT_A_TIME
-    model: str | None = None
-    version: str | None = None
-    more: Mapping[Path, str] = NOTHING
-
-
 Calls = Callable[[TopicRecords, int], Iterable[Call | Rejected]]
 """The calls in a record at a place, or why not. Raises Rejected."""
 
@@ -77,13 +60,22 @@ Calls = Callable[[TopicRecords, int], Iterable[Call | Rejected]]
 class InferenceDecoder:
     """Records to rows. `calls` says what a record holds."""
 
-    def __init__(self, options: InferenceOptions | None, wants: RecordParts, calls: Calls) -> None:
-        options = options or InferenceOptions()
+    def __init__(self, topic: TopicFields | None, wants: RecordParts, calls: Calls) -> None:
+        """`topic`: whose messages they are, None: nobody's."""
+        options = (topic.options if topic is not None else None) or InferenceOptions()
         self.wants = wants
         self._calls = calls
         self._naming = options.naming
         self._prediction = options.prediction
-        self._compacted = Compacted()
+        self.readers: Sequence[Reader] = []
+        """What reads most records sooner."""
+        if (
+            COMPILED
+            and topic is not None
+            and topic.series
+            and all(each.half == WHOLE for each in topic.series.values())
+        ):
+            self.readers = [TensorScanner(topic, self)]
 
     def decode(self, values: Sequence[bytes | None]) -> Rows:
         """Values alone."""
@@ -93,14 +85,12 @@ class InferenceDecoder:
         """A row an instance; what cannot be read is counted by reason."""
         rejected: Counter[str] = Counter()
         messages = []
-        self._compacted.begin(sum(len(value) for value in records.values if value is not None))
         for place in range(len(records.values)):
             for found in self._messages(records, place):
                 if isinstance(found, Rejected):
                     rejected[str(found)] += 1
                 else:
                     messages.append(found)
-        self._compacted.end()
         return rows_of(messages, rejected, self._prediction)
 
     def inspect(self, raw: bytes) -> Iterator[Mapping[Path, object]]:
@@ -115,11 +105,26 @@ class InferenceDecoder:
         assert isinstance(rows, TensorRows)
         return ({path: value for path, value in rows.row(at).items() if value is not None} for at in range(len(rows)))
 
+    def calls(self, records: TopicRecords, place: int) -> Iterable[Call | Rejected]:
+        """The calls in a record at a place. Raises Rejected."""
+        return self._calls(records, place)
+
+    @property
+    def missing(self) -> frozenset[str]:
+        """The texts that are missing values."""
+        return self._naming.missing
+
+    def rows_of(self, call: Call) -> TensorRows | None:
+        """The rows of one call; None where it has none."""
+        message = self._message(0, call)
+        rows = None if isinstance(message, Rejected) else rows_of([message], Counter(), self._prediction)
+        return rows if rows is not None and len(rows) else None
+
     def _messages(self, records: TopicRecords, place: int) -> Iterator[Message | Rejected]:
         try:
             if records.values[place] is None:
                 raise Rejected(TOMBSTONE)
-            for call in self._calls(records, place):
+            for call in self.calls(records, place):
                 yield call if isinstance(call, Rejected) else self._message(place, call)
         except Rejected as reason:
             yield reason
@@ -127,19 +132,17 @@ class InferenceDecoder:
     def _message(self, place: int, call: Call) -> Message | Rejected:
         try:
             how = BodyReading(self._naming, call.half, call.protocol)
-            held: Any = self._compacted.read(call.body, how) or read_body(call.body, how)
+            held = read_body(call.body, how)
         except Rejected as reason:
             return reason
-        own = held.id
-        told = held.layout if hasattr(held, "layout") else held
-        more = call.more if told.model is None else {**call.more, **_body_names(call, told.model)}
+        more = call.more if held.model is None else {**call.more, **_body_names(call, held.model)}
         return Message(
             place,
             held,
-            call.id or own,
+            call.id or held.id,
             call.time,
-            call.model or told.model,
-            call.version or told.version,
+            call.model or held.model,
+            call.version or held.version,
             more,
         )
 

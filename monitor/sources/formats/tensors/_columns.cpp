@@ -1,0 +1,270 @@
+// JSON inference messages to columns by templates (HOT), see _template.hpp.
+#define PY_SSIZE_T_CLEAN
+#define Py_LIMITED_API 0x030B0000  // what the wheel's tag promises
+#include <Python.h>
+
+#include "../../../../detectors/sketches/_unlocked.hpp"
+#include "../../_python.hpp"
+#include "_template.hpp"
+
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace {
+
+using namespace driftd;
+
+constexpr const char* TEMPLATE = "monitor.sources.formats.tensors._columns.Template";
+constexpr const char* CODES = "monitor.sources.formats.tensors._columns.Codes";
+
+// How a message lies, and what is told of it: its probe, and (count, width, shaped) of each of its arrays.
+PyObject* learn(PyObject*, PyObject* raw) {
+  return guarded([&]() -> PyObject* {
+    char* bytes;
+    Py_ssize_t size;
+    if (PyBytes_AsStringAndSize(raw, &bytes, &size) != 0) return nullptr;  // a NUL stands behind it
+    if (static_cast<size_t>(size) > MOST_MESSAGE) Py_RETURN_NONE;
+    Learner learner(bytes, bytes + size);
+    bool understood;
+    {
+      const Unlocked unlocked;
+      understood = learner.run();
+    }
+    if (!understood) Py_RETURN_NONE;
+    auto made = std::make_unique<Template>();
+    const char* copied = bytes;
+    PyObject* arrays = checked(PyList_New(0));
+    for (const Spot& spot : learner.spots) {
+      made->parts.push_back({std::string(copied, spot.begin), spot.place, spot.width, {}});
+      copied = spot.end;
+      if (spot.count == 0) continue;
+      PyObject* told = checked(Py_BuildValue("(nni)", static_cast<Py_ssize_t>(spot.count), static_cast<Py_ssize_t>(spot.width), int{spot.shaped}));
+      const int failed = PyList_Append(arrays, told);
+      Py_DECREF(told);
+      if (failed != 0) throw Failed();
+    }
+    made->parts.push_back({std::string(copied, static_cast<const char*>(bytes + size)), Place::nothing, 0, {}});
+    return Py_BuildValue("(Ny#N)", capsule_of(std::move(made), TEMPLATE), learner.probe.data(), static_cast<Py_ssize_t>(learner.probe.size()), arrays);
+  });
+}
+
+// aim(template, target, [[column of each cell of a row, …] of each array]).
+PyObject* aim(PyObject*, PyObject* arguments) {
+  return guarded([&]() -> PyObject* {
+    PyObject *capsule, *listed;
+    int target;
+    checked(PyArg_ParseTuple(arguments, "OiO!", &capsule, &target, &PyList_Type, &listed));
+    auto* const made = static_cast<Template*>(checked(PyCapsule_GetPointer(capsule, TEMPLATE)));
+    made->target = target;
+    Py_ssize_t array = 0;
+    for (Part& part : made->parts) {
+      if (part.place != Place::numbers && part.place != Place::texts) continue;
+      PyObject* cells = checked(PyList_GetItem(listed, array++));
+      part.columns.resize(static_cast<size_t>(PyList_Size(cells)));
+      for (size_t at = 0; at < part.columns.size(); ++at) part.columns[at] = int_of(checked(PyList_GetItem(cells, static_cast<Py_ssize_t>(at))));
+      if (part.columns.empty()) {
+        PyErr_SetString(PyExc_ValueError, "an array has no cells");
+        throw Failed();
+      }
+    }
+    Py_RETURN_NONE;
+  });
+}
+
+// codes([({text: code}, code of any other text, code of none), …]).
+PyObject* codes(PyObject*, PyObject* listed) {
+  return guarded([&]() -> PyObject* {
+    auto made = std::make_unique<std::vector<Codes>>(static_cast<size_t>(PyList_Size(listed)));
+    for (size_t at = 0; at < made->size(); ++at) {
+      PyObject *texts, *text, *code;
+      Codes& known = (*made)[at];
+      PyObject* described = checked(PyList_GetItem(listed, static_cast<Py_ssize_t>(at)));
+      checked(PyArg_ParseTuple(described, "O!ii", &PyDict_Type, &texts, &known.unseen, &known.missing));
+      for (Py_ssize_t place = 0; PyDict_Next(texts, &place, &text, &code);) known.texts.add(text_of(text), int_of(code));
+    }
+    return capsule_of(std::move(made), CODES);
+  });
+}
+
+// The columns of a target, and the arrays that they lie in; the tallies are what is missing in each column, and the rows.
+struct Lent {
+  std::unique_ptr<Buffer> numbers, codes, ids, tallies;
+  Columns columns;
+
+  // From (codes, numbers float64[room, width], codes int32[room, coded], ids uint64[0 … 2, room], tallies int64[width + coded + 1], room, width).
+  explicit Lent(PyObject* described) {
+    PyObject *categories, *numbers_, *codes_, *ids_, *tallies_;
+    Py_ssize_t room, width;
+    checked(PyArg_ParseTuple(described, "OOOOOnn", &categories, &numbers_, &codes_, &ids_, &tallies_, &room, &width));
+    const auto& known = *static_cast<const std::vector<Codes>*>(checked(PyCapsule_GetPointer(categories, CODES)));
+    const auto coded = static_cast<Py_ssize_t>(known.size());
+    if (room < 0 || width < 0) {
+      PyErr_SetString(PyExc_ValueError, "there is no such room");
+      throw Failed();
+    }
+    numbers = std::make_unique<Buffer>(numbers_, 8, room * width);
+    codes = std::make_unique<Buffer>(codes_, 4, room * coded);
+    ids = std::make_unique<Buffer>(ids_, 8, 0);
+    tallies = std::make_unique<Buffer>(tallies_, 8, width + coded + 1);
+    columns.categories = known.data();
+    columns.numbers = numbers->as<double>();
+    columns.codes = codes->as<int32_t>();
+    columns.lacking = tallies->as<int64_t>();
+    columns.rows = columns.lacking[width + coded];
+    if (columns.rows < 0 || columns.rows > room) {
+      PyErr_SetString(PyExc_ValueError, "there are not so many rows");
+      throw Failed();
+    }
+    columns.ids = room > 0 && ids->size() >= room ? ids->as<uint64_t>() : nullptr;
+    columns.more = room > 0 && ids->size() >= 2 * room ? ids->as<uint64_t>() + room : nullptr;
+    columns.width = width;
+    columns.coded = coded;
+    columns.room = room;
+  }
+
+  // Say how many rows there are now.
+  void tell() const { columns.lacking[columns.width + columns.coded] = columns.rows; }
+
+  // Whether a template asks for columns that there are.
+  bool holds(const Template& made) const {
+    for (const Part& part : made.parts) {
+      if (part.columns.empty() && (part.place == Place::numbers || part.place == Place::texts)) return false;
+      for (const int32_t column : part.columns)
+        if (column < NOBODY || column >= (part.place == Place::texts ? columns.coded : columns.width)) return false;
+    }
+    return true;
+  }
+};
+
+struct Message {
+  const char* data;
+  size_t size;
+  std::string_view own;
+  int kind;
+};
+
+constexpr int STOPPED_ROOM = 1, STOPPED_OTHER = 2;
+
+// All that a scan reads and writes.
+struct Scan {
+  std::vector<std::vector<const Template*>> kinds;
+  std::vector<std::unique_ptr<Lent>> targets;
+  std::vector<Message> messages;
+  std::vector<size_t> last;  // the template of each kind that read the message before
+  int32_t* rows = nullptr;
+  int32_t* target = nullptr;
+
+  // One message by the templates of its kind, the last that read one first.
+  Outcome read(size_t at, Doubles& numbers) {
+    const Message& message = messages[at];
+    const auto& templates = kinds[static_cast<size_t>(message.kind)];
+    size_t& first = last[static_cast<size_t>(message.kind)];
+    for (size_t tried = 0; tried < templates.size(); ++tried) {
+      const size_t place = (first + tried) % templates.size();
+      const Template& made = *templates[place];
+      Columns& to = targets[static_cast<size_t>(made.target)]->columns;
+      TemplateReader reader(made, message.data, message.data + message.size, numbers, to);
+      const Outcome outcome = reader.read();
+      if (outcome == Outcome::other) continue;
+      if (outcome == Outcome::read) {
+        reader.taken(message.own.empty() ? reader.id : message.own);
+        rows[at] = static_cast<int32_t>(reader.rows);
+        target[at] = made.target;
+        first = place;
+      }
+      return outcome;
+    }
+    return Outcome::other;
+  }
+
+  // From a message on; which one it stopped at, and why: there is no room for its rows, or no template reads it and that is asked for.
+  std::pair<size_t, int> run(size_t at, bool stops) {
+    size_t most = 0;
+    for (const Message& message : messages) most = std::max(most, message.size);
+    std::vector<double> held(most / 2 + SPARE);
+    Doubles numbers(held.data(), held.data() + held.size());
+    for (; at < messages.size(); ++at) {
+      rows[at] = 0;
+      if (messages[at].size > MOST_MESSAGE) continue;
+      const Outcome outcome = read(at, numbers);
+      if (outcome == Outcome::full) return {at, STOPPED_ROOM};
+      if (outcome == Outcome::other && stops) return {at, STOPPED_OTHER};
+    }
+    return {at, 0};
+  }
+};
+
+std::vector<Message> messages_of(PyObject* bodies, PyObject* owns, const int32_t* kinds, size_t most) {
+  std::vector<Message> found(static_cast<size_t>(PyList_Size(bodies)));
+  for (size_t at = 0; at < found.size(); ++at) {
+    char* bytes;
+    Py_ssize_t size;
+    if (PyBytes_AsStringAndSize(checked(PyList_GetItem(bodies, static_cast<Py_ssize_t>(at))), &bytes, &size) != 0) throw Failed();
+    PyObject* own = checked(PyList_GetItem(owns, static_cast<Py_ssize_t>(at)));
+    found[at] = {bytes, static_cast<size_t>(size), own == Py_None ? std::string_view() : text_of(own), kinds[at]};
+    if (kinds[at] < 0 || static_cast<size_t>(kinds[at]) >= most) {
+      PyErr_SetString(PyExc_ValueError, "a message is of no kind");
+      throw Failed();
+    }
+  }
+  return found;
+}
+
+// scan([[template, …] of each kind], [target, …], bodies, own ids, kinds int32[n], rows int32[n], targets int32[n], from, stops).
+PyObject* scan(PyObject*, PyObject* arguments) {
+  return guarded([&]() -> PyObject* {
+    PyObject *kinds, *targets, *bodies, *owns, *of, *rows, *target;
+    Py_ssize_t from;
+    int stops;
+    checked(PyArg_ParseTuple(arguments, "O!O!O!O!OOOnp", &PyList_Type, &kinds, &PyList_Type, &targets, &PyList_Type, &bodies, &PyList_Type, &owns, &of,
+                             &rows, &target, &from, &stops));
+    const Py_ssize_t count = PyList_Size(bodies);
+    const Buffer of_kinds(of, 4, count), rows_(rows, 4, count), target_(target, 4, count);
+    Scan scan;
+    scan.rows = rows_.as<int32_t>();
+    scan.target = target_.as<int32_t>();
+    for (Py_ssize_t at = 0; at < PyList_Size(targets); ++at) scan.targets.push_back(std::make_unique<Lent>(checked(PyList_GetItem(targets, at))));
+    for (Py_ssize_t at = 0; at < PyList_Size(kinds); ++at) {
+      PyObject* listed = checked(PyList_GetItem(kinds, at));
+      scan.kinds.emplace_back();
+      for (Py_ssize_t place = 0; place < PyList_Size(listed); ++place) {
+        const auto* made = static_cast<const Template*>(checked(PyCapsule_GetPointer(checked(PyList_GetItem(listed, place)), TEMPLATE)));
+        if (made->target < 0 || static_cast<size_t>(made->target) >= scan.targets.size() || !scan.targets[static_cast<size_t>(made->target)]->holds(*made)) {
+          PyErr_SetString(PyExc_ValueError, "a template asks for columns that there are not");
+          throw Failed();
+        }
+        scan.kinds.back().push_back(made);
+      }
+    }
+    scan.last.resize(scan.kinds.size());
+    scan.messages = messages_of(bodies, owns, of_kinds.as<int32_t>(), scan.kinds.size());
+    if (from < 0 || from > count) {
+      PyErr_SetString(PyExc_ValueError, "there is no such message");
+      throw Failed();
+    }
+    std::pair<size_t, int> stopped;
+    {
+      const Unlocked unlocked;
+      stopped = scan.run(static_cast<size_t>(from), stops != 0);
+    }
+    for (const auto& lent : scan.targets) lent->tell();
+    return Py_BuildValue("(ni)", static_cast<Py_ssize_t>(stopped.first), stopped.second);
+  });
+}
+
+PyMethodDef METHODS[] = {
+    {"learn", learn, METH_O, "How a message lies, a probe of it, and its arrays: (template, probe, [(count, width, shaped), …]); or None."},
+    {"aim", aim, METH_VARARGS, "Say which column each cell of a template's arrays is of."},
+    {"codes", codes, METH_O, "The categories of columns."},
+    {"scan", scan, METH_VARARGS, "Read messages by templates into columns; where it stopped, and why: (message, 0, 1 no room or 2 no template)."},
+    {nullptr, nullptr, 0, nullptr},
+};
+
+PyModuleDef_Slot SLOTS[] = {{0, nullptr}};
+
+PyModuleDef MODULE = {PyModuleDef_HEAD_INIT, "_columns", "JSON inference messages to columns.", 0, METHODS, SLOTS, nullptr, nullptr, nullptr};
+
+}  // namespace
+
+PyMODINIT_FUNC PyInit__columns() { return PyModuleDef_Init(&MODULE); }

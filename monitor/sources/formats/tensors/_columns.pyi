@@ -1,0 +1,27 @@
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+class Template: ...
+class Codes: ...
+
+Target: TypeAlias = tuple[
+    Codes, NDArray[np.float64], NDArray[np.int32], NDArray[np.uint64], NDArray[np.int64], int, int
+]
+
+def learn(raw: bytes, /) -> tuple[Template, bytes, list[tuple[int, int, bool]]] | None: ...
+def aim(template: Template, target: int, columns: list[list[int]], /) -> None: ...
+def codes(tables: list[tuple[dict[str, int], int, int]], /) -> Codes: ...
+def scan(
+    templates: list[list[Template]],
+    targets: list[Target],
+    bodies: list[bytes],
+    owns: list[str | None],
+    kinds: NDArray[np.int32],
+    rows: NDArray[np.int32],
+    of: NDArray[np.int32],
+    begin: int,
+    stops: bool,
+    /,
+) -> tuple[int, int]: ...

@@ -1,0 +1,389 @@
+"""Records of inferences straight to the columns of their series (HOT), by templates of messages; see `_template.hpp`.
+
+What is left, as all that is broken, is read by `InferenceDecoder`, which also says what a template is worth: a probe with a number for
+each place is read as any message is, and shows which column a place comes to lie in.
+"""
+
+import os
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, NamedTuple, Protocol
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.sources.base import TopicRecords
+from monitor.sources.decode.mapping import REJECTED, UNMONITORED, codes_of, route
+from monitor.sources.formats.base import WHOLE, DecodeCounts, Read, Rows, SeriesRows
+from monitor.sources.formats.fields import CategoryTable, Path, SeriesFields, TopicFields
+from monitor.sources.formats.tensors.aiming import ABSENT, NUMBERS, Aim, Cell, ProbedArray, aim_of, cells_of
+from monitor.sources.formats.tensors.rows import ID, TIME, Call, TensorRows
+from monitor.sources.formats.values import EARLIEST, Rejected, is_writable
+from monitor.stream.events import Nanos
+
+try:
+    from monitor.sources.formats.tensors import _columns
+except ImportError:  # installed without a compiler
+    _columns = None  # type: ignore[assignment]
+
+COMPILED = _columns is not None and os.environ.get("DRIFTD_PURE") != "1"
+MOST_TEMPLATES, MOST_KINDS = 32, 256  # of a kind; of a topic
+LONGEST = 1 << 18  # bytes of a message that a template is made of
+PATIENCE = 64  # templates that may be made in vain, one after the other,
+WORTH = 16  # and messages read by one that make up for one of them
+NO_ROOM, NO_TEMPLATE = 1, 2
+SPARE = 1.05  # times the rows that as many bytes held before
+FEWEST = 256  # rows that there is room for
+PROBED_TEXT = re.compile(rb'"1[0-9]{11}"')
+
+Ints = NDArray[np.int32]
+
+
+class CallDecoder(Protocol):
+    """What reads records and single calls without templates."""
+
+    def calls(self, records: TopicRecords, place: int, /) -> Iterable[Call | Rejected]:
+        """The calls in a record at a place. Raises Rejected."""
+        ...
+
+    def decode_records(self, records: TopicRecords) -> Rows:
+        """A row an instance."""
+        ...
+
+    def rows_of(self, call: Call) -> TensorRows | None:
+        """The rows of one call; None where it has none."""
+        ...
+
+    @property
+    def missing(self) -> frozenset[str]:
+        """The texts that are missing values."""
+        ...
+
+
+@dataclass(slots=True)
+class FilledColumns:
+    """The columns of a series, as some templates fill them. Their rows are those of a batch."""
+
+    number: int  # among the targets
+    series: SeriesFields | None  # None: of nobody's
+    aim: Aim
+    codes: Any
+    density: float = 0.0  # rows of a byte, at most
+    numbers: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 0)))
+    coded: Ints = field(default_factory=lambda: np.empty((0, 0), dtype=np.int32))
+    ids: NDArray[np.uint64] = field(default_factory=lambda: np.empty((0, 0), dtype=np.uint64))
+    tallies: NDArray[np.int64] = field(default_factory=lambda: np.zeros(1, dtype=np.int64))
+
+    @property
+    def width(self) -> int:
+        """Columns of numbers, and categories that come as some."""
+        return len(self.aim.numeric) + self.aim.categorical.count(NUMBERS)
+
+    @property
+    def rows(self) -> int:
+        """How many there are."""
+        return int(self.tallies[-1])
+
+    @property
+    def lent(self) -> "_columns.Target":
+        """As the compiled part takes it."""
+        return self.codes, self.numbers, self.coded, self.ids, self.tallies, len(self.numbers), self.width
+
+    def make_room(self, rows: int) -> None:
+        """Have room for so many rows, and none that are there."""
+        series, coded = self.series, len(self.aim.categorical)
+        identities = 0 if series is None or not series.id else 1 + series.wide
+        self.numbers = np.empty((rows, self.width))
+        self.coded = np.empty((rows, coded), dtype=np.int32)
+        self.ids = np.empty((identities, rows), dtype=np.uint64)
+        self.tallies = np.zeros(self.width + coded + 1, dtype=np.int64)
+
+
+class TakenCalls(NamedTuple):
+    """The calls that templates may read: the record of each, its body, id, event time and kind."""
+
+    places: list[int]
+    calls: list[Call]
+    kinds: Ints
+
+    @property
+    def bodies(self) -> list[bytes]:
+        """What they hold."""
+        return [call.body for call in self.calls]
+
+
+@dataclass(slots=True)
+class ScannedCalls:
+    """What became of calls: the rows of each and the number of the columns that they are in, and the rows of series so far."""
+
+    rows: Ints
+    of: Ints
+    parts: list[SeriesRows] = field(default_factory=list)
+    flushed: int = 0  # calls whose rows are in the parts
+
+
+class TensorScanner:
+    """Records of one topic to columns, where all but numbers, texts, rows and ids is as in a message before."""
+
+    def __init__(self, topic: TopicFields, decoder: CallDecoder) -> None:
+        self._topic = topic
+        self._decoder = decoder
+        fields = topic.fields
+        self._looked_up = [path for name, path in fields.envelope.items() if name != "timestamp"]
+        self._kinds: dict[Any, int] = {}
+        self._last: tuple[Any, int] = None, 0  # kind, and its number
+        self._templates: list[list[Any]] = []  # of each kind
+        self._targets: dict[Any, FilledColumns] = {}
+        self._patience = PATIENCE
+
+    def read(self, records: TopicRecords, latest: Nanos, counts: DecodeCounts) -> Read:
+        """Read records; those that no template reads are left."""
+        taken = self._take(records, latest)
+        size = len(taken.calls)
+        scanned = ScannedCalls(np.zeros(size, dtype=np.int32), np.zeros(size, dtype=np.int32))
+        for target in self._targets.values():
+            target.make_room(0)
+        self._scan(records, taken, scanned, counts)
+        which = np.flatnonzero(scanned.rows)
+        places = np.array(taken.places, dtype=np.intp)[which]
+        times = np.array([call.time for call in taken.calls], dtype=np.int64)[which]
+        each = scanned.rows[which]
+        left = np.ones(len(records.values), dtype=np.bool_)
+        left[places] = False
+        return Read(scanned.parts, np.repeat(places, each), np.repeat(times, each), np.flatnonzero(left).tolist())
+
+    # --- calls ------------------------------------------------------------------------------------------------------------
+
+    def _take(self, records: TopicRecords, latest: Nanos) -> TakenCalls:
+        """The calls of records that hold a single one, of a valid time."""
+        if len(self._kinds) > MOST_KINDS:
+            self._kinds.clear()
+            self._last = None, 0
+            self._templates.clear()
+            self._targets.clear()
+        places, calls, kinds = [], [], []
+        for place, value in enumerate(records.values):
+            call = self._call(records, place) if value else None
+            if call is not None and EARLIEST <= call.time <= latest:
+                places.append(place)
+                calls.append(call)
+                kinds.append(self._kind(call))
+        return TakenCalls(places, calls, np.array(kinds, dtype=np.int32))
+
+    def _call(self, records: TopicRecords, place: int) -> Call | None:
+        try:
+            (call,) = self._decoder.calls(records, place)
+        except (Rejected, ValueError):
+            return None
+        return call if isinstance(call, Call) and type(call.body) is bytes and _is_plain(call.id) else None
+
+    def _kind(self, call: Call) -> int:
+        """What tells calls of one kind: all that stands beside their bodies, but ids and times."""
+        more = tuple(map(call.more.get, self._looked_up)) if call.more else ()
+        kind = call.half, call.protocol, call.model, call.version, more
+        if kind != self._last[0]:  # which is told sooner than a hash
+            number = self._kinds.setdefault(kind, len(self._kinds))
+            if number == len(self._templates):
+                self._templates.append([])
+            self._last = kind, number
+        return self._last[1]
+
+    # --- reading ----------------------------------------------------------------------------------------------------------
+
+    def _scan(self, records: TopicRecords, taken: TakenCalls, scanned: ScannedCalls, counts: DecodeCounts) -> None:
+        bodies, owns = taken.bodies, [call.id for call in taken.calls]
+        sizes = np.cumsum([0, *map(len, bodies)])
+        at = 0
+        while at < len(bodies):
+            targets = list(self._targets.values())
+            self._make_rooms(int(sizes[-1] - sizes[at]), 0)
+            at, why = _columns.scan(
+                self._templates,
+                [target.lent for target in targets],
+                bodies,
+                owns,
+                taken.kinds,
+                scanned.rows,
+                scanned.of,
+                at,
+                self._patience > 0,
+            )
+            if why == NO_ROOM:
+                self._flush(records, taken, scanned, at, counts)
+                self._make_rooms(int(sizes[-1] - sizes[at]), len(bodies[at]) // 2)
+            elif why == NO_TEMPLATE and not self._learn(taken.calls[at], int(taken.kinds[at])):
+                at += 1
+        self._flush(records, taken, scanned, at, counts)
+
+    def _make_rooms(self, size: int, least: int) -> None:
+        """Have room in columns that have none, for the rows of so many bytes as it has been."""
+        for target in self._targets.values():
+            if not len(target.numbers):
+                target.make_room(max(int(size * target.density * SPARE), least) + FEWEST)
+
+    def _flush(
+        self, records: TopicRecords, taken: TakenCalls, scanned: ScannedCalls, until: int, counts: DecodeCounts
+    ) -> None:
+        """Make rows of the columns that are filled."""
+        since, scanned.flushed = scanned.flushed, until
+        for target in self._targets.values():
+            if not target.rows:
+                continue
+            if target.series is None:
+                counts.unmonitored += target.rows
+            else:
+                here = since + np.flatnonzero(
+                    (scanned.of[since:until] == target.number) & (scanned.rows[since:until] > 0)
+                )
+                scanned.parts.append(self._part(target, target.series, records, taken, scanned, here, counts))
+            target.make_room(0)
+        self._patience = min(PATIENCE, self._patience + int(np.count_nonzero(scanned.rows[since:until])) // WORTH)
+
+    def _part(
+        self,
+        target: FilledColumns,
+        series: SeriesFields,
+        records: TopicRecords,
+        taken: TakenCalls,
+        scanned: ScannedCalls,
+        which: NDArray[np.intp],
+        counts: DecodeCounts,
+    ) -> SeriesRows:
+        each, rows = scanned.rows[which], target.rows
+        places = np.array(taken.places, dtype=np.intp)[which]
+        times = np.array([taken.calls[at].time for at in which.tolist()], dtype=np.int64)
+        messages = np.repeat(places, each)
+        numeric, codes = _told(target, series, counts)
+        ids = target.ids[:, :rows]
+        again = partial(self._again, records, messages, np.arange(rows) - np.repeat(np.cumsum(each) - each, each))
+        return SeriesRows(
+            series,
+            np.repeat(times, each),
+            numeric,
+            codes,
+            lambda row, paths: again(np.array([row]), ()).values(0, paths),
+            ids[0] if series.id else None,
+            None,
+            ids[1] if series.wide else None,
+            messages if series.placed else None,
+            again,
+        )
+
+    def _again(
+        self,
+        records: TopicRecords,
+        messages: NDArray[np.intp],
+        numbers: NDArray[np.intp],
+        rows: NDArray[np.intp],
+        paths: Sequence[Path],
+    ) -> Rows:
+        """Rows with their values as they came: their messages are read once more."""
+        del paths  # they have all of them
+        wanted, of_row = np.unique(messages[rows], return_inverse=True)
+        found = self._decoder.decode_records(records.only(wanted.tolist()))
+        starts = np.searchsorted(found.messages, np.arange(len(wanted)))
+        return found.take(starts[of_row] + numbers[rows])
+
+    # --- templates --------------------------------------------------------------------------------------------------------
+
+    def _learn(self, call: Call, kind: int) -> bool:
+        """Make a template of a message that none reads."""
+        found = _columns.learn(call.body) if len(call.body) <= LONGEST else None
+        if found is None:
+            return False
+        self._patience -= 1
+        template, probe, told = found
+        target = self._target_of(call, probe, [ProbedArray(*array) for array in told], template)
+        if target is None:
+            return False
+        if len(self._templates[kind]) >= MOST_TEMPLATES:
+            self._templates[kind].clear()
+        self._templates[kind].append(template)
+        return True
+
+    def _target_of(
+        self, call: Call, probe: bytes, arrays: Sequence[ProbedArray], template: Any
+    ) -> FilledColumns | None:
+        rows = self._decoder.rows_of(call._replace(body=probe))
+        cells = None if rows is None else cells_of(rows, arrays)
+        if rows is None or cells is None or not self._may_be_read(rows):
+            return None
+        half = WHOLE if rows.halves is None else int(rows.halves[0])
+        topic = self._topic if half == WHOLE else self._topic.of_half(half)
+        owner = int(route(replace(rows, halves=None), topic, Counter())[0])
+        if owner == REJECTED or rows.column(topic.fields.features) is not None:
+            return None
+        series = None if owner == UNMONITORED else list(topic.series.values())[owner]
+        if series is not None and (series.serves or series.group or series.id not in {(), ID}):
+            return None
+        nothing = self._says_nothing(call, probe, rows, cells)
+        aim = None if nothing is None else aim_of(series, rows, cells, arrays, nothing=nothing)
+        if aim is None:
+            return None
+        target = self._filled(half, owner, series, aim)
+        target.density = max(target.density, len(rows) / len(call.body))
+        _columns.aim(template, target.number, aim.columns)
+        return target
+
+    def _may_be_read(self, rows: TensorRows) -> bool:
+        """Whether whose and when rows are stands beside what differs from message to message."""
+        fields = self._topic.fields
+        return fields.timestamp == TIME and not any(path in rows.own for path in self._looked_up)
+
+    def _says_nothing(self, call: Call, probe: bytes, rows: TensorRows, cells: Mapping[Path, Cell]) -> bool | None:
+        """Whether the topic's texts that say missing say so in all texts of a message, or in none; None: in some."""
+        texts = [path for path, cell in cells.items() if cell.texts]
+        missing = sorted(self._decoder.missing)
+        if not texts or not missing:
+            return False
+        said = msgspec.json.encode(missing[0])
+        other = self._decoder.rows_of(call._replace(body=PROBED_TEXT.sub(lambda _: said, probe)))
+        if other is None or len(other) != len(rows):
+            return None
+        nothing = [all(value is None or value != value for value in other.own[path].tolist()) for path in texts]  # noqa: PLR0124 - NaN
+        return None if len(set(nothing)) > 1 else nothing[0]
+
+    def _filled(self, half: int, owner: int, series: SeriesFields | None, aim: Aim) -> FilledColumns:
+        key = half, owner, aim.numeric, aim.categorical, aim.nothing
+        if key not in self._targets:
+            tables = [] if series is None else series.tables
+            missing = self._decoder.missing if aim.nothing else ()
+            known = [({**_texts_of(table), **dict.fromkeys(missing, table.missing)}, table) for table in tables]
+            codes = _columns.codes([(texts, table.unseen, table.missing) for texts, table in known])
+            self._targets[key] = FilledColumns(len(self._targets), series, aim, codes)
+        return self._targets[key]
+
+
+def _texts_of(table: CategoryTable) -> dict[str, int]:
+    return {text: code for text, code in table.items() if text is not None}
+
+
+def _told(
+    target: FilledColumns, series: SeriesFields, counts: DecodeCounts
+) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
+    """The columns of a series, with what they lack counted."""
+    rows, extra, lacking = target.rows, len(series.numeric), target.tallies.tolist()
+    numeric, codes = target.numbers[:rows, :extra], target.coded[:rows]
+    for column, source in enumerate(target.aim.numeric):
+        if source == ABSENT:
+            numeric[:, column] = np.nan
+        counts.of_number(series, column)["missing"] += rows if source == ABSENT else lacking[column]
+    for column, source in enumerate(target.aim.categorical):
+        reasons, table = counts.of_category(series, column), series.tables[column]
+        if source == NUMBERS:
+            codes[:, column] = codes_of(target.numbers[:rows, extra], table, rows, reasons)
+            extra += 1
+            continue
+        if source == ABSENT:
+            codes[:, column] = table.missing
+        reasons["missing"] += rows if source == ABSENT else lacking[target.width + column]
+    return numeric, codes
+
+
+def _is_plain(own: str | None) -> bool:
+    """Whether it can be written: JSON may hold half a character."""
+    return own is None or own.isascii() or is_writable(own)

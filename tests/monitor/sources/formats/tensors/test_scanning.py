@@ -1,0 +1,301 @@
+"""Records of inferences by templates and by Python alone: the same columns, facts and times, whatever they hold."""
+
+import json
+import random
+import subprocess
+from collections import Counter
+from dataclasses import fields as fields_of
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from detectors import Reference
+from monitor.sources.decode.topic import Decoded, TopicDecoder
+from monitor.sources.formats import mlserver
+from monitor.sources.formats.base import DecodeCounts
+from monitor.sources.formats.fields import FieldMap, SeriesFields
+from monitor.sources.formats.tensors import decoding
+from monitor.sources.formats.tensors.scanning import MOST_TEMPLATES, TensorScanner, _columns
+from monitor.stream.events import MINUTE, SECOND, SeriesKey
+from tests.fakes import NOON
+from tests.inferences import records
+
+pytestmark = pytest.mark.usefixtures("compiled_parts")
+
+FUZZ = Path(__file__).parents[5] / "tests" / "native" / "fuzz_tensors.cpp"
+SANITIZED = ("-std=c++17", "-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+FIELDS = FieldMap()
+REFERENCE = Reference.fit(
+    {
+        "a": [-9.0, 9.0],
+        "b": [0.5, 0.25],
+        "x0": [1.0, 2.0],
+        "é[1]": [1.0, 2.0],
+        "gone": [0.0, 1.0],
+        "data": ["pro", 'é"'],
+        "id": ["1", "true"],
+        "__prediction__": [0.0, 1.0],
+    },
+    prediction="__prediction__",
+)
+KEYS = SeriesKey("m", "*"), SeriesKey("n", "2")
+
+numbers = st.one_of(st.floats(-10, 10).map(lambda value: round(value, 6)), st.integers(-20, 20), st.none())
+wild = st.one_of(numbers, st.floats(allow_nan=False, allow_infinity=False), st.just(-0.0), st.integers(-(2**70), 2**70))
+texts = st.sampled_from(["pro", "free", 'é"', "new", "", "1", "None", "\ud83d\ude00"])
+cells = st.one_of(wild, st.booleans(), texts)
+OF = {
+    "numbers": numbers,
+    "small": st.integers(0, 3),
+    "texts": st.one_of(texts, st.none()),
+    "wild": wild,
+    "cells": cells,
+}
+tensor_kinds = st.one_of(
+    *(
+        st.tuples(
+            st.sampled_from(names),
+            st.sampled_from(held),
+            st.sampled_from([1, 1, 1, 2]),  # width
+            st.sampled_from(datatypes),
+            st.sampled_from(
+                [{}, {}, {}, {"parameters": {"content_type": "str"}}, {"parameters": {"content_type": "pd_json"}}]
+            ),
+            st.booleans(),  # nested
+        )
+        for names, held, datatypes in (
+            (["a", "b", "é", "a"], ["numbers", "numbers", "wild"], ["FP64", "FP64", "INT64", "BYTES"]),
+            (["data", "id"], ["texts", "texts", "small"], ["BYTES", "BYTES", "BYTES", "FP64"]),
+            (["a", "data"], ["cells", "texts", "numbers"], ["FP64", "BYTES", "ODD"]),
+        )
+    )
+)
+clients = st.tuples(
+    st.lists(tensor_kinds, min_size=1, max_size=4, unique_by=lambda kind: kind[0]),
+    st.sampled_from(["inputs", "inputs", "outputs", "instances", "predictions", "both"]),
+    st.sampled_from(
+        [{"model_name": "m"}] * 4 + [{}, {"model_name": "n", "model_version": "2"}, {"model_name": "nobody"}]
+    ),
+    st.sampled_from([(",", ":"), (", ", ": "), (" , ", " : ")]),
+    st.permutations(["name", "shape", "datatype", "data", "parameters"]),
+)
+
+
+def listed(draw: st.DrawFn, kind: str, count: int) -> list[Any]:
+    """So many values."""
+    return draw(st.lists(OF[kind], min_size=count, max_size=count))
+
+
+def body(draw: st.DrawFn, client: Any, rows: int) -> dict[str, Any]:
+    """What a client sends of so many rows."""
+    kinds, side, about, _, order = client
+    if side in {"instances", "predictions"}:
+        _, kind, width, *_ = kinds[0]
+        values = listed(draw, kind, rows * width)
+        flat = width == 1 and kinds[0][-1]
+        return about | {side: values if flat else [values[at : at + width] for at in range(0, len(values), width)]}
+    tensors = []
+    for name, kind, width, datatype, more, nested in kinds:
+        claimed = rows if draw(st.integers(0, 60)) else draw(st.sampled_from([0, -1, rows + 1, True]))
+        values = listed(draw, kind, rows * width)
+        data: Any = [values[at : at + width] for at in range(0, len(values), width)] if nested else values
+        shape = [claimed] if width == 1 and nested else [claimed, width]
+        tensor = {"name": name, "shape": shape, "datatype": datatype, "data": data} | more
+        tensors.append({key: tensor[key] for key in order if key in tensor})
+    sides = {"inputs": tensors, "outputs": tensors} if side == "both" else {side: tensors}
+    identity = draw(st.sampled_from([{}, {"id": "r-1"}, {"id": "é" * 30}, {"id": 'é\\"'}, {"id": 7}, {"id": ""}]))
+    return about | identity | sides
+
+
+def damaged(draw: st.DrawFn, text: str) -> str:
+    """The same, or with a few characters wrong."""
+    if draw(st.integers(0, 9)) or not text:
+        return text
+    at = draw(st.integers(0, len(text) - 1))
+    return (
+        text[:at]
+        + draw(st.sampled_from(["", "]", "[", ",", '"', "0", "\\", " ", "NaN", "1e999", '"id":"x",']))
+        + text[at + draw(st.integers(0, 2)) :]
+    )
+
+
+@st.composite
+def traffic(draw: st.DrawFn) -> tuple[list[bytes | None], list[int]]:
+    """Messages of a few clients, mixed, some of them broken, and their times."""
+    held = draw(st.lists(clients, min_size=1, max_size=2))
+    values: list[bytes | None] = []
+    for _ in range(draw(st.integers(1, 8))):
+        client = draw(st.sampled_from(held))
+        found = body(draw, client, draw(st.sampled_from([1, 1, 2, 3, 40])))
+        text = json.dumps(found, ensure_ascii=draw(st.booleans()), separators=client[3])
+        values.append(draw(st.sampled_from([damaged(draw, text).encode("utf-8", "replace")] * 20 + [None, b"", b"{}"])))
+    times = [draw(st.sampled_from([NOON, NOON + SECOND, NOON - SECOND] * 8 + [0, NOON + 90 * MINUTE])) for _ in values]
+    return values, times
+
+
+def decoder(*, compiled: bool, missing: tuple[str, ...] = ("None",)) -> TopicDecoder:
+    """The decoder of a topic of two models, by one of both ways."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(decoding, "COMPILED", compiled)
+        made = TopicDecoder(
+            "t",
+            [SeriesFields(key, REFERENCE.layout, FIELDS) for key in KEYS],
+            FIELDS,
+            MINUTE,
+            "mlserver",
+            options=mlserver.Options(missing=list(missing)),
+        )
+    assert any(isinstance(each, TensorScanner) for each in made.readers) is compiled
+    return made
+
+
+def told(decoded: Decoded) -> Any:
+    """All that was found, in an order that does not depend on who found it."""
+    rows = Counter[Any]()
+    for half in decoded.halves:
+        for row in half.rows.tolist():
+            rows[half.key, half.half, repr(row)] += 1
+    for batch in decoded.batches:
+        assert batch.ids is not None
+        for row in zip(batch.event_times, batch.numeric.tolist(), batch.codes.tolist(), batch.ids, strict=True):
+            rows[batch.key, 0, repr(row)] += 1
+    facts = Counter[Any]()
+    for fact in decoded.facts:
+        values = {each.name: getattr(fact, each.name) for each in fields_of(fact)}
+        count = values.pop("count", 1)
+        facts[type(fact).__name__, repr(values)] += count
+    return rows, facts, decoded.seen, sorted(decoded.versions)
+
+
+@settings(max_examples=60)
+@given(traffic())
+def test_both_ways_give_the_same(held: tuple[list[bytes | None], list[int]]) -> None:
+    values, times = held
+    keys = [b"" if at % 2 else b"k%d" % at for at in range(len(values))]
+    compiled, pure = (decoder(compiled=each) for each in (True, False))
+
+    for again in range(2):  # once more with all templates there
+        sent = records(*values, keys=keys, stamps=times)
+        assert told(compiled.decode(sent, NOON)) == told(pure.decode(sent, NOON)), again
+
+
+def tensors(rows: int, seed: int, **more: Any) -> bytes:
+    """A request of two features."""
+    rng = np.random.default_rng(seed)
+    held = [
+        {"name": "a", "shape": [rows, 1], "datatype": "FP64", "data": rng.normal(size=rows).round(3).tolist()},
+        {"name": "data", "shape": [rows], "datatype": "BYTES", "data": rng.choice(["pro", "new"], rows).tolist()},
+    ]
+    return json.dumps({"id": f"r-{seed}", "model_name": "m", "inputs": held, **more}).encode()
+
+
+def scanned(values: list[bytes], made: TopicDecoder) -> list[int]:
+    """The places of the messages that no template reads."""
+    (scanner, _) = made.readers
+    return list(scanner.read(records(*values, stamps=[NOON] * len(values)), NOON, DecodeCounts()).left)
+
+
+def test_requests_of_any_number_of_rows_are_read_by_one_template() -> None:
+    made = decoder(compiled=True)
+    values = [tensors(rows, rows) for rows in (3, 1, 100, 17)]
+
+    assert scanned(values, made) == []
+    assert sum(map(len, made.readers[0]._templates)) == 1  # type: ignore[attr-defined]
+
+
+def test_rows_are_given_again_as_they_came() -> None:
+    made = decoder(compiled=True)
+    values = [tensors(3, 1), b"{", tensors(2, 2)]
+    (part,) = made.readers[0].read(records(*values, stamps=[NOON] * 3), NOON, DecodeCounts()).rows
+    assert part.reread is not None
+
+    rows = part.reread(np.array([1, 4]), [("id",)])
+
+    assert [row for (row,) in (rows.values(at, [("id",)]) for at in range(2))] == ["r-1#1", "r-2#1"]
+    assert part.look(4, [("features", "a")]) == [part.numeric[4, 0]]
+
+
+def test_one_broken_message_costs_the_others_nothing() -> None:
+    made = decoder(compiled=True)
+    values = [tensors(20, at) for at in range(50)]
+    values[7] = values[7][:-4]
+
+    assert scanned(values, made) == [7]
+
+
+def test_templates_do_not_grow_without_end_nor_are_they_made_for_ever() -> None:
+    made = decoder(compiled=True)
+    for at in range(40):
+        scanned([tensors(1, at, **{f"x{at}_{each}": 1}) for each in range(10)], made)
+
+    assert max(map(len, made.readers[0]._templates)) <= MOST_TEMPLATES  # type: ignore[attr-defined]
+    assert made.readers[0]._patience == 0  # type: ignore[attr-defined]
+    assert scanned([tensors(1, 1)] * 3, made) == [0, 1, 2]
+
+
+def test_rows_that_are_claimed_take_no_memory() -> None:
+    made = decoder(compiled=True)
+    assert scanned([tensors(3, 1)], made) == []
+
+    assert scanned([tensors(3, 1).replace(b"[3, 1]", b"[99999999, 1]")], made) == [0]
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b'{"inputs":[{"d\\u0061ta":[0,2]},{"shape":[1],"data":[1]}]}',
+        b'{"data":[1,2]}',  # no shape
+        b'{"shape":[1],"data":[9007199254740993]}',
+        b'{"shape":[1],"data":[1e999]}',
+        b'{"shape":[2],"data":[1,"a"]}',
+        b'{"shape":[2],"data":[1,[2]]}',
+        b'{"shape":[2],"data":[1,2',
+        b'{"shape":[2],"data":[1,2]}x',
+        b'{"shape":[2],"shape":[2],"data":[1,2]}',
+        b'{"shape":[2],"data":[1,2],"data":[1,2]}',
+        b'{"id":"a","id":"b","shape":[1],"data":[1]}',
+        b"[1]",
+        b"",
+    ],
+)
+def test_what_is_not_wholly_understood_is_no_template(raw: bytes) -> None:
+    assert _columns.learn(raw) is None
+
+
+def test_what_was_not_aimed_is_not_read() -> None:
+    found = _columns.learn(b'{"shape":[1],"data":[1]}')
+    assert found is not None
+    room = np.empty((1, 1)), np.empty((1, 0), dtype=np.int32), np.empty((0, 1), dtype=np.uint64)
+    whole = np.zeros(1, dtype=np.int32)
+
+    with pytest.raises(ValueError, match="asks for columns that there are not"):
+        _columns.scan(
+            [[found[0]]],
+            [(_columns.codes([]), *room, np.zeros(2, dtype=np.int64), 1, 1)],
+            [b"x"],
+            [None],
+            whole,
+            whole,
+            whole,
+            0,
+            False,
+        )
+
+
+@pytest.mark.timeout(300)
+def test_damaged_bodies_do_no_harm_under_the_sanitizers_and_both_widths_agree(tmp_path: Path) -> None:
+    seed = random.getrandbits(32)
+    print(f"seed {seed}")
+
+    def fuzzed(name: str, *flags: str) -> str:
+        program = tmp_path / name
+        subprocess.run(["c++", *SANITIZED, *flags, str(FUZZ), "-o", str(program)], check=True, timeout=120)
+        done = subprocess.run([program, str(seed), "3000"], capture_output=True, text=True, timeout=120, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert fuzzed("wide") == fuzzed("scalar", "-DDRIFTD_SCALAR")
