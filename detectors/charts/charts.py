@@ -467,9 +467,10 @@ class Charts:
     def standing(self) -> "ChartStanding":
         """How the features stand, worked out once after each change of the charts; not to be changed."""
         if self._standing is None:
-            ratios = self.ratios
+            values = self.values
+            ratios = self._ratios(values)
             known = self.judged | (ratios >= 1)  # rates speak also where hardly a value is left
-            self._standing = ChartStanding(self.warning, known, ratios)
+            self._standing = ChartStanding(self._warns(values), known, ratios)
         return self._standing
 
     def _warns(self, values: Floats) -> Bools:
@@ -483,7 +484,10 @@ class Charts:
     @property
     def ratios(self) -> Floats:
         """Return the highest sum of each feature over its threshold, float64[f]."""
-        return np.asarray((self.values / self.design.thresholds).max(axis=1))
+        return self._ratios(self.values)
+
+    def _ratios(self, values: Floats) -> Floats:
+        return np.asarray((values / self.design.thresholds).max(axis=1))
 
     def _warnings(self, evidence: SubgroupEvidence, rates: Bools) -> tuple[int, float]:
         """Count charts that have just passed half their threshold, of features where nothing fires, nor any of the `rates`.
