@@ -16,6 +16,7 @@ ROOT = Path(__file__).parent
 SOURCES = tuple(
     ROOT / name
     for name in (
+        "detectors/charts/_step.cpp",
         "detectors/sketches/_count.cpp",
         "detectors/sketches/_digest.cpp",
         "detectors/sketches/_sums.cpp",

@@ -63,6 +63,7 @@ def compiled_parts() -> None:
     """The compiled parts are there and in use."""
     if os.environ.get("DRIFTD_PURE") == "1":
         pytest.skip("DRIFTD_PURE=1 asks for the pure-Python path")
+    from detectors.charts import step
     from detectors.sketches import blocks, counting, sums
     from monitor.sources import lines
     from monitor.sources.formats.avro import scanning as avro
@@ -75,6 +76,7 @@ def compiled_parts() -> None:
     parts = {
         "counting": counting.COMPILED,
         "adding up": sums.USED,
+        "charts": step.USED,
         "digesting": blocks.USED,
         "splitting": lines.USED,
         "decoding": scanning.COMPILED,

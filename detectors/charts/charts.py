@@ -41,6 +41,7 @@ from numpy.typing import NDArray
 
 from detectors.calibration.cells import MergedCells
 from detectors.calibration.components import TINY
+from detectors.charts import step
 from detectors.charts.days import NO_DAYS, DayCheck
 from detectors.charts.design import CHARTS, DRIFTS, GAUSSIAN, BudgetSpec, ChartDesign, most
 from detectors.charts.duplicates import DuplicateChart, DuplicatePoint
@@ -389,13 +390,10 @@ class Charts:
         return changes
 
     def _advance(self, evidence: SubgroupEvidence, began: Ints) -> None:
-        over = self.sums.advance(evidence.increments)
-        up = np.asarray(self.sums.values > 0)
-        np.copyto(self._risen, began[:, None], where=up & (self._risen == NEVER))
-        np.copyto(self._risen, NEVER, where=~up)
-        newly = np.asarray((over | evidence.certain) & ~self._firing)
-        if not some(newly):
+        if not self._add(evidence, began):
             return
+        over, up = np.asarray(self.sums.values >= self.sums.limits), np.asarray(self.sums.values > 0)
+        newly = np.asarray((over | evidence.certain) & ~self._firing)
         enough = newly & evidence.certain & up  # one subgroup was enough: so it is for the sums
         self.sums.values = np.where(enough, np.maximum(self.sums.values, FILLED * self.sums.limits), self.sums.values)
         at_once = (evidence.certain & ~over) | ~up
@@ -403,6 +401,20 @@ class Charts:
         np.copyto(self._since, began[:, None], where=newly & at_once)
         self._firing = np.asarray(self._firing | newly)
         self._recovery.forget(newly)
+
+    def _add(self, evidence: SubgroupEvidence, began: Ints) -> bool:
+        """Add a subgroup to the sums, and note since when they are above 0; whether any chart newly fires."""
+        sums = self.sums
+        if step.USED:
+            gained = evidence.increments.T, sums.values.T, sums.most, sums.limits
+            newly = step.advance(*gained, evidence.certain.T, self._firing.T, began, self._risen.T)
+            if newly is not None:
+                return newly
+        over = sums.advance(evidence.increments)
+        up = np.asarray(sums.values > 0)
+        np.copyto(self._risen, began[:, None], where=up & (self._risen == NEVER))
+        np.copyto(self._risen, NEVER, where=~up)
+        return some(np.asarray((over | evidence.certain) & ~self._firing))
 
     def _recover(self, evidence: SubgroupEvidence, end: int) -> None:
         recovered, sizes = self._recovered(evidence), self._recovery.sizes
@@ -455,9 +467,10 @@ class Charts:
     def standing(self) -> "ChartStanding":
         """How the features stand, worked out once after each change of the charts; not to be changed."""
         if self._standing is None:
-            ratios = self.ratios
+            values = self.values
+            ratios = self._ratios(values)
             known = self.judged | (ratios >= 1)  # rates speak also where hardly a value is left
-            self._standing = ChartStanding(self.warning, known, ratios)
+            self._standing = ChartStanding(self._warns(values), known, ratios)
         return self._standing
 
     def _warns(self, values: Floats) -> Bools:
@@ -471,7 +484,10 @@ class Charts:
     @property
     def ratios(self) -> Floats:
         """Return the highest sum of each feature over its threshold, float64[f]."""
-        return np.asarray((self.values / self.design.thresholds).max(axis=1))
+        return self._ratios(self.values)
+
+    def _ratios(self, values: Floats) -> Floats:
+        return np.asarray((values / self.design.thresholds).max(axis=1))
 
     def _warnings(self, evidence: SubgroupEvidence, rates: Bools) -> tuple[int, float]:
         """Count charts that have just passed half their threshold, of features where nothing fires, nor any of the `rates`.
@@ -479,6 +495,10 @@ class Charts:
         For the check of the calibration one counts when it is back at zero: what fires instead was no false one.
         """
         quiet = np.asarray(~(self._firing.any(axis=1) | rates.any(axis=1)))
+        if step.USED:
+            warned, charts = np.empty(GAUSSIAN + 2, dtype=np.int64), (self.sums.values.T, self.sums.limits, quiet)
+            if step.warn(evidence.increments.T, *charts, self._armed.T, self._open.T, warned):
+                return int(warned[-1]), self.check.follow(int(warned[-2]), warned[:-2])
         values, half = self.sums.values, self.sums.limits / 2
         above = np.greater_equal(values, half)
         passed = above & self._armed & quiet[:, None]

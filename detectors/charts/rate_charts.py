@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from detectors import special
 from detectors.calibration.components import normal_quantile
 from detectors.calibration.rates import MOST_AT_ONCE
+from detectors.charts import step
 from detectors.charts.budget import CERTAIN
 from detectors.charts.rates import DOWN, LESS, MORE, MOST_OF_RATIO, UP, Held, Rates
 from detectors.charts.recovery import RateRecovery
@@ -60,19 +61,19 @@ class RateCharts:
         up = self._up.follow(events, rows, held, start)
         down = self._down.follow(events, rows, held, start)
         led = [self._of_charts(*sides) for sides in zip(up, down, strict=True)]
-        values, gained, z, effects, firing, certain, since = led
+        (values, gained, z, effects), firing, certain, since = led[0].swapaxes(1, 2), *(each.T for each in led[1:])
         self.values = values
         increments = np.where(values > 0, values - before, np.minimum(gained, -before))
         return RatePoint(increments, values, z, effects, firing, certain, since)
 
     def _of_charts(self, up: NDArray[Any], down: NDArray[Any]) -> NDArray[Any]:
-        """Return what leads each chart, [f, 4]."""
+        """Return what leads each chart, [..., 4, f]."""
         rates, f = self.rates, self.rates.features
-        found = np.full((f, KINDS), NEVER if up.dtype == np.int64 else 0, dtype=up.dtype, order="F")
-        found[:, 0], found[:, 1] = up[:f], up[f : 2 * f]
+        found = np.full((*up.shape[:-1], KINDS, f), NEVER if up.dtype == np.int64 else 0, dtype=up.dtype)
+        found[..., :2, :] = up[..., : 2 * f].reshape(*up.shape[:-1], 2, f)
         if rates.of_watched.size:
-            found[rates.of_watched, 2] = up[2 * f :][self._up.leading]
-            found[rates.of_watched, 3] = down[self._down.leading]
+            found[..., 2, rates.of_watched] = up[..., 2 * f :][..., self._up.leading]
+            found[..., 3, rates.of_watched] = down[..., self._down.leading]
         return found
 
     @property
@@ -80,7 +81,7 @@ class RateCharts:
         """Which of the charts fire, bool[f, 4]; not to be changed."""
         sides = self._up.firing, self._down.firing
         if self._fires is None or self._fires[0] is not sides[0] or self._fires[1] is not sides[1]:
-            self._fires = (*sides, self._of_charts(*sides))
+            self._fires = (*sides, self._of_charts(*sides).T)
         return self._fires[2]
 
     def forget(self, which: Bools) -> None:
@@ -127,6 +128,9 @@ class RateSide:
         several[2 * rates.features :] = np.repeat(rates.several, self._watched)
         self._less = (several + (rates.rises if way > 0 else rates.falls))[which]
         self._most = min(MOST_OF_RATIO * threshold, MOST_AT_ONCE)
+        self._limits = np.array(
+            [way, self._most, TOO_SMALL * threshold, SHARE_AT_ONCE, normal_quantile(CERTAIN)], dtype=np.float64
+        )
         self._highest = rates.highest[which] * BEYOND_HIGHEST
         self._enough = EVENTS * self._dispersion
         self._remembered = REMEMBERED * self._enough
@@ -145,24 +149,62 @@ class RateSide:
         self.recovery = RateRecovery(np.zeros(count), self._dispersion, quiet)
 
     def follow(self, events: Floats, rows: Floats, held: Held, start: int) -> tuple[NDArray[Any], ...]:
-        """Return where each rate stands, gained, z, effect, firing, certain and since, [w] each."""
+        """Return where each rate stands, gained, z and effect float64[4, w], firing, certain and since, [w] each."""
         events, rows, which = events[self._which], rows[self._which], self._which
         tolerated = held.most[which] if self._way > 0 else held.least[which]
-        standing, gained = self._add(events, rows, held, start)
-        due = rows * tolerated
-        usual = np.maximum(due * (1 - tolerated), 1.0) * self._dispersion
-        z = self._way * (events - due) / np.sqrt(usual)
-        effects = self._way * (events / np.maximum(rows, 1.0) - held.usual[which])
-        certain = (effects >= SHARE_AT_ONCE) & (z >= normal_quantile(CERTAIN))
+        found, certain = self._weigh(events, rows, held, start)
         if some(certain):
             certain &= self._beyond_chance(events, rows, tolerated)
-        self._fire(standing >= self._threshold, certain, start)
-        standing = np.where(certain, np.maximum(standing, FILLED * self._threshold), standing)
+        self._fire(found[0] >= self._threshold, certain, start)
+        if some(certain):
+            found[0] = np.where(certain, np.maximum(found[0], FILLED * self._threshold), found[0])
         if some(self.firing):
-            returned = self._recover(events, rows, held, tolerated)
-            standing = np.where(returned, 0.0, standing)
-        self.leading = self._lead(standing)
-        return standing, gained, z, effects, self.firing, certain, self.since
+            found[0][self._recover(events, rows, held, tolerated)] = 0.0
+        self.leading = self._lead(found[0])
+        return found, self.firing, certain, self.since
+
+    def _weigh(self, events: Floats, rows: Floats, held: Held, start: int) -> tuple[Floats, Bools]:
+        """Add a subgroup: the first four of these, and which changes are large, by a deviate that is far out."""
+        found, certain = np.empty((4, events.size)), np.empty(events.size, dtype=np.bool_)
+        if not step.USED or not self._compiled(events, rows, held, found, certain, start):
+            self._by_numpy(events, rows, held, found, certain, start)
+        return found, certain
+
+    def _compiled(self, events: Floats, rows: Floats, held: Held, found: Floats, certain: Bools, start: int) -> bool:
+        tolerated, loud = (held.most, held.above) if self._way > 0 else (held.least, held.below)
+        which = self._which
+        return step.side(
+            events,
+            rows,
+            tolerated[which],
+            held.usual[which],
+            loud[which],
+            self._costs_of(held),
+            self._odds,
+            self._dispersion,
+            self._less,
+            self._remembered,
+            self._enough,
+            self._limits,
+            self.firing,
+            self.sums,
+            self.risen,
+            self.excess,
+            self._warm,
+            found,
+            certain,
+            start,
+        )
+
+    def _by_numpy(self, events: Floats, rows: Floats, held: Held, found: Floats, certain: Bools, start: int) -> None:
+        which = self._which
+        tolerated = held.most[which] if self._way > 0 else held.least[which]
+        found[0], found[1] = self._add(events, rows, held, start)
+        due = rows * tolerated
+        usual = np.maximum(due * (1 - tolerated), 1.0) * self._dispersion
+        found[2] = self._way * (events - due) / np.sqrt(usual)
+        found[3] = self._way * (events / np.maximum(rows, 1.0) - held.usual[which])
+        certain[:] = (found[3] >= SHARE_AT_ONCE) & (found[2] >= normal_quantile(CERTAIN))
 
     def _add(self, events: Floats, rows: Floats, held: Held, start: int) -> tuple[Floats, Floats]:
         """Add the likelihood ratios; where each rate stands then, and the largest of them.

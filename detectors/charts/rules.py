@@ -84,8 +84,8 @@ class RuleCharts:
         if not self.rules or not rows:
             return self._firing(np.zeros(len(self.rules)), np.zeros(len(self.rules)), 1)
         events = np.array([counts.get(rule, 0) for rule in self.rules], dtype=np.float64)
-        standing, *_ = self._side.follow(events, np.full(events.size, float(rows)), self._rates.held, start)
-        return self._firing(events, standing, rows)
+        found, *_ = self._side.follow(events, np.full(events.size, float(rows)), self._rates.held, start)
+        return self._firing(events, found[0], rows)
 
     def set_back(self, columns: Collection[str]) -> None:
         """Forget what the charts of these columns have heard."""
