@@ -38,6 +38,11 @@ inline uint32_t half_at(const char* at) {
 // How many bytes lie below the lowest bit that is set.
 inline int lowest(uint32_t bits) { return __builtin_ctz(bits); }
 
+// Where JSON may be cut: quotes, backslashes, brackets of both kinds; and what is not ASCII.
+struct Brackets {
+  uint32_t quotes, backslashes, brackets, beyond;
+};
+
 // --- what stands in a window, a bit for each byte --------------------------------------------------------------------
 
 #if defined(DRIFTD_WIDE) && defined(__SSE2__)
@@ -64,6 +69,18 @@ inline uint32_t marks_in(const char* at) {
     return _mm_or_si128(_mm_or_si128(quote, backslash), _mm_cmplt_epi8(bytes, _mm_set1_epi8(' ')));
   };
   return bits_of(in(half_window(at)), in(half_window(at + 16)));
+}
+
+inline Brackets brackets_in(const char* at) {
+  const __m128i low = half_window(at), high = half_window(at + 16);
+  const auto equal = [&](char letter) {
+    return bits_of(_mm_cmpeq_epi8(low, _mm_set1_epi8(letter)), _mm_cmpeq_epi8(high, _mm_set1_epi8(letter)));
+  };
+  const auto either = [](__m128i bytes) {  // of a pair the square one is 0x20 below the curly one
+    const __m128i curly = _mm_or_si128(bytes, _mm_set1_epi8(0x20));
+    return _mm_or_si128(_mm_cmpeq_epi8(curly, _mm_set1_epi8('{')), _mm_cmpeq_epi8(curly, _mm_set1_epi8('}')));
+  };
+  return {equal('"'), equal('\\'), bits_of(either(low), either(high)), bits_of(low, high)};
 }
 
 // `right` is aligned to a window.
@@ -97,6 +114,20 @@ inline uint32_t marks_in(const char* at) {
     return vorrq_u8(either, vcltq_s8(vreinterpretq_s8_u8(bytes), vdupq_n_s8(' ')));
   };
   return bits_of(in(half_window(at)), in(half_window(at + 16)));
+}
+
+inline Brackets brackets_in(const char* at) {
+  const uint8x16_t low = half_window(at), high = half_window(at + 16);
+  const auto equal = [&](char letter) {
+    const uint8x16_t wanted = vdupq_n_u8(static_cast<uint8_t>(letter));
+    return bits_of(vceqq_u8(low, wanted), vceqq_u8(high, wanted));
+  };
+  const auto either = [](uint8x16_t bytes) {
+    const uint8x16_t curly = vorrq_u8(bytes, vdupq_n_u8(0x20));
+    return vorrq_u8(vceqq_u8(curly, vdupq_n_u8('{')), vceqq_u8(curly, vdupq_n_u8('}')));
+  };
+  const auto beyond = [](uint8x16_t bytes) { return vcgeq_u8(bytes, vdupq_n_u8(0x80)); };
+  return {equal('"'), equal('\\'), bits_of(either(low), either(high)), bits_of(beyond(low), beyond(high))};
 }
 
 inline uint32_t alike(const char* left, const char* right) {
