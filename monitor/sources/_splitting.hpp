@@ -36,8 +36,8 @@ inline char* split_lines(char* begin, char* end, std::vector<Value>& lines) {
   return begin;
 }
 
-// The lines of a message that hold anything, where they lie: a NUL follows at most the last one. What `json_lines.py` finds; false, and
-// nothing is added, where that refuses the message.
+// The lines of a message that hold anything, where they lie: ended, if that is. What `json_lines.py` finds; false, and nothing is
+// added, where that refuses the message.
 inline bool cut_lines(const Value& message, size_t most, std::vector<Value>& lines) {
   const char *begin = message.data, *const end = begin + message.size;
   if (message.size >= 3 && std::memcmp(begin, "\xEF\xBB\xBF", 3) == 0) begin += 3;
@@ -46,7 +46,7 @@ inline bool cut_lines(const Value& message, size_t most, std::vector<Value>& lin
   for (;;) {
     const auto* const found = static_cast<const char*>(std::memchr(begin, '\n', static_cast<size_t>(end - begin)));
     const char* const last = found == nullptr ? end : found;
-    lines.push_back({begin, static_cast<size_t>(last - begin), found == nullptr && message.ended});
+    lines.push_back({begin, static_cast<size_t>(last - begin), message.ended});
     empty = empty || is_empty(lines.back());
     if (found == nullptr) break;
     begin = found + 1;
@@ -88,10 +88,11 @@ class ArrayCutter {
   // `key`, if any: with its quotes, the one that each object must have, with an object as its value.
   explicit ArrayCutter(std::string_view key) : key_(key) {}
 
-  // The elements of a message, not ended; false: it is no such array, and nothing is added.
+  // The elements of a message, ended if that is; false: it is no such array, and nothing is added.
   bool cut(const Value& message, std::vector<Value>& elements) {
     begin_ = message.data;
     end_ = begin_ + message.size;
+    ended_ = message.ended;
     elements_ = &elements;
     before_ = elements.size();
     depth_ = 0;
@@ -103,8 +104,8 @@ class ArrayCutter {
     if (at == end_ || *at != '[') return false;
     const char* from = at;
 #ifdef DRIFTD_WIDE
-    for (; end_ - from >= WINDOW; from += WINDOW)
-      if (!window(from, ascii)) return undone();
+    for (; end_ - from >= 2 * WINDOW; from += 2 * WINDOW)
+      if (!windows(from, ascii)) return undone();
 #endif
     for (; from != end_; ++from) {
       ascii = ascii && static_cast<unsigned char>(*from) < 0x80;
@@ -123,21 +124,26 @@ class ArrayCutter {
   }
 
 #ifdef DRIFTD_WIDE
-  // All of a window: brackets outside of texts. One with a backslash is looked at letter by letter.
-  bool window(const char* from, bool& ascii) {
-    const Brackets found = brackets_in(from);
-    ascii = ascii && found.beyond == 0;
-    if (found.backslashes != 0 || escaped_) {
-      for (int at = 0; at < WINDOW; ++at)
+  // All of two windows: brackets outside of texts. Such with a backslash are looked at letter by letter.
+  bool windows(const char* from, bool& ascii) {
+    const Brackets low = brackets_in(from), high = brackets_in(from + WINDOW);
+    if ((low.odd | high.odd) != 0 || escaped_) {
+      for (int at = 0; at < 2 * WINDOW; ++at) {
+        ascii = ascii && static_cast<unsigned char>(from[at]) < 0x80;
         if (!letter(from + at)) return false;
+      }
       return true;
     }
-    uint32_t inside = found.quotes;
-    for (int shift = 1; shift < WINDOW; shift *= 2) inside ^= inside << shift;
+    uint64_t inside = low.quotes | uint64_t{high.quotes} << WINDOW;
+    if ((low.brackets | high.brackets) == 0) {
+      string_ = string_ != (__builtin_parityll(inside) != 0);
+      return true;
+    }
+    for (int shift = 1; shift < 2 * WINDOW; shift *= 2) inside ^= inside << shift;
     if (string_) inside = ~inside;
-    string_ = inside >> (WINDOW - 1) != 0;
-    for (uint32_t left = found.brackets & ~inside; left != 0; left &= left - 1)
-      if (!bracket(from + lowest(left))) return false;
+    string_ = inside >> (2 * WINDOW - 1) != 0;
+    for (uint64_t left = (low.brackets | uint64_t{high.brackets} << WINDOW) & ~inside; left != 0; left &= left - 1)
+      if (!bracket(from + __builtin_ctzll(left))) return false;
     return true;
   }
 #endif
@@ -166,7 +172,7 @@ class ArrayCutter {
     --depth_;
     if (depth_ == 1) {
       if (!keyed_) return false;
-      elements_->push_back({element_, static_cast<size_t>(at + 1 - element_), false});
+      elements_->push_back({element_, static_cast<size_t>(at + 1 - element_), ended_});
       after_ = at + 1;
     } else if (depth_ == 0) {
       done_ = at + 1;
@@ -211,7 +217,7 @@ class ArrayCutter {
   std::vector<Value>* elements_ = nullptr;
   size_t before_ = 0;
   ptrdiff_t depth_ = 0;
-  bool string_ = false, escaped_ = false, keyed_ = false;
+  bool string_ = false, escaped_ = false, keyed_ = false, ended_ = false;
 };
 
 }  // namespace driftd

@@ -38,9 +38,9 @@ inline uint32_t half_at(const char* at) {
 // How many bytes lie below the lowest bit that is set.
 inline int lowest(uint32_t bits) { return __builtin_ctz(bits); }
 
-// Where JSON may be cut: quotes, backslashes, brackets of both kinds; and what is not ASCII.
+// Where JSON may be cut: quotes, brackets of both kinds; and what is odd there, backslashes and what is not ASCII.
 struct Brackets {
-  uint32_t quotes, backslashes, brackets, beyond;
+  uint32_t quotes, brackets, odd;
 };
 
 // --- what stands in a window, a bit for each byte --------------------------------------------------------------------
@@ -73,14 +73,13 @@ inline uint32_t marks_in(const char* at) {
 
 inline Brackets brackets_in(const char* at) {
   const __m128i low = half_window(at), high = half_window(at + 16);
-  const auto equal = [&](char letter) {
-    return bits_of(_mm_cmpeq_epi8(low, _mm_set1_epi8(letter)), _mm_cmpeq_epi8(high, _mm_set1_epi8(letter)));
-  };
+  const auto quote = [](__m128i bytes) { return _mm_cmpeq_epi8(bytes, _mm_set1_epi8('"')); };
+  const auto odd = [](__m128i bytes) { return _mm_or_si128(bytes, _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\\'))); };  // by their signs
   const auto either = [](__m128i bytes) {  // of a pair the square one is 0x20 below the curly one
     const __m128i curly = _mm_or_si128(bytes, _mm_set1_epi8(0x20));
     return _mm_or_si128(_mm_cmpeq_epi8(curly, _mm_set1_epi8('{')), _mm_cmpeq_epi8(curly, _mm_set1_epi8('}')));
   };
-  return {equal('"'), equal('\\'), bits_of(either(low), either(high)), bits_of(low, high)};
+  return {bits_of(quote(low), quote(high)), bits_of(either(low), either(high)), bits_of(odd(low), odd(high))};
 }
 
 // `right` is aligned to a window.
@@ -118,16 +117,13 @@ inline uint32_t marks_in(const char* at) {
 
 inline Brackets brackets_in(const char* at) {
   const uint8x16_t low = half_window(at), high = half_window(at + 16);
-  const auto equal = [&](char letter) {
-    const uint8x16_t wanted = vdupq_n_u8(static_cast<uint8_t>(letter));
-    return bits_of(vceqq_u8(low, wanted), vceqq_u8(high, wanted));
-  };
+  const auto quote = [](uint8x16_t bytes) { return vceqq_u8(bytes, vdupq_n_u8('"')); };
+  const auto odd = [](uint8x16_t bytes) { return vorrq_u8(vceqq_u8(bytes, vdupq_n_u8('\\')), vcgeq_u8(bytes, vdupq_n_u8(0x80))); };
   const auto either = [](uint8x16_t bytes) {
     const uint8x16_t curly = vorrq_u8(bytes, vdupq_n_u8(0x20));
     return vorrq_u8(vceqq_u8(curly, vdupq_n_u8('{')), vceqq_u8(curly, vdupq_n_u8('}')));
   };
-  const auto beyond = [](uint8x16_t bytes) { return vcgeq_u8(bytes, vdupq_n_u8(0x80)); };
-  return {equal('"'), equal('\\'), bits_of(either(low), either(high)), bits_of(beyond(low), beyond(high))};
+  return {bits_of(quote(low), quote(high)), bits_of(either(low), either(high)), bits_of(odd(low), odd(high))};
 }
 
 inline uint32_t alike(const char* left, const char* right) {
