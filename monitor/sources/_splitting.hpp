@@ -102,6 +102,9 @@ class ArrayCutter {
     const char* at = begin_;
     while (at != end_ && is_json_space(*at)) ++at;
     if (at == end_ || *at != '[') return false;
+    const char* last = end_ - 1;
+    while (is_json_space(*last)) --last;
+    if (*last != ']') return false;  // cut off
     const char* from = at;
 #ifdef DRIFTD_WIDE
     for (; end_ - from >= 2 * WINDOW; from += 2 * WINDOW)

@@ -199,6 +199,18 @@ class Batch {
     return {data + begin, static_cast<size_t>(end - begin)};
   }
 
+  // Whether a column is one and the same text in all rows.
+  bool is_one_text(int column) const {
+    if (!arrow::is_text(type(column)) || lacks(column)) return false;
+    const auto [begin, first_end] = ends(column, 0);
+    const int64_t size = first_end - begin, total = ends(column, rows_ - 1).second - begin;
+    if (total != size * rows_) return false;
+    for (int64_t row = 1; row < rows_; ++row)
+      if (ends(column, row).first != begin + row * size) return false;
+    const char* const data = buffer(layout_.columns[column].buffer + 2) + begin;
+    return total == 0 || std::memcmp(data, data + size, static_cast<size_t>(total - size)) == 0;
+  }
+
   Type type(int column) const { return layout_.columns[column].type; }
   int64_t width(int column) const { return layout_.columns[column].width; }
 
@@ -357,7 +369,13 @@ inline bool tell_owners(const Layout& layout, const Batch& batch, Router& router
   char room[LONGEST_WHOLE];
   const bool some_lack = layout.model == ABSENT || batch.lacks(layout.model);
   if (some_lack && !layout.modelless) return false;
+  const auto is_one = [&](int column) { return column == ABSENT || batch.is_one_text(column); };
+  const bool alike = is_one(layout.model) && is_one(layout.version);  // as a rule a batch is of one model
   for (int64_t row = 0; row < batch.rows(); ++row) {
+    if (alike && row > 0) {
+      std::fill(owners + 1, owners + batch.rows(), owners[0]);
+      break;
+    }
     const bool named = layout.model != ABSENT && batch.is_there(layout.model, row);
     const std::string_view model = named ? batch.text(layout.model, row) : UNNAMED;
     const bool versioned = layout.version != ABSENT && batch.is_there(layout.version, row);

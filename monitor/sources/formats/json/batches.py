@@ -79,6 +79,8 @@ class BatchCutter:
 
     def _of_array(self, raw: bytes, most: int) -> list[bytes]:
         """The elements of an array. Where it is no JSON, but for its brackets, each object is one all the same."""
+        if not raw.rstrip(SPACE).endswith(b"]"):  # cut off
+            raise Rejected(MALFORMED)
         try:
             return _bounded(self._under({}, raw), most)
         except Rejected as rejected:
