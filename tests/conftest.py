@@ -65,6 +65,7 @@ def compiled_parts() -> None:
         pytest.skip("DRIFTD_PURE=1 asks for the pure-Python path")
     from detectors.sketches import blocks, counting, sums
     from monitor.sources import lines
+    from monitor.sources.formats.arrow import scanning as arrow
     from monitor.sources.formats.avro import scanning as avro
     from monitor.sources.formats.json import scanning
     from monitor.sources.formats.protobuf import reading
@@ -81,6 +82,7 @@ def compiled_parts() -> None:
         "compacting": compacting.COMPILED,
         "Protobuf": reading.COMPILED,
         "frames": frames.COMPILED,
+        "decoding Arrow": arrow.COMPILED,
         "decoding Avro": avro.COMPILED,
         "reading": native.THERE,
     }

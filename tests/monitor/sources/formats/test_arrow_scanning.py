@@ -1,7 +1,10 @@
 """Arrow batches by the compiled part and by Arrow itself: the same columns, bit by bit, and the same counts, whatever a message holds."""
 
+import random
+import subprocess
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,6 +24,8 @@ from tests.fakes import NOON
 
 pytestmark = pytest.mark.usefixtures("compiled_parts")
 
+FUZZ = Path(__file__).parents[3] / "native" / "fuzz_arrow.cpp"
+SANITIZED = ("-std=c++17", "-O1", "-g", "-Wall", "-Wextra", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 KEYS = SeriesKey("churn", "3"), SeriesKey("fraud", "1")
 PLANS = "free", "pro", "größer", ""
 REFERENCE = Reference.fit(
@@ -164,9 +169,8 @@ def taken(decoder: TopicDecoder, values: Sequence[bytes | None]) -> int:
 
 
 @pytest.fixture
-def rng(request: pytest.FixtureRequest) -> Iterator[np.random.Generator]:
-    yield np.random.default_rng(np.random.randint(2**31))  # noqa: NPY002 - follows the run's seed
-    del request
+def rng() -> np.random.Generator:
+    return np.random.default_rng(random.getrandbits(64))
 
 
 @pytest.mark.parametrize("several", [False, True])
@@ -236,3 +240,15 @@ def test_rows_are_read_again_as_they_came() -> None:
         assert [part.look(row, [path])[0] for row in range(len(said))] == said
         again = part.reread(np.arange(1, len(said)), [path])
         assert list(again.column(path).tolist()) == said[1:]
+
+
+@pytest.mark.timeout(600)
+def test_damaged_batches_do_no_harm_under_the_sanitizers(tmp_path: Path) -> None:
+    seed = random.getrandbits(32)
+    print(f"seed {seed}")
+    program = tmp_path / "fuzz"
+    subprocess.run(["c++", *SANITIZED, str(FUZZ), "-o", str(program)], check=True, timeout=240)
+
+    done = subprocess.run([program, str(seed), "300"], capture_output=True, text=True, timeout=240, check=False)
+
+    assert done.returncode == 0, done.stdout + done.stderr
