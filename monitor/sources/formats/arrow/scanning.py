@@ -21,13 +21,14 @@ from monitor.sources.formats.arrow.schema import PlacedColumn, SchemaPlan
 from monitor.sources.formats.base import DecodeCounts, Read, Rows, SeriesRows
 from monitor.sources.formats.fields import Path, SeriesFields, TopicFields
 from monitor.sources.formats.json.scanning import COMPILED as SCANS
-from monitor.sources.formats.json.scanning import NOWHERE, REASONS, UNMONITORED, _routes, _scan
+from monitor.sources.formats.json.scanning import NOWHERE, REASONS, UNMONITORED, _routes
 from monitor.stream.events import Nanos
 
 try:
     from monitor.sources.formats.arrow import _arrow
+    from monitor.sources.formats.json import _scan
 except ImportError:  # installed without a compiler
-    _arrow = None  # type: ignore[assignment]
+    _arrow = _scan = None  # type: ignore[assignment]
 
 COMPILED = SCANS and _arrow is not None and sys.byteorder == "little"
 MOST_LAYOUTS: Final = 16
