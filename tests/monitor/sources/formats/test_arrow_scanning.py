@@ -130,7 +130,7 @@ def drawn(rng: np.random.Generator, kinds: Mapping[str, Any], rows: int, *, seve
 
 def types(rng: np.random.Generator) -> dict[str, Any]:
     def one(kinds: Sequence[Any]) -> Any:
-        return kinds[rng.integers(len(kinds))]
+        return kinds[int(rng.integers(len(kinds)))]
 
     numbers = {name: one(NUMBERS) for name in ("age", "count", "prediction")}
     return numbers | {
