@@ -10,7 +10,7 @@ KERNELS := $(wildcard detectors/sketches/_*.[ch]pp monitor/sources/_*.[ch]pp mon
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test test-parallel test-servers test-serial test-seeds check schedules sanitize format bench bench-alarms bench-alarms-short streams kills exactly-once targets parts lock dashboards clean formats fuzz-tensors serving debezium fuzz-protobuf kills-halves fuzz-avro
+.PHONY: help setup demo test test-parallel test-servers test-serial test-seeds check schedules sanitize format bench bench-alarms bench-alarms-short streams kills exactly-once targets parts lock dashboards clean formats fuzz-tensors serving debezium fuzz-protobuf kills-halves fuzz-avro fuzz-arrow
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -89,6 +89,10 @@ fuzz-protobuf:  ## ten minutes of damaged messages for the Protobuf reader, unde
 fuzz-avro:  ## ten minutes of drawn schemas and damaged data for the Avro reader, under GCC's sanitisers
 	@mkdir -p build && g++ -std=c++17 -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all tests/native/fuzz_avro.cpp -o build/fuzz_avro
 	@end=$$(($$(date +%s) + 600)); seed=$(or $(SEED),1); while [ $$(date +%s) -lt $$end ]; do build/fuzz_avro $$seed 200000 || { echo "seed $$seed" >&2; exit 1; }; seed=$$((seed + 1)); done
+
+fuzz-arrow:  ## ten minutes of drawn schemas and damaged batches for the Arrow reader, under GCC's sanitisers
+	@mkdir -p build && g++ -std=c++17 -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all tests/native/fuzz_arrow.cpp -o build/fuzz_arrow
+	@end=$$(($$(date +%s) + 600)); seed=$(or $(SEED),1); while [ $$(date +%s) -lt $$end ]; do build/fuzz_arrow $$seed 20000 || { echo "seed $$seed" >&2; exit 1; }; seed=$$((seed + 1)); done
 
 format: setup  ## let ruff mend what it can
 	@$(BIN)/ruff check --fix-only --quiet .

@@ -21,6 +21,7 @@ SOURCES = tuple(
         "detectors/sketches/_digest.cpp",
         "detectors/sketches/_sums.cpp",
         "monitor/sources/_lines.cpp",
+        "monitor/sources/formats/arrow/_arrow.cpp",
         "monitor/sources/formats/avro/_avro.cpp",
         "monitor/sources/formats/json/_scan.cpp",
         "monitor/sources/formats/protobuf/_protobuf.cpp",

@@ -20,6 +20,8 @@ COUNT, ROUNDS = 50_000, 7
 BATCH = 1_000  # rows of an Arrow batch, lines of a message
 POLL = 10_000  # rows
 KINDS = "numeric", "categorical"
+MANY = "arrow", "json-lines", "json-batch"  # formats of many rows a message
+CUT = 50  # messages, of which one is cut
 Works = dict[str, Callable[[], None]]
 
 
@@ -43,10 +45,14 @@ def works(home: Path, count: int, kind: str) -> Works:
     lines = [b"\n".join(values[at : at + BATCH]) for at in range(0, count, BATCH)]
     documents = [b"[" + b",".join(values[at : at + BATCH]) + b"]" for at in range(0, count, BATCH)]
     held = {"json": values, "arrow": arrow_messages(values), "json-lines": lines, "json-batch": documents}
-    return {
+    ways = {
         form: reading(home, messages, form, POLL if form == "json" else POLL // BATCH, kind)
         for form, messages in held.items()
     }
+    for form in MANY:  # one message in fifty cut in half
+        cut = [raw[: len(raw) // 2] if at % CUT == CUT // 2 else raw for at, raw in enumerate(held[form])]
+        ways[f"{form}, cut"] = reading(home, cut, form, POLL // BATCH, kind)
+    return ways
 
 
 def reading(home: Path, values: list[bytes], form: str, poll: int, kind: str) -> Callable[[], None]:
@@ -92,7 +98,7 @@ def main() -> None:
         }
         print(f"\n{kind}: {count:,} rows, {rounds} rounds, rows a second of processor time, beside JSON")
         for name, against in figures[kind]["ratios"].items():
-            print(f"  {name:<12} {said(figures[kind]['rates'][name]):<36} × {said(against, 2)}")
+            print(f"  {name:<16} {said(figures[kind]['rates'][name]):<36} × {said(against, 2)}")
     write(chosen.json, figures)
 
 

@@ -66,6 +66,7 @@ def compiled_parts() -> None:
     from detectors.charts import step
     from detectors.sketches import blocks, counting, sums
     from monitor.sources import lines
+    from monitor.sources.formats.arrow import scanning as arrow
     from monitor.sources.formats.avro import scanning as avro
     from monitor.sources.formats.json import scanning
     from monitor.sources.formats.protobuf import reading
@@ -83,6 +84,7 @@ def compiled_parts() -> None:
         "scanning tensors": tensors.COMPILED,
         "Protobuf": reading.COMPILED,
         "frames": frames.COMPILED,
+        "decoding Arrow": arrow.COMPILED,
         "decoding Avro": avro.COMPILED,
         "reading": native.THERE,
     }

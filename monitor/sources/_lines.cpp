@@ -1,13 +1,15 @@
-// Lines of a file as messages where they lie: a capsule of what `_messages.hpp` says, no object a line.
+// Events of a file or of messages as messages where they lie: a capsule of what `_messages.hpp` says, no object an event.
 #define PY_SSIZE_T_CLEAN
 #define Py_LIMITED_API 0x030B0000  // what the wheel's tag promises
 #include <Python.h>
 
 #include "../../detectors/sketches/_unlocked.hpp"
+#include "_python.hpp"
 #include "_splitting.hpp"
 
 #include <memory>
 #include <new>
+#include <string_view>
 
 namespace {
 
@@ -26,7 +28,7 @@ struct Lines : Messages {
   std::vector<Value> held;
 };
 
-void destroy(PyObject* capsule) {
+void let_go(PyObject* capsule) {
   delete static_cast<Lines*>(static_cast<Messages*>(PyCapsule_GetPointer(capsule, MESSAGES)));
 }
 
@@ -48,13 +50,86 @@ PyObject* split(PyObject*, PyObject* arguments) {
     }
     lines->values = lines->held.data();
     lines->count = lines->held.size();
-    PyObject* const made = PyCapsule_New(static_cast<Messages*>(lines.get()), MESSAGES, destroy);
+    PyObject* const made = PyCapsule_New(static_cast<Messages*>(lines.get()), MESSAGES, let_go);
     if (made == nullptr) return nullptr;
     lines.release();
     return Py_BuildValue("Nn", made, static_cast<Py_ssize_t>(rest - bytes));
   } catch (const std::bad_alloc&) {
     return PyErr_NoMemory();
   }
+}
+
+constexpr size_t LARGE = 1 << 16;  // bytes, to which other threads need not wait
+
+// The events of messages: these lie in the messages, or in bytes that are kept with them.
+struct Events : Messages {
+  Events() = default;
+  ~Events() { Py_XDECREF(kept); }
+  Events(const Events&) = delete;
+
+  std::vector<Value> held;
+  std::vector<int64_t> places;  // of the message of each
+  PyObject* kept = nullptr;     // a list
+};
+
+void let_go_of_events(PyObject* capsule) {
+  delete static_cast<Events*>(static_cast<Messages*>(PyCapsule_GetPointer(capsule, MESSAGES)));
+}
+
+void keep(Events& events, PyObject* object) {
+  if (PyList_Append(events.kept, object) != 0) throw Failed();
+}
+
+// The events of a message as Python cuts it: bytes.
+void add_cut(Events& events, PyObject* rest, Py_ssize_t at) {
+  PyObject* const found = checked(PyObject_CallFunction(rest, "n", at));
+  const int failed = PyList_Check(found) ? PyList_Append(events.kept, found) : -1;
+  Py_DECREF(found);
+  if (failed != 0) throw Failed();
+  const Values cut(found);
+  for (size_t event = 0; event < cut.size(); ++event) events.held.push_back(cut[event]);
+}
+
+// cut(values, key, bytes, lines, rest): the events of messages, and the place of each one's message as bytes.
+//
+// `key`: of objects in arrays, as `ArrayCutter` has it; None: events are lines. Messages of more bytes or line ends, and those that are
+// not understood, are cut by `rest`, which is given their places.
+PyObject* cut(PyObject*, PyObject* arguments) {
+  return guarded([&]() -> PyObject* {
+    PyObject *object, *key, *rest;
+    Py_ssize_t most, most_lines;
+    checked(PyArg_ParseTuple(arguments, "OOnnO", &object, &key, &most, &most_lines, &rest));
+    auto events = std::make_unique<Events>();
+    events->kept = checked(PyList_New(0));
+    keep(*events, object);
+    const Values values(object);
+    const bool by_line = key == Py_None;
+    ArrayCutter cutter(by_line ? std::string_view() : text_of(key));
+    const auto found = [&](const Value& message) {
+      const Unlocked unlocked(message.size >= LARGE);
+      return by_line ? cut_lines(message, static_cast<size_t>(most_lines), events->held) : cutter.cut(message, events->held);
+    };
+    for (size_t at = 0; at < values.size(); ++at) {
+      const Value& message = values[at];
+      if (message.data == nullptr || message.size == 0) {
+        events->held.push_back(message);
+      } else if (message.size > static_cast<size_t>(most) || !found(message)) {
+        add_cut(*events, rest, static_cast<Py_ssize_t>(at));
+      }
+      events->places.resize(events->held.size(), static_cast<int64_t>(at));
+    }
+    events->values = events->held.data();
+    events->count = events->held.size();
+    const auto size = static_cast<Py_ssize_t>(events->places.size() * sizeof(int64_t));
+    PyObject* const places = checked(PyBytes_FromStringAndSize(reinterpret_cast<const char*>(events->places.data()), size));
+    PyObject* const made = PyCapsule_New(static_cast<Messages*>(events.get()), MESSAGES, let_go_of_events);
+    if (made == nullptr) {
+      Py_DECREF(places);
+      return nullptr;
+    }
+    events.release();
+    return Py_BuildValue("NN", made, places);
+  });
 }
 
 const Messages* messages_of(PyObject* capsule) {
@@ -76,18 +151,20 @@ PyObject* value(PyObject*, PyObject* arguments) {
   if (at < 0 || static_cast<size_t>(at) >= messages->count)
     return PyErr_Format(PyExc_IndexError, "there are %zd messages", static_cast<Py_ssize_t>(messages->count));
   const Value& found = messages->values[at];
+  if (found.data == nullptr) Py_RETURN_NONE;
   return PyBytes_FromStringAndSize(found.data, static_cast<Py_ssize_t>(found.size));
 }
 
 PyMethodDef METHODS[] = {
     {"split", split, METH_VARARGS, "split(block, begin, end): the lines that end there, and where the next begins."},
+    {"cut", cut, METH_VARARGS, "cut(values, key, bytes, lines, rest): the events of messages, and the place of each one's message."},
     {"count", count, METH_O, "count(messages): how many there are."},
-    {"value", value, METH_VARARGS, "value(messages, at): the bytes of one."},
+    {"value", value, METH_VARARGS, "value(messages, at): the bytes of one, None where it has none."},
     {nullptr, nullptr, 0, nullptr}};
 
 PyModuleDef_Slot SLOTS[] = {{0, nullptr}};
 
-PyModuleDef MODULE = {PyModuleDef_HEAD_INIT, "_lines", "Lines of a file as messages.", 0, METHODS, SLOTS, nullptr, nullptr, nullptr};
+PyModuleDef MODULE = {PyModuleDef_HEAD_INIT, "_lines", "Events as messages where they lie.", 0, METHODS, SLOTS, nullptr, nullptr, nullptr};
 
 }  // namespace
 

@@ -7,7 +7,7 @@ namespace driftd {
 
 constexpr const char* MESSAGES = "monitor.sources.messages";
 
-// The value of one message; no data: there is none. `ended`: a NUL that is not part of it follows, and may be read.
+// The value of one message; no data: there is none. `ended`: bytes that are not part of it follow, the last of them a NUL, and may be read.
 struct Value {
   const char* data = nullptr;
   size_t size = 0;

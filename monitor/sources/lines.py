@@ -1,13 +1,16 @@
-"""A file of messages, one a line, block by block: by the compiled part where they lie, else as bytes.
+"""A file of messages, one a line, block by block, and messages of many events: by the compiled part where they lie, else as bytes.
 
 Both give the same messages of the same blocks.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import IO, overload
 
-from monitor.sources.base import Messages
+import numpy as np
+from numpy.typing import NDArray
+
+from monitor.sources.base import Lying, Messages
 from monitor.sources.formats.json.scanning import COMPILED
 
 try:
@@ -28,10 +31,12 @@ class LongLineError(ValueError):
 
 
 class LineValues(Sequence[bytes | None]):
-    """The lines of a block: where they lie, for the scan; as bytes, for who asks for them."""
+    """The lines of a block, or the events of messages: where they lie, for the scan; as bytes, for who asks for them."""
 
-    def __init__(self, messages: Messages) -> None:
+    def __init__(self, messages: Messages, held: object = None) -> None:
+        """`held` is what they lie in, where they do not hold it themselves."""
         self.messages = messages
+        self._held = held
         self._count = _lines.count(messages)
 
     @cached_property
@@ -53,6 +58,19 @@ class LineValues(Sequence[bytes | None]):
             return self._all[place]
         at = int(place)  # numpy's integers, too
         return _lines.value(self.messages, at + self._count if at < 0 else at)
+
+
+def cut_lying(
+    values: Values, key: str | None, most: int, lines: int, rest: Callable[[int], list[bytes | None]]
+) -> tuple[LineValues, NDArray[np.int64]]:
+    """The events of messages where they lie, and the place of each one's message; of one that has no bytes, itself.
+
+    They are lines, or the objects of an array, each with an object under `key`, which is written with its quotes; empty: under none in
+    particular. Messages of more than `most` bytes or `lines`, and what is no such array, are cut by `rest`, given their places.
+    """
+    held = values.messages if isinstance(values, Lying) else list(values)
+    found, places = _lines.cut(held, key, most, lines, rest)
+    return LineValues(found, values), np.frombuffer(places, dtype=np.int64)
 
 
 def blocks(file: IO[bytes]) -> Iterator[tuple[int, Values]]:

@@ -9,6 +9,7 @@
 #include <cstdlib>
 #include <memory>
 #include <random>
+#include <string>
 
 using namespace driftd;
 
@@ -61,6 +62,31 @@ void split(Random &random) {
     }
 }
 
+// Messages of many events: all of them lie within, in their order.
+void cut(Random &random) {
+    const char *const words[] = {"{\"f\":{}}", "{\"f\":{\"a\":1}}", ",", "[", "]", "{", "}", "\"", "\\", "\n", " ", "x", "\xC3\xB6", "\xC3", "\"f\":{", "                                "};
+    std::string drawn = random() % 2 == 0 ? "[" : "";
+    for (std::size_t left = random() % 30; left > 0; --left) {
+        drawn += words[random() % (random() % 4 == 0 ? sizeof words / sizeof *words : 3)];
+        if (random() % 2 == 0) drawn += ",";
+    }
+    if (!drawn.empty() && drawn.back() == ',') drawn.pop_back();
+    if (random() % 2 == 0) drawn += "]";
+    if (drawn.empty()) return;
+    const auto held = std::make_unique<char[]>(drawn.size());
+    std::memcpy(held.get(), drawn.data(), drawn.size());
+    const Value message{held.get(), drawn.size(), false};
+    std::vector<Value> events;
+    ArrayCutter cutter(random() % 2 == 0 ? "\"f\"" : "");
+    const bool read = random() % 2 == 0 ? cutter.cut(message, events) : cut_lines(message, 10, events);
+    if (read == events.empty()) std::abort();
+    const char *before = held.get();
+    for (const Value &event : events) {
+        if (event.data < before || event.data + event.size > held.get() + drawn.size()) std::abort();
+        before = event.data + event.size;
+    }
+}
+
 }  // namespace
 
 int main(int, char **arguments) {
@@ -68,6 +94,7 @@ int main(int, char **arguments) {
     for (long left = std::strtol(arguments[2], nullptr, 10); left > 0; --left) {
         digest(random);
         split(random);
+        cut(random);
     }
     std::puts("done");
 }

@@ -7,7 +7,8 @@ from monitor.sources.base import TopicRecords
 from monitor.sources.formats.base import Decoder
 from monitor.sources.formats.fields import TopicFields
 from monitor.sources.formats.json.batches import BatchCutter, holds_rows
-from monitor.sources.formats.json.parts import PartsDecoder
+from monitor.sources.formats.json.documents import MAX_BYTES
+from monitor.sources.formats.json.parts import LyingEvents, PartsDecoder
 
 
 class JsonBatchOptions(Section):
@@ -27,7 +28,8 @@ Options = JsonBatchOptions
 def decoder(topic: TopicFields) -> Decoder:
     """The decoder of one topic."""
     options = topic.options or Options()
-    return PartsDecoder(topic, BatchCutter(topic.fields, options.rows, options.shape, options.names))
+    cutter = BatchCutter(topic.fields, options.rows, options.shape, options.names)
+    return PartsDecoder(topic, cutter, None if cutter.key is None else LyingEvents(cutter.key, MAX_BYTES))
 
 
 def recognises(records: TopicRecords) -> bool:

@@ -4,7 +4,7 @@ from monitor.sources.base import TopicRecords
 from monitor.sources.formats.base import Decoder
 from monitor.sources.formats.fields import TopicFields
 from monitor.sources.formats.json.documents import read_document
-from monitor.sources.formats.json.parts import PartsDecoder
+from monitor.sources.formats.json.parts import LyingEvents, PartsDecoder
 from monitor.sources.formats.values import Rejected
 
 MAX_BYTES = 16 << 20  # of a message; a line has a MiB
@@ -14,7 +14,7 @@ BOM = b"\xef\xbb\xbf"
 
 def decoder(topic: TopicFields) -> Decoder:
     """The decoder of one topic."""
-    return PartsDecoder(topic, lines_of)
+    return PartsDecoder(topic, lines_of, LyingEvents(None, MAX_BYTES, MOST_LINES))
 
 
 def lines_of(raw: bytes) -> list[bytes]:

@@ -316,7 +316,8 @@ def joined(columns: Sequence[Column]) -> Column:
     if len(arrays) == len(columns):
         kinds = {array.dtype for array in arrays}
         if len(kinds) == 1 or {kind.kind for kind in kinds} == {"f"}:
-            return np.concatenate(arrays)
+            with np.errstate(invalid="ignore"):  # a single may be a NaN that signals
+                return np.concatenate(arrays)
     return _joined_objects(columns)
 
 

@@ -14,8 +14,9 @@ import pyarrow as pa
 from detectors.columns import Coded, Column
 from monitor.sources.formats.arrow.columns import as_objects, joined, nothing
 from monitor.sources.formats.arrow.framing import EXPANDS, MALFORMED, TRAILING, IpcStream, spans
+from monitor.sources.formats.arrow.scanning import arrow_scanner
 from monitor.sources.formats.arrow.schema import Batches, SchemaPlan, plan_of, validate, viewed
-from monitor.sources.formats.base import TOMBSTONE, Rows
+from monitor.sources.formats.base import TOMBSTONE, Reader, Rows
 from monitor.sources.formats.fields import Path, TopicFields
 from monitor.sources.formats.values import Rejected
 
@@ -92,6 +93,8 @@ class ArrowDecoder:
         self._plans: dict[bytes, SchemaPlan] = {}
         self._last = b""  # the schema of the last plain stream
         self._options = pa.ipc.IpcReadOptions(use_threads=False)
+        self._scanner = arrow_scanner(topic, self.decode, (MAX_BYTES, ALLOWANCE, expansion))
+        self.readers: Sequence[Reader] = [] if self._scanner is None else [self._scanner]
 
     def decode(self, values: Sequence[bytes | None]) -> Rows:
         """All rows of all batches. A message is read as a whole or not at all, but for what stands behind its last stream."""
@@ -186,6 +189,8 @@ class ArrowDecoder:
         if span.plain:
             self._last = key
         yield from self._valid(raw, key, plan, batches)
+        if self._scanner is not None and span.plain and span.batches:
+            self._scanner.learn(plan, key, raw, span.batches[0][0])
 
     def _of_file(self, raw: bytes, span: IpcStream) -> Iterator[tuple[bytes, Any]]:
         """The same of a file."""

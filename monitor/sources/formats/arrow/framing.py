@@ -17,6 +17,7 @@ FOOTER: Final = 4  # at least: its length, before the last magic
 CONTINUED: Final = b"\xff\xff\xff\xff"  # before the size of each message since format 0.15
 END, SCHEMA, DICTIONARY, RECORDS = 0, 1, 2, 3
 WORD: Final = 8  # bytes of a value when it is read, whatever it is; and of what a compressed buffer says of its size
+PAIR: Final = 16  # bytes of what is said of a column, or of a buffer
 MOST_NODES: Final = 100_000  # columns of one batch, with those inside others
 KIND, HEADER, BODY = 1, 2, 3  # fields of a message
 ROWS, NODES, BUFFERS, COMPRESSION = 0, 1, 2, 3  # fields of a batch
@@ -52,6 +53,32 @@ class IpcStream:
     plain: bool = True
     batches: list[tuple[int, int]] = field(default_factory=list)
     file: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class BatchPlaces:
+    """The metadata of a batch, and where in them what differs from batch to batch: bytes of the body, rows, nodes, buffers; how many nodes there are.
+
+    `pattern` are the same bytes without that.
+    """
+
+    metadata: bytes
+    places: tuple[int, int, int, int]
+    nodes: int
+    pattern: bytes
+
+
+def places_of(raw: bytes, begin: int) -> BatchPlaces | None:
+    """The places in the metadata of the batch that begins there; None where they are none that others may follow."""
+    if not raw.startswith(CONTINUED, begin):
+        return None
+    at = begin + len(CONTINUED)
+    (size,) = _SIGNED.unpack_from(raw, at)
+    at += _SIGNED.size
+    try:
+        return _Metadata(raw, at, at + size).places()
+    except (Rejected, struct.error):
+        return None
 
 
 def begins_like_arrow(raw: bytes) -> bool:
@@ -187,6 +214,23 @@ class _Metadata:
                 raise Rejected(MALFORMED)
             held = self._fields(self._follow(held[BATCH]))
         return IpcMessage(kind, self._end + body, self._taken(held, body), COMPRESSION not in held)
+
+    def places(self) -> BatchPlaces | None:
+        """Where a batch says how much it holds. Raises Rejected and struct.error."""
+        table = self._fields(_UNSIGNED.unpack_from(self._view, 0)[0])
+        held = self._fields(self._follow(table[HEADER])) if HEADER in table else {}
+        if BODY not in table or not {ROWS, NODES, BUFFERS} <= held.keys():
+            return None
+        nodes, buffers = (self._follow(held[number]) for number in (NODES, BUFFERS))
+        counts = [_UNSIGNED.unpack_from(self._view, at)[0] for at in (nodes, buffers)]
+        places = table[BODY], held[ROWS], nodes + _UNSIGNED.size, buffers + _UNSIGNED.size
+        metadata = bytes(self._view)
+        pattern = bytearray(metadata)
+        for at, size in zip(places, (WORD, WORD, *(PAIR * count for count in counts)), strict=True):
+            if at + size > len(metadata):
+                return None
+            pattern[at : at + size] = bytes(size)
+        return BatchPlaces(metadata, places, counts[0], bytes(pattern))
 
     def _taken(self, batch: dict[int, int], body: int) -> int:
         """Bytes that a batch takes: of each column as many values as it says, and what compressed buffers say that they hold."""

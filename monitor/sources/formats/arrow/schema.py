@@ -78,14 +78,17 @@ class SchemaPlan:
 
     def find(self, held: Batches, path: Path) -> Column | None:
         """The column of a path, one that says whether a struct is there, or None."""
-        leaf = self.leaves.get(path)
-        if leaf is None:
-            leaf = self.leaves.get(self.dotted.get(".".join(path), ()))
+        leaf = self.leaf(path)
         if leaf is not None:
             return leaf.convert(leaf.of(held))
         if path in self.structs:
             return _presence(self.structs[path].of(held))
         return self._of_map(held, path)
+
+    def leaf(self, path: Path) -> PlacedColumn | None:
+        """What a path leads to that is no struct: a column inside of structs, or one of a dotted name."""
+        found = self.leaves.get(path)
+        return self.leaves.get(self.dotted.get(".".join(path), ())) if found is None else found
 
     def _of_map(self, held: Batches, path: Path) -> Column | None:
         """The values of one key of a map."""

@@ -1,5 +1,6 @@
 // A cursor over one JSON message, and what its values are worth. Knows nothing of Python.
 //
+// What follows a message may be read as far as a NUL, which stops every loop; what has gone beyond the end never comes to it again.
 // Strict RFC 8259, with three additions that Python's json module makes: NaN, Infinity and -Infinity. Every reader
 // answers false where it does not know, and the caller then leaves the message alone.
 #pragma once
@@ -36,7 +37,7 @@ class Cursor {
   // Whether a window may be read from here.
   bool has_window(const char* from) const { return end_ - from >= WINDOW; }
 
-  size_t left(const char* from) const { return static_cast<size_t>(end_ - from); }
+  size_t left(const char* from) const { return from < end_ ? static_cast<size_t>(end_ - from) : 0; }
 
   void space() { at = past_space(at); }
 
@@ -51,8 +52,9 @@ class Cursor {
     return true;
   }
 
-  // Whether nothing but space is left.
+  // Whether nothing but space is left. What follows may be space, too.
   bool ends() {
+    if (at == end_) return true;
     space();
     return at == end_;
   }

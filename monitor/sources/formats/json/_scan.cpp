@@ -4,8 +4,8 @@
 // property test holds the two together); anything doubtful, rejections included, is reported as ODD and decided there:
 // a key said twice, a lone surrogate, a number beyond float64, a time out of bounds, malformed JSON.
 //
-// A message is read where it lies if a NUL that is not part of it follows, as it does each Python bytes object: *end may be
-// read and stops every loop. One without is copied first.
+// A message is read where it lies if bytes up to a NUL follow that are not part of it, as it does each Python bytes object and each part of
+// one: they may be read, and the NUL stops every loop. One without is copied first.
 #define PY_SSIZE_T_CLEAN
 #define Py_LIMITED_API 0x030B0000  // what the wheel's tag promises
 #include <Python.h>

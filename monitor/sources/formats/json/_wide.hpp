@@ -39,6 +39,11 @@ inline uint32_t half_at(const char* at) {
 // How many bytes lie below the lowest bit that is set.
 inline int lowest(uint32_t bits) { return __builtin_ctz(bits); }
 
+// Where JSON may be cut: quotes, brackets of both kinds; and what is odd there, backslashes and what is not ASCII.
+struct Brackets {
+  uint32_t quotes, brackets, odd;
+};
+
 // --- what stands in a window, a bit for each byte --------------------------------------------------------------------
 
 #if defined(DRIFTD_WIDE) && defined(__SSE2__)
@@ -65,6 +70,17 @@ inline uint32_t marks_in(const char* at) {
     return _mm_or_si128(_mm_or_si128(quote, backslash), _mm_cmplt_epi8(bytes, _mm_set1_epi8(' ')));
   };
   return bits_of(in(half_window(at)), in(half_window(at + 16)));
+}
+
+inline Brackets brackets_in(const char* at) {
+  const __m128i low = half_window(at), high = half_window(at + 16);
+  const auto quote = [](__m128i bytes) { return _mm_cmpeq_epi8(bytes, _mm_set1_epi8('"')); };
+  const auto odd = [](__m128i bytes) { return _mm_or_si128(bytes, _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\\'))); };  // by their signs
+  const auto either = [](__m128i bytes) {  // of a pair the square one is 0x20 below the curly one
+    const __m128i curly = _mm_or_si128(bytes, _mm_set1_epi8(0x20));
+    return _mm_or_si128(_mm_cmpeq_epi8(curly, _mm_set1_epi8('{')), _mm_cmpeq_epi8(curly, _mm_set1_epi8('}')));
+  };
+  return {bits_of(quote(low), quote(high)), bits_of(either(low), either(high)), bits_of(odd(low), odd(high))};
 }
 
 // `right` is aligned to a window.
@@ -98,6 +114,17 @@ inline uint32_t marks_in(const char* at) {
     return vorrq_u8(either, vcltq_s8(vreinterpretq_s8_u8(bytes), vdupq_n_s8(' ')));
   };
   return bits_of(in(half_window(at)), in(half_window(at + 16)));
+}
+
+inline Brackets brackets_in(const char* at) {
+  const uint8x16_t low = half_window(at), high = half_window(at + 16);
+  const auto quote = [](uint8x16_t bytes) { return vceqq_u8(bytes, vdupq_n_u8('"')); };
+  const auto odd = [](uint8x16_t bytes) { return vorrq_u8(vceqq_u8(bytes, vdupq_n_u8('\\')), vcgeq_u8(bytes, vdupq_n_u8(0x80))); };
+  const auto either = [](uint8x16_t bytes) {
+    const uint8x16_t curly = vorrq_u8(bytes, vdupq_n_u8(0x20));
+    return vorrq_u8(vceqq_u8(curly, vdupq_n_u8('{')), vceqq_u8(curly, vdupq_n_u8('}')));
+  };
+  return {bits_of(quote(low), quote(high)), bits_of(either(low), either(high)), bits_of(odd(low), odd(high))};
 }
 
 inline uint32_t alike(const char* left, const char* right) {

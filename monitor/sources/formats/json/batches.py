@@ -1,13 +1,22 @@
 """Batches of JSON cut into events: bytes are put together anew, values are not looked at."""
 
 import json
+import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import msgspec
 
 from monitor.sources.formats.fields import FieldMap
-from monitor.sources.formats.json.documents import FRAMED, LONGEST_INTEGER, MAX_BYTES, UNREADABLE, framed, refusal
+from monitor.sources.formats.json.documents import (
+    FRAMED,
+    LONGEST_INTEGER,
+    MAX_BYTES,
+    STRINGS,
+    UNREADABLE,
+    framed,
+    refusal,
+)
 from monitor.sources.formats.values import Rejected
 
 KEYS: Final = (
@@ -23,6 +32,9 @@ EXPANSION: Final = 64  # times a message's size that its events may take togethe
 ALLOWANCE: Final = 1 << 16  # bytes
 MOST_NAMES: Final = 10_000
 NO_ROWS, UNEVEN, UNNAMED, UNKNOWN_SHAPE = "no_rows", "uneven_rows", "unnamed_columns", "no_batch"
+MALFORMED: Final = "malformed_json"
+SPACE: Final = b" \n\r\t"
+BRACKETS = re.compile(rb"[\[\]{}]")
 Members = dict[str, bytes]
 
 _OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
@@ -43,6 +55,8 @@ class BatchCutter:
         self._marks = [_NAME(name) for name in self._mapped]
         self._id = fields.id[0] if len(fields.id) == 1 else None
         self._rows, self._shape, self._names = rows, shape, tuple(names)
+        self.key = None if shape in ("columns", "split") else "".join(map(_quoted, fields.features[:1]))
+        """The key with its quotes under which objects of an array have an object if they are events as they are; None: such are not read."""
 
     def __call__(self, raw: bytes) -> list[bytes]:
         """The events of a message. Raises Rejected."""
@@ -50,10 +64,10 @@ class BatchCutter:
         most = ALLOWANCE + EXPANSION * len(raw)
         begin = raw.removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
         if begin == b"[":
-            return _bounded(self._under({}, raw), most)
+            return self._of_array(raw, most)
         held = members(raw)
         if held is None:
-            raise Rejected("not_object" if _is_json(raw) else "malformed_json")
+            raise Rejected("not_object" if _is_json(raw) else MALFORMED)
         found = self._found(held)
         if found is None:
             if self._rows is None and self._shape == "any":
@@ -62,6 +76,18 @@ class BatchCutter:
         key, rows = found
         outside = {name: value for name, value in held.items() if name not in key}
         return _bounded(self._under(outside, rows), most)
+
+    def _of_array(self, raw: bytes, most: int) -> list[bytes]:
+        """The elements of an array. Where it is no JSON, but for its brackets, each object is one all the same."""
+        if not raw.rstrip(SPACE).endswith(b"]"):  # cut off
+            raise Rejected(MALFORMED)
+        try:
+            return _bounded(self._under({}, raw), most)
+        except Rejected as rejected:
+            objects = None if self.key is None or str(rejected) != MALFORMED else cut_objects(raw, self.key.encode())
+            if objects is None:
+                raise
+            return objects
 
     def _found(self, held: Members) -> tuple[Sequence[str], bytes] | None:
         """The keys of an object that hold its rows, and these."""
@@ -203,6 +229,53 @@ def holds_rows(raw: bytes) -> bool:
         return False
 
 
+# --- JSON, its brackets alone ------------------------------------------------------------------------------------------
+
+
+def cut_objects(raw: bytes, key: bytes) -> list[bytes] | None:
+    """The objects of an array, cut at its brackets, whatever stands inside: each has an object under a key, with its quotes, if any is said.
+
+    None where it is no such array. The compiled part (`ArrayCutter`) finds the same.
+
+    >>> cut_objects(b'[{"f":{"a":1}}, {"f":{nonsense}}]', b'"f"')
+    [b'{"f":{"a":1}}', b'{"f":{nonsense}}']
+    """
+    found: list[bytes] = []
+    depth = begin = after = 0
+    keyed = False
+    for bracket in BRACKETS.finditer(STRINGS.sub(_veiled, raw)):
+        at = bracket.start()
+        opens = raw[at : at + 1] in (b"{", b"[")
+        depth += 1 if opens else -1
+        if opens and depth == 2:  # noqa: PLR2004 - an element
+            if raw[at : at + 1] != b"{" or raw[after:at].strip(SPACE) != (b"," if found else b"["):
+                return None
+            begin, keyed = at, not key
+        elif opens:
+            keyed = keyed or (depth == 3 and raw[at : at + 1] == b"{" and _stands_before(key, raw[begin:at]))  # noqa: PLR2004 - in an element
+        elif depth == 1:
+            if not keyed:
+                return None
+            after = at + 1
+            found.append(raw[begin:after])
+        elif depth == 0:
+            return found if found and raw[after:].strip(SPACE) == b"]" else None
+    return None
+
+
+def _veiled(text: re.Match[bytes]) -> bytes:
+    return b"." * len(text[0])
+
+
+def _stands_before(key: bytes, written: bytes) -> bool:
+    """Whether a key stands last in what is written of an object, as one of its own."""
+    before = written.rstrip(SPACE)
+    if not before.endswith(b":"):
+        return False
+    before = before[:-1].rstrip(SPACE)
+    return before.endswith(key) and before[-len(key) - 1 : -len(key)] in {b"{", b",", b" ", b"\n", b"\r", b"\t"}
+
+
 # --- JSON, a level at once --------------------------------------------------------------------------------------------
 
 
@@ -222,7 +295,7 @@ def _elements(raw: bytes) -> list[bytes]:
     except UNREADABLE:
         held = _leniently(raw)
         if not isinstance(held, list):
-            raise Rejected("malformed_json" if held is None else UNEVEN) from None
+            raise Rejected(MALFORMED if held is None else UNEVEN) from None
         return list(map(_written, held))
 
 
@@ -266,6 +339,10 @@ def _names(raw: bytes) -> tuple[str, ...]:
         return tuple(msgspec.json.decode(raw, type=list[str]))
     except UNREADABLE:
         raise Rejected(UNNAMED) from None
+
+
+def _quoted(name: str) -> str:
+    return _NAME(name).decode()
 
 
 def _inside(held: Mapping[str, bytes]) -> bytes:

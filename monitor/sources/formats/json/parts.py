@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 import numpy as np
+from numpy.typing import NDArray
 
 from monitor.sources.base import TopicRecords
 from monitor.sources.formats.base import Rows
@@ -13,6 +14,7 @@ from monitor.sources.formats.fields import Path, TopicFields
 from monitor.sources.formats.json import JsonDecoder
 from monitor.sources.formats.json.documents import read_documents
 from monitor.sources.formats.values import Rejected
+from monitor.sources.lines import USED, cut_lying
 
 Cut = Callable[[bytes], list[bytes]]
 """The events of a message that is not empty, at least one. Raises Rejected."""
@@ -20,20 +22,31 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
+class LyingEvents:
+    """What the compiled part finds where it lies: lines, or objects of an array with an object under `key`; in messages of so many bytes, and lines."""
+
+    key: str | None
+    most: int
+    lines: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class CutEvents:
     """The events of some messages, the place of each one's message, and why messages have none."""
 
-    values: list[bytes | None]
-    places: list[int]
+    values: Sequence[bytes | None]
+    places: NDArray[np.int64]
     rejected: Counter[str]
 
 
 class PartsDecoder:
     """Cuts messages, and leaves the rest to JSON."""
 
-    def __init__(self, topic: TopicFields, cut: Cut) -> None:
+    def __init__(self, topic: TopicFields, cut: Cut, lying: LyingEvents | None = None) -> None:
+        """`lying` are events of which `cut` gives the same."""
         self.parts = JsonDecoder(topic)
         self._cut = cut
+        self._lying = lying if USED else None
 
     def split(self, records: TopicRecords) -> tuple[TopicRecords, Counter[str]]:
         """One record an event; keys, offsets and all else of a record are those of each of its events. What holds none is counted."""
@@ -59,7 +72,7 @@ class PartsDecoder:
         """A row an event."""
         found = self._parts(values)
         rows = read_documents(found.values)
-        messages = np.array(found.places, dtype=np.intp)[rows.messages]
+        messages = found.places[rows.messages]
         return replace(rows, messages=messages, rejected=Counter(rows.rejected) + found.rejected)
 
     def inspect(self, raw: bytes) -> Iterator[Mapping[Path, object]]:
@@ -77,20 +90,31 @@ class PartsDecoder:
             raise Rejected(reason)
 
     def _parts(self, values: Sequence[bytes | None]) -> CutEvents:
-        found = CutEvents([], [], Counter())
-        for place, raw in enumerate(values):
+        rejected: Counter[str] = Counter()
+
+        def cut(place: int) -> list[bytes | None]:
+            raw = values[place]
             try:
-                cut = self._cut(raw) if raw else [raw]  # what is nothing is counted by who reads it
+                return [*self._cut(raw)] if raw else [raw]  # what is nothing is counted by who reads it
             except Rejected as reason:
-                found.rejected[str(reason)] += 1
-            else:
-                found.values.extend(cut)
-                found.places.extend([place] * len(cut))
-        return found
+                rejected[str(reason)] += 1
+                return []
+
+        if self._lying is not None:
+            lying = self._lying
+            return CutEvents(*cut_lying(values, lying.key, lying.most, lying.lines, cut), rejected)
+        events = [cut(place) for place in range(len(values))]
+        places = np.repeat(np.arange(len(events)), list(map(len, events)))
+        return CutEvents([event for each in events for event in each], places, rejected)
 
 
-def _of(held: Sequence[T], places: Sequence[int]) -> Sequence[T]:
-    return [held[place] for place in places] if held else ()
+def _of(held: Sequence[T], places: NDArray[np.int64]) -> Sequence[T]:
+    if not held or not len(places):
+        return ()
+    first = held[0]
+    if all(each is first or each == first for each in held):  # as of a partition
+        return [first] * len(places)
+    return [held[place] for place in places.tolist()]
 
 
 def _numbers(records: TopicRecords) -> Sequence[int]:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -13,11 +14,13 @@ from monitor.sources.base import TopicRecords
 from monitor.sources.decode.topic import Decoded, TopicDecoder
 from monitor.sources.formats.base import Decoder
 from monitor.sources.formats.fields import FieldMap, SeriesFields, TopicFields
+from monitor.sources.formats.json.parts import PartsDecoder
 from monitor.sources.formats.json_batch import Options
 from monitor.sources.formats.registry import decoder_of, recognised
 from monitor.sources.formats.values import Rejected
 from monitor.stream.events import SECOND, OffsetRange, Partition, SeriesKey
 from tests.fakes import NOON
+from tests.properties.test_decode import rows
 
 TS = NOON // 1_000_000
 REFERENCE = Reference.fit({"age": [20.0, 30.0], "plan": ["free", "pro"], "score": [0.1, 0.9]}, prediction="score")
@@ -238,3 +241,59 @@ def test_batches_and_lines_are_recognised_and_plain_json_is_not() -> None:
     assert found(b'{"instances": [{"a": 1}]}', b'{"instances": [[1]]}') == {"json-batch"}
     assert found(b'[{"a": 1}]') == {"json-batch"}
     assert found(b"[1]") == found(b"{") == found(b"") == set()
+
+
+# --- where they lie ------------------------------------------------------------------------------------------------------
+
+WORDS = (
+    '{"features":{"age":',
+    "[",
+    "]",
+    "{",
+    "}",
+    ",",
+    ":",
+    '"',
+    '\\"',
+    "\\",
+    "\n",
+    "\r\n",
+    " ",
+    "é",
+    '"features":{',
+    "NaN",
+    "1e999",
+    "\0",
+    "7",
+)
+
+
+def spoilt(random: Random, raw: bytes) -> bytes:
+    """A message in which something lacks, or stands where nothing should."""
+    at, size = random.randrange(len(raw) + 1), random.choice((0, 0, 1, 3))
+    word = random.choice((*(word.encode() for word in WORDS), b"\xff", b"\xc3"))
+    return random.choice((raw[:at], raw[:at] + word + raw[at + size :], raw[:at] + raw[at + size + 1 :]))
+
+
+@pytest.mark.usefixtures("compiled_parts")
+@pytest.mark.parametrize("form", ["json-lines", "json-batch"])
+def test_events_read_where_they_lie_are_those_that_are_cut(form: str) -> None:
+    """Whatever a message holds: a text cut off in one event goes on in the next one's bytes."""
+    random = Random(np.random.randint(2**31))  # noqa: NPY002 - follows the run's seed
+    lying, cut = make_topic(form), make_topic(form)
+    assert isinstance(cut.bare, PartsDecoder)
+    cut.bare._lying = None
+    between, (begin, end) = (
+        (b"\n", (b"", b"")) if form == "json-lines" else (random.choice((b",", b" ,\n")), (b"[", b" ]\n"))
+    )
+    for _ in range(8):
+        names = [random.choice(("pro", 'a "b" [c]', "größer", "x" * 90)) for _ in range(random.randrange(1, 5))]
+        events = dumped(*(event(float(at), note={"text": [name]}, id=name) for at, name in enumerate(names)))
+        good = begin + between.join(events) + end
+        values = [good, *(spoilt(random, good) for _ in range(6)), spoilt(random, spoilt(random, good)), None, b""]
+        for poll in (values, *([value] for value in values[1:8])):
+            records = TopicRecords("t", [at % 2 for at in range(len(poll))], poll)
+            found, expected = (decoder.decode(records, NOON) for decoder in (lying, cut))
+            assert rows(found) == rows(expected), poll
+            assert set(found.facts) == set(expected.facts), poll
+            assert found.seen == expected.seen
