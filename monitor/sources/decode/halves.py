@@ -41,6 +41,8 @@ class HalfColumns:
             rows["group"] = part.groups
         if shape.rules:
             rows["broken"] = broken_flags(shape, part.violations, count)
+        if shape.sampled and part.weights is not None:
+            rows["sampled"] = part.weights
         self._serve(part, rows, counts)
         self._label(part, rows, counts)
         known = self._identify(part, rows)
@@ -100,7 +102,10 @@ class SeriesByHalf:
         topic: TopicFields,
         joined: Mapping[SeriesKey, PredictionColumns],
         contracts: Mapping[SeriesKey, ContractSpec],
+        *,
+        sampled: bool = False,
     ) -> None:
+        self._sampled = sampled
         self._topic = topic
         self._joined = joined
         self._specs = contracts
@@ -114,7 +119,7 @@ class SeriesByHalf:
             whole, joined = self._topic.series[series.key], self._joined.get(series.key)
             numeric, categorical = ([name for name, _ in each] for each in whole.of_features)
             truth = None if joined is None else joined.truth
-            shape = half_shape(numeric, categorical, truth, self._specs.get(series.key))
+            shape = half_shape(numeric, categorical, truth, self._specs.get(series.key), sampled=self._sampled)
             self._columns[place] = HalfColumns(series, shape, truth)
         return self._columns[place]
 

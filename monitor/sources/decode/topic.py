@@ -33,6 +33,7 @@ from monitor.sources.decode.schema import (
 from monitor.sources.decode.serving import ServedPart, reasons, serve
 from monitor.sources.decode.shaping import named_beside, shaped
 from monitor.sources.decode.unseen import UnseenSampler, spread
+from monitor.sources.decode.weighing import weighed
 from monitor.sources.formats.base import (
     WHOLE,
     DecodeCounts,
@@ -62,6 +63,7 @@ from monitor.stream.events import (
     SchemaBatch,
     SeriesKey,
 )
+from monitor.stream.violations import of_weights
 
 Told = tuple[NDArray[np.intp], NDArray[np.int64]]  # places of messages, and event times read from them
 EMPTY: NDArray[np.int64] = np.empty(0, dtype=np.int64)
@@ -114,10 +116,12 @@ class TopicDecoder:
         followed: Collection[SeriesKey] = (),
         options: Any = None,
         half: int = WHOLE,
+        sampled: bool = False,
     ) -> None:
         """`renewed` are models of which versions that no series takes are told of; `followed` series of such versions.
 
         `options` are those of the format. All rows are this `half`, if it is one; else a format says what its rows are.
+        `sampled`: this topic or another one says how much of all requests its log holds.
         """
         self.topic = topic
         self._renewed = frozenset(renewed)
@@ -131,7 +135,7 @@ class TopicDecoder:
             for key, contract in contracts.items()
             if key in self._holds.series
         }
-        self._halves = SeriesByHalf(self._holds, joined, contracts)
+        self._halves = SeriesByHalf(self._holds, joined, contracts, sampled=sampled)
         for each in self._reads.series.values() if half != WHOLE else ():
             self._halves.contract(each)
         self.bare = decoder_of(form, self._reads)  # its rows are as the format gives them
@@ -187,7 +191,7 @@ class TopicDecoder:
         objects, checked = 0, list[CheckedRows]()
         for read, _, places in self._readings(records, np.arange(len(records.values)), latest, counts):
             before, objects = objects, sum(counts.fields[reason] for reason in ODD)
-            held = self._check(read.rows, decoded, now, objects=objects > before)
+            held = self._check(weighed(read.rows, counts), decoded, now, objects=objects > before)
             checked += self._placed(held, places)
             rows += held
             told.append((places[read.messages], read.times))
@@ -268,7 +272,7 @@ class TopicDecoder:
         mapped = map_rows(rows, self._reads, LATEST_NANOS, counts)
         if mapped.times.size:
             decoded.seen[partition] = self._clocks[partition.index].show(mapped.times, None)
-        held = self._check(mapped.rows, decoded, LATEST_NANOS, objects=True)
+        held = self._check(weighed(mapped.rows, counts), decoded, LATEST_NANOS, objects=True)
         if checked := list(self._placed(held, np.arange(len(rows)))):
             numbers = self._rows_before + np.arange(len(rows))
             of = RecordPlaces((str(partition),), np.zeros(len(rows), dtype=np.int16), numbers)
@@ -329,7 +333,7 @@ class TopicDecoder:
             counts = DecodeCounts()
             mapped = map_rows(rows.take(np.array([at])), self._reads, latest, counts, self._timer(now))
             time = next(iter(mapped.times.tolist()), None)
-            part = next(iter(mapped.rows), None)
+            part = next(iter(weighed(mapped.rows, counts)), None)
             why = next(iter(counts.rejected), None if part is None else self._why_not(part, counts))
             broken = None if part is None or why is not None else self._broken_by(part)
             yield Verdict(why, None if part is None else part.series, time, broken)
@@ -426,7 +430,7 @@ class TopicDecoder:
             ids=rows.ids,
             groups=rows.groups,
             served=rows.served,
-            violations=rows.violations,
+            violations=of_weights(rows.violations, rows.weights),
         )
 
 
