@@ -133,6 +133,8 @@ _sampled_beside = _path_or(SampledSettings, HeaderSettings, KeySettings)
 
 def _sampling(value: Any) -> Any:
     """A dotted path, one with its unit, or one of the sections."""
+    if isinstance(value, int | float):
+        raise ValueError(f"must be a dotted path, or {{const: {value}}} for a log that holds so many percent")  # noqa: TRY004 - as pydantic wants it
     if isinstance(value, Mapping) and "path" in value:
         return SamplingSettings.model_validate(value)
     return _sampled_beside.func(value)  # type: ignore[call-arg]  # it takes a value alone

@@ -32,7 +32,10 @@ def weigh(part: SeriesRows, counts: DecodeCounts) -> SeriesRows:
             return part
         return replace(part, weights=weights_of(np.full(len(part.times), series.fields.sampling_is)))
     held = np.ascontiguousarray(part.numeric[:, series.sampling])
-    percent = np.where(np.isnan(held) & ~unusable(held), PERCENT, held * series.fields.sampling_unit)
+    absent = np.isnan(held) & ~unusable(held)
+    for place in np.flatnonzero(absent).tolist() if counts.labels["non_finite"] else ():
+        absent[place] = part.look(place, [series.fields.sampling])[0] is None  # it may be a NaN that is there
+    percent = np.where(absent, PERCENT, held * series.fields.sampling_unit)
     fair = (percent >= LEAST_PERCENT) & (percent <= PERCENT)
     part = replace(part, numeric=part.numeric[:, : series.sampling])
     if not fair.all():

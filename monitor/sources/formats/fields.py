@@ -35,7 +35,7 @@ HEADER, KEY, PARTITION, BROKER = "header", "key", "partition", "broker"
 class PlaceBeside:
     """What stands beside the value of a message: a header by its `name`, the key or what is `below` in one of JSON, the partition, the broker's time.
 
-    `path` is where rows have it. A `timely` header of digits is a number.
+    `path` is where rows have it. A `timely` header of digits is a number, and a `numeric` header or key any number.
     """
 
     path: Path
@@ -43,14 +43,16 @@ class PlaceBeside:
     name: str = ""
     below: Path = ()
     timely: bool = False
+    numeric: bool = False
 
     @classmethod
-    def parse(cls, kind: str, said: Any, *, timely: bool) -> "PlaceBeside":
+    def parse(cls, kind: str, said: Any, *, timely: bool = False, numeric: bool = False) -> "PlaceBeside":
         """From what a mapping says: the name of a header, the path of a key, or that it is wanted."""
         name = said if kind == HEADER else ""
         below = tuple(said.split(".")) if kind == KEY and isinstance(said, str) else ()
         shown = f"<{kind} {said}>" if isinstance(said, str) else f"<{kind}>"  # no key of a message looks so
-        return cls((f"{shown} as time" if timely and kind == HEADER else shown,), kind, name, below, timely)
+        shown += " as time" if timely and kind == HEADER else " as number" if numeric else ""
+        return cls((shown,), kind, name, below, timely, numeric)
 
 
 def is_index(name: str) -> bool:
@@ -102,7 +104,9 @@ class FieldMap:
         beside = []
         for name, said in paths.items():
             if isinstance(said, Mapping) and (kind := next((each for each in BESIDE if each in said), None)):
-                beside.append(place := PlaceBeside.parse(kind, said[kind], timely=name in {"timestamp", "sampling"}))
+                beside.append(
+                    place := PlaceBeside.parse(kind, said[kind], timely=name == "timestamp", numeric=name == "sampling")
+                )
                 split[name] = place.path
             elif isinstance(said, Mapping):
                 split |= _told(name, said, topic)
