@@ -32,7 +32,7 @@ from monitor.sources.decode.class_scores import is_score
 from monitor.sources.decode.finding import FeatureFinder
 from monitor.sources.decode.learner import EventColumns, LearningDecoder, joined
 from monitor.sources.decode.spool import Spool
-from monitor.sources.formats.fields import LABELLED, WEIGHT, FieldMap
+from monitor.sources.formats.fields import LABELLED, SAMPLING, WEIGHT, FieldMap
 from monitor.sources.formats.logged import LogDecoder
 from monitor.sources.formats.values import LATEST_NANOS
 from monitor.sources.tables.base import TableError
@@ -287,6 +287,7 @@ class ModelEvents:
                 label=label,
                 served=self._served,
                 threads=self.threads,
+                sampling=SAMPLING,
             )
         except ValueError as error:
             raise (error if self.taken or not isinstance(error, ValueError) else ValueError(self._nothing())) from error
@@ -348,6 +349,7 @@ class ModelEvents:
             nothing = np.full((columns.times.size, 2), UNKNOWN, dtype=np.int16)
             said = as_columns_of(nothing if columns.served is None else columns.served)
             pieces |= {name: said[name] for name in self._served.names}
+        pieces |= {} if columns.percent is None else {SAMPLING: columns.percent}
         return pieces if groups is None else pieces | {GROUP: groups}
 
     @property

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.sketches.violations import PART, Rule, Violations
+from detectors.sketches.violations import Rule, Violations
+from detectors.sketches.weights import left_out
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -47,18 +48,6 @@ class RowViolations:
         counts, excluded = self.counts, self.exclusions
         unlogged, spread = (0, 0) if self.weights is None else left_out(self.weights)
         return Violations(counts, excluded, unlogged, spread) if counts or unlogged else None
-
-
-def left_out(weights: NDArray[np.int64]) -> tuple[int, int]:
-    """The sums of w - 1 and of w (w - 1) over rows of these weights, in millionths and their squares, exact."""
-    values, counts = (
-        (weights[:1], [weights.size])
-        if weights.size and (weights == weights[0]).all()  # as a rule
-        else np.unique(weights, return_counts=True)
-    )
-    each = [(int(count), int(weight)) for weight, count in zip(values.tolist(), counts, strict=True)]
-    more = sum(count * (weight - PART) for count, weight in each)
-    return more, sum(count * weight * (weight - PART) for count, weight in each)
 
 
 def of_weights(found: RowViolations | None, weights: NDArray[np.int64] | None) -> RowViolations | None:

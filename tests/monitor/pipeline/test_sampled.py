@@ -106,3 +106,22 @@ def test_neither_sampling_nor_another_rate_is_an_alarm_but_less_traffic_is(learn
         follow(charts, later, int(rng.binomial(100, rate)), rate)
 
     assert charts.firing[FEW]
+
+
+def test_a_reference_of_a_sample_has_the_traffic_of_all() -> None:
+    rng = seeded()
+    times = MONDAY + np.sort(rng.integers(0, 200 * WINDOW, 60_000))
+    table = {"x": rng.normal(size=times.size), "at": times, "share": np.where(rng.random(times.size) < 0.5, 10.0, 50.0)}
+    kept = rng.random(times.size) < table["share"] / 100
+    sample = {name: column[kept] for name, column in table.items()}
+    how = {"timestamp": "at", "window_ns": WINDOW}
+    of_all = Reference.fit_chunks(lambda: [{name: table[name] for name in ("x", "at")}], **how)
+    halves = [{name: column[part] for name, column in sample.items()} for part in (slice(0, 9000), slice(9000, None))]
+    found = Reference.fit_chunks(lambda: halves, sampling="share", **how)
+
+    assert found.names == of_all.names
+    assert found.rows == np.count_nonzero(kept)
+    assert found.rows_per_second == pytest.approx(of_all.rows_per_second, rel=0.15)
+    assert found.calibration.arrival_rate.level == pytest.approx(of_all.calibration.arrival_rate.level, abs=0.15)
+    with pytest.raises(ValueError, match="share: 101 is no share of rows in percent"):
+        Reference.fit_chunks(lambda: [{**sample, "share": np.full(kept.sum(), 101.0)}], sampling="share", **how)
