@@ -31,6 +31,7 @@ from monitor.sources.ahead import ahead
 from monitor.sources.decode.class_scores import is_score
 from monitor.sources.decode.finding import FeatureFinder
 from monitor.sources.decode.learner import EventColumns, LearningDecoder, joined
+from monitor.sources.decode.shaping import ShapedDecoder
 from monitor.sources.decode.spool import Spool
 from monitor.sources.formats.fields import LABELLED, SAMPLING, WEIGHT, FieldMap
 from monitor.sources.formats.logged import LogDecoder
@@ -219,10 +220,13 @@ class ModelEvents:
                 raise ConfigError(
                     f"--input {inputs[0]}: topic {decoder.topic} is of a format that is fitted from .jsonl"
                 )
-            from monitor.backtest.tables import find_features, score_names
+            from monitor.backtest.tables import find_features, find_inside, score_names
 
             try:
-                find_features(inputs, decoder.fields, decoder.finder, dialect)
+                if isinstance(decoder.format, ShapedDecoder):
+                    find_inside(inputs, decoder, decoder.finder, dialect)
+                else:
+                    find_features(inputs, decoder.fields, decoder.finder, dialect)
                 decoder.learn_classes(score_names(inputs, decoder.fields, dialect))
             except TableError as error:
                 raise ConfigError(str(error)) from None

@@ -134,6 +134,9 @@ def _objects(values: Sequence[Any]) -> Values:
     return np.fromiter(values, dtype=object, count=len(values))
 
 
+NO_RECORD = TopicRecords("", (), (None,), keys=(None,), headers=((),))
+
+
 # --- the decoder --------------------------------------------------------------------------------------------------------
 
 
@@ -162,7 +165,10 @@ class ShapedDecoder:
 
     def decode_records(self, records: TopicRecords) -> Rows:
         """Read records."""
-        rows = decode_records(self._decoder, records)
+        return self.shape(decode_records(self._decoder, records), records)
+
+    def shape(self, rows: Rows, records: TopicRecords | None) -> Rows:
+        """Rows as the mapping wants them; what stands beside the values of records is missing in rows of no record."""
         if self._fields.explode:
             rows = self._exploded(rows)
         grafts: dict[Path, Column] = {path: self._at(rows, path) for path in self._fields.indexed}
@@ -170,7 +176,8 @@ class ShapedDecoder:
             path = self._fields.features
             held = grafts.get(path, rows.column(path))
             grafts[path] = _objects([self._named(value) for value in _listed(held, len(rows))])
-        grafts |= {place.path: beside(place, records)[rows.messages] for place in self._fields.beside}
+        if records is not None:
+            grafts |= {place.path: beside(place, records)[rows.messages] for place in self._fields.beside}
         numbers = self._numbers(rows)
         if numbers is not None:
             own = self._fields.id
@@ -190,6 +197,10 @@ class ShapedDecoder:
             own = self._fields.id
             return [GraftedRow(row, {own: _numbered(row.get(own), at)}) for at, row in enumerate(found)]
         return found
+
+    def shape_row(self, row: Mapping[Path, object]) -> Iterator[Mapping[Path, object]]:
+        """What becomes of one row of a table."""
+        return self._rows_of(row, NO_RECORD, Counter())
 
     def _numbers(self, rows: Rows) -> NDArray[np.intp] | None:
         """What tells rows apart that have an id in common, ALONE where a row shares it with none; None where no id is shared."""
