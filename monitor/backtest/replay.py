@@ -269,6 +269,8 @@ def slices(arrived: MicroBatch, length: Nanos) -> Iterator[MicroBatch]:
 def _parts(batch: EventBatch, length: Nanos) -> Iterator[tuple[int, EventBatch]]:
     """The events of a batch by `length` of event time, numbered, those of each in their order."""
     if not len(batch):
+        if batch.unseen_categories:  # of halves
+            yield batch.unseen_categories[0].event_time // length, batch
         return
     spans = batch.event_times // length
     steps = np.diff(spans)

@@ -29,7 +29,16 @@ from monitor.stream.events import Partition, SeriesKey
 TIME_NAMES = ("timestamp", "ts")
 PEEKED = 1000  # values of a column that tell what it holds
 SHOWN = 30  # columns in an error
-ROLES = "id", "group", "label", "weight", "latency", "error", "scores", "sampling"  # what a column may be, where it is mapped
+ROLES = (
+    "id",
+    "group",
+    "label",
+    "weight",
+    "latency",
+    "error",
+    "scores",
+    "sampling",
+)  # what a column may be, where it is mapped
 
 
 class Tables:
@@ -293,7 +302,10 @@ def feature_columns(names: Sequence[str], fields: FieldMap, finder: FeatureFinde
     """The columns that may be features, by the name of the feature."""
     below = ".".join(fields.features) + "."
     nested = [name for name in names if fields.features and name.startswith(below)]
-    beside = [fields.prediction, *(path for path in (fields.label, fields.weight, fields.scores, fields.sampling) if path)]
+    beside = [
+        fields.prediction,
+        *(path for path in (fields.label, fields.weight, fields.scores, fields.sampling) if path),
+    ]
     places = places_in(names, fields, beside)
     roles = set(places.values())
     plain = [name for name in names if name not in roles | finder.envelope and len(levels(name, names)) == 1]

@@ -198,18 +198,33 @@ class TopicDecoder:
         if checked and of is not None:
             decoded.schemas += schemas(checked, self._contracts, of, new)
         self._see(records, told, decoded)
+        apart = [part for part in rows if part.series.half != WHOLE]
         rows = self._halve(rows, decoded, counts, records.offsets)
         rows = self._join(self._serve(rows, decoded, counts), decoded, counts)
         decoded.batches = [self._batch(part, records.offsets) for part in rows]
-        for at, most in self._unseen.places(len(rows), len(records.values), now).items():
-            if named := self._unseen.named(rows[at], most):
-                decoded.batches[at] = replace(decoded.batches[at], unseen_categories=named)
+        self._name_unseen(rows, apart, decoded, len(records.values), now)
         decoded.facts += [*counts.facts(self.topic), *self._ahead({partition.index for partition in decoded.seen})]
         told_of = ((*names, time) for names, time in self._new_versions.items())
         # what is no text, such as half a UTF-16 pair, could be saved nowhere
         decoded.versions += [each for each in told_of if each[1] and each[1].isprintable()]
         self._new_versions.clear()
         return decoded
+
+    def _name_unseen(
+        self,
+        rows: Sequence[SeriesRows],
+        apart: Sequence[SeriesRows],
+        decoded: Decoded,
+        messages: int,
+        now: Nanos,
+    ) -> None:
+        """Say what a few of the new categories are called; those of halves, which are `apart`, with no events."""
+        for at, most in self._unseen.places(len(rows) + len(apart), messages, now).items():
+            if at < len(rows):
+                if named := self._unseen.named(rows[at], most):
+                    decoded.batches[at] = replace(decoded.batches[at], unseen_categories=named)
+            elif named := self._unseen.named(self._halves.own(apart[at - len(rows)]), most):
+                decoded.batches.append(self._halves.names(apart[at - len(rows)].series, self.topic, named))
 
     def _fetch(self, records: TopicRecords) -> None:
         """Have what the format needs from outside for these records. Raises NotNow."""
