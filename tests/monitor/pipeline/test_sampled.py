@@ -5,16 +5,19 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from detectors import Reference
+from detectors import Reference, Sketch
 from detectors.charts import BudgetSpec, Charts
 from detectors.charts.rows import LEARNING, RowCharts
 from detectors.features import Ints
 from detectors.sketches.violations import PART, Violations
 from monitor.facts import WindowClosed
+from monitor.series.judging import Judging
+from monitor.series.nodata import NoData
 from monitor.stream.delta import Folder, PaneDelta
 from monitor.stream.events import FEATURES, SECOND, EventBatch
 from monitor.stream.sketches import LayoutSketches
 from monitor.stream.violations import of_weights
+from monitor.stream.windows import SealedPane, WindowSpec
 from tests.build import KEY, MIDNIGHT, MINUTE, REFERENCE, feed, make_batch, make_pipeline, of
 from tests.charted import MONDAY, WINDOW, fitted, seeded
 
@@ -125,3 +128,19 @@ def test_a_reference_of_a_sample_has_the_traffic_of_all() -> None:
     assert found.calibration.arrival_rate.level == pytest.approx(of_all.calibration.arrival_rate.level, abs=0.15)
     with pytest.raises(ValueError, match="share: 101 is no share of rows in percent"):
         Reference.fit_chunks(lambda: [{**sample, "share": np.full(kept.sum(), 101.0)}], sampling="share", **how)
+
+
+def test_a_thin_sample_may_be_silent_for_longer() -> None:
+    times = MONDAY + np.arange(2000) * MINUTE
+    steady = Reference.fit({"x": np.arange(2000.0)}, timestamps=times, window_ns=10 * MINUTE)
+    assert steady.rows_per_second == pytest.approx(1 / 60)
+    limits = []
+    for weight in (1, 10):
+        silence = NoData(KEY, WindowSpec(MINUTE, MINUTE, 0), Judging(steady, MINUTE))
+        silence.pauses.begun = MONDAY - 14 * 24 * 60 * MINUTE
+        sketch = Sketch(steady.layout, 1, np.zeros(steady.layout.size, dtype=np.int64))
+        sketch.violate(Violations({}, 0, (weight - 1) * PART))
+        silence.on_pane(SealedPane(MONDAY, MONDAY + MINUTE, sketch))
+        limits.append(silence.limit(MONDAY + MINUTE))
+
+    assert limits == [20 * MINUTE, 200 * MINUTE]
