@@ -1,7 +1,7 @@
 """Recorded events as tables, a column a path: Parquet and CSV straight to event batches, without JSON between."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -155,7 +155,7 @@ class Tables:
             )
         if path == self._paths[0]:
             of_labels = isinstance(self._decoder, LabelDecoder)
-            self._notes[mapped_words(path, held, fields, labels=of_labels)] = None
+            self._notes[mapped_words(path, held, fields, labels=of_labels, listed=whole)] = None
         for place, key in wanted:
             if place not in held:
                 self._notes[f"{path} has no column {'.'.join(place)}: missing in its rows of {key}"] = None
@@ -215,19 +215,31 @@ def place_below(place: Place) -> Callable[[Place], bool]:
     return lambda other: place[: len(other)] == other
 
 
-def mapped_words(path: Path, held: Mapping[Place, str], fields: FieldMap, *, labels: bool = False) -> str:
-    """What is read from which column, in a line; features that stand under their own names are counted. `labels`: rows are of labels."""
+def mapped_words(
+    path: Path,
+    held: Mapping[Place, str],
+    fields: FieldMap,
+    *,
+    labels: bool = False,
+    listed: Collection[Place] = (),
+) -> str:
+    """What is read from which column, in a line; features that stand under their own names are counted. `labels`: rows are of labels.
+
+    `listed` are columns that hold lists, parts of which are read.
+    """
     constants = {"model": fields.model_is, "version": fields.version_is}
     places = {**fields.envelope, **{role: getattr(fields, role) for role in ROLES if getattr(fields, role) in held}}
     always = {"id": fields.id, "label": fields.label} if labels else {"prediction": fields.prediction}
     places |= always
     if labels:
         places.pop("version", None)  # a label is one of every version
-    said = [f"{name} from {held.get(place, 'none')}" for name, place in places.items()]
+    inside = {place: ".".join(place) for place in places.values() if any(map(place_below(place), listed))}
+    said = [f"{name} from {(inside | held).get(place, 'none')}" for name, place in places.items()]
     said += [f"{name} is {constant}" for name, constant in constants.items() if constant is not None]
     if labels:
         return f"{path}: {', '.join(said)}"
-    features = {place: name for place, name in held.items() if place not in places.values()}
+    said += [f"parts of {name}" for name in map(".".join, listed)]
+    features = {place: name for place, name in held.items() if place not in {*places.values(), *listed}}
     renamed = [
         f"{'.'.join(place)} from {name}" for place, name in features.items() if place[-1] != name.rpartition(".")[2]
     ]
