@@ -63,7 +63,7 @@ class EventColumns:
         codes = {name: column[which] for name, column in self.codes.items()}
         groups, ids = (None if held is None else held[which] for held in (self.groups, self.ids))
         served, percent = (None if held is None else held[which] for held in (self.served, self.percent))
-        beside = {"groups": groups, "ids": ids, "served": served, "percent": percent}
+        beside: dict[str, Any] = {"groups": groups, "ids": ids, "served": served, "percent": percent}
         return replace(self, times=self.times[which], numbers=numbers, codes=codes, **beside)
 
     def continues(self, other: "EventColumns") -> bool:
