@@ -234,7 +234,8 @@ def mapped_words(
     if labels:
         places.pop("version", None)  # a label is one of every version
     inside = {place: ".".join(place) for place in places.values() if any(map(place_below(place), listed))}
-    said = [f"{name} from {{**inside, **held}.get(place, 'none')}" for name, place in places.items()]
+    sources = {**inside, **held}
+    said = [f"{name} from {sources.get(place, 'none')}" for name, place in places.items()]
     said += [f"{name} is {constant}" for name, constant in constants.items() if constant is not None]
     if labels:
         return f"{path}: {', '.join(said)}"
