@@ -128,7 +128,7 @@ def test_a_daemon_killed_while_halves_wait_tells_what_one_tells_that_was_never_k
     daemon = make(tmp_path / "killed", mock_broker.bootstrap, "killed")
     daemons.append(daemon)
     until = (
-        BEGIN_MS + 30_000 + COUNT * STEP_MS * np.arange(1, KILLS + 1) // KILLS
+        BEGIN_MS + 30_000 + (COUNT * STEP_MS - 15_000) * np.arange(1, KILLS + 1) // KILLS
     )  # in the first part some are answered
     until[-1], after, waited = BEGIN_MS + 10**9, BEGIN_MS, 0
     for end in until.tolist():
