@@ -116,7 +116,8 @@ def build_decoder(configuration: Configuration, topic: TopicSettings) -> TopicDe
         refuse_half_without_id(topic, fields, series)
     future, tolerance = configuration.settings.max_future, tolerance_of(configuration)
     new = policies_of(configuration.settings).keys(), followed_keys(configuration)
-    return topic_decoder(topic, series, fields, future, tolerance, joined, contracts_of(configuration.specs), *new)
+    contracts, sampled = contracts_of(configuration.specs), any(spec.sampled for spec in configuration.specs)
+    return topic_decoder(topic, series, fields, future, tolerance, joined, contracts, *new, sampled=sampled)
 
 
 def wanted_parts(decoders: Mapping[str, TopicDecoder]) -> dict[str, RecordParts]:
@@ -272,6 +273,8 @@ def topic_decoder(
     contracts: Mapping[SeriesKey, ContractSpec] = MappingProxyType({}),
     renewed: Collection[str] = (),
     followed: Collection[SeriesKey] = (),
+    *,
+    sampled: bool = False,
 ) -> TopicDecoder:
     """A decoder of these series. Raises ConfigError."""
     try:
@@ -288,6 +291,7 @@ def topic_decoder(
             followed=followed,
             options=topic.options,
             half=HALF[topic.half],
+            sampled=sampled,
         )
     except UnknownFormatError as error:
         raise ConfigError(f"topics.{topic.name}.format: {error}") from None

@@ -49,6 +49,7 @@ from monitor.settings.schema import (
 )
 from monitor.sources.formats.fields import PREDICTION
 from monitor.stream.events import DAY, SeriesKey
+from monitor.stream.halves import longest_to_count
 from monitor.stream.join import JoinSpec
 from monitor.stream.windows import WindowSpec
 from monitor.targets.base import Subscriber, TargetSettings, subscribed
@@ -76,6 +77,7 @@ LATER_KEYS = (
 )
 
 LATER_TARGET_KEYS = ("models", "kinds", "severities")  # the same of webhooks and other targets
+LATER_HALVES_KEYS = ("unmatched",)  # the same of the section halves
 LATER_PERFORMANCE_KEYS = ("thresholds", "watch", "costs", "quantile")  # the same of the section performance
 
 
@@ -161,8 +163,10 @@ class Configuration:
             for name in LATER_KEYS:
                 if getattr(model, name) == ModelSettings.model_fields[name].get_default():
                     del told[name]
+            if told.get("halves"):
+                _drop_unused(told["halves"], HalvesSettings, LATER_HALVES_KEYS)
             if told.get("performance"):
-                _drop_unused(told["performance"], LATER_PERFORMANCE_KEYS)
+                _drop_unused(told["performance"], PerformanceSettings, LATER_PERFORMANCE_KEYS)
             for feature in told["features"].values():
                 if feature["baseline"] is None:
                     del feature["baseline"]
@@ -200,10 +204,10 @@ def _drop_defaults(told: dict[str, Any], section: RetrainingSettings) -> None:
             del told[name]
 
 
-def _drop_unused(told: dict[str, Any], names: Sequence[str]) -> None:
-    """Drop these keys of a section performance where they are left at their defaults."""
+def _drop_unused(told: dict[str, Any], section: type[Section], names: Sequence[str]) -> None:
+    """Drop these keys of a section where they are left at their defaults."""
     for name in names:
-        if told[name] == PerformanceSettings.model_fields[name].get_default(call_default_factory=True):
+        if told[name] == section.model_fields[name].get_default(call_default_factory=True):
             del told[name]
 
 
@@ -443,12 +447,15 @@ def series_spec(settings: Settings, model: ModelSettings, reference: Reference, 
         retraining=retrain_policy(settings, model),
         performance=performance,
         halves=None if model.halves is None else halves_wait(model.halves, model.lateness),
+        sampled=any(topic.fields.sampling is not None for topic in settings.topics),
     )
 
 
 def halves_wait(told: HalvesSettings, lateness: int) -> HalvesWait:
     """How long halves of a model's predictions wait for each other: as long as events may be late, unless it is said."""
-    return HalvesWait(lateness if told.wait is None else told.wait, halves_within(told.memory))
+    count = told.unmatched == "count"
+    longest = longest_to_count(lateness) if count else lateness
+    return HalvesWait(longest if told.wait is None else told.wait, halves_within(told.memory), unanswered=count)
 
 
 def retrain_policy(settings: Settings, model: ModelSettings) -> RetrainPolicy:

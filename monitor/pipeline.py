@@ -5,7 +5,7 @@ series share stays here: event time, retraining, the alerts resolved last.
 """
 
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from heapq import heappop, heappush
 from itertools import chain
@@ -87,6 +87,8 @@ class Pipeline:
             if series.spec.performance is not None
         }
         self.halves = {key: SeriesHalves(key, each.spec.halves_spec) for key, each in self.series.items()}
+        self.admit: Callable[[EventBatch], EventBatch] = lambda batch: batch
+        """What is counted of requests that nobody answered: a record that is replayed may count some of them."""
         self._label_topics = label_topics
         self._labels = Watermark(idle_after)  # how far labels are read: features never wait for it
         self.most_ahead = max_future + usual_lead([series.spec.windows for series in self.series.values()], idle_after)
@@ -150,6 +152,17 @@ class Pipeline:
             joins += joined.joins
             facts += joined.facts
         return replace(arrived, batches=tuple(batches), joins=tuple(joins), halves=()), facts
+
+    def _expire(self, watermark: Nanos) -> list[Fact]:
+        """Give up the halves that have waited long enough; requests that count all the same are counted."""
+        facts: list[Fact] = []
+        for each in self.halves.values():
+            expired = each.expire(watermark)
+            facts += expired.facts
+            for batch in expired.batches:
+                for delta in self.folder.fold(self.admit(batch)):
+                    facts += self.merge(delta)
+        return facts
 
     def _see(self, batch: EventBatch, now: Nanos) -> list[Fact]:
         """Keep which records hold which event times, and which versions there are."""
@@ -240,7 +253,7 @@ class Pipeline:
             return [*facts, *self._judge_performance(), *self._ask_again(None)]
         assert self.watermark.value is not None
         facts.append(WatermarkAdvanced(self.watermark.value))
-        facts += [fact for each in self.halves.values() for fact in each.expire(self.watermark.value)]
+        facts += self._expire(self.watermark.value)
         woken = self._wake(self.watermark.value)
         for view, end in self._in_order(woken, self.watermark.value):
             facts += self._on_schedule(end + view.spec.windows.lateness - 1)

@@ -99,6 +99,7 @@ def plain_point(**changes: Any) -> ChartPoint:
         "start": MONDAY,
         "end": MONDAY + WINDOW,
         "rows": ROWS,
+        "volume": ROWS,
         "increments": columns,
         "values": columns,
         "thresholds": np.ones(COLUMNS),

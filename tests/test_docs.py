@@ -63,7 +63,9 @@ def keys_of(section: type[BaseModel], path: str) -> Iterator[str]:
         inner = section_in(field.annotation)
         if inner is not None and (beside := [one for one in sections_in(field.annotation) if one in BESIDE]):
             yield from (f"topics[].fields.NAME.{key}" for one in beside for key in one.model_fields)
-            inner = next((one for one in sections_in(field.annotation) if one not in BESIDE), None)
+            inner, *others = [one for one in sections_in(field.annotation) if one not in BESIDE] or [None]
+            for other in others:
+                yield from keys_of(other, f"{at}.")
         if at in {"defaults", "models[].retraining"} or inner is None:  # what stands elsewhere too
             yield at
         elif inner in {FeatureSettings, MetricThresholdSettings}:

@@ -11,6 +11,7 @@ from detectors.features import Codes, Floats, Ints
 from detectors.sketches.groups import PLACES, spread, together
 from detectors.sketches.ids import Hashes
 from detectors.sketches.placing import NOWHERE, tally
+from detectors.sketches.violations import PART
 
 KEPT_NS = 8 * 7 * 86_400 * 10**9  # of windows: a week is then seen eight times
 KEPT_WINDOWS = 1000  # at least: of long windows eight weeks hold few
@@ -51,11 +52,13 @@ class WindowTally:
         self._rows = np.zeros(self._windows.size, dtype=np.int64)
         self._counts = np.zeros((self._windows.size, len(cells.cuts), cells.width), dtype=np.uint32)
         self._groups: _Groups | None = None
+        self._unlogged: Ints | None = None
 
-    def place(self, times: Ints, groups: Hashes | None = None) -> Placed:
+    def place(self, times: Ints, groups: Hashes | None = None, weights: Ints | None = None) -> Placed:
         """Begin a chunk with its rows' event times, int64[n] nanoseconds; a row of NO_TIME is in no window.
 
         `groups` uint64[n] are hashes of what rows belong to, 0 where one belongs to nothing.
+        `weights` int64[n] are millionths: how many rows each stands for.
         """
         windows, window = occurring(times // self._window_ns)
         known = np.isin(windows, self._windows, assume_unique=True)
@@ -65,11 +68,16 @@ class WindowTally:
             self._groups = self._groups or _Groups(self._windows.size)
             inside = known[window]
             self._groups.add(slots[window[inside]], groups[inside])
+        if weights is not None:
+            more = np.bincount(window, weights=weights - PART, minlength=windows.size).astype(np.int64)
+            self._unlogged = np.zeros_like(self._rows) if self._unlogged is None else self._unlogged
+            self._unlogged[slots[known]] += more[known]
         return Placed(self._merged, self._counts, window, slots)
 
     def counted(self) -> WindowCounts:
         """Return all that was taken."""
-        counted = WindowCounts(self._window_ns, self._windows * self._window_ns, self._rows, self._counts)
+        more = None if self._unlogged is None else self._rows + (self._unlogged + PART // 2) // PART
+        counted = WindowCounts(self._window_ns, self._windows * self._window_ns, self._rows, self._counts, arrived=more)
         if self._groups is None:
             return counted
         return replace(counted, together=self._groups.together(self._rows), grouped=self._groups.rows)

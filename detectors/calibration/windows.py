@@ -15,7 +15,7 @@ class WindowCounts:
     `starts` int64[k] rising nanoseconds; `rows` int64[k]; `cells` uint32[k, f, width] counts of usable values on merged
     cells, so that rows less their sum are missing. `together` float64[k]: how many rows the group of a row has, NaN where that
     is not told; None where rows have no groups. `grouped` int64[k] rows say theirs. `arrived` int64[k] are the rows and those that are left
-    out of them, None where none is; then a window may have no row.
+    out of them, or that a sample left out, None where none is; then a window may have no row.
     """
 
     window_ns: int

@@ -64,6 +64,7 @@ from detectors.sketches import IdSample, Tally, sums
 from detectors.sketches.groups import GroupSizes
 from detectors.sketches.ids import merged
 from detectors.sketches.sketch import unseen
+from detectors.sketches.violations import Violations
 
 ENOUGH = 20.0  # independent rows that a feature is judged on; fewer are carried over to the next subgroup
 FILLED = 1.001  # times the threshold: past it
@@ -71,6 +72,7 @@ MANY_SAMPLES = 16  # of ids, which are then made one
 QUIET = 12  # subgroups that a chart has to be quiet for, or a day where that is fewer
 DAY_NS = 86_400 * 10**9
 NEVER = np.iinfo(np.int64).min
+NOTHING = Violations({})
 LASTS = frozenset({LevelStep.SETTLED, LevelStep.ACCEPTED})
 MAGIC = b"dCHT"
 VERSION = 2
@@ -190,7 +192,7 @@ class Charts:
             covered=subgroup.covered,
             ids=subgroup.ids,
             groups=subgroup.groups,
-            excluded=subgroup.excluded,
+            beside=subgroup.beside,
         )
 
     def judge(
@@ -205,11 +207,11 @@ class Charts:
         covered: int | None = None,
         ids: IdSample | None = None,
         groups: GroupSizes | None = None,
-        excluded: int = 0,
+        beside: Violations = NOTHING,
     ) -> ChartPoint:
         """Judge what a subgroup counted: cells int64[f, w], missing and unseen int64[f]; `covered` of its time, if not all.
 
-        `excluded` rows came besides.
+        `beside`: rows that came besides, and those that a sampled log left out.
         """
         design, self._standing = self.design, None
         duplicates, worth = self.duplicates.follow(ids, start)
@@ -238,10 +240,10 @@ class Charts:
             self._recover(evidence, end)
             lost = np.stack([missing, unseen]).T
             changes = self._settle(WatchedSubgroup(cells, hourly, lost, rows, start, end), found, fired)
-            self.row_charts.follow(rows + excluded, start, end, covered)
+            self.row_charts.follow(beside.volume(rows), start, end, covered, each=beside.each(rows))
             self._follow_day(evidence, start, [change.place for change in changes])
         improved = self.improvements.none if holiday else self.improvements.follow(missing, unseen, rows)
-        seen = _Judged(start, end, rows, improved, changes, duplicates, holiday=holiday)
+        seen = _Judged(start, end, rows, beside.volume(rows), improved, changes, duplicates, holiday=holiday)
         return self._point(seen, found, self._warnings(evidence, rates.firing))
 
     def expected(self, start: int, end: int) -> Floats:
@@ -256,6 +258,7 @@ class Charts:
             start=seen.start,
             end=seen.end,
             rows=seen.rows,
+            volume=seen.volume,
             increments=found.increments,
             values=values,
             thresholds=self.design.thresholds,
@@ -611,6 +614,7 @@ class _Judged:
     start: int
     end: int
     rows: int
+    volume: int
     improved: Bools
     changes: tuple[LevelChange, ...]
     duplicates: DuplicatePoint | None
@@ -627,9 +631,9 @@ class _Subgroup:
         "_ids",
         "_layout",
         "_sum",
+        "beside",
         "covered",
         "end",
-        "excluded",
         "number",
         "rows",
         "start",
@@ -640,7 +644,7 @@ class _Subgroup:
         self.start = self.end = start
         self.rows = 0
         self.covered = covered  # nanoseconds
-        self.excluded = 0  # rows that came besides
+        self.beside = NOTHING  # rows that came besides
         self._layout = layout
         self._before: tuple[Ints, Ints, Ints] | None = None  # cells, missing and unseen values of a saved one
         self._alone: Tally | None = None  # the pane since, while there is one alone
@@ -652,7 +656,8 @@ class _Subgroup:
         """Take a pane."""
         self.end = end
         self.rows += pane.rows
-        self.excluded += pane.arrived - pane.rows
+        if pane.beside is not None:
+            self.beside = self.beside.plus(pane.beside.uncounted)
         if self._sum is None and self._alone is None:
             self._alone = pane
         else:
@@ -701,7 +706,9 @@ class _Subgroup:
     def packed(self, cells: MergedCells) -> list[object]:
         arrays = (each.tobytes() for each in self.counted(cells))
         ids, groups = (b"" if part is None else part.to_bytes() for part in (self.ids, self.groups))
-        behind = [groups, self.excluded] if self.excluded else [groups] if groups else []
+        excluded, unlogged, spread = self.beside.excluded, self.beside.unlogged, self.beside.spread
+        more = [excluded, unlogged, str(spread)] if unlogged else [excluded] if excluded else []
+        behind = [groups, *more] if more or groups else []
         return [self.number, self.start, self.end, self.rows, self.covered, *arrays, ids, *behind]
 
     @classmethod
@@ -713,5 +720,5 @@ class _Subgroup:
         ids = IdSample.from_bytes(saved[8]) if saved[8:] and saved[8] else None  # earlier versions had none
         found._ids = [] if ids is None else [ids]
         found._groups = GroupSizes.from_bytes(saved[9]) if saved[9:] and saved[9] else None
-        found.excluded = saved[10] if saved[10:] else 0
+        found.beside = Violations({}, *map(int, saved[10:]))
         return found

@@ -140,7 +140,7 @@ class FiringReader:
                 feature=volume.FEATURE,
                 chart=ROWS_CHARTS[which],
                 since=self._first(int(point.row_since[which])),
-                effect=(effect := math.log2(max(point.rows, 1) / point.usual_rows)),
+                effect=(effect := math.log2(max(point.volume, 1) / point.usual_rows)),
                 size=effect,
                 score=float(point.row_values[which] / point.thresholds[0]),
             )

@@ -27,6 +27,7 @@ class ChartPoint:
     start: int
     end: int
     rows: int
+    volume: int  # the rows, those that are counted nowhere else, and those that a sampled log left out
     increments: Floats
     values: Floats
     thresholds: Floats

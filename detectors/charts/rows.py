@@ -33,8 +33,10 @@ class RowCharts:
         self.learnt = np.zeros(2)  # subgroups, and the sum of their logarithms over what was expected
         self.recovery = Recovery((2,), quiet)
 
-    def follow(self, rows: int, start: int, end: int, covered: int | None = None) -> None:
+    def follow(self, rows: int, start: int, end: int, covered: int | None = None, *, each: float = 1.0) -> None:
         """Take the rows of a subgroup, of which `covered` nanoseconds were seen; the first ones only say what is usual.
+
+        Of a sampled log one row that is there stands for `each` of them.
 
         What has gone on for a day is learnt anew: traffic that has grown for good is no incident for good.
         """
@@ -50,7 +52,7 @@ class RowCharts:
             return
         beyond = np.array([-apart, apart]) - ROWS_FLOOR - self._rate.missed(start, end)
         usual = max(rows, 1) / np.exp(apart)  # few rows vary by chance besides, as a Poisson count does
-        z = np.clip(beyond / np.hypot(self._rate.sd, 1 / np.sqrt(max(usual, 1.0))), -CLIP, CLIP)
+        z = np.clip(beyond / np.hypot(self._rate.sd, 1 / np.sqrt(max(usual / each, 1.0))), -CLIP, CLIP)
         self.values = np.maximum(self.values + np.minimum(z - DRIFT, self._most), 0.0)
         self._risen = np.where(self.values > 0, np.where(self._risen == NEVER, start, self._risen), NEVER)
         newly = (self.values >= self._limit) & ~self.firing

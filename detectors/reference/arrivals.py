@@ -10,6 +10,7 @@ from detectors.calibration.collect import NO_TIME, WindowTally, occurring
 from detectors.columns import Column
 from detectors.features import Ints
 from detectors.layout import Layout
+from detectors.sketches.violations import PART
 
 MINUTE_NS = 60 * 10**9
 SHORTEST = 5  # minutes: of windows that are worth trying
@@ -37,12 +38,14 @@ class Arrivals:
     first: int | None = None
     last: int | None = None
     rows: Counter[int] = field(default_factory=Counter)
+    unlogged: Counter[int] = field(default_factory=Counter)  # of a sample: how many rows more there were, in millionths
     minutes: set[int] = field(default_factory=set)  # in which rows came; what more there are is forgotten
 
-    def add(self, name: str, column: Column) -> None:
-        """Take event times, int64[n] nanoseconds or datetime64[n]. Raises ValueError for anything else."""
+    def add(self, name: str, column: Column, weights: Ints | None = None) -> None:
+        """Take event times, int64[n] nanoseconds or datetime64[n], and weights in millionths. Raises ValueError for anything else."""
         times = nanoseconds(name, column)
-        times = times[times != NO_TIME]
+        known = times != NO_TIME
+        times, weights = times[known], None if weights is None else weights[known]
         if not times.size:
             return
         first, last = int(times.min()), int(times.max())
@@ -53,6 +56,10 @@ class Arrivals:
             windows, which = occurring(times // self.window_ns)
             for window, count in zip(windows.tolist(), np.bincount(which).tolist(), strict=True):
                 self.rows[window] += count
+            if weights is not None:
+                more = np.bincount(which, weights=weights - PART).astype(np.int64)
+                for window, count in zip(windows.tolist(), more.tolist(), strict=True):
+                    self.unlogged[window] += count
             if len(self.rows) > 2 * MOST_HELD:
                 self.rows = Counter({window: self.rows[window] for window in sorted(self.rows)[-MOST_HELD:]})
 
@@ -90,7 +97,7 @@ class Arrivals:
     @property
     def rows_per_second(self) -> float | None:
         """Median rows of the windows between the first and the last one, which are likely cut off."""
-        whole = [self.rows[window] for window in sorted(self.rows)[1:-1]]
+        whole = [self.rows[window] + self.unlogged[window] / PART for window in sorted(self.rows)[1:-1]]
         if self.window_ns is None or len(whole) < 2:  # noqa: PLR2004 - one window is no rate
             return None
         return float(np.median(whole)) / (self.window_ns / 1e9)

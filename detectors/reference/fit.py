@@ -12,7 +12,7 @@ from detectors.baseline import Baseline, CategoricalBaseline, NumericBaseline
 from detectors.calibration.calibration import FEWEST_WINDOWS, Calibration, TooFewWindows, calibrate
 from detectors.calibration.collect import Placed, WindowTally
 from detectors.calibration.holidays import NO_HOLIDAYS, Holidays
-from detectors.columns import Column, as_codes, as_columns, as_written_floats, infer_kind, refuse_time
+from detectors.columns import Column, as_codes, as_columns, as_floats, as_written_floats, infer_kind, refuse_time
 from detectors.encoding import PREDICTION
 from detectors.features import CategoricalFeature, Codes, Floats, Ints, Kind, NumericFeature
 from detectors.layout import Layout
@@ -23,6 +23,7 @@ from detectors.reference.labels import LabelColumn
 from detectors.reference.profiles import CategoryProfile, NumericProfile
 from detectors.reference.workers import Workers
 from detectors.sketches.placing import ColumnCells
+from detectors.sketches.weights import PERCENT, are_shares, weights_of
 from detectors.spellings import CategoryCodes
 
 if TYPE_CHECKING:
@@ -61,16 +62,18 @@ class FirstPass:
     workers: Workers = field(default_factory=Workers)
     columns: dict[str, NumericProfile | CategoryProfile | None] = field(default_factory=dict)
     rows: int = 0
+    weights: Ints | None = None  # of the rows of a chunk
 
-    def add(self, chunk: Mapping[str, Column]) -> None:
-        """Take one chunk; a column it lacks is missing in its rows."""
+    def add(self, chunk: Mapping[str, Column], weights: Ints | None = None) -> None:
+        """Take one chunk; a column it lacks is missing in its rows. `weights` are how many rows each stands for, in millionths."""
+        self.weights = weights
         self.columns |= {name: None for name in chunk if name != self.timestamp and name not in self.columns}
         self.workers.all(partial(self._take, name, column) for name, column in chunk.items())
         self.rows += rows_of(chunk)
 
     def _take(self, name: str, column: Column) -> None:
         if name == self.timestamp:
-            self.arrivals.add(name, column)
+            self.arrivals.add(name, column, self.weights)
             return
         profile = self.columns[name]
         if profile is None:
@@ -228,7 +231,9 @@ class SecondPass:
         tally: WindowTally | None = None,
         group: GroupColumn | None = None,
         labels: "LabelTally | None" = None,
+        sampling: str | None = None,
     ) -> None:
+        self._sampling = sampling
         self.rows = 0
         self._workers = first.workers
         self._layout = layout
@@ -283,13 +288,29 @@ class SecondPass:
         if self._tally is None or (times := self._times(chunk)) is None:
             return None
         groups = None if self._group is None else self._group.hashes(chunk.get(self._group.name), rows_of(chunk))
-        return self._tally.place(times, groups)
+        return self._tally.place(times, groups, weights_in(chunk, self._sampling))
 
     def baseline(self) -> Baseline:
         """Return all counts on the layout."""
         numeric = tuple(counts.counted() for counts in self._numeric.values())
         categorical = tuple(counts.counted() for counts in self._categorical.values())
         return Baseline(self._layout, self.rows, numeric, categorical)
+
+
+def weights_in(chunk: Mapping[str, Column], name: str | None) -> Ints | None:
+    """How many rows each stands for by its share, in percent, in millionths; None where all stand for themselves.
+
+    Raises ValueError for what is no share.
+    """
+    if name is None or name not in chunk:
+        return None
+    percent = as_floats(chunk[name])
+    percent = np.where(np.isnan(percent), PERCENT, percent)
+    if not (fair := are_shares(percent)).all():
+        raise ValueError(
+            f"{name}: {percent[~fair][0]:g} is no share of rows in percent: it must be above 0 and at most 100"
+        )
+    return None if (percent == PERCENT).all() else weights_of(percent)
 
 
 def rows_of(chunk: Mapping[str, Column]) -> int:
@@ -309,6 +330,7 @@ def fit(
     group: GroupColumn | None = None,
     label: LabelColumn | None = None,
     workers: Workers | None = None,
+    sampling: str | None = None,
 ) -> Fitted:
     """Read the chunks twice; `group` is the column that says which rows come together, `label` what came true.
 
@@ -324,14 +346,18 @@ def fit(
     for chunk in _read(chunks, prediction, progress, before=0):
         grouped |= name in chunk
         labelling.look(chunk)
-        first.add({each: column for each, column in chunk.items() if each != name and not labelling.holds(each)})
+        beside = {name, sampling}
+        first.add(
+            {each: column for each, column in chunk.items() if each not in beside and not labelling.holds(each)},
+            weights_in(chunk, sampling),
+        )
     _check(first, prediction)
     if group is not None and not grouped:
         raise ValueError(f"there is no column {name} to group rows by; there are {', '.join(first.columns)}")
     layout = first.layout()
     tally = None if window_ns is None else first.arrivals.tally(layout, first.sampled(layout))
     labels = labelling.tally(layout, first.columns, window_ns)
-    second = SecondPass(first, layout, timestamp, tally, group, labels)
+    second = SecondPass(first, layout, timestamp, tally, group, labels, sampling)
     for chunk in _read(chunks, prediction, progress, before=first.rows):
         second.add(chunk)
     if second.rows != first.rows:

@@ -174,6 +174,7 @@ class Reference(Baseline):
         label: str | LabelColumn | None = None,
         served: ServedColumns | None = None,
         threads: int = 1,
+        sampling: str | None = None,
     ) -> Self:
         """Profile any number of rows in bounded memory: `chunks` is called twice and must give the same rows.
 
@@ -184,7 +185,8 @@ class Reference(Baseline):
         `group` is the column of what rows come together in, or its name, `label` that of what came true, of which the last 2016 windows
         are kept. `calendar`: the holidays, and the zone whose hours and days the calibration has. `served` are columns that say how
         requests were served; where there are any `chunks` is called four times. `threads` share the columns of each chunk: the
-        reference is the same with any number of them.
+        reference is the same with any number of them. `sampling` is the column that says of which share of all rows, in percent, a
+        row is a sample: the usual traffic is then that of all.
         Raises ValueError as `fit` does, and when the two passes see different numbers of rows.
         """
         how: dict[str, Any] = {"window_ns": window_ns, "progress": progress, "calendar": calendar}
@@ -197,6 +199,7 @@ class Reference(Baseline):
                 group=GroupColumn(group) if isinstance(group, str) else group,
                 label=LabelColumn(label) if isinstance(label, str) else label,
                 workers=workers,
+                sampling=sampling,
                 **how,
             )
         return cls(

@@ -235,6 +235,11 @@ class Sketch:
         """The rows, and those that are left out of them."""
         return self.rows + (0 if self.violations is None else self.violations.excluded)
 
+    @property
+    def volume(self) -> int:
+        """How many rows there were: those that arrived, and, as estimated, those that a sampled log left out."""
+        return self.rows if self.violations is None else self.violations.volume(self.rows)
+
     def tally(self) -> "Tally":
         """Return what several detectors ask for, worked out once as long as nothing is counted."""
         if self._tally is None:
@@ -369,7 +374,8 @@ class Tally:
 
     `all` int64[f] are the rows themselves and `some` bool[f] whether there is any: the same for each feature. `most` are the rows in
     the cell of values that has most of them. `ids` are those of the rows, None where no row had one; `groups` what they belong to,
-    `served` how their requests were served. `arrived` are the rows and those that are left out of them.
+    `served` how their requests were served. `arrived` are the rows and those that are left out of them, `volume` with
+    those that a sampled log left out. `beside` is what else is known of them, None: nothing.
     """
 
     __slots__ = (
@@ -379,18 +385,22 @@ class Tally:
         "_unseen",
         "_usable",
         "arrived",
+        "beside",
         "counts",
         "groups",
         "ids",
         "layout",
         "rows",
         "served",
+        "volume",
     )
 
     def __init__(self, sketch: Sketch) -> None:
         self.layout = sketch.layout
         self.rows = sketch.rows
         self.arrived = sketch.arrived
+        self.volume = sketch.volume
+        self.beside = sketch.violations
         self.counts = sketch.counts
         self.ids = sketch.ids
         self.groups = sketch.groups

@@ -20,6 +20,7 @@ from monitor.html.figures import count, spell
 from monitor.series.series import SeriesSpec
 from monitor.sources.decode.joining import INVALID, UNKNOWN
 from monitor.stream.events import DAY, HOUR, MINUTE, SECOND, Nanos
+from monitor.stream.halves import HALVES, REQUEST
 from monitor.targets.payloads import rfc3339
 
 WARN_AT = 0.5  # of a threshold
@@ -242,7 +243,7 @@ def hints(findings: Findings, notes: Sequence[str]) -> Iterator[str]:
     for topic in topics_of(findings):
         yield from stream_hints(topic)
     for (topic_name, half), outcomes in sorted(findings.halves.items()):
-        yield from half_hints(topic_name, half, outcomes)
+        yield from half_hints(topic_name, half, outcomes, counted=half == HALVES[REQUEST] and _counts_all(findings))
     for name, labels in sorted(findings.label_topics.items()):
         yield from labels.hints(name)
     unusable = {reason: findings.fields[reason] for reason in (UNKNOWN, INVALID) if findings.fields[reason]}
@@ -277,15 +278,19 @@ def stream_hints(topic: TopicEvents) -> Iterator[str]:
         )
 
 
-def half_hints(topic: str, half: str, outcomes: Mapping[str, int]) -> Iterator[str]:
+def _counts_all(findings: Findings) -> bool:
+    """Whether requests that nobody answers count."""
+    return any(each.spec.halves_spec.unanswered for each in findings.series.values())
+
+
+def half_hints(topic: str, half: str, outcomes: Mapping[str, int], *, counted: bool = False) -> Iterator[str]:
     """How many halves met no other half."""
     lonely, all_of_them = outcomes.get("unmatched", 0) + outcomes.get("evicted", 0), sum(outcomes.values())
     if lonely:
         other = "response" if half == "request" else "request"
         full = ", some because halves.memory was full" if outcomes.get("evicted") else ""
-        yield (
-            f"{topic}: {lonely:,} of {all_of_them:,} {half}s met no {other} within halves.wait{full}: they are in no window"
-        )
+        what = "they are counted without a prediction" if counted else "they are in no window"
+        yield f"{topic}: {lonely:,} of {all_of_them:,} {half}s met no {other} within halves.wait{full}: {what}"
 
 
 def own_hints(findings: SeriesFindings, budget: float | None) -> Iterator[str]:

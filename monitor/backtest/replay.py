@@ -15,7 +15,7 @@ from monitor.facts import EventsCounted, Fact
 from monitor.pipeline import Pipeline
 from monitor.sources.formats.values import LATEST_NANOS
 from monitor.stream.clocks import LatestTimes
-from monitor.stream.events import EventBatch, JoinBatch, MicroBatch, Nanos, Partition, SchemaBatch, SeriesKey
+from monitor.stream.events import FEATURES, EventBatch, JoinBatch, MicroBatch, Nanos, Partition, SchemaBatch, SeriesKey
 from monitor.stream.rising import RisingValues
 from monitor.stream.schema import RowSchema
 
@@ -94,6 +94,7 @@ class Replay:
         self._recorded = recorded
         self._plants = plants
         self._within = within
+        pipeline.admit = self._admitted
         references = {key: series.spec.reference for key, series in pipeline.series.items()}
         self._explainer = Explainer(references, pipeline.watermark.behind)
         self._slide = min(view.spec.windows.slide for view in pipeline.views.values())
@@ -157,6 +158,13 @@ class Replay:
         counted = replace(arrived, batches=kept, seen=seen, joins=joins, schemas=schemas)
         return counted, before - sum(map(len, kept))
 
+    def _admitted(self, batch: EventBatch) -> EventBatch:
+        """What counts of requests that nobody answered, changed as planted."""
+        batch = self._within.within(batch) if self._within.limited else batch
+        for plant in self._plants:
+            batch = plant.into(batch)
+        return batch
+
     def _looked_at(self, key: SeriesKey, rows: RowSchema) -> RowSchema:
         """The rows with those that do not rise in the order of the record, before it is cut by event time."""
         return replace(rows, fell=self._rising[key].fell(rows))
@@ -196,6 +204,8 @@ class Replay:
             for view in self._pipeline.views.values()
             if view.windows.panes
         ]
+        waiting = ((each.unanswered_until, key) for key, each in self._pipeline.halves.items())
+        ends += [self._window_end(time, key) for time, key in waiting if time is not None]
         settled = self._told_until(max(ends, default=self._now))
         if not ends:
             return self._settle(settled)
@@ -203,6 +213,11 @@ class Replay:
         events = [each for each in self._partitions if not self._of_labels(each)]
         turn, last = self._turn(MicroBatch(seen=dict.fromkeys(events, max(ends))), 1.0), self._settle(settled)
         return replace(turn, facts=[*turn.facts, *last.facts], advanced=[*turn.advanced, *last.advanced])
+
+    def _window_end(self, time: Nanos, key: SeriesKey) -> Nanos:
+        """When the pane that a request is of is sealed."""
+        windows = self._pipeline.views[key, FEATURES].spec.windows
+        return time - time % windows.slide + windows.slide + windows.lateness
 
     def _told_until(self, end: Nanos) -> Nanos:
         """How far labels tell what predictions until `end` were worth. Labels inside their predictions are all there."""
@@ -254,6 +269,8 @@ def slices(arrived: MicroBatch, length: Nanos) -> Iterator[MicroBatch]:
 def _parts(batch: EventBatch, length: Nanos) -> Iterator[tuple[int, EventBatch]]:
     """The events of a batch by `length` of event time, numbered, those of each in their order."""
     if not len(batch):
+        if batch.unseen_categories:  # of halves
+            yield batch.unseen_categories[0].event_time // length, batch
         return
     spans = batch.event_times // length
     steps = np.diff(spans)

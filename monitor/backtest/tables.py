@@ -1,7 +1,8 @@
 """Recorded events as tables, a column a path: Parquet and CSV straight to event batches, without JSON between."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +13,13 @@ from monitor.backtest.recorded import Piece, RecordedError, piece_of, size_of
 from monitor.sources.decode.class_scores import is_score, score_places
 from monitor.sources.decode.finding import FeatureFinder
 from monitor.sources.decode.labels import LabelDecoder
+from monitor.sources.decode.shaping import ShapedDecoder
 from monitor.sources.decode.topic import TopicDecoder
 from monitor.sources.formats.base import Rows
 from monitor.sources.formats.fields import PREDICTION, FieldMap
 from monitor.sources.formats.fields import Path as Place
 from monitor.sources.formats.written import COMMAS, people_write
-from monitor.sources.tables.base import Chunk, Dialect, TableError, Texts, explained, levels
+from monitor.sources.tables.base import NESTED, Chunk, Dialect, TableError, Texts, explained, levels
 from monitor.sources.tables.csv import PLAIN, CsvTable
 from monitor.sources.tables.files import look, table_of
 from monitor.sources.tables.shape import Shape
@@ -27,7 +29,16 @@ from monitor.stream.events import Partition, SeriesKey
 TIME_NAMES = ("timestamp", "ts")
 PEEKED = 1000  # values of a column that tell what it holds
 SHOWN = 30  # columns in an error
-ROLES = "id", "group", "label", "weight", "latency", "error", "scores"  # what a column may be, where it is mapped
+ROLES = (
+    "id",
+    "group",
+    "label",
+    "weight",
+    "latency",
+    "error",
+    "scores",
+    "sampling",
+)  # what a column may be, where it is mapped
 
 
 class Tables:
@@ -37,6 +48,7 @@ class Tables:
         self._paths = paths
         self._dialect = dialect
         self._decoder = decoder
+        self._shapes = decoder.format if isinstance(decoder.format, ShapedDecoder) else None
         self._partition = Partition(decoder.topic, 0)
         self._notes: dict[str, None] = {}
         self._names: frozenset[str] = frozenset()  # columns of the file that is read
@@ -58,7 +70,13 @@ class Tables:
             try:
                 for rows, done in self._rows(path):
                     decoded = self._decoder.decode_rows(rows, self._partition)
-                    yield piece_of(decoded, self._partition, new, len(rows), (at + done) / len(self._paths))
+                    yield piece_of(
+                        decoded,
+                        self._partition,
+                        new,
+                        len(rows) + sum(rows.rejected.values()),
+                        (at + done) / len(self._paths),
+                    )
                     new = frozenset()
             except TableError as error:
                 raise RecordedError(str(error)) from None
@@ -69,10 +87,18 @@ class Tables:
             table = table_of(path, self._dialect)
             names = self._layout(path, table.names)
             texts = self._texts(names)
+            texts = replace(texts, rows=NESTED) if self._shapes else texts
             for chunk, done in table.read(set(names.values()), texts):
                 if isinstance(table, CsvTable) and self._dialect.decimal == ".":
                     self._note_commas(path, {name: chunk[name] for name in texts.mixed if name in chunk})
-                yield self._as_messages(chunk, names), done
+                yield self._shaped(self._as_messages(chunk, names)), done
+
+    def _shaped(self, rows: Rows) -> Rows:
+        """The rows as the mapping wants them: of a list each element is one."""
+        if self._shapes is None:
+            return rows
+        rows = self._shapes.shape(rows, None)
+        return replace(rows, messages=np.arange(len(rows)))
 
     def _note_commas(self, path: Path, chunk: Chunk) -> None:
         """Note columns of numbers whose texts are some only with a decimal comma."""
@@ -114,7 +140,9 @@ class Tables:
     def _layout(self, path: Path, names: Sequence[str]) -> dict[Place, str]:
         """Which column holds which path. Raises TableError for a file without event times, or with models unnamed."""
         fields, self._names = self._decoder.fields, frozenset(names)
-        held = places_in(names, fields, [place for place, _ in self._wanted()])
+        whole = whole_columns(path, names, fields)
+        wanted = [(place, key) for place, key in self._wanted() if not any(map(place_below(place), whole))]
+        held = places_in(names, fields, [place for place, _ in wanted]) | whole
         if fields.timestamp not in held:
             raise TableError(
                 f"{path}: has no column {'.'.join(fields.timestamp)} with event times; it has {', '.join(names[:SHOWN])}"
@@ -127,8 +155,8 @@ class Tables:
             )
         if path == self._paths[0]:
             of_labels = isinstance(self._decoder, LabelDecoder)
-            self._notes[mapped_words(path, held, fields, labels=of_labels)] = None
-        for place, key in self._wanted():
+            self._notes[mapped_words(path, held, fields, labels=of_labels, listed=whole)] = None
+        for place, key in wanted:
             if place not in held:
                 self._notes[f"{path} has no column {'.'.join(place)}: missing in its rows of {key}"] = None
         return held
@@ -166,19 +194,53 @@ def places_in(names: Sequence[str], fields: FieldMap, features: Sequence[Place])
     return held
 
 
-def mapped_words(path: Path, held: Mapping[Place, str], fields: FieldMap, *, labels: bool = False) -> str:
-    """What is read from which column, in a line; features that stand under their own names are counted. `labels`: rows are of labels."""
+def whole_columns(path: Path, names: Sequence[str], fields: FieldMap) -> dict[Place, str]:
+    """The columns that hold lists of which the mapping wants parts, by their paths. Raises TableError where rows lie in one that is not there."""
+    listed = [fields.explode, *fields.indexed, *([fields.features] if fields.columns else [])]
+    found: dict[Place, str] = {}
+    for place in filter(None, listed):
+        depths = (place[:depth] for depth in range(len(place), 0, -1))
+        column = next((each for each in depths if ".".join(each) in names), None)
+        if column is not None:
+            found[column] = ".".join(column)
+        elif place == fields.explode:
+            raise TableError(
+                f"{path}: has no column {'.'.join(place)} of which each element is a row; it has {', '.join(names[:SHOWN])}"
+            )
+    return found
+
+
+def place_below(place: Place) -> Callable[[Place], bool]:
+    """Whether it is another one, or lies below."""
+    return lambda other: place[: len(other)] == other
+
+
+def mapped_words(
+    path: Path,
+    held: Mapping[Place, str],
+    fields: FieldMap,
+    *,
+    labels: bool = False,
+    listed: Collection[Place] = (),
+) -> str:
+    """What is read from which column, in a line; features that stand under their own names are counted. `labels`: rows are of labels.
+
+    `listed` are columns that hold lists, parts of which are read.
+    """
     constants = {"model": fields.model_is, "version": fields.version_is}
     places = {**fields.envelope, **{role: getattr(fields, role) for role in ROLES if getattr(fields, role) in held}}
     always = {"id": fields.id, "label": fields.label} if labels else {"prediction": fields.prediction}
     places |= always
     if labels:
         places.pop("version", None)  # a label is one of every version
-    said = [f"{name} from {held.get(place, 'none')}" for name, place in places.items()]
+    inside = {place: ".".join(place) for place in places.values() if any(map(place_below(place), listed))}
+    sources = {**inside, **held}
+    said = [f"{name} from {sources.get(place, 'none')}" for name, place in places.items()]
     said += [f"{name} is {constant}" for name, constant in constants.items() if constant is not None]
     if labels:
         return f"{path}: {', '.join(said)}"
-    features = {place: name for place, name in held.items() if place not in places.values()}
+    said += [f"parts of {name}" for name in map(".".join, listed)]
+    features = {place: name for place, name in held.items() if place not in {*places.values(), *listed}}
     renamed = [
         f"{'.'.join(place)} from {name}" for place, name in features.items() if place[-1] != name.rpartition(".")[2]
     ]
@@ -188,6 +250,22 @@ def mapped_words(path: Path, held: Mapping[Place, str], fields: FieldMap, *, lab
 
 
 # --- which features there are ---------------------------------------------------------------------------------------
+
+
+def find_inside(paths: Sequence[Path], decoder: TopicDecoder, finder: FeatureFinder, dialect: Dialect = PLAIN) -> None:
+    """Find the features of tables in which lists hold them: by the first rows of each file. Raises TableError."""
+    assert isinstance(decoder.format, ShapedDecoder)
+    for path in paths:
+        with explained(path):
+            table = table_of(path, dialect)
+            places = {name: levels(name, table.names) for name in table.names}
+            whole_columns(path, table.names, decoder.fields)
+            texts = Texts(rows=NESTED, decimal=dialect.decimal)
+            for chunk, _ in table.read(set(table.names), texts):
+                columns = {places[name]: column.tolist()[:NESTED] for name, column in chunk.items()}
+                rows = (dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True))
+                finder.look(shaped for row in rows for shaped in decoder.format.shape_row(row))
+                break
 
 
 def find_features(paths: Sequence[Path], fields: FieldMap, finder: FeatureFinder, dialect: Dialect = PLAIN) -> None:
@@ -237,7 +315,10 @@ def feature_columns(names: Sequence[str], fields: FieldMap, finder: FeatureFinde
     """The columns that may be features, by the name of the feature."""
     below = ".".join(fields.features) + "."
     nested = [name for name in names if fields.features and name.startswith(below)]
-    beside = [fields.prediction, *(path for path in (fields.label, fields.weight, fields.scores) if path)]
+    beside = [
+        fields.prediction,
+        *(path for path in (fields.label, fields.weight, fields.scores, fields.sampling) if path),
+    ]
     places = places_in(names, fields, beside)
     roles = set(places.values())
     plain = [name for name in names if name not in roles | finder.envelope and len(levels(name, names)) == 1]

@@ -31,8 +31,9 @@ from monitor.sources.ahead import ahead
 from monitor.sources.decode.class_scores import is_score
 from monitor.sources.decode.finding import FeatureFinder
 from monitor.sources.decode.learner import EventColumns, LearningDecoder, joined
+from monitor.sources.decode.shaping import ShapedDecoder
 from monitor.sources.decode.spool import Spool
-from monitor.sources.formats.fields import LABELLED, WEIGHT, FieldMap
+from monitor.sources.formats.fields import LABELLED, SAMPLING, WEIGHT, FieldMap
 from monitor.sources.formats.logged import LogDecoder
 from monitor.sources.formats.values import LATEST_NANOS
 from monitor.sources.tables.base import TableError
@@ -219,10 +220,13 @@ class ModelEvents:
                 raise ConfigError(
                     f"--input {inputs[0]}: topic {decoder.topic} is of a format that is fitted from .jsonl"
                 )
-            from monitor.backtest.tables import find_features, score_names
+            from monitor.backtest.tables import find_features, find_inside, score_names
 
             try:
-                find_features(inputs, decoder.fields, decoder.finder, dialect)
+                if isinstance(decoder.format, ShapedDecoder):
+                    find_inside(inputs, decoder, decoder.finder, dialect)
+                else:
+                    find_features(inputs, decoder.fields, decoder.finder, dialect)
                 decoder.learn_classes(score_names(inputs, decoder.fields, dialect))
             except TableError as error:
                 raise ConfigError(str(error)) from None
@@ -287,6 +291,7 @@ class ModelEvents:
                 label=label,
                 served=self._served,
                 threads=self.threads,
+                sampling=SAMPLING,
             )
         except ValueError as error:
             raise (error if self.taken or not isinstance(error, ValueError) else ValueError(self._nothing())) from error
@@ -348,6 +353,7 @@ class ModelEvents:
             nothing = np.full((columns.times.size, 2), UNKNOWN, dtype=np.int16)
             said = as_columns_of(nothing if columns.served is None else columns.served)
             pieces |= {name: said[name] for name in self._served.names}
+        pieces |= {} if columns.percent is None else {SAMPLING: columns.percent}
         return pieces if groups is None else pieces | {GROUP: groups}
 
     @property

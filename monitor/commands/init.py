@@ -211,7 +211,7 @@ def dotted(path: Sequence[str]) -> str:
 def label_words(found: Guess, labels: Mapping[Path, LabelGuess]) -> Iterator[str]:
     """What was found of labels and of requests."""
     said, unsure = found.beside, found.unsure
-    for key, path in (("label", said.label), ("latency", said.latency), ("error", said.error)):
+    for key, path in zip(("label", "latency", "error", "sampling"), said.places, strict=True):
         if path is not None:
             unit = f" ({said.unit or 's'})" if key == "latency" else ""
             yield printable(f"  {key}: {dotted(path)}{unit}{f' (unsure: {unsure[key]})' if key in unsure else ''}")
@@ -227,6 +227,8 @@ def beside_lines(found: Guess) -> Iterator[str]:
     if said.label is not None:
         mark = "" if found.identifier is not None else "# "
         yield f"      {mark}label: {_text(dotted(said.label))}  # by its name what came true"
+    if said.sampling is not None:
+        yield f"      sampling: {sampling_words(found)}"
     if said.latency is not None:
         unsure = f"  # unsure: {found.unsure['latency']}" if "latency" in found.unsure else ""
         yield f"      latency: {{path: {_text(dotted(said.latency))}, unit: {said.unit or 's'}}}{unsure}"
@@ -476,9 +478,18 @@ def canonical_lines(found: Guess, topic: str, form: Recognised) -> Iterator[str]
         said["timestamp"] = "{broker: true}  # no message says when it was: the broker's timestamp stands in"
     if not found.model:
         said["model"] = f"{{const: {_text(topic)}}}  # no message names its model"
+    if found.beside.sampling is not None:
+        said["sampling"] = sampling_words(found)
     if said:
         yield "    fields:"
         yield from (f"      {name}: {words}" for name, words in said.items())
+
+
+def sampling_words(found: Guess) -> str:
+    """Where messages say which share of requests is logged, as a mapping says it."""
+    path = _text(dotted(found.beside.sampling or ()))
+    where = f"{{path: {path}, unit: fraction}}" if found.beside.of_one else path
+    return f"{where}  # the share of all requests that is logged: volume is that of all"
 
 
 def field_lines(found: Guess, topic: str) -> Iterator[str]:

@@ -61,9 +61,10 @@ def format_steps(decoder: TopicDecoder, record: TopicRecords) -> Iterator[str]:
 
 def mapping_steps(fields: FieldMap, row: Mapping[Path, object]) -> Iterator[str]:
     """Where the mapping found what, in one row."""
-    constants = {"model": fields.model_is, "version": fields.version_is}
+    constants = {"model": fields.model_is, "version": fields.version_is, "sampling": fields.sampling_is}
     places = {"id": fields.id, **fields.envelope, "group": fields.group, "prediction": fields.prediction}
-    for name in ("id", "timestamp", "model", "version", "group", "prediction"):
+    places["sampling"] = fields.sampling
+    for name in ("id", "timestamp", "model", "version", "group", "prediction", "sampling"):
         if constants.get(name) is not None:
             yield f"mapped {name} = {constants[name]} (constant)"
         elif path := places.get(name, ()):

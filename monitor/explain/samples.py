@@ -43,8 +43,10 @@ class Samples:
 
     def see(self, batch: EventBatch) -> None:
         """Keep the last few rows of a batch, and the new categories that the decoder wrote down."""
+        for column, text, _ in batch.unseen_categories:
+            self._hear(self._heard.setdefault(column, {}), text)
         rows = len(batch)
-        if not rows:
+        if not rows:  # as of halves, which are no events yet
             return
         second = int(batch.event_times[-1]) // SECOND
         gaps = abs(second - self._last) // GAP
@@ -53,8 +55,6 @@ class Samples:
             wanted = min(rows, KEPT // 2, max(1, gaps, self._skipped // ONE_OF))
             self._keep(batch.numeric[rows - wanted :].T)
             self._skipped, self._last = 0, second
-        for column, text, _ in batch.unseen_categories:
-            self._hear(self._heard.setdefault(column, {}), text)
 
     def _keep(self, columns: Floats) -> None:
         """Put columns float64[k, few] into the ring: neighbours, for rows far apart cost a cache line each."""

@@ -171,6 +171,7 @@ class WindowClosed:
 
     `group_rows`: how many rows the group of a row has, over those of the reference's usual window; None where either is not known.
     `violations`: columns and rules of a data contract with the rows that break them, of which `excluded` are none of `rows`.
+    `unlogged`: how many more a sampled log left out, as estimated.
     """
 
     key: SeriesKey
@@ -183,6 +184,12 @@ class WindowClosed:
     requests: WindowRequests | None = None  # None where nothing is told of them
     violations: tuple[tuple[str, str, int], ...] = ()
     excluded: int = 0
+    unlogged: int = 0
+
+    @property
+    def volume(self) -> int:
+        """How many rows there were, in the log or not."""
+        return self.rows + self.excluded + self.unlogged
 
     def __post_init__(self) -> None:
         if isinstance(self.quality, list):  # as msgspec reads a sequence

@@ -97,6 +97,11 @@ METRICS: dict[str, Spec] = {
         SERIES,
     ),
     "driftd_window_rows": Spec("gauge", "Rows in the last closed window", SERIES),
+    "driftd_window_unlogged_rows": Spec(
+        "gauge",
+        "Rows of the last closed window that a log of a sample left out, as estimated; absent where none is known",
+        SERIES,
+    ),
     "driftd_window_ids": Spec(
         "gauge", "Distinct ids in the last closed window, estimated; absent where no row has one", SERIES
     ),
@@ -517,6 +522,7 @@ SERIES_PARTS = (
     "driftd_insufficient_features",
     "driftd_drifted_features_ratio",
     "driftd_window_rows",
+    "driftd_window_unlogged_rows",
     "driftd_window_ids",
     "driftd_duplicate_share",
     "driftd_duplicate_share_error",
@@ -595,6 +601,8 @@ def _of_series(base: str, series: SeriesBoard) -> Iterator[tuple[str, list[Sampl
     yield "driftd_insufficient_features", [] if window is None else _insufficient(base, series)
     yield "driftd_drifted_features_ratio", [] if drifted is None else [(base, drifted)]
     yield "driftd_window_rows", [] if window is None else [(base, window.rows)]
+    unlogged = 0 if window is None else window.unlogged
+    yield "driftd_window_unlogged_rows", [(base, unlogged)] if unlogged else []
     yield "driftd_window_ids", [] if ids is None else [(base, ids.distinct)]
     yield "driftd_duplicate_share", [] if ids is None else [(base, ids.share)]
     yield "driftd_duplicate_share_error", [] if ids is None else [(base, ids.error)]

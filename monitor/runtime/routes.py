@@ -151,9 +151,14 @@ def performance_item(judged: PerformanceJudged) -> dict[str, Any]:
     }
 
 
+def unlogged(window: WindowClosed) -> dict[str, int]:
+    """How many rows a log of a sample left out; nothing where it is none."""
+    return {"unlogged": window.unlogged} if window.unlogged else {}
+
+
 def window_item(window: WindowClosed) -> dict[str, Any]:
     """From when to when, and how many rows."""
-    return {"start": rfc3339(window.start), "end": rfc3339(window.end), "rows": window.rows}
+    return {"start": rfc3339(window.start), "end": rfc3339(window.end), "rows": window.rows} | unlogged(window)
 
 
 def feature(board: Board, model: str, name: str, version: str | None) -> list[dict[str, Any]]:
@@ -317,4 +322,5 @@ def windows(recent: Iterable[list[WindowClosed]], limit: int) -> Iterator[dict[s
             "start": rfc3339(window.start),
             "end": rfc3339(window.end),
             "rows": window.rows,
+            **unlogged(window),
         }

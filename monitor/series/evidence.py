@@ -50,7 +50,7 @@ def evidence_of_charts(firing: Iterable[FiringFeature], point: ChartPoint) -> li
 def _of_rows(feature: str, point: ChartPoint) -> bytes:
     """What words of the rows themselves are made of."""
     if feature == volume.FEATURE:
-        return integers(point.usual_rows or 0, point.rows)
+        return integers(point.usual_rows or 0, point.volume)
     found = point.duplicates
     if feature != duplicates.FEATURE or found is None:
         return b""

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from detectors.encoding import PREDICTION
 from detectors.features import Floats
 from detectors.sketches.served import BINS, UNKNOWN, bins_of
+from detectors.sketches.violations import PART
 from monitor.facts import Fact, HalvesCounted, RequestsServed, StateReset
 from monitor.series.contract import ID, TIME, ContractSpec
 from monitor.series.records import Entry, Owner, Record
@@ -20,6 +21,8 @@ from monitor.stream.events import EventBatch, HalfBatch, JoinBatch, Nanos, Serie
 from monitor.stream.halves import (
     FAILED,
     HALVES,
+    REQUEST,
+    RESPONSE,
     TIMED,
     TOLD,
     HalfJoin,
@@ -32,7 +35,7 @@ from monitor.stream.halves import (
 )
 from monitor.stream.join import INLINE, LABEL, no_rows, rows_of
 from monitor.stream.join import PREDICTION as PREDICTIONS
-from monitor.stream.violations import RowViolations
+from monitor.stream.violations import RowViolations, of_weights
 
 VIEW = "halves"  # the name of its rows in the store
 STATE = "state"
@@ -44,23 +47,32 @@ LONGEST = 86_400.0  # seconds: what takes longer is added as a day, or one broke
 
 @dataclass(frozen=True, slots=True)
 class HalvesWait:
-    """How long halves wait for each other, event time in nanoseconds, and the bytes of rows that they may take."""
+    """How long halves wait for each other, event time in nanoseconds, and the bytes of rows that they may take.
+
+    `unanswered`: a request that nobody answers counts, without a prediction.
+    """
 
     wait: Nanos
     memory: int = MEMORY
+    unanswered: bool = False
 
 
 def half_shape(
-    numeric: Sequence[str], categorical: Sequence[str], truth: Truth | None, contract: ContractSpec | None
+    numeric: Sequence[str],
+    categorical: Sequence[str],
+    truth: Truth | None,
+    contract: ContractSpec | None,
+    *,
+    sampled: bool = False,
 ) -> HalfShape:
-    """The columns of the halves of a series: of its reference by name, of its labels and of its contract."""
+    """The columns of the halves of a series: of its reference by name, of its labels and of its contract; `sampled`: of a log that says how much it holds."""
     predicted = None
     for kind, names in enumerate((numeric, categorical)):
         if PREDICTION in names:
             predicted = kind, list(names).index(PREDICTION)
     labels = "" if truth is None else msgspec.json.encode([truth.task, truth.classes, truth.label_classes]).decode()
     rules = () if contract is None else tuple(contract.rules({*numeric, *categorical, ID, TIME}))
-    return HalfShape(len(numeric), len(categorical), predicted, labels, rules)
+    return HalfShape(len(numeric), len(categorical), predicted, labels, rules, sampled)
 
 
 class SavedHalves(msgspec.Struct):
@@ -99,23 +111,50 @@ class SeriesHalves:
         """Take halves, and give what they and others come to."""
         self._changed = True
         pairs = self.join.add(batch)
-        facts = self._counted(pairs.counts)
+        facts, unanswered = self._counted(pairs.counts), self._unanswered()
         if not pairs.requests.size:
-            return Joined(facts=facts)
+            return Joined(unanswered.batches, facts=[*facts, *unanswered.facts])
         whole = WholeRows(self.key, self.join.spec.shape, pairs)
-        events, topics = whole.batch(), pairs.requests["topic"]
-        batches = [
+        batches = [*self._by_topic(whole.batch(), pairs.requests), *unanswered.batches]
+        return Joined(batches, whole.joins(), [*facts, *whole.served_facts(), *unanswered.facts])
+
+    def expire(self, watermark: int) -> Joined:
+        """Give up what has waited long enough; requests among it may count all the same."""
+        before = self.join.clock
+        facts, unanswered = self._counted(self.join.expire(watermark)), self._unanswered()
+        self._changed |= self.join.clock != before and bool(self.join.topics)
+        return Joined(unanswered.batches, facts=[*facts, *unanswered.facts])
+
+    @property
+    def unanswered_until(self) -> Nanos | None:
+        """When the last request was that waits, and counts even if nobody answers it; None where there is none."""
+        waiting = self.join.sides[REQUEST]
+        times = waiting.rows["time"][waiting.places] if self.join.spec.unanswered else ()
+        return int(max(times)) if len(times) else None
+
+    def _unanswered(self) -> Joined:
+        """Requests that nobody answered, in the order of their times, as events without a prediction."""
+        rows = self.join.take_unanswered()
+        if not rows.size:
+            return Joined()
+        rows = rows[np.argsort(rows["time"], kind="stable")]
+        alone = WholeRows(self.key, self.join.spec.shape, Pairs(rows, self._no_answers(rows.size)))
+        return Joined(self._by_topic(alone.batch(), rows), facts=alone.served_facts())
+
+    def _no_answers(self, count: int) -> Rows:
+        """Responses of which all is missing."""
+        shape = self.join.spec.shape
+        rows = np.zeros(count, dtype=shape.dtype(RESPONSE))
+        rows["numeric"] = rows["latency"] = np.nan
+        rows["codes"] = shape.no_prediction
+        return rows
+
+    def _by_topic(self, events: EventBatch, requests: Rows) -> list[EventBatch]:
+        topics = requests["topic"]
+        return [
             replace(events.where(topics == topic), topic=self.join.topics[topic])
             for topic in np.unique(topics).tolist()
         ]
-        return Joined(batches, whole.joins(), [*facts, *whole.served_facts()])
-
-    def expire(self, watermark: int) -> list[Fact]:
-        """Give up what has waited long enough."""
-        before = self.join.clock
-        facts = self._counted(self.join.expire(watermark))
-        self._changed |= self.join.clock != before and bool(self.join.topics)
-        return facts
 
     def _counted(self, counts: Counter[tuple[str, int, str]]) -> list[Fact]:
         held: dict[tuple[str, int], dict[str, int]] = defaultdict(dict)
@@ -238,7 +277,7 @@ class WholeRows:
             ids=np.ascontiguousarray(requests["high"]),
             groups=groups if groups.any() else None,
             served=self._served(),
-            violations=self._violations(),
+            violations=of_weights(self._violations(), self._weights()),
         )
 
     def joins(self) -> list[JoinBatch]:
@@ -282,6 +321,14 @@ class WholeRows:
         total = float(np.minimum(seconds[bins != UNKNOWN], LONGEST).sum())
         told = int(np.count_nonzero(served[:, 1] != UNKNOWN))
         return [RequestsServed(self._key, timed, total, told, int(np.count_nonzero(served[:, 1] == 1)))]
+
+    def _weights(self) -> NDArray[np.int64] | None:
+        """How many requests each stands for: as the request says, else the response."""
+        if not self._shape.sampled:
+            return None
+        asked, said = self._requests["sampled"], self._responses["sampled"]
+        weights = np.where(asked != 0, asked, said)
+        return np.where(weights != 0, weights, PART) if weights.any() else None
 
     def _violations(self) -> RowViolations | None:
         rules = self._shape.rules

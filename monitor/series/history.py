@@ -34,7 +34,9 @@ class History:
 
     def add(self, window: WindowClosed) -> None:
         """Keep a window, without its details; the oldest goes where there is no room."""
-        brief = WindowClosed(window.key, window.start, window.end, window.rows, (), excluded=window.excluded)
+        brief = WindowClosed(
+            window.key, window.start, window.end, window.rows, (), excluded=window.excluded, unlogged=window.unlogged
+        )
         gone = self._recall(brief)
         if gone is not None:
             self._changed[gone.end] = None
@@ -46,7 +48,7 @@ class History:
         for each, sign in ((window, 1), (gone, -1)):
             if each is not None and each.end - each.start == self._length:
                 self._alike += sign
-                self._rows += sign * (each.rows + each.excluded)
+                self._rows += sign * each.volume
         return gone
 
     def changes(self) -> list[Entry]:
@@ -82,11 +84,11 @@ class VolumeScorer:
     def columns(self, window: Tally, scored: object) -> ScoreColumns:
         """Score a window."""
         del scored  # rows alone count
-        return volume.columns(window.arrived, self.expected_rows)
+        return volume.columns(window.volume, self.expected_rows)
 
     def later(self, window: Tally) -> Later:
         """What rows are usual now is enough."""
-        rows, expected = window.arrived, self.expected_rows
+        rows, expected = window.volume, self.expected_rows
         return lambda _: volume.columns(rows, expected)
 
     @property

@@ -25,7 +25,8 @@ LEVEL = 1  # zlib
 class SavedWindow:
     """One window: its rows, and its counts compressed. `width` 0: a sketch, else bytes a count of its cells.
 
-    `together`: how many rows the group of a row has, None where rows have none. `excluded` rows came besides.
+    `together`: how many rows the group of a row has, None where rows have none. `excluded` rows came besides, those that a
+    sampled log left out among them.
     """
 
     of: int  # which material
@@ -147,14 +148,14 @@ class Material:
 
     def _whole(self, window: Sketch) -> SavedWindow:
         packed = zlib.compress(window.to_bytes(), LEVEL)
-        return SavedWindow(self.number, window.rows, 0, packed, _together(window), window.arrived - window.rows)
+        return SavedWindow(self.number, window.rows, 0, packed, _together(window), window.volume - window.rows)
 
     def _merged(self, window: Sketch) -> SavedWindow:
         assert self.cells is not None
         counts = self.cells.merge(window.counts)[self.cells.held]
         width = _narrowest(counts)
         packed = zlib.compress(counts.astype(f"<u{width}").tobytes(), LEVEL)
-        return SavedWindow(self.number, window.rows, width, packed, _together(window), window.arrived - window.rows)
+        return SavedWindow(self.number, window.rows, width, packed, _together(window), window.volume - window.rows)
 
     def _choose_cells(self) -> None:
         """Choose cells by live and training counts alike, and put the windows kept whole on them."""

@@ -54,6 +54,7 @@ class Pauses:
     comings: Comings = field(default_factory=Comings)
     unanswered: list[tuple[Nanos, Nanos]] = field(default_factory=list)
     silent: bool = False
+    each: float = 1.0  # how many requests a row of the last pane stood for, where the log holds a sample
 
     def take(self, start: Nanos, end: Nanos, limit: Nanos) -> None:
         """Take a pane that begins here, and the pause before it: of one that pages no more than its limit is how panes come."""
@@ -102,10 +103,9 @@ class NoData(Operator[Sketch]):
         self.pauses = Pauses()
         rate = reference.rows_per_second
         self._pane = windows.slide
-        self._least = max(
-            3 * windows.length + windows.lateness, 0 if not rate else round(MEAN_DISTANCES * SECOND / rate)
-        )
-        self._unwatched = max(self._least, _unwatched(reference) + 2 * windows.length)
+        self._least = 3 * windows.length + windows.lateness
+        self._apart = MEAN_DISTANCES * SECOND / rate if rate else 0.0  # of requests, logged or not
+        self._unwatched = _unwatched(reference) + 2 * windows.length
         self._changed = self._moved = True  # pauses; the incident
         self.others: Callable[[], Nanos | None] = lambda: (
             None
@@ -114,7 +114,8 @@ class NoData(Operator[Sketch]):
     def limit(self, last: Nanos) -> Nanos:
         """How long it may be without an event after this one."""
         pauses, pane = self.pauses, self._pane
-        usual = self._least if pauses.watched(last) >= WEEK else self._unwatched
+        least = max(self._least, round(self._apart * pauses.each))
+        usual = least if pauses.watched(last) >= WEEK else max(least, self._unwatched)
         return max(usual, pauses.own(last), round(pauses.comings.by_chance(pane) * pane))
 
     def on_silence(self, silent: Mapping[Partition, Nanos], now: Nanos) -> list[Fact]:
@@ -148,6 +149,7 @@ class NoData(Operator[Sketch]):
         if self.alert.incident.state.alerts:
             facts += self._follow([], Span(pane.start, pane.end), pane.sketch.rows)
         self.pauses.take(pane.start, pane.end, limit)
+        self.pauses.each = pane.sketch.volume / max(pane.sketch.arrived, 1)
         self._changed = True
         return facts
 

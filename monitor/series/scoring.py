@@ -77,7 +77,7 @@ class FeatureScoring(Scoring[Sketch]):
         closed = WindowClosed(self._key, window.start, window.end, tally.rows, quality, *more)
         if (broken := window.sketch.violations) is not None:
             found = tuple(broken_in(self._contract, broken, tally.arrived))
-            closed = replace(closed, violations=found, excluded=broken.excluded)
+            closed = replace(closed, violations=found, excluded=broken.excluded, unlogged=broken.left_out)
         if repeats := self._repeats(ids):
             closed = replace(closed, violations=tuple(sorted([*closed.violations, (ID, UNIQUE, repeats)])))
         return Scored(closed, self._scores(tally, counts), counts.kept)

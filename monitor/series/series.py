@@ -1,6 +1,6 @@
 """One series: a key and its views."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from detectors import Reference
@@ -30,6 +30,7 @@ class SeriesSpec:
     performance: PerformanceSpec | None = None  # None: no labels are joined
     after: "Predecessor | None" = None  # of a new version, what it comes after
     halves: HalvesWait | None = None  # None: requests and responses that come apart wait as long as events may be late
+    sampled: bool = False  # a topic says how much of all requests its log holds
 
     @property
     def contract(self) -> ContractSpec | None:
@@ -42,9 +43,11 @@ class SeriesSpec:
         layout = self.reference.layout
         numeric, categorical = ([each.name for each in columns] for columns in (layout.numeric, layout.categorical))
         truth = None if self.performance is None else self.performance.truth
-        shape = half_shape(numeric, categorical, truth, self.contract)
         held = self.halves or HalvesWait(self.windows.lateness)
-        return HalfSpec(shape, held.wait, held.memory)
+        shape = half_shape(numeric, categorical, truth, self.contract, sampled=self.sampled)
+        if shape.predicted is not None and shape.predicted[0]:
+            shape = replace(shape, no_prediction=len(layout.categorical[shape.predicted[1]].categories) + 1)
+        return HalfSpec(shape, held.wait, held.memory, held.unanswered)
 
     @property
     def reference(self) -> Reference:

@@ -7,6 +7,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, field_validator, mo
 
 from monitor.sections import Section
 
+LEAST_PERCENT = 1e-4  # of requests in a log: a row of less would stand for more than a million
+
 
 def refuse_undotted(path: object) -> None:
     """Raise ValueError for a text that is no path; what else stands for one is let pass."""
@@ -113,6 +115,34 @@ def _path_and_more(section: type[Section]) -> BeforeValidator:
     return BeforeValidator(lambda value: section.model_validate(value) if isinstance(value, Mapping) else value)
 
 
+class SamplingSettings(Section):
+    """Where a message says which share of all requests its log holds, and whether in percent or of 1."""
+
+    path: str
+    unit: Literal["percent", "fraction"] = "percent"
+
+
+class SampledSettings(Section):
+    """Which share of all requests a log holds, in percent, though no message says so."""
+
+    const: Annotated[float, Field(ge=LEAST_PERCENT, le=100)]
+
+
+_sampled_beside = _path_or(SampledSettings, HeaderSettings, KeySettings)
+
+
+def _sampling(value: Any) -> Any:
+    """A dotted path, one with its unit, or one of the sections."""
+    if isinstance(value, int | float):
+        raise ValueError(f"must be a dotted path, or {{const: {value}}} for a log that holds so many percent")  # noqa: TRY004 - as pydantic wants it
+    if isinstance(value, Mapping) and "path" in value:
+        return SamplingSettings.model_validate(value)
+    return _sampled_beside.func(value)  # type: ignore[call-arg]  # it takes a value alone
+
+
+PathOrSampling = Annotated[
+    str | SampledSettings | HeaderSettings | KeySettings | SamplingSettings, BeforeValidator(_sampling)
+]
 PathOrLatency = Annotated[str | LatencySettings, _path_and_more(LatencySettings)]
 PathOrError = Annotated[str | ErrorSettings, _path_and_more(ErrorSettings)]
 
@@ -130,7 +160,7 @@ class FieldsSettings(Section):
     """Dotted paths into a message; an empty `features` is the message itself. Model and version may be constants.
 
     `group`: the session, user or client that a row belongs to; null: rows are on their own. `explode`: a list, each element of
-    which is a row. `columns`: the names of features that are a list.
+    which is a row. `columns`: the names of features that are a list. `sampling`: which share of all requests the log holds, in percent.
     """
 
     id: PathOrBeside = "id"
@@ -145,6 +175,7 @@ class FieldsSettings(Section):
     latency: PathOrLatency | None = None
     error: PathOrError | None = None
     scores: str | None = None
+    sampling: PathOrSampling | None = None
     explode: str | None = None
     columns: Annotated[list[Annotated[str, Field(min_length=1)]], Field(min_length=1, max_length=10_000)] | None = None
 
@@ -164,6 +195,7 @@ class FieldsSettings(Section):
         _refuse_shared("latency", _places(self))
         _refuse_shared("error", _places(self))
         _refuse_shared("scores", _places(self))
+        _refuse_shared("sampling", _places(self))
         return self
 
     @model_validator(mode="after")
@@ -195,11 +227,12 @@ class FieldsSettings(Section):
         "latency",
         "error",
         "scores",
+        "sampling",
         "explode",
     )
     @classmethod
     def _path(cls, path: Any) -> Any:
-        refuse_undotted(path.path if isinstance(path, LatencySettings | ErrorSettings) else path)
+        refuse_undotted(path.path if isinstance(path, LatencySettings | ErrorSettings | SamplingSettings) else path)
         return path
 
 

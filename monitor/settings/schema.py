@@ -44,6 +44,7 @@ from monitor.settings.thresholds import MetricThresholdSettings
 from monitor.settings.versions import NewVersionsSettings
 from monitor.sources.formats.fields import named_in
 from monitor.sources.formats.registry import format_of, options_of
+from monitor.stream.halves import longest_to_count
 from monitor.targets.base import TargetSettings
 from monitor.targets.registry import read_target
 from monitor.targets.webhook import WebhookSettings
@@ -194,7 +195,9 @@ class TopicSettings(Section):
     @model_validator(mode="after")
     def _of_predictions(self) -> "TopicSettings":
         """A request is answered with a prediction, and with nothing else."""
-        for name in ("latency", "error"):
+        for name in ("latency", "error", "sampling"):
+            if self.kind == "features" and name == "sampling":
+                continue
             if self.kind != "predictions" and getattr(self.fields, name) is not None:
                 raise ValueError(
                     f"fields.{name} is of a request for a prediction, but the topic is of kind {self.kind}"
@@ -278,6 +281,7 @@ class HalvesSettings(Section):
 
     wait: PositiveDuration | None = None
     memory: Annotated[Size, AfterValidator(_enough_to_join)] = parse_size("64MB")
+    unmatched: Literal["leave", "count"] = "leave"
 
 
 class CostsSettings(Section):
@@ -388,6 +392,17 @@ class ModelSettings(ModelDefaults):
             raise ValueError(
                 f"halves.wait {show_duration(self.halves.wait)} is longer than lateness {show_duration(self.lateness)}: "
                 "windows would close before their last predictions are whole"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _counted_halves(self) -> "ModelSettings":
+        """A request that nobody answers is given up before its window closes, on the grid of steps on which they are."""
+        told, longest = self.halves, longest_to_count(self.lateness)
+        if told is not None and told.unmatched == "count" and (told.wait or 0) > longest:
+            raise ValueError(
+                f"halves.wait {show_duration(told.wait or 0)} is longer than 64/65 of lateness {show_duration(self.lateness)}: with "
+                "unmatched: count windows would close before requests that nobody answers are counted"
             )
         return self
 

@@ -42,6 +42,7 @@ class HalfShape:
 
     `predicted` says whether the prediction is among the numbers (0) or the categories (1), and where; None where the reference has none.
     `labels`: how labels are counted, empty where none are joined; `rules` are those of its data contract.
+    `sampled`: rows say how many requests they stand for. `no_prediction` is the code of a missing one, where it is a category.
     """
 
     numbers: int
@@ -49,6 +50,8 @@ class HalfShape:
     predicted: tuple[int, int] | None = None
     labels: str = ""
     rules: tuple[Rule, ...] = ()
+    sampled: bool = False
+    no_prediction: int = 0
 
     def columns(self, half: int) -> tuple[Places, Places]:
         """Which columns of the reference a half has, numbers and categories: int64[k], int64[c]."""
@@ -67,6 +70,7 @@ class HalfShape:
         if self.labels:
             held += [("label", "<f8"), ("weight", "<f8")]
             held += [("value", "<f8")] if half == RESPONSE else []
+        held += [("sampled", "<i8")] if self.sampled else []
         held += [("numeric", "<f8", (numbers.size,)), ("codes", "<i4", (categories.size,))]
         held += [("row", "<i4"), ("topic", "<i2"), ("served", "i1"), ("broken", "u1", (self.broken_bytes,))]
         return np.dtype(held)
@@ -79,21 +83,31 @@ class HalfShape:
     @property
     def fingerprint(self) -> str:
         """What rows are kept under: when it changes they are worthless."""
-        return repr((self.numbers, self.categories, self.predicted, self.labels, self.rules))
+        always = self.numbers, self.categories, self.predicted, self.labels, self.rules
+        return repr((*always, "sampled") if self.sampled else always)
 
 
 @dataclass(frozen=True, slots=True)
 class HalfSpec:
-    """What halves of a series are, how long they wait, event time in nanoseconds, and what rows may take, bytes."""
+    """What halves of a series are, how long they wait, event time in nanoseconds, and what rows may take, bytes.
+
+    `unanswered`: requests that are given up are handed on, for they count all the same.
+    """
 
     shape: HalfShape
     wait: Nanos
     memory: int
+    unanswered: bool = False
 
     @property
     def step(self) -> Nanos:
         """How event time moves on for those that wait."""
         return max(1, self.wait // GRID)
+
+
+def longest_to_count(lateness: Nanos) -> Nanos:
+    """How long requests may wait that count though nobody answers: a step less than events may be late."""
+    return lateness * GRID // (GRID + 1)
 
 
 # --- rows that wait -----------------------------------------------------------------------------------------------------
@@ -217,6 +231,7 @@ class HalfJoin:
         self.sides = {half: WaitingRows(spec.shape.dtype(half)) for half in HALVES}
         self.met = WaitingRows(MET)
         self.topics: list[str] = []
+        self.unanswered: list[Rows] = []  # requests that were given up and are still to be handed on
         self.clock: Nanos | None = None
         self.evicted_until: Nanos | None = None  # what is stamped by then and found no other half was or is dropped
 
@@ -255,6 +270,7 @@ class HalfJoin:
             if until is not None:
                 gone = left & (rows["time"] <= until)
                 self._count(counts, half, rows["topic"][gone], outcome)
+                self._leave(half, rows[gone])
                 left &= ~gone
         if left.any():
             self.sides[half].add(rows.compress(left), keys[left])
@@ -311,7 +327,17 @@ class HalfJoin:
     def _give_up(self, counts: Counter[tuple[str, int, str]], half: int, places: Places, outcome: str) -> None:
         side = self.sides[half]
         self._count(counts, half, side.rows["topic"][places], outcome)
+        self._leave(half, side.rows[places])
         side.drop(places)
+
+    def _leave(self, half: int, rows: Rows) -> None:
+        if self.spec.unanswered and half == REQUEST and rows.size:
+            self.unanswered.append(rows)
+
+    def take_unanswered(self) -> Rows:
+        """The requests that were given up since the last call, where they are to be handed on."""
+        held, self.unanswered = self.unanswered, []
+        return np.concatenate(held) if held else self.sides[REQUEST].rows[:0]
 
     def expire(self, watermark: Nanos) -> Counter[tuple[str, int, str]]:
         """Give up the halves that the watermark has passed by the time that they wait."""

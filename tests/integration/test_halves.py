@@ -54,6 +54,7 @@ def make(home: Path, bootstrap: str, group: str) -> Driftd:
                 "window": f"{WINDOW_MS // 1000}s",
                 "lateness": f"{LATENESS_MS // 1000}s",
                 "min_rows": 10,
+                "halves": {"unmatched": "count"},
             }
         ],
         "checkpoint_interval": "50ms",
@@ -126,11 +127,13 @@ def test_a_daemon_killed_while_halves_wait_tells_what_one_tells_that_was_never_k
     messages = Messages(np.random.default_rng(seeded()), mock_broker.bootstrap)
     daemon = make(tmp_path / "killed", mock_broker.bootstrap, "killed")
     daemons.append(daemon)
-    part, waited = (COUNT * STEP_MS + 30_000) // KILLS, 0
-    for number in range(KILLS):
-        messages.produce(
-            BEGIN_MS + number * part, BEGIN_MS + (number + 1) * part + (10**9 if number == KILLS - 1 else 0)
-        )
+    until = (
+        BEGIN_MS + 30_000 + (COUNT * STEP_MS - 15_000) * np.arange(1, KILLS + 1) // KILLS
+    )  # in the first part some are answered
+    until[-1], after, waited = BEGIN_MS + 10**9, BEGIN_MS, 0
+    for end in until.tolist():
+        messages.produce(after, end)
+        after = end
         daemon.start()
         daemon.wait_for(lambda: daemon.metric("driftd_halves_total", topic="asked", outcome="joined") > 0)
         joined = daemon.metric("driftd_halves_total", topic="asked", outcome="joined")
@@ -147,7 +150,7 @@ def test_a_daemon_killed_while_halves_wait_tells_what_one_tells_that_was_never_k
     assert waited
     assert mine == theirs
     rows = {window["start"]: window["rows"] for window in theirs}
-    assert sum(rows.values()) == len(messages.whole)
+    assert sum(rows.values()) == len(messages.requests)  # those that nobody answers as well
     counted = {
         (topic, outcome): int(other.metric("driftd_halves_total", topic=topic, outcome=outcome))
         for topic in ("asked", "answered")

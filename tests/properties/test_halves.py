@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -19,9 +20,11 @@ from monitor.facts import (
     WindowScored,
 )
 from monitor.pipeline import Pipeline
+from monitor.series.halves import HalvesWait
 from monitor.sources.formats.base import REQUEST, RESPONSE, WHOLE
 from monitor.sources.formats.json import scanning
 from monitor.stream.events import MILLISECOND
+from monitor.stream.halves import GRID
 from tests.build import MIDNIGHT, MINUTE, of, restored, stored
 from tests.halved import Answered, Reading, halved_spec, logs_of
 
@@ -177,6 +180,42 @@ def test_halves_that_never_meet_are_counted_and_are_no_rows(
         }
     )
     assert reading.pipeline.halves[SPEC.key].join.bytes == 0
+
+
+@some
+@given(answered, polls, st.lists(st.integers(0, 30), max_size=6), st.data())
+def test_requests_that_nobody_answers_may_count_once_in_their_windows_whatever_crashes(
+    rows: list[Answered], plan: list[tuple[int, int, bool]], crashes: list[int], data: st.DataObject
+) -> None:
+    """They come to what whole predictions come to that have no prediction."""
+    unanswered = data.draw(st.sets(st.sampled_from([each.number for each in rows])))
+    logs = logs_of(rows, [REQUEST, RESPONSE])
+    logs[RESPONSE] = logs_of([each for each in rows if each.number not in unanswered], [RESPONSE])[RESPONSE]
+    spec = halved_spec(min_rows=1, lateness=MINUTE + MINUTE // GRID)
+    spec = replace(spec, halves=HalvesWait(MINUTE, unanswered=True))
+    reading, store = Reading(spec, logs), dict[tuple[str, str], bytes]()
+    saved, kept, fresh = dict(reading.at), list[Fact](), list[Fact]()
+    for turn, (requests, responses, first) in enumerate(plan):
+        fresh += poll(reading, requests, responses, first=first)
+        if turn % 3 == 0:
+            store = stored(reading.pipeline.changes(), store)
+            saved, kept, fresh = dict(reading.at), kept + fresh, []
+        if turn in crashes:
+            reading, fresh = Reading(spec, logs, store), []
+            reading.at = dict(saved)
+    facts = [*kept, *fresh, *rest_of(reading)]
+
+    both = [logs_of([each], [REQUEST if each.number in unanswered else WHOLE]).values() for each in rows]
+    plain = Reading(spec, {WHOLE: sorted(message for [log] in both for message in log)})
+    expected = [fact for _ in rows for fact in plain.poll({WHOLE: 1})] + plain.end(END)
+    assert told(facts)["events"] == Counter({"ok": len(rows)})
+    assert windows(facts) == windows(expected)
+    assert halves(facts)["request", "unmatched"] == len(unanswered)
+
+
+def windows(facts: Sequence[Fact]) -> list[WindowClosed]:
+    """All but how requests were served: of those that nobody answered nobody knows."""
+    return [replace(fact, requests=None) for fact in of(facts, WindowClosed)]
 
 
 @some

@@ -77,7 +77,7 @@ def about(board: Board, series: SeriesBoard, now: Nanos) -> Markup:
             "Last window",
             NONE
             if window is None
-            else [f"{clock(window.start)} to {clock(window.end)} UTC, {plural(window.rows, 'row')}"],
+            else [f"{clock(window.start)} to {clock(window.end)} UTC, {plural(window.rows, 'row')}{_left_out(window)}"],
         ),
         ("Windows of", spell(series.length) if series.length else NONE),
         (
@@ -93,6 +93,11 @@ def about(board: Board, series: SeriesBoard, now: Nanos) -> Markup:
     if window is not None and window.ids is not None:
         known.append(("Repeated ids", share(window.ids.share)))
     return facts(known)
+
+
+def _left_out(window: WindowClosed) -> str:
+    """What a log of a sample left out, in words."""
+    return f" of about {count(window.volume)} that there were" if window.unlogged else ""
 
 
 def rows_plot(recent: Sequence[WindowClosed]) -> Markup:

@@ -237,6 +237,7 @@ class FeatureFinder:
             self.fields.scores,
             self.fields.latency,
             self.fields.error,
+            self.fields.sampling,
         ]
         return {path[-1] for path in paths if path and self.fields.features and path[:-1] == self.fields.features}
 
@@ -245,7 +246,7 @@ class FeatureFinder:
         """Keys of the message that are no features where features are the message itself."""
         fields = self.fields
         beside = fields.prediction, fields.group, fields.label, fields.weight, fields.scores
-        served = fields.latency, fields.error
+        served = fields.latency, fields.error, fields.sampling
         paths = [*fields.envelope.values(), *beside, *served, self.identifier]
         return {path[0] for path in paths if path}
 

@@ -15,6 +15,11 @@ LATENCIES = (
     *("inference_latency", "request_latency", "inference_duration", "request_duration"),
 )
 ERRORS = ("error", "is_error", "error_code", "error_message", "exception")
+SAMPLINGS = (
+    *("sampling", "sampling_percent", "sampling_percentage", "sample_percent", "sampling_rate", "sample_rate"),
+    *("sampling_fraction", "sample_fraction", "sampling_ratio", "sampling_probability"),
+)
+WHOLE = 100  # percent
 NO_ERRORS = ("ok", "success", "none", "no error")  # texts that say that nothing failed
 UNIT_ENDS = {
     **dict.fromkeys(("_s", "_sec", "_secs", "_seconds"), "s"),
@@ -36,10 +41,17 @@ class Beside:
     unit: str | None = None
     error: Path | None = None
     fine: tuple[str, ...] = ()
+    sampling: Path | None = None  # which share of all requests the log holds
+    of_one: bool = False  # that is 1 for all of them, and not 100
 
     def holds(self, path: Path) -> bool:
         """Whether a path is one of them, or lies below."""
-        return any(path[: len(each)] == each for each in (self.label, self.latency, self.error) if each is not None)
+        return any(path[: len(each)] == each for each in self.places if each is not None)
+
+    @property
+    def places(self) -> tuple[Path | None, ...]:
+        """All of them."""
+        return self.label, self.latency, self.error, self.sampling
 
 
 def beside(leaves: Leaves) -> Beside:
@@ -47,6 +59,7 @@ def beside(leaves: Leaves) -> Beside:
     label = _label(leaves)
     latency = next((path for path, values in leaves.items() if _is_latency(path, values)), None)
     error = next(_errors(leaves), None)
+    sampling = next((path for path, values in leaves.items() if _is_sampling(path, values)), None)
     texts = {value for value in leaves.get(error or (), ()) if isinstance(value, str)}
     return Beside(
         label,
@@ -55,6 +68,8 @@ def beside(leaves: Leaves) -> Beside:
         None if latency is None else _unit(latency[-1])[1],
         error,
         tuple(sorted(text for text in texts if text.lower() in NO_ERRORS)),
+        sampling,
+        sampling is not None and "percent" not in naming.plain(sampling[-1]) and max(leaves[sampling]) <= 1,
     )
 
 
@@ -76,6 +91,13 @@ def _positive(values: Sequence[Any]) -> str | None:
 def _is_latency(path: Path, values: Sequence[Any]) -> bool:
     numbers = all(isinstance(value, int | float) and not isinstance(value, bool) and value >= 0 for value in values)
     return bool(values) and numbers and _outside(path) and _unit(path[-1])[0] in LATENCIES
+
+
+def _is_sampling(path: Path, values: Sequence[Any]) -> bool:
+    shares = all(
+        isinstance(value, int | float) and not isinstance(value, bool) and 0 < value <= WHOLE for value in values
+    )
+    return bool(values) and shares and _outside(path) and naming.plain(path[-1]) in SAMPLINGS
 
 
 def _unit(name: str) -> tuple[str, str | None]:

@@ -1,6 +1,7 @@
 """What of decoded rows waits for its other half: a request or a response as numbers, contract and labels judged while the message is at hand."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,7 +16,7 @@ from monitor.sources.decode.serving import LATENCY_INVALID
 from monitor.sources.formats.base import RESPONSE, DecodeCounts, SeriesRows
 from monitor.sources.formats.fields import FAILED as FAILURE
 from monitor.sources.formats.fields import SeriesFields, TopicFields
-from monitor.stream.events import HalfBatch, OffsetRange, SeriesKey
+from monitor.stream.events import EventBatch, HalfBatch, OffsetRange, SeriesKey, UnseenCategory
 from monitor.stream.halves import FAILED, TIMED, TOLD, HalfShape, Rows
 
 
@@ -42,6 +43,8 @@ class HalfColumns:
             rows["group"] = part.groups
         if shape.rules:
             rows["broken"] = broken_flags(shape, part.violations, count)
+        if shape.sampled and part.weights is not None:
+            rows["sampled"] = part.weights
         self._serve(part, rows, counts)
         self._label(part, rows, counts)
         known = self._identify(part, rows)
@@ -101,7 +104,10 @@ class SeriesByHalf:
         topic: TopicFields,
         joined: Mapping[SeriesKey, PredictionColumns],
         contracts: Mapping[SeriesKey, ContractSpec],
+        *,
+        sampled: bool = False,
     ) -> None:
+        self._sampled = sampled
         self._topic = topic
         self._joined = joined
         self._specs = contracts
@@ -115,9 +121,23 @@ class SeriesByHalf:
             whole, joined = self._topic.series[series.key], self._joined.get(series.key)
             numeric, categorical = ([name for name, _ in each] for each in whole.of_features)
             truth = None if joined is None else joined.truth
-            shape = half_shape(numeric, categorical, truth, self._specs.get(series.key))
+            shape = half_shape(numeric, categorical, truth, self._specs.get(series.key), sampled=self._sampled)
             self._columns[place] = HalfColumns(series, shape, truth)
         return self._columns[place]
+
+    @staticmethod
+    def own(part: SeriesRows) -> SeriesRows:
+        """Rows with the columns of categories that their half of the reference has."""
+        return replace(part, codes=part.codes[:, : part.series.own[1]])
+
+    def names(self, series: SeriesFields, topic: str, named: Sequence[UnseenCategory]) -> EventBatch:
+        """What new categories of a half are called, by the columns of whole events; no events are with it."""
+        whole = self._topic.series[series.key]
+        columns = {name: at for at, (name, _) in enumerate(whole.categorical)}
+        said = tuple(each._replace(column=columns[series.categorical[each.column][0]]) for each in named)
+        numbers, categories = whole.own
+        nothing = np.empty((0, numbers)), np.empty((0, categories), dtype=np.int32)
+        return EventBatch(series.key, topic, np.empty(0, dtype=np.int64), *nothing, unseen_categories=said)
 
     def contract(self, series: SeriesFields) -> RowContract | None:
         """The contract of the columns that they have."""

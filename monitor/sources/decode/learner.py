@@ -13,7 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.columns import Coded, Column
+from detectors.features import Floats
 from detectors.sketches.served import Served
+from detectors.sketches.violations import PART
+from detectors.sketches.weights import PERCENT
 from monitor.facts import EventsCounted, EventsRejected
 from monitor.sources.base import TopicRecords
 from monitor.sources.decode.class_scores import OF_CLASS, ClassScores, score_columns
@@ -52,16 +55,16 @@ class EventColumns:
     groups: NDArray[np.uint64] | None = None
     ids: NDArray[np.uint64] | None = None
     served: Served | None = None
+    percent: Floats | None = None  # of all requests, which the log holds
 
     def where(self, which: NDArray[np.bool_]) -> "EventColumns":
         """Some rows."""
         numbers = {name: column[which] for name, column in self.numbers.items()}
         codes = {name: column[which] for name, column in self.codes.items()}
         groups, ids = (None if held is None else held[which] for held in (self.groups, self.ids))
-        served = None if self.served is None else self.served[which]
-        return replace(
-            self, times=self.times[which], numbers=numbers, codes=codes, groups=groups, ids=ids, served=served
-        )
+        served, percent = (None if held is None else held[which] for held in (self.served, self.percent))
+        beside: dict[str, Any] = {"groups": groups, "ids": ids, "served": served, "percent": percent}
+        return replace(self, times=self.times[which], numbers=numbers, codes=codes, **beside)
 
     def continues(self, other: "EventColumns") -> bool:
         """Whether another's rows can stand below these: of the same columns, and no text that is known to one of them alone."""
@@ -72,6 +75,7 @@ class EventColumns:
             and (self.groups is None) is (other.groups is None)
             and (self.ids is None) is (other.ids is None)
             and (self.served is None) is (other.served is None)
+            and (self.percent is None) is (other.percent is None)
             and not any(self.others.values())
             and not any(other.others.values())
         )
@@ -114,6 +118,7 @@ def _below_each_other(held: Sequence[EventColumns]) -> EventColumns:
         groups=_stacked([each.groups for each in held]),
         ids=_stacked([each.ids for each in held]),
         served=_stacked([each.served for each in held]),
+        percent=_stacked([each.percent for each in held]),
     )
 
 
@@ -268,7 +273,8 @@ class LearningDecoder(TopicDecoder):
             if count >= REBUILT_FROM:
                 self.finder.learn(name, others[name])
         ids = None if rows.ids is None or rows.more is None else np.column_stack([rows.ids, rows.more])
-        return EventColumns(rows.times, numbers, codes, others, self._narrow, rows.groups, ids, rows.served)
+        percent = None if rows.weights is None else PERCENT * PART / rows.weights
+        return EventColumns(rows.times, numbers, codes, others, self._narrow, rows.groups, ids, rows.served, percent)
 
     def _beside(self, rows: SeriesRows) -> Mapping[str, NDArray[np.float64]]:
         """Weights and scores, by their columns."""

@@ -4,6 +4,7 @@ A mapping that needs none of this never comes here. What it adds are columns at 
 asks for a path and need not know where it came from.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,6 +28,7 @@ ROWS_MISSING, ROWS_INVALID, TOO_MANY = "rows_missing", "rows_invalid", "too_many
 PARTS = {HEADER: RecordParts.HEADERS, KEY: RecordParts.KEYS, BROKER: RecordParts.STAMPS, PARTITION: RecordParts.NOTHING}
 ALONE = -1  # in place of a row's number
 LONGEST_NUMBER = 19  # digits of a time in a header
+NUMBER = re.compile(r"[0-9]{1,9}(\.[0-9]{1,15})?", re.ASCII)
 
 Values = NDArray[np.object_]
 
@@ -132,6 +134,9 @@ def _objects(values: Sequence[Any]) -> Values:
     return np.fromiter(values, dtype=object, count=len(values))
 
 
+NO_RECORD = TopicRecords("", (), (None,), keys=(None,), headers=((),))
+
+
 # --- the decoder --------------------------------------------------------------------------------------------------------
 
 
@@ -160,7 +165,10 @@ class ShapedDecoder:
 
     def decode_records(self, records: TopicRecords) -> Rows:
         """Read records."""
-        rows = decode_records(self._decoder, records)
+        return self.shape(decode_records(self._decoder, records), records)
+
+    def shape(self, rows: Rows, records: TopicRecords | None) -> Rows:
+        """Rows as the mapping wants them; what stands beside the values of records is missing in rows of no record."""
         if self._fields.explode:
             rows = self._exploded(rows)
         grafts: dict[Path, Column] = {path: self._at(rows, path) for path in self._fields.indexed}
@@ -168,7 +176,8 @@ class ShapedDecoder:
             path = self._fields.features
             held = grafts.get(path, rows.column(path))
             grafts[path] = _objects([self._named(value) for value in _listed(held, len(rows))])
-        grafts |= {place.path: beside(place, records)[rows.messages] for place in self._fields.beside}
+        if records is not None:
+            grafts |= {place.path: beside(place, records)[rows.messages] for place in self._fields.beside}
         numbers = self._numbers(rows)
         if numbers is not None:
             own = self._fields.id
@@ -188,6 +197,10 @@ class ShapedDecoder:
             own = self._fields.id
             return [GraftedRow(row, {own: _numbered(row.get(own), at)}) for at, row in enumerate(found)]
         return found
+
+    def shape_row(self, row: Mapping[Path, object]) -> Iterator[Mapping[Path, object]]:
+        """What becomes of one row of a table."""
+        return self._rows_of(row, NO_RECORD, Counter())
 
     def _numbers(self, rows: Rows) -> NDArray[np.intp] | None:
         """What tells rows apart that have an id in common, ALONE where a row shares it with none; None where no id is shared."""
@@ -309,6 +322,7 @@ def beside(place: PlaceBeside, records: TopicRecords) -> NDArray[Any]:
         held = [_header(headers, place) for headers in records.headers]
     elif place.kind == KEY:
         held = [_key(key, place.below) for key in records.keys]
+        held = list(map(_number, held)) if place.numeric else held
     else:
         held = list(map(str, records.partitions))
     return _objects(held or [None] * len(records.values))
@@ -322,10 +336,17 @@ def _plain(column: NDArray[Any]) -> object:
     return value
 
 
-def _header(headers: Headers, place: PlaceBeside) -> str | int | None:
+def _number(said: Any) -> Any:
+    """A number that is written as text; all else is left as it is."""
+    return float(said) if isinstance(said, str) and NUMBER.fullmatch(said) else said
+
+
+def _header(headers: Headers, place: PlaceBeside) -> str | float | None:
     """The last header of a name, as text; of a time that is all digits the number."""
     held = next((value for name, value in reversed(headers) if name == place.name), None)
     text = _text(held)
+    if place.numeric:
+        return _number(text)  # type: ignore[no-any-return]  # text or none comes in
     digits = text is not None and place.timely and text.isascii() and text.isdecimal() and len(text) <= LONGEST_NUMBER
     return int(text) if text is not None and digits else text
 

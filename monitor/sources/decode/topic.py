@@ -33,6 +33,7 @@ from monitor.sources.decode.schema import (
 from monitor.sources.decode.serving import ServedPart, reasons, serve
 from monitor.sources.decode.shaping import named_beside, shaped
 from monitor.sources.decode.unseen import UnseenSampler, spread
+from monitor.sources.decode.weighing import weighed
 from monitor.sources.formats.base import (
     WHOLE,
     DecodeCounts,
@@ -63,6 +64,7 @@ from monitor.stream.events import (
     SchemaBatch,
     SeriesKey,
 )
+from monitor.stream.violations import of_weights
 
 Told = tuple[NDArray[np.intp], NDArray[np.int64]]  # places of messages, and event times read from them
 EMPTY: NDArray[np.int64] = np.empty(0, dtype=np.int64)
@@ -115,10 +117,12 @@ class TopicDecoder:
         followed: Collection[SeriesKey] = (),
         options: Any = None,
         half: int = WHOLE,
+        sampled: bool = False,
     ) -> None:
         """`renewed` are models of which versions that no series takes are told of; `followed` series of such versions.
 
         `options` are those of the format. All rows are this `half`, if it is one; else a format says what its rows are.
+        `sampled`: this topic or another one says how much of all requests its log holds.
         """
         self.topic = topic
         self._renewed = frozenset(renewed)
@@ -132,7 +136,7 @@ class TopicDecoder:
             for key, contract in contracts.items()
             if key in self._holds.series
         }
-        self._halves = SeriesByHalf(self._holds, joined, contracts)
+        self._halves = SeriesByHalf(self._holds, joined, contracts, sampled=sampled)
         for each in self._reads.series.values() if half != WHOLE else ():
             self._halves.contract(each)
         self.bare = decoder_of(form, self._reads)  # its rows are as the format gives them
@@ -197,7 +201,7 @@ class TopicDecoder:
         objects, checked = 0, list[CheckedRows]()
         for read, _, places in self._readings(records, np.arange(len(records.values)), latest, counts):
             before, objects = objects, sum(counts.fields[reason] for reason in ODD)
-            held = self._check(read.rows, decoded, now, objects=objects > before)
+            held = self._check(weighed(read.rows, counts), decoded, now, objects=objects > before)
             checked += self._placed(held, places)
             rows += held
             told.append((places[read.messages], read.times))
@@ -206,18 +210,33 @@ class TopicDecoder:
         if checked and of is not None:
             decoded.schemas += schemas(checked, self._contracts, of, new)
         self._see(records, told, decoded)
+        apart = [part for part in rows if part.series.half != WHOLE]
         rows = self._halve(rows, decoded, counts, records.offsets)
         rows = self._join(self._serve(rows, decoded, counts), decoded, counts)
         decoded.batches = [self._batch(part, records.offsets) for part in rows]
-        for at, most in self._unseen.places(len(rows), len(records.values), now).items():
-            if named := self._unseen.named(rows[at], most):
-                decoded.batches[at] = replace(decoded.batches[at], unseen_categories=named)
+        self._name_unseen(rows, apart, decoded, len(records.values), now)
         decoded.facts += [*counts.facts(self.topic), *self._ahead({partition.index for partition in decoded.seen})]
         told_of = ((*names, time) for names, time in self._new_versions.items())
         # what is no text, such as half a UTF-16 pair, could be saved nowhere
         decoded.versions += [each for each in told_of if each[1] and each[1].isprintable()]
         self._new_versions.clear()
         return decoded
+
+    def _name_unseen(
+        self,
+        rows: Sequence[SeriesRows],
+        apart: Sequence[SeriesRows],
+        decoded: Decoded,
+        messages: int,
+        now: Nanos,
+    ) -> None:
+        """Say what a few of the new categories are called; those of halves, which are `apart`, with no events."""
+        for at, most in self._unseen.places(len(rows) + len(apart), messages, now).items():
+            if at < len(rows):
+                if named := self._unseen.named(rows[at], most):
+                    decoded.batches[at] = replace(decoded.batches[at], unseen_categories=named)
+            elif named := self._unseen.named(self._halves.own(apart[at - len(rows)]), most):
+                decoded.batches.append(self._halves.names(apart[at - len(rows)].series, self.topic, named))
 
     def _fetch(self, records: TopicRecords) -> None:
         """Have what the format needs from outside for these records. Raises NotNow."""
@@ -280,7 +299,7 @@ class TopicDecoder:
         mapped = map_rows(rows, self._reads, LATEST_NANOS, counts)
         if mapped.times.size:
             decoded.seen[partition] = self._clocks[partition.index].show(mapped.times, None)
-        held = self._check(mapped.rows, decoded, LATEST_NANOS, objects=True)
+        held = self._check(weighed(mapped.rows, counts), decoded, LATEST_NANOS, objects=True)
         if checked := list(self._placed(held, np.arange(len(rows)))):
             numbers = self._rows_before + np.arange(len(rows))
             of = RecordPlaces((str(partition),), np.zeros(len(rows), dtype=np.int16), numbers)
@@ -341,7 +360,7 @@ class TopicDecoder:
             counts = DecodeCounts()
             mapped = map_rows(rows.take(np.array([at])), self._reads, latest, counts, self._timer(now))
             time = next(iter(mapped.times.tolist()), None)
-            part = next(iter(mapped.rows), None)
+            part = next(iter(weighed(mapped.rows, counts)), None)
             why = next(iter(counts.rejected), None if part is None else self._why_not(part, counts))
             broken = None if part is None or why is not None else self._broken_by(part)
             yield Verdict(why, None if part is None else part.series, time, broken)
@@ -441,7 +460,7 @@ class TopicDecoder:
             ids=rows.ids,
             groups=rows.groups,
             served=rows.served,
-            violations=rows.violations,
+            violations=of_weights(rows.violations, rows.weights),
         )
 
 

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -202,6 +202,14 @@ class Suspects:
     lacking: Cells
     others: Cells
 
+    def only(self, kept: NDArray[np.intp]) -> "Suspects":
+        """Those of some rows, rising places."""
+        held = []
+        for columns, rows in (self.lacking, self.others):
+            ours = np.isin(rows, kept)
+            held.append((columns[ours], np.searchsorted(kept, rows[ours])))
+        return Suspects(*held)
+
 
 @dataclass(frozen=True, slots=True)
 class SeriesRows:
@@ -213,7 +221,8 @@ class SeriesRows:
     where neither is read.
     `look` gives the values of a row at some paths, for words; it may have to read the message again, as may `reread`, which gives
     rows, rising, with their values at some paths as they came; None: by `look`. `suspects` are what is not within
-    the bounds of their series; None where nobody looked. `violations` are the rules of a contract that rows break.
+    the bounds of their series; None where nobody looked. `violations` are the rules of a contract that rows break. `weights` int64[n] are
+    millionths: how many requests each row stands for, where the log holds a sample of them.
     """
 
     series: SeriesFields
@@ -229,6 +238,26 @@ class SeriesRows:
     suspects: Suspects | None = None
     violations: RowViolations | None = None
     served: NDArray[np.int16] | None = None
+    weights: NDArray[np.int64] | None = None
+
+    def only(self, kept: NDArray[np.intp]) -> "SeriesRows":
+        """Some rows, rising places."""
+        look, reread = self.look, self.reread
+        some: dict[str, Any] = {
+            name: None if held is None else held[kept]
+            for name, held in ((each, getattr(self, each)) for each in BY_ROW)
+        }
+        return replace(
+            self,
+            **some,
+            look=lambda row, paths: look(int(kept[row]), paths),
+            reread=None if reread is None else lambda which, paths: reread(kept[which], paths),
+            suspects=None if self.suspects is None else self.suspects.only(kept),
+            violations=None if self.violations is None else self.violations.where(kept),
+        )
+
+
+BY_ROW = "times", "numeric", "codes", "ids", "groups", "more", "messages", "served", "weights"
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,6 +21,7 @@ Path = tuple[str, ...]
 PREDICTION = "__prediction__"
 LABELLED = "__label__"  # what came true, where it stands among the columns of a series
 WEIGHT = "__weight__"  # how much a label counts
+SAMPLING = "__sampling__"  # which share of all requests the log holds, in percent
 OF_LABELS = LABELLED, WEIGHT
 FINE, FAILED = 0, 1  # codes of errors
 LONGEST_INDEX = 8  # digits
@@ -34,7 +35,7 @@ HEADER, KEY, PARTITION, BROKER = "header", "key", "partition", "broker"
 class PlaceBeside:
     """What stands beside the value of a message: a header by its `name`, the key or what is `below` in one of JSON, the partition, the broker's time.
 
-    `path` is where rows have it. A `timely` header of digits is a number.
+    `path` is where rows have it. A `timely` header of digits is a number, and a `numeric` header or key any number.
     """
 
     path: Path
@@ -42,14 +43,16 @@ class PlaceBeside:
     name: str = ""
     below: Path = ()
     timely: bool = False
+    numeric: bool = False
 
     @classmethod
-    def parse(cls, kind: str, said: Any, *, timely: bool) -> "PlaceBeside":
+    def parse(cls, kind: str, said: Any, *, timely: bool = False, numeric: bool = False) -> "PlaceBeside":
         """From what a mapping says: the name of a header, the path of a key, or that it is wanted."""
         name = said if kind == HEADER else ""
         below = tuple(said.split(".")) if kind == KEY and isinstance(said, str) else ()
         shown = f"<{kind} {said}>" if isinstance(said, str) else f"<{kind}>"  # no key of a message looks so
-        return cls((f"{shown} as time" if timely and kind == HEADER else shown,), kind, name, below, timely)
+        shown += " as time" if timely and kind == HEADER else " as number" if numeric else ""
+        return cls((shown,), kind, name, below, timely, numeric)
 
 
 def is_index(name: str) -> bool:
@@ -62,7 +65,8 @@ class FieldMap:
     """Where a topic's messages keep what is needed: paths of keys. An empty path is the message itself.
 
     `model_is` and `version_is` are constants: all messages are of them, and nothing is looked up. An empty `group`: rows are
-    on their own. `latency_unit` in seconds; `fine` are texts at the path of errors that are none.
+    on their own. `sampling` is the share of all requests that the log holds, in percent once it is multiplied by `sampling_unit`;
+    `sampling_is` the same where no message says it. `latency_unit` in seconds; `fine` are texts at the path of errors that are none.
     Not `predicts`: rows have features alone. `explode` leads to a list of which each element is a row; `columns` are the names of
     features that are a list. `beside` are the paths that lead to no part of the message.
     """
@@ -80,6 +84,9 @@ class FieldMap:
     latency_unit: float = 1.0
     error: Path = ()
     scores: Path = ()
+    sampling: Path = ()
+    sampling_unit: float = 1.0
+    sampling_is: float | None = None
     fine: tuple[str, ...] = ()
     predicts: bool = True
     unit: Nanos = UNITS["ms"]
@@ -97,7 +104,9 @@ class FieldMap:
         beside = []
         for name, said in paths.items():
             if isinstance(said, Mapping) and (kind := next((each for each in BESIDE if each in said), None)):
-                beside.append(place := PlaceBeside.parse(kind, said[kind], timely=name == "timestamp"))
+                beside.append(
+                    place := PlaceBeside.parse(kind, said[kind], timely=name == "timestamp", numeric=name == "sampling")
+                )
                 split[name] = place.path
             elif isinstance(said, Mapping):
                 split |= _told(name, said, topic)
@@ -112,14 +121,34 @@ class FieldMap:
     @property
     def indexed(self) -> tuple[Path, ...]:
         """The paths some of whose parts may be places in lists."""
-        own = self.prediction, self.id, self.group, self.label, self.weight, self.latency, self.error, self.scores
+        own = (
+            self.prediction,
+            self.id,
+            self.group,
+            self.label,
+            self.weight,
+            self.latency,
+            self.error,
+            self.scores,
+            self.sampling,
+        )
         paths = dict.fromkeys((*self.envelope.values(), self.features, *own))
         return tuple(path for path in paths if any(map(is_index, path[1:])))
 
     @property
     def among_features(self) -> frozenset[str]:
         """The keys of the object of features that are mapped as something else, as a prediction that stands there."""
-        own = self.prediction, self.id, self.group, self.label, self.weight, self.latency, self.error, self.scores
+        own = (
+            self.prediction,
+            self.id,
+            self.group,
+            self.label,
+            self.weight,
+            self.latency,
+            self.error,
+            self.scores,
+            self.sampling,
+        )
         mapped = (*own, *self.envelope.values())
         return frozenset(path[-1] for path in mapped if path and path[:-1] == self.features)
 
@@ -160,6 +189,8 @@ def _told(name: str, said: Mapping[str, Any], topic: str) -> dict[str, Any]:
     if "topic" in said:
         return {f"{name}_is": named_in(topic, said["topic"], name)}
     path: dict[str, Any] = {name: tuple(said["path"].split("."))}
+    if name == "sampling":
+        return path | {"sampling_unit": 100.0 if said["unit"] == "fraction" else 1.0}
     if name == "latency":
         return path | {"latency_unit": UNITS[said["unit"]] / SECOND}
     return path | {"fine": tuple(said["fine"])}
@@ -288,7 +319,7 @@ class Keeping(NamedTuple):
 class SeriesFields:
     """The columns of one series in the order of its reference, those that are joined after them, and where its messages keep them.
 
-    Where its requests are `served`, what they took and whether they failed stand last.
+    Where its requests are `served`, what they took and whether they failed stand behind, and last which share of them the log holds.
     """
 
     def __init__(
@@ -320,10 +351,14 @@ class SeriesFields:
             self.numeric += joined.numeric
             self.categorical += [(name, path) for name, path, _ in joined.categorical]
             self.tables += [CategoryTable(classes, spelled=joined.spelled) for _, _, classes in joined.categorical]
+        self.sampling: int | None = None  # its column among the numbers, the last
         self.latency: int | None = None
         self.error: int | None = None  # their columns, among the numbers and among the categories
         if served:
             self._serve()
+        if fields.sampling:
+            self.sampling = len(self.numeric)
+            self.numeric.append((SAMPLING, fields.sampling))
         self.id = self._own_id()
         self.group = fields.group
         self.placed = self.wide  # whether the place of each row's message is wanted: also where a contract asks

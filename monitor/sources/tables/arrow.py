@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
@@ -29,7 +30,9 @@ def so_many_threads(threads: int) -> Iterator[None]:
 
 
 def to_numpy(column: Any) -> NDArray[Any] | Coded:
-    """An arrow column as numpy: numbers with NaN for null, times datetime64, texts and booleans that lack as codes."""
+    """An arrow column as numpy: numbers with NaN for null, times datetime64, texts and booleans that lack as codes, what is nested as objects."""
+    if pa.types.is_nested(column.type):
+        return np.fromiter(column.to_pylist(), dtype=object, count=len(column))
     if isinstance(column, pa.ExtensionArray):
         column = pc.not_equal(column.storage, 0) if column.type.extension_name == "arrow.bool8" else column.storage
     if pa.types.is_dictionary(column.type) and pa.types.is_string_view(column.type.value_type):

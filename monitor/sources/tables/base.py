@@ -9,6 +9,7 @@ from detectors.columns import Column
 
 WIDE = "Integers with more than 64 bits"  # as Arrow says it
 CHUNK = 65_536  # rows
+NESTED = 256  # of them, where each may hold a list
 BOM = b"\xef\xbb\xbf"
 
 Chunk = Mapping[str, Column]
@@ -37,6 +38,7 @@ class Texts:
     exact: Collection[str] = ()  # what tells rows apart: texts stay texts, whole numbers of any size what they are
     time: str | None = None
     decimal: str = "."
+    rows: int = CHUNK  # of a chunk: fewer where lists lie inside
 
 
 def present(path: Path, names: Sequence[str], wanted: Collection[str]) -> list[str]:

@@ -67,7 +67,7 @@ class IpcTable:
         numbers = {
             name for name in {*texts.numbers, *texts.parsed} if arrow.holds_texts(_decoded(self._leaves.get(name)))
         }
-        for batch, done in self._batches():
+        for batch, done in self._batches(texts.rows):
             columns: dict[str, Any] = {}
             for name, column in zip(batch.schema.names, batch.columns, strict=True):
                 columns |= dict(flat(name, column))
@@ -84,16 +84,16 @@ class IpcTable:
                 done,
             )
 
-    def _batches(self) -> Iterator[tuple[Any, float]]:
-        """Batches of at most a chunk of rows, with the share of the file read by then; what leads outside of them is refused."""
+    def _batches(self, rows: int = CHUNK) -> Iterator[tuple[Any, float]]:
+        """Batches of at most so many rows, with the share of the file read by then; what leads outside of them is refused."""
         with self._opened() as (_, batches, size):
             for at, (batch, end) in enumerate(batches):
                 try:
                     batch.validate(full=True)
                 except pa.ArrowInvalid as error:
                     raise TableError(f"{self._path}: batch {at} is broken: {error}") from None
-                for first in range(0, batch.num_rows, CHUNK):
-                    yield batch.slice(first, CHUNK), min(1.0, end / max(size, 1))
+                for first in range(0, batch.num_rows, rows):
+                    yield batch.slice(first, rows), min(1.0, end / max(size, 1))
 
     @contextmanager
     def _opened(self) -> Iterator[tuple[Any, Iterator[tuple[Any, float]], float]]:

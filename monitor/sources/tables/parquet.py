@@ -59,7 +59,7 @@ class ParquetTable:
         # Texts as codes, which is what is counted; pages as they are needed, for a row group read ahead is 250 MB and slower.
         with pq.ParquetFile(self._path, read_dictionary=coded, pre_buffer=False, buffer_size=READ) as file:
             whole = max(file.metadata.num_rows, 1)
-            for batch in file.iter_batches(batch_size=CHUNK, columns=names):
+            for batch in file.iter_batches(batch_size=texts.rows, columns=names):
                 columns: dict[str, Any] = {}
                 for name, column in zip(batch.schema.names, batch.columns, strict=True):
                     columns |= dict(flat(name, column))

@@ -69,6 +69,29 @@ def test_requests_and_responses_lead_to_what_whole_predictions_lead_to(home: Pat
     assert f"asked: 1 of {COUNT + 1:,} requests met no response within halves.wait" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("cut", [False, True])
+def test_requests_that_nobody_answers_may_count(home: Path, capsys: Output, cut: bool) -> None:
+    """Those of a range alone, where one is given, and those after the last answer, too."""
+    rng = np.random.default_rng(seeded())
+    asked = [
+        {"ts": BEGIN + n * STEP, "id": f"r-{n}", "model": "churn", "features": {"age": float(age)}}
+        for n, age in enumerate(rng.uniform(0, 200, COUNT))
+    ]
+    answers = (rng.random(COUNT) < 0.5) & (np.arange(COUNT) < COUNT - 500)  # none in the last hour
+    answered = [
+        {"ts": each["ts"] + 100, "id": each["id"], "model": "churn", "prediction": 0.5}
+        for each, there in zip(asked, answers, strict=True)
+        if there
+    ]
+    config = configure(home, HALVED, halves={"unmatched": "count"})
+    inputs = written(home, "asked.jsonl", asked), written(home, "answered.jsonl", answered)
+    within = ["--from", "2026-11-01T02:00:00Z", "--until", "2026-11-01T03:00:00Z"] if cut else []
+    found = backtest(config, "--input", inputs[0], "--responses", inputs[1], *within)
+
+    assert found["events"]["ok"] == (3_600_000 // STEP if cut else COUNT)
+    assert "they are counted without a prediction" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("options", "words"),
     [

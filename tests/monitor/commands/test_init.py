@@ -644,7 +644,7 @@ def test_a_label_inside_and_how_requests_were_served_are_fields_and_no_features(
             "score": row["result"]["score"],
             "label": ["no", "yes"][at % 4 == 0],
         }
-        | {"latency_ms": 3.5 + at % 7, "error": "timeout" if at % 50 == 0 else "ok"}
+        | {"latency_ms": 3.5 + at % 7, "error": "timeout" if at % 50 == 0 else "ok", "sampling_rate": 0.5}
         for at, row in enumerate(events())
     ]
     run(["init", lines(home, rows)], capsys)
@@ -655,6 +655,7 @@ def test_a_label_inside_and_how_requests_were_served_are_fields_and_no_features(
     assert topic["fields"]["label"] == "label"
     assert topic["fields"]["latency"] == {"path": "latency_ms", "unit": "ms"}
     assert topic["fields"]["error"] == {"path": "error", "fine": ["ok"]}
+    assert topic["fields"]["sampling"] == {"path": "sampling_rate", "unit": "fraction"}
     assert model["labels"] == {"wait": "7d", "positive": "yes"}
     assert set(reference.names) == {"age", "plan", "amount", "__prediction__"}
     assert reference.service is not None

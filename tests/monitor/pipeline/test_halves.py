@@ -10,6 +10,7 @@ import pytest
 
 from detectors.contract import contract_from
 from detectors.sketches.identity import wide_hashes_of
+from monitor.explain.samples import Samples
 from monitor.facts import EventsCounted, EventsRejected, Fact, FieldsRejected, HalvesCounted, WindowClosed
 from monitor.series.contract import ContractSpec
 from monitor.sources.base import TopicRecords
@@ -18,7 +19,7 @@ from monitor.sources.formats.base import REQUEST, RESPONSE, WHOLE, DecodeCounts,
 from monitor.sources.formats.fields import FieldMap, SeriesFields, TopicFields
 from monitor.stream.events import MILLISECOND
 from tests.build import KEY, MIDNIGHT, MINUTE, of
-from tests.halved import Answered, Reading, halved_spec, logs_of, reference
+from tests.halved import Answered, Reading, decoder_of, halved_spec, logs_of, reference
 
 BEGIN_MS = MIDNIGHT // MILLISECOND
 ROWS = [Answered(number, BEGIN_MS + 100 * number, 5_000, 10.0 * number, number / 10) for number in range(10)]
@@ -144,3 +145,17 @@ def test_rows_of_one_message_may_be_halves_and_whole() -> None:
     high, _ = wide_hashes_of(np.array(["a"], dtype=object), 1)
     assert mapped.rows[1].ids is not None
     assert (mapped.rows[1].ids == high[0]).all()
+
+
+def test_new_categories_of_requests_are_named_by_the_columns_of_whole_events() -> None:
+    spec = halved_spec()
+    decoder = decoder_of(spec, REQUEST)
+    values = [value for _, value in logs_of(ROWS, [REQUEST])[REQUEST]]
+    decoded = decoder.decode(TopicRecords("requests", [0] * len(values), values), MIDNIGHT)
+    [batch] = decoded.batches
+    samples = Samples(spec.reference.layout)
+    samples.see(batch)
+
+    assert len(batch) == 0
+    assert len(decoded.halves[0].rows) == len(ROWS)
+    assert [name for name, _ in samples.unseen_categories("plan")] == ["trial"]

@@ -178,7 +178,7 @@ def scored(key: SeriesKey, values: dict[str, float | None], at: int = NOON) -> l
     )
     quality = tuple(FeatureQuality(name, 0.125, 0.25) for name in values)
     return [
-        WindowClosed(key, at - 60 * SECOND, at, 100, quality, WindowIds(80, 60.0, 0.25, 0.01), 3.5),
+        WindowClosed(key, at - 60 * SECOND, at, 100, quality, WindowIds(80, 60.0, 0.25, 0.01), 3.5, unlogged=900),
         WindowScored(key, at, scores, dict.fromkeys(values, 2)),
     ]
 
@@ -204,6 +204,9 @@ def test_any_names_and_numbers_of_a_board_come_through(
     assert said["driftd_drift_threshold"] == {(model, "1", name, "ks"): 0.25 for name in values}
     assert said["driftd_drift_state"] == {(model, "1", name): 2 for name in values}
     assert said["driftd_feature_missing_ratio"] == {(model, "1", name): 0.125 for name in values}
+    assert (said["driftd_window_rows"], said["driftd_window_unlogged_rows"]) == (
+        ({(model, "1"): 100}, {(model, "1"): 900}) if values else ({}, {})
+    )
     of_ids = {
         "driftd_window_ids": 60,
         "driftd_duplicate_share": 0.25,

@@ -126,6 +126,7 @@ WINDOW = WindowClosed(
     3.5,
     WindowRequests(100, 0.1, 0.2, 0.25, 0.51234, 100, 4),
     (("age", "max", 2),),
+    unlogged=900,
 )
 IDLE = SeriesKey("idle", "*")
 VERSION = KnownVersion(
@@ -437,7 +438,13 @@ def test_models_have_the_documented_shape(scene: Scene) -> None:
     assert churn == {
         "model": "churn",
         "version": "3",
-        "window": {"start": "2026-11-23T11:55:00Z", "end": "2026-11-23T12:00:00Z", "rows": 100, "ids": ids},
+        "window": {
+            "start": "2026-11-23T11:55:00Z",
+            "end": "2026-11-23T12:00:00Z",
+            "rows": 100,
+            "unlogged": 900,
+            "ids": ids,
+        },
         "requests": {
             "latency_seconds": {"requests": 100, "p50": 0.1, "p90": 0.2, "p95": 0.25, "p99": 0.5123},
             "errors": {"requests": 100, "failed": 4, "ratio": 0.04},

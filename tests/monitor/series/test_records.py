@@ -32,7 +32,7 @@ def test_an_empty_segment_is_not_written() -> None:
     assert (str(WHOLE), str(GERMANY)) == ("churn/3", "churn/3/de")
     assert msgspec.json.encode(WindowClosed(WHOLE, 0, 1, 2, ())) == (
         b'{"key":{"model":"churn","version":"3"},"start":0,"end":1,"rows":2,"quality":[],"ids":null,"group_rows":null,'
-        b'"requests":null,"violations":[],"excluded":0}'
+        b'"requests":null,"violations":[],"excluded":0,"unlogged":0}'
     )
 
 

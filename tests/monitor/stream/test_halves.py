@@ -213,7 +213,7 @@ def test_another_wait_keeps_what_waits() -> None:
     again = make_halves(wait=4 * MINUTE)
     reborn(store, again)
 
-    [fact] = of(again.expire(at(4)), HalvesCounted)
+    [fact] = of(again.expire(at(4)).facts, HalvesCounted)
     assert (fact.topic, fact.outcomes) == ("asked", {"unmatched": 1})
 
 

@@ -66,7 +66,7 @@ class DebeziumDecoder:
         self._time = fields.timestamp[0] if len(fields.timestamp) == 1 else None
         self._features = fields.features[0] if len(fields.features) == 1 else None
         mapped = (*fields.envelope.values(), fields.id, fields.prediction, fields.label, fields.weight, fields.group)
-        served = fields.latency, fields.error, fields.scores
+        served = fields.latency, fields.error, fields.scores, fields.sampling
         self._mapped = frozenset(path[0] for path in (*mapped, *served) if len(path) == 1)
 
     def decode(self, values: Sequence[bytes | None]) -> Rows:

@@ -47,7 +47,7 @@ class BatchCutter:
 
     def __init__(self, fields: FieldMap, rows: str | None, shape: str, names: Sequence[str]) -> None:
         own = fields.prediction, fields.id, fields.group, fields.label, fields.weight, fields.latency, fields.error
-        paths = [path for path in (*own, *fields.envelope.values(), fields.scores) if path]
+        paths = [path for path in (*own, *fields.envelope.values(), fields.scores, fields.sampling) if path]
         self._features = fields.features
         self._mapped = {
             path[0] for path in paths if path[: len(fields.features)] != fields.features or not fields.features

@@ -1,0 +1,40 @@
+"""How many requests each row stands for, where the log holds a sample of them: each share once over (Horvitz and Thompson 1952)."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+import numpy as np
+
+from detectors.sketches.weights import PERCENT, are_shares, weights_of
+from monitor.sources.formats.base import DecodeCounts, SeriesRows
+from monitor.sources.formats.values import unusable
+
+INVALID = "sampling_invalid"
+
+
+def weighed(rows: Iterable[SeriesRows], counts: DecodeCounts) -> list[SeriesRows]:
+    """Rows with how many requests each stands for."""
+    return [weigh(part, counts) for part in rows]
+
+
+def weigh(part: SeriesRows, counts: DecodeCounts) -> SeriesRows:
+    """The rows without their share, and how many requests each stands for; of no share it stands for itself.
+
+    What is no share of requests is rejected: nobody can say how much such a row counts.
+    """
+    series = part.series
+    if series.sampling is None:
+        if series.fields.sampling_is in {None, PERCENT}:
+            return part
+        return replace(part, weights=weights_of(np.full(len(part.times), series.fields.sampling_is)))
+    held = np.ascontiguousarray(part.numeric[:, series.sampling])
+    absent = np.isnan(held) & ~unusable(held)
+    for place in np.flatnonzero(absent).tolist() if counts.labels["non_finite"] else ():
+        absent[place] = part.look(place, [series.fields.sampling])[0] is None  # it may be a NaN that is there
+    percent = np.where(absent, PERCENT, held * series.fields.sampling_unit)
+    fair = are_shares(percent)
+    part = replace(part, numeric=part.numeric[:, : series.sampling])
+    if not fair.all():
+        counts.rejected[INVALID] += int(np.count_nonzero(~fair))
+        part, percent = part.only(np.flatnonzero(fair)), percent[fair]
+    return part if (percent == PERCENT).all() else replace(part, weights=weights_of(percent))
