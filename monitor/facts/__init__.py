@@ -13,12 +13,15 @@ from monitor.facts.alerts import (
 from monitor.facts.contract import ContractBroken, ContractSample, SchemaChanged
 from monitor.facts.daemon import (
     AuditHead,
+    BackupFailed,
     CheckpointFailed,
     CheckpointSaved,
     DaemonStarted,
     DaemonStopped,
     DeliveryTried,
     OutboxDecided,
+    StateBegun,
+    StateRecovered,
     StateReset,
 )
 from monitor.facts.decisions import ApprovalLinkUsed, DecisionEnded, DecisionMade, DecisionRefused, DecisionsStand
@@ -75,6 +78,7 @@ from monitor.facts.sources import (
     RecordsSkipped,
     SourceAnswered,
     SourceTroubled,
+    StateLost,
     TopicsMissing,
 )
 from monitor.facts.versions import (
@@ -138,6 +142,10 @@ Fact = (
     | LevelChanged
     | WatermarkAdvanced
     | StateReset
+    | StateBegun
+    | StateRecovered
+    | StateLost
+    | BackupFailed
     | PartitionsAssigned
     | PartitionsHeld
     | PartitionsUnreachable
@@ -184,6 +192,7 @@ __all__ = [
     "AlertSeen",
     "ApprovalLinkUsed",
     "AuditHead",
+    "BackupFailed",
     "BaselineTrails",
     "BudgetTold",
     "CalibrationLearning",
@@ -262,6 +271,9 @@ __all__ = [
     "ServiceLearnt",
     "SourceAnswered",
     "SourceTroubled",
+    "StateBegun",
+    "StateLost",
+    "StateRecovered",
     "StateReset",
     "SubgroupCharted",
     "TopicsMissing",
