@@ -94,6 +94,9 @@ def _opened(path: Path) -> sqlite3.Connection:
         if (answer := connection.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
             raise DamageError(str(answer))
         _migrate(connection, path)
+    except UnicodeDecodeError as error:  # of what SQLite says of a schema that it cannot read
+        connection.close()
+        raise DamageError(str(error)) from None
     except sqlite3.Error as error:
         connection.close()
         if _is_damage(error, path):
@@ -152,6 +155,8 @@ def _without(connection: sqlite3.Connection, path: Path, dispensable: Collection
         if left := files.check(connection):
             raise DamageError(sums.words(left))
         connection.execute("COMMIT")
+    except UnicodeDecodeError as error:
+        raise DamageError(str(error)) from None
     except sqlite3.Error as error:
         if _is_damage(error, path):
             raise DamageError(str(error)) from None
@@ -161,7 +166,7 @@ def _without(connection: sqlite3.Connection, path: Path, dispensable: Collection
 
 def _recovered(path: Path, why: str, cause: str) -> tuple[sqlite3.Connection, list[Fact]]:
     """The newest backup that is whole, in the place of the state. Raises StateError where there is none, and OSError."""
-    backups = files.backups(path.parent)
+    why, backups = " ".join(why.split()), files.backups(path.parent)  # SQLite says some things in two lines
     whole = next((backup for backup in backups if files.flaw(backup) is None), None)
     if whole is None:
         beside = (

@@ -1,6 +1,7 @@
 """The tables of the state, and the way to them from every format that driftd has written."""
 
 import sqlite3
+from functools import cache
 
 import msgspec
 
@@ -117,6 +118,7 @@ def layout(connection: sqlite3.Connection) -> list[tuple[str, str | None]]:
     ).fetchall()
 
 
+@cache
 def todays_layout() -> list[tuple[str, str | None]]:
     """What there is in a state of today's format."""
     connection = sqlite3.connect(":memory:", isolation_level=None)

@@ -284,7 +284,9 @@ def test_a_daemon_reads_judges_serves_and_saves(home: Path) -> None:
         assert answer(daemon, "/healthz") == (200, "ok\n")
 
     with sqlite3.connect(home / "state" / "driftd.sqlite3") as state:
-        assert state.execute("SELECT * FROM position").fetchall() == [("predictions", 0, 300)]
+        assert state.execute("SELECT topic, partition, next_offset FROM position").fetchall() == [
+            ("predictions", 0, 300)
+        ]
     state.close()
 
 

@@ -55,7 +55,9 @@ class Service:
 
     @staticmethod
     def fresh() -> Pipeline:
-        return make_pipeline(reference=learnt(), length=PANE, plan=DRIFT_PLAN, service_plan=plan_of(PLAN, 0.1), min_rows=20)
+        return make_pipeline(
+            reference=learnt(), length=PANE, plan=DRIFT_PLAN, service_plan=plan_of(PLAN, 0.1), min_rows=20
+        )
 
     def panes(self, count: int, *, batches: int = 1, **how: Any) -> list[Fact]:
         found: list[Fact] = []
