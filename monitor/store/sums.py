@@ -60,7 +60,7 @@ def checksum(*values: object) -> int:
         -1
     ]  # most often the one that is long; ascii, not repr: that depends on which characters the interpreter knows
     if isinstance(last, bytes):
-        return crc32(last, crc32(f"{ascii(values[:-1])}{len(last)}".encode()))
+        return crc32(last, crc32(f"{values[:-1]!a}{len(last)}".encode()))
     return crc32(ascii(values).encode())
 
 
