@@ -35,6 +35,10 @@ DIGITS = 64  # of a hash
 T = TypeVar("T")
 
 
+class HeldError(AwayError):
+    """A daemon has the state."""
+
+
 class LinkItem(TypedDict):
     """A link, as the daemon says it."""
 
@@ -455,7 +459,7 @@ def unheld(directory: Path) -> Iterator[None]:
         try:
             fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise AwayError(f"{directory} is held by a running driftd: ask that, by --config or --url") from None
+            raise HeldError(f"{directory} is held by a running driftd: ask that, by --config or --url") from None
         yield
     finally:
         os.close(claim)

@@ -17,6 +17,13 @@ MOST_KEPT = 3  # copies of what was damaged; the oldest goes
 MOST_DAMAGED = 1000  # rows that are looked for
 
 
+# What SQLite says of files that are not as it wrote them; else disk, rights or another process are in the way.
+DAMAGED = frozenset(
+    {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_MISMATCH}
+    | {sqlite3.SQLITE_FORMAT, sqlite3.SQLITE_NOTADB}
+)
+
+
 class DamageError(Exception):
     """What is wrong with a database, in a line."""
 
@@ -103,11 +110,17 @@ def set_aside(path: Path, kept: Path) -> None:
     sync(path.parent)
 
 
-def looked_at(path: Path) -> sqlite3.Connection:
-    """A database that nobody writes, to be read and no more. Raises sqlite3.Error."""
-    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro&immutable=1", uri=True, check_same_thread=False)
+def looked_at(path: Path, *, alone: bool = True) -> sqlite3.Connection:
+    """A database, to be read and no more. `alone`: nothing stands beside it that belongs to it. Raises sqlite3.Error."""
+    how = "mode=ro&immutable=1" if alone else "mode=ro"
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?{how}", uri=True, check_same_thread=False)
     sums.teach(connection)
     return connection
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Whether a file is to blame, as far as SQLite can tell."""
+    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF in DAMAGED
 
 
 def check(connection: sqlite3.Connection) -> list[sums.DamagedRow]:
@@ -119,18 +132,21 @@ def check(connection: sqlite3.Connection) -> list[sums.DamagedRow]:
     return list(islice(sums.damaged(connection), MOST_DAMAGED))
 
 
-def flaw(path: Path) -> str | None:
-    """Why a copy is not to be gone on from; None where it is whole."""
+def flaw(path: Path, *, alone: bool = True) -> str | None:
+    """Why a database is not to be gone on from; None where it is whole."""
     try:
-        with closing(looked_at(path)) as connection:
+        with closing(looked_at(path, alone=alone)) as connection:
             version, owner = marks(connection)
             if owner != APPLICATION_ID:
                 return "is no state of driftd"
             if version != SCHEMA_VERSION:
-                return f"has format {version}; this driftd reads {SCHEMA_VERSION}"
+                return f"has format {version}; this driftd looks at {SCHEMA_VERSION}"
             rows = check(connection)
-    except (sqlite3.Error, DamageError, OSError, UnicodeError) as error:
-        return f"is damaged: {error}"
+    except (DamageError, UnicodeError) as error:
+        return f"is damaged: {' '.join(str(error).split())}"
+    except (sqlite3.Error, OSError) as error:
+        said = "is damaged" if isinstance(error, sqlite3.Error) and is_damage(error) else "cannot be read"
+        return f"{said}: {' '.join(str(error).split())}"
     return f"is damaged: {sums.words(rows)}" if rows else None
 
 

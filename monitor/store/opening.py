@@ -18,11 +18,6 @@ from monitor.store.files import DamageError
 from monitor.store.schema import APPLICATION_ID, SCHEMA_VERSION, migrate
 
 ANEW = "move it away to begin anew, positions and alerts included"
-# What SQLite says of files that are not as it wrote them; else disk, rights or another process are in the way.
-DAMAGED = frozenset(
-    {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_MISMATCH}
-    | {sqlite3.SQLITE_FORMAT, sqlite3.SQLITE_NOTADB}
-)
 
 
 class StateError(Exception):
@@ -109,9 +104,9 @@ def _opened(path: Path) -> sqlite3.Connection:
 
 
 def _is_damage(error: sqlite3.Error, path: Path) -> bool:
-    """Whether the file itself is to blame, as far as one can tell."""
-    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
-    return code in DAMAGED or (code == sqlite3.SQLITE_READONLY and os.access(path, os.W_OK))
+    """Whether the file itself is to blame: also one that SQLite would not write, though we may."""
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return files.is_damage(error) or (code == sqlite3.SQLITE_READONLY and os.access(path, os.W_OK))
 
 
 def _refuse_others(connection: sqlite3.Connection, path: Path) -> None:

@@ -16,8 +16,7 @@ from monitor.store import files
 from monitor.store.sqlite import StateError, StateStore
 from monitor.store.sums import KEYS, SUMMED
 from monitor.stream.events import Partition
-from tests.fakes import NOON
-from tests.monitor.store.damaging import (
+from tests.damaged import (
     DISPENSABLE,
     Content,
     Opened,
@@ -29,6 +28,7 @@ from tests.monitor.store.damaging import (
     said,
     state_with_backup,
 )
+from tests.fakes import NOON
 
 CASES = int(os.environ.get("DAMAGED_STATES", "60"))  # `make damaged-states`: 10 000
 SEED = int(os.environ.get("DAMAGE_SEED", "1"))
