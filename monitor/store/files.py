@@ -123,10 +123,15 @@ def is_damage(error: sqlite3.Error) -> bool:
     return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF in DAMAGED
 
 
+def check_trees(connection: sqlite3.Connection) -> None:
+    """Raise DamageError where a tree of SQLite's is not whole: indexes too, for what waits is found by them; and sqlite3.Error."""
+    if (answer := connection.execute("PRAGMA integrity_check(1)").fetchone()[0]) != "ok":
+        raise DamageError(str(answer))
+
+
 def check(connection: sqlite3.Connection) -> list[sums.DamagedRow]:
     """The rows that are not as they were written. Raises DamageError where the database as a whole is not, and sqlite3.Error."""
-    if (answer := connection.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
-        raise DamageError(str(answer))
+    check_trees(connection)
     if layout(connection) != todays_layout():
         raise DamageError("its tables are not as driftd makes them")
     return list(islice(sums.damaged(connection), MOST_DAMAGED))

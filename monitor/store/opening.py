@@ -86,8 +86,8 @@ def _opened(path: Path) -> sqlite3.Connection:
         _refuse_others(connection, path)
         for pragma in ("journal_mode=WAL", "synchronous=FULL"):
             connection.execute(f"PRAGMA {pragma}").fetchone()
-        if (answer := connection.execute("PRAGMA quick_check(1)").fetchone()[0]) != "ok":
-            raise DamageError(str(answer))
+        if files.marks(connection)[0] < SCHEMA_VERSION:
+            files.check_trees(connection)
         _migrate(connection, path)
     except UnicodeDecodeError as error:  # of what SQLite says of a schema that it cannot read
         connection.close()
