@@ -17,6 +17,7 @@ from monitor.store import files, sums
 from monitor.store.files import DamageError
 from monitor.store.schema import APPLICATION_ID, SCHEMA_VERSION, migrate
 
+SMALLEST = 512  # bytes of a page of SQLite
 ANEW = "move it away to begin anew, positions and alerts included"
 
 
@@ -77,8 +78,8 @@ def _open_or_recover(path: Path, dispensable: Collection[str]) -> tuple[sqlite3.
 
 def _opened(path: Path) -> sqlite3.Connection:
     """The database, in today's format. Raises DamageError and StateError."""
-    if not path.stat().st_size:
-        raise DamageError("it is empty")
+    if (size := path.stat().st_size) < SMALLEST:  # which SQLite would take for a new one
+        raise DamageError("it is cut off" if size else "it is empty")
     connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=1.0)
     try:
         sums.teach(connection)

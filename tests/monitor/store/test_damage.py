@@ -204,6 +204,15 @@ def test_an_empty_file_is_damage_and_no_new_state(whole: Path, with_backup: bool
     assert with_backup or "cannot be read: it is empty; move it away to begin anew" in str(found.refused)
 
 
+def test_a_file_that_is_cut_to_a_few_bytes_is_no_new_state(whole: Path) -> None:
+    """SQLite takes what is less than a page for an empty database."""
+    (whole / files.DATABASE).write_bytes(b"S")
+
+    assert [fact.found for fact in opened(whole).recovered] == [
+        f"{whole / files.DATABASE} cannot be read: it is cut off"
+    ]
+
+
 def test_a_backup_that_is_damaged_is_passed_over(whole: Path) -> None:
     store = StateStore(whole)
     store.back_up()
