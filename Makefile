@@ -121,6 +121,9 @@ fuzz-tensors: setup  ## ten minutes of damaged tensors at the compiled reader, u
 	@mkdir -p build && c++ -std=c++17 -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all tests/native/fuzz_tensors.cpp -o build/fuzz_tensors
 	@end=$$(( $$(date +%s) + 600 )); while [ $$(date +%s) -lt $$end ]; do build/fuzz_tensors $$(date +%s%N) 100000 >/dev/null || exit 1; done; echo "nothing found"
 
+damaged-states: setup  ## 10 000 damaged files of a state at its loader: whole, recovered and said, or refused; about twenty minutes
+	@DAMAGED_STATES=5000 $(BIN)/python -m pytest -q -p no:xdist tests/monitor/store/test_damage.py -k "silently_another or without_a_backup"
+
 formats:  ## make what is recorded of heavy libraries again, each in an environment of its own; fails where it differs
 	@$(BIN)/python -m tests.parts.formats.making
 

@@ -22,7 +22,7 @@ from monitor.configuration import Configuration
 from monitor.explain.explainer import Explainer
 from monitor.facts import DaemonStarted, DaemonStopped, Fact
 from monitor.following import aliases_of, asker, finder, followed_keys, following, policies_of
-from monitor.pipeline import Pipeline
+from monitor.pipeline import DISPENSABLE, Pipeline
 from monitor.runtime.approval import ApprovalLinks, Approvals
 from monitor.runtime.audit import AuditDesk
 from monitor.runtime.board import Board, ContractBoard, SeriesBoard
@@ -475,7 +475,7 @@ class Daemon:
             decoders = build_decoders(configuration)
             source = source or build_source(settings, clock, threads, wanted_parts(decoders))
             taken.callback(source.close)
-            store = StateStore(settings.state, settings.audit_keep)
+            store = StateStore(settings.state, settings.audit_keep, DISPENSABLE)
             taken.callback(store.close)
             server = Server(settings.http.host, settings.http.port)
             taken.callback(server.close)
@@ -569,7 +569,7 @@ class Daemon:
             self.checkpointer.note([self._started()])
             self.source.open(positions)
             self._opened = True
-            self.loop.begin(facts)
+            self.loop.begin([*self.store.found, *facts])
             self._forget_standing()
             self._begun = True
             self.loop.run(self.stopping)

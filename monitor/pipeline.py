@@ -63,6 +63,7 @@ KEPT_RESOLVED = 100  # alerts, over all series
 BEGINNING: Nanos = -(2**63)
 OFFSETS = "offsets"  # kind of the rows of which records hold which event times
 OWNED = frozenset({OFFSETS, RETRAINING, LISTED, HOURS, LISTS, REPORTS})  # kinds of rows of those that no series owns
+DISPENSABLE = frozenset({HOURS, LISTS, "resolved"})  # kinds that are shown, decide nothing and fill again
 SHARED = ("watermark", "labels", "resolved", "decisions")  # kinds of records that belong to no series
 
 

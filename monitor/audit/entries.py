@@ -28,6 +28,8 @@ from monitor.facts import (
     RetrainEnded,
     RetrainRunEnded,
     ServiceLearnt,
+    StateLost,
+    StateRecovered,
     StateReset,
     VersionChanged,
     VersionSeen,
@@ -95,6 +97,8 @@ LEFT_OUT: Mapping[type[Fact], str] = {
     facts.PanesOpen: OPERATION,
     facts.CheckpointSaved: OPERATION,
     facts.AuditHead: "says how far this log is",
+    facts.StateBegun: "the entry of the start is the first",
+    facts.BackupFailed: OPERATION,
     facts.CheckpointFailed: "what cannot be saved cannot be written down",
     facts.DaemonStopped: OPERATION,
 }
@@ -303,6 +307,15 @@ def _of_learnt(fact: CalibrationLearnt | ServiceLearnt, now: Nanos) -> AuditNote
     return _note(now, kind, fact.key, body, fact.at)
 
 
+def _of_recovery(fact: StateRecovered, now: Nanos) -> AuditNote:
+    return AuditNote(now, "state.recovered", {"cause": fact.cause, "found": fact.found, "how": fact.how})
+
+
+def _of_lost_state(fact: StateLost, now: Nanos) -> AuditNote:
+    body = {"topic": fact.partition.topic, "partition": fact.partition.index}
+    return AuditNote(now, "state.lost", {**body, "committed": fact.committed, "resumed": fact.resumed})
+
+
 def _of_lost(fact: OffsetsLost, now: Nanos) -> AuditNote:
     body = {"topic": fact.partition.topic, "partition": fact.partition.index}
     return AuditNote(now, "events.lost", {**body, "wanted": fact.wanted, "resumed": fact.resumed})
@@ -338,6 +351,8 @@ WRITTEN: Mapping[type[Fact], Callable[[Any, Nanos], AuditNote | None]] = {
     DecisionRefused: _of_refusal,
     DecisionEnded: _of_end,
     StateReset: _of_reset,
+    StateRecovered: _of_recovery,
+    StateLost: _of_lost_state,
     CalibrationLearnt: _of_learnt,
     ServiceLearnt: _of_learnt,
     OffsetsLost: _of_lost,

@@ -24,15 +24,19 @@ from monitor.sections import parse_duration
 from monitor.settings import ConfigError, find_config, load_settings
 from monitor.sources.formats.values import Rejected, parse_time
 from monitor.store import audit
+from monitor.store.files import DATABASE, LOCK
 from monitor.store.schema import APPLICATION_ID, SCHEMA_VERSION
 from monitor.stream.events import Nanos
 from monitor.targets.payloads import rfc3339
 
 ROUTE = "/api/v1/audit"
-DATABASE, LOCK = "driftd.sqlite3", "lock"
 FIRST_FORMAT = 4  # of a state with an audit log
 DIGITS = 64  # of a hash
 T = TypeVar("T")
+
+
+class HeldError(AwayError):
+    """A daemon has the state."""
 
 
 class LinkItem(TypedDict):
@@ -455,7 +459,7 @@ def unheld(directory: Path) -> Iterator[None]:
         try:
             fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise AwayError(f"{directory} is held by a running driftd: ask that, by --config or --url") from None
+            raise HeldError(f"{directory} is held by a running driftd: ask that, by --config or --url") from None
         yield
     finally:
         os.close(claim)

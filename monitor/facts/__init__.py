@@ -13,12 +13,15 @@ from monitor.facts.alerts import (
 from monitor.facts.contract import ContractBroken, ContractSample, SchemaChanged
 from monitor.facts.daemon import (
     AuditHead,
+    BackupFailed,
     CheckpointFailed,
     CheckpointSaved,
     DaemonStarted,
     DaemonStopped,
     DeliveryTried,
     OutboxDecided,
+    StateBegun,
+    StateRecovered,
     StateReset,
 )
 from monitor.facts.decisions import ApprovalLinkUsed, DecisionEnded, DecisionMade, DecisionRefused, DecisionsStand
@@ -76,6 +79,7 @@ from monitor.facts.sources import (
     RecordsWaiting,
     SourceAnswered,
     SourceTroubled,
+    StateLost,
     TopicsMissing,
 )
 from monitor.facts.versions import (
@@ -139,6 +143,10 @@ Fact = (
     | LevelChanged
     | WatermarkAdvanced
     | StateReset
+    | StateBegun
+    | StateRecovered
+    | StateLost
+    | BackupFailed
     | PartitionsAssigned
     | PartitionsHeld
     | PartitionsUnreachable
@@ -186,6 +194,7 @@ __all__ = [
     "AlertSeen",
     "ApprovalLinkUsed",
     "AuditHead",
+    "BackupFailed",
     "BaselineTrails",
     "BudgetTold",
     "CalibrationLearning",
@@ -265,6 +274,9 @@ __all__ = [
     "ServiceLearnt",
     "SourceAnswered",
     "SourceTroubled",
+    "StateBegun",
+    "StateLost",
+    "StateRecovered",
     "StateReset",
     "SubgroupCharted",
     "TopicsMissing",

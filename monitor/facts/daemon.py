@@ -23,6 +23,30 @@ class CheckpointSaved:
 
 
 @dataclass(frozen=True, slots=True)
+class StateBegun:
+    """There was no state: a new one was made."""
+
+    path: str
+
+
+@dataclass(frozen=True, slots=True)
+class StateRecovered:
+    """The state was gone or damaged, and is taken up from a backup, or without what was damaged. `kept`: where that is, as it was found."""
+
+    cause: str  # gone or damaged
+    found: str
+    how: str
+    kept: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class BackupFailed:
+    """No backup of the state could be made; those before it stand."""
+
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
 class AuditHead:
     """How far the audit log is written: whoever keeps number and hash elsewhere can prove that nothing before was changed."""
 

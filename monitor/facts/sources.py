@@ -55,6 +55,15 @@ class OffsetsLost:
 
 
 @dataclass(frozen=True, slots=True)
+class StateLost:
+    """Nothing is stored of a partition for which we committed a position: the state was lost, or another daemon has the group."""
+
+    partition: Partition
+    committed: int
+    resumed: int
+
+
+@dataclass(frozen=True, slots=True)
 class OffsetsExpired:
     """Reading begins at the first event that a partition still has; retention took those before it. Nothing of ours is lost."""
 

@@ -24,6 +24,7 @@ from monitor.facts import (
     AlertEscalated,
     AlertSeen,
     ApprovalLinkUsed,
+    BackupFailed,
     BaselineTrails,
     CalibrationLearning,
     CalibrationLearnt,
@@ -72,6 +73,8 @@ from monitor.facts import (
     ServiceLearnt,
     SourceAnswered,
     SourceTroubled,
+    StateLost,
+    StateRecovered,
     SubgroupCharted,
     TopicsMissing,
     TrackPoint,
@@ -323,6 +326,7 @@ class Board:
                 self.counters["driftd_retrain_requests_total"][key.model, reason, retrain.value] += 0
             self._expect_warnings(key)
         self.counters["driftd_checkpoint_failures_total"][()] += 0
+        self._expect_state()
         self._expect_decisions()
         for outcome in APPROVAL_OUTCOMES:
             self.counters["driftd_approval_links_total"][(outcome,)] += 0
@@ -541,6 +545,20 @@ class Board:
                 before = self.delays.get(key)
                 self.delays = {**self.delays, key: fact if before is None else before.plus(fact)}
 
+    def _expect_state(self) -> None:
+        self.counters["driftd_state_backup_failures_total"][()] += 0
+        for cause in ("damaged", "gone", "lost"):
+            self.counters["driftd_state_recoveries_total"][(cause,)] += 0
+
+    def _note_state(self, fact: StateRecovered | StateLost | BackupFailed) -> None:
+        match fact:
+            case StateRecovered(cause=cause):
+                self.counters["driftd_state_recoveries_total"][(cause,)] += 1
+            case StateLost():
+                self.counters["driftd_state_recoveries_total"][("lost",)] += 1
+            case BackupFailed():
+                self.counters["driftd_state_backup_failures_total"][()] += 1
+
     def _note_service(self, fact: Fact) -> None:
         match fact:
             case CheckpointSaved(at, seconds, size):
@@ -550,6 +568,8 @@ class Board:
                 self.panes = {**self.panes, **dict(panes)}
             case CheckpointFailed():
                 self.counters["driftd_checkpoint_failures_total"][()] += 1
+            case StateRecovered() | StateLost() | BackupFailed():
+                self._note_state(fact)
             case ModelTallied(model=model):
                 self.tallies = {**self.tallies, model: fact}
             case ReportMade():

@@ -5,13 +5,17 @@ from collections.abc import Iterable
 
 from monitor.audit.chain import AuditNote
 from monitor.clock import Clock
-from monitor.facts import AuditHead, CheckpointFailed, CheckpointSaved, Fact
+from monitor.facts import AuditHead, BackupFailed, CheckpointFailed, CheckpointSaved, Fact
 from monitor.pipeline import Pipeline
 from monitor.series.records import Record
 from monitor.sources.base import Source
 from monitor.store.outbox import AddressedNotice
-from monitor.store.sqlite import StateStore
+from monitor.store.sqlite import StateError, StateGoneError, StateStore
+from monitor.stream.events import SECOND
 
+BACKUP_EVERY = (
+    900.0  # seconds from one backup of the state to the next: how much is read again where it has to be taken up
+)
 HEAD_EVERY = 3600.0  # seconds from one time that the head of the audit log is told to the next
 RETRY_AFTER = 1.0  # seconds, when the state could not be written
 
@@ -31,6 +35,7 @@ class Checkpointer:
         self._audited: list[AuditNote] = []
         self._head_told: AuditHead | None = None
         self._head_next = clock.elapsed()
+        self._backup_next: float | None = None  # None: as old as the newest backup is
         self.failing: str | None = None
         self.whole = False  # the next checkpoint replaces all records: a restore dropped some
 
@@ -53,7 +58,7 @@ class Checkpointer:
         return waited if self.failing is not None else waited or bool(self._notices)
 
     def save(self) -> list[Fact]:
-        """Save once. After a failure the changes are kept for the next try."""
+        """Save once. After a failure the changes are kept for the next try. Raises StateError where the file has been taken away."""
         began = self._clock.elapsed()
         if self.whole:
             self._records.clear()
@@ -69,6 +74,9 @@ class Checkpointer:
                 whole=self.whole,
                 audited=self._audited,
             )
+        except StateGoneError as error:
+            self.failing = f"state: {error}"
+            raise StateError(self.failing) from None
         except sqlite3.Error as error:
             self.failing = f"state could not be saved: {error}"
             self._next = self._clock.elapsed() + RETRY_AFTER
@@ -82,7 +90,23 @@ class Checkpointer:
         ended = self._clock.elapsed()
         self._next = ended + self._interval
         saved = CheckpointSaved(self._clock.now(), ended - began, self._store.size())
-        return [self._pipeline.open_panes(), saved, *self._head(ended)]
+        return [self._pipeline.open_panes(), saved, *self._head(ended), *self._back_up(ended)]
+
+    def _back_up(self, now: float) -> list[Fact]:
+        """Make a backup where it is time for one; what became of the one before, where that is no good."""
+        facts: list[Fact] = []
+        if (error := self._store.take_backup_error()) is not None:
+            facts.append(BackupFailed(error))
+        if self._backup_next is None:
+            age = self._store.backup_age(self._clock.now())
+            self._backup_next = now if age is None else now + max(0.0, BACKUP_EVERY - age / SECOND)
+        if now >= self._backup_next:
+            self._backup_next = now + BACKUP_EVERY
+            try:
+                self._store.back_up()
+            except (sqlite3.Error, OSError) as why:
+                facts.append(BackupFailed(str(why)))
+        return facts
 
     def _head(self, now: float) -> list[Fact]:
         """How far the audit log is written, at the start and once an hour where it has grown."""

@@ -363,6 +363,8 @@ METRICS: dict[str, Spec] = {
     "driftd_checkpoint_age_seconds": Spec("gauge", "Time since state and positions were last saved"),
     "driftd_checkpoint_duration_seconds": Spec("histogram", "Time a checkpoint took"),
     "driftd_checkpoint_failures_total": Spec("counter", "Checkpoints that could not be written"),
+    "driftd_state_recoveries_total": Spec("counter", "Times that the state was lost, gone or damaged", ("cause",)),
+    "driftd_state_backup_failures_total": Spec("counter", "Backups of the state that could not be made"),
     "driftd_state_bytes": Spec("gauge", "Size of the state on disk"),
     "driftd_loop_timestamp_seconds": Spec("gauge", "Wall time of the loop's last turn; if it is old the loop hangs"),
     "driftd_ready": Spec("gauge", "1: ready, as /readyz says"),

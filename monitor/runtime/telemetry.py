@@ -18,6 +18,7 @@ from monitor.facts import (
     AlertEscalated,
     ApprovalLinkUsed,
     AuditHead,
+    BackupFailed,
     BaselineTrails,
     CalibrationLearning,
     CalibrationLearnt,
@@ -74,6 +75,9 @@ from monitor.facts import (
     ServiceLearning,
     ServiceLearnt,
     SourceTroubled,
+    StateBegun,
+    StateLost,
+    StateRecovered,
     StateReset,
     SubgroupCharted,
     TopicsMissing,
@@ -231,6 +235,8 @@ class Telemetry:
                 self._log.info("version.charts_kept", **about, before=before, features=names, kept=len(features))
             case VersionSeen() | VersionChanged() | ReferenceAbsent() | RegistryAnswered() | FirstRowsCounted():
                 self._say_version(fact)
+            case StateBegun() | StateRecovered() | StateLost() | BackupFailed():
+                self._say_state(fact)
             case _:
                 self._say_source(fact)
 
@@ -306,6 +312,17 @@ class Telemetry:
             self._log.info("audit.head", seq=fact.seq, hash=fact.hash)
         else:
             self._log.debug("checkpoint.saved", seconds=round(fact.seconds, 4), bytes=fact.size)
+
+    def _say_state(self, fact: StateBegun | StateRecovered | StateLost | BackupFailed) -> None:
+        match fact:
+            case StateBegun(path):
+                self._log.warning("state.begun", path=path)
+            case StateRecovered(cause, found, how, kept):
+                self._log.error("state.recovered", cause=cause, found=found, how=how, kept=kept)
+            case StateLost(partition, committed, resumed):
+                self._log.error("state.lost", partition=str(partition), committed=committed, resumed=resumed)
+            case BackupFailed(error):
+                self._log.error("state.backup_failed", error=error)
 
     def _say_service(self, fact: ServiceLearning | ServiceLearnt) -> None:
         about = {"model": fact.key.model, "version": fact.key.version}

@@ -1,11 +1,14 @@
 """The tables of the state, and the way to them from every format that driftd has written."""
 
 import sqlite3
+from functools import cache
 
 import msgspec
 
+from monitor.store import sums
+
 APPLICATION_ID = 0x64726674  # "drft"
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 STATE = """
 CREATE TABLE record (kind TEXT, key TEXT, payload BLOB NOT NULL, PRIMARY KEY (kind, key)) WITHOUT ROWID;
@@ -41,6 +44,30 @@ CREATE TABLE audit (seq INTEGER PRIMARY KEY, hash BLOB NOT NULL, entry BLOB NOT 
 CREATE TABLE audit_anchor (seq INTEGER PRIMARY KEY, hash BLOB NOT NULL);
 """
 
+# Each row has a checksum (monitor/store/sums.py). Who writes many writes it along; where a row changes a column at a time, a trigger does.
+SEALED = {"notice": "seq", "delivery": "seq", "standing": "target, place"}
+TRIGGER = """
+CREATE TRIGGER {table}_{what} AFTER {event} ON {table} BEGIN
+    UPDATE {table} SET sum = {sum} WHERE ({key}) = ({row}); END;
+"""
+
+
+def _sums() -> str:
+    """From format 4, whose rows have none, to 5."""
+    script = ""
+    for table in sums.SUMMED:
+        script += f"ALTER TABLE {table} ADD COLUMN sum INTEGER NOT NULL DEFAULT 0;\n"
+        script += f"UPDATE {table} SET sum = {sums.of(table)};\n"  # noqa: S608 - our names
+    for table, key in SEALED.items():
+        row = ", ".join(f"NEW.{column}" for column in key.split(", "))
+        values = {"table": table, "sum": sums.of(table, "NEW."), "key": key, "row": row}
+        script += TRIGGER.format(what="added", event="INSERT", **values)
+        script += TRIGGER.format(what="changed", event=f"UPDATE OF {', '.join(sums.SUMMED[table])}", **values)
+    return script
+
+
+SUMS = _sums()
+
 # Format 1 had one table, a row a webhook, with the body rendered. Each row becomes a notice of its own, for two
 # webhooks could be told the same with different bodies. What was said before stays said: UNIQUE (id, target).
 FROM_1 = """
@@ -52,10 +79,11 @@ DROP TABLE outbox;
 """
 
 STEPS = {  # from which format
-    0: STATE + OUTBOX + STANDING + AUDIT,
-    1: OUTBOX + FROM_1 + STANDING + AUDIT,
-    2: STANDING + AUDIT,
-    3: AUDIT,
+    0: STATE + OUTBOX + STANDING + AUDIT + SUMS,
+    1: OUTBOX + FROM_1 + STANDING + AUDIT + SUMS,
+    2: STANDING + AUDIT + SUMS,
+    3: AUDIT + SUMS,
+    4: SUMS,
 }
 
 
@@ -78,5 +106,24 @@ def migrate(connection: sqlite3.Connection) -> None:
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if version < SCHEMA_VERSION:
         connection.create_function("data_of", 1, data_of)
+        sums.teach(connection)
         marks = f"PRAGMA application_id={APPLICATION_ID};PRAGMA user_version={SCHEMA_VERSION};"
         connection.executescript(f"BEGIN IMMEDIATE;{STEPS[version]}{marks}COMMIT;")
+
+
+def layout(connection: sqlite3.Connection) -> list[tuple[str, str | None]]:
+    """What there is in a database, in SQL."""
+    return connection.execute(
+        "SELECT name, sql FROM sqlite_master WHERE name NOT GLOB 'sqlite_stat*' ORDER BY name"
+    ).fetchall()
+
+
+@cache
+def todays_layout() -> list[tuple[str, str | None]]:
+    """What there is in a state of today's format."""
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    try:
+        migrate(connection)
+        return layout(connection)
+    finally:
+        connection.close()

@@ -6,18 +6,21 @@ import sqlite3
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from threading import RLock
+from threading import RLock, Thread
 
 from monitor.audit.chain import AuditLog, AuditNote, Link
 from monitor.series.records import Record
-from monitor.store import audit, outbox, standing
+from monitor.store import audit, files, outbox, standing
+from monitor.store.opening import StateError, open_state
 from monitor.store.outbox import AddressedNotice, Backlog, Notice, OutboxRow, Undelivered
-from monitor.store.schema import APPLICATION_ID, SCHEMA_VERSION, migrate
 from monitor.store.standing import StandingNotice, Stays
+from monitor.store.sums import checksum
 from monitor.stream.events import DAY, Nanos, Partition
 
-PRUNE_EVERY: Nanos = DAY  # wall time from one look at entries that are old enough to the next
+__all__ = ["StateError", "StateGoneError", "StateStore", "Told"]
 
+PRUNE_EVERY: Nanos = DAY  # wall time from one look at entries that are old enough to the next
+BACKUP_PATIENCE = 2.0  # seconds that the end waits for a backup under way: what is not finished is none
 
 Told = Callable[[Iterable[Undelivered]], Iterable[AuditNote]]  # what the audit log is to say of what became of these
 
@@ -28,26 +31,32 @@ def untold(chosen: Iterable[Undelivered]) -> list[AuditNote]:
     return []
 
 
-class StateError(Exception):
-    """The state cannot be used: one line that says why. Exit code 3."""
+class StateGoneError(sqlite3.OperationalError):
+    """The file that is written has no name any more, or another one bears it: what is saved here is lost."""
 
 
 class StateStore:
-    """The state directory of one daemon. `audit_keep`: so long entries of the audit log are kept; None: all of them."""
+    """The state directory of one daemon. `audit_keep`: so long entries of the audit log are kept; None: all of them.
 
-    def __init__(self, directory: Path, audit_keep: Nanos | None = None) -> None:
+    `dispensable`: kinds of records that the state can do without, where one of them is damaged.
+    """
+
+    def __init__(self, directory: Path, audit_keep: Nanos | None = None, dispensable: Collection[str] = ()) -> None:
         self.directory = directory
         self._audit_keep = audit_keep
         self._pruned_at: Nanos | None = None
-        self.path = directory / "driftd.sqlite3"
+        self.path = directory / files.DATABASE
         self._lock = RLock()
+        self._backing_up: Thread | None = None
+        self._backup_error: str | None = None
         try:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._claim = self._claim_directory()
         except OSError as error:
             raise StateError(f"state: {directory} cannot be used: {error.strerror or error}") from None
         try:
-            self._db = self._open()
+            self._db, self.found = open_state(directory, dispensable)
+            self._identity = self._identities()
             self._backlog = outbox.count_backlog(self._db)
             self._head = audit.head(self._db)
         except BaseException:
@@ -55,7 +64,7 @@ class StateStore:
             raise
 
     def _claim_directory(self) -> int:
-        claim = os.open(self.directory / "lock", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        claim = os.open(self.directory / files.LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -63,50 +72,16 @@ class StateStore:
             raise StateError(f"state: {self.directory} is in use by another driftd") from None
         return claim
 
-    def _open(self) -> sqlite3.Connection:
-        connection = sqlite3.connect(self.path, check_same_thread=False, isolation_level=None, timeout=1.0)
-        try:
-            connection.execute("PRAGMA locking_mode=EXCLUSIVE")
-            self._refuse_others(connection)
-            for pragma in ("journal_mode=WAL", "synchronous=FULL", "quick_check(1)"):
-                answer = connection.execute(f"PRAGMA {pragma}").fetchone()
-            if answer[0] != "ok":
-                raise sqlite3.DatabaseError(answer[0])
-            self._migrate(connection)
-        except sqlite3.Error as error:
-            connection.close()
-            raise StateError(
-                f"state: {self.path} cannot be read: {error}; move it away to begin anew, positions and alerts included"
-            ) from None
-        except StateError:
-            connection.close()
-            raise
-        return connection
-
-    def _refuse_others(self, connection: sqlite3.Connection) -> None:
-        version, owner, tables = (
-            connection.execute(question).fetchone()[0]
-            for question in ("PRAGMA user_version", "PRAGMA application_id", "SELECT COUNT(*) FROM sqlite_master")
-        )
-        if owner != APPLICATION_ID and (tables or version or owner):
-            raise StateError(f"state: {self.path} is not a state of driftd; move it away to begin anew")
-        if version > SCHEMA_VERSION:
-            raise StateError(
-                f"state: {self.path} was written by a newer driftd (format {version}; this one reads {SCHEMA_VERSION})"
-            )
-
-    def _migrate(self, connection: sqlite3.Connection) -> None:
-        try:
-            migrate(connection)
-        except sqlite3.Error as error:  # a full disk, above all
-            raise StateError(
-                f"state: {self.path} cannot be brought to format {SCHEMA_VERSION}: {error}; it is as it was"
-            ) from None
+    def _identities(self) -> list[tuple[int, int] | None]:
+        """Which files bear the names of state and lock."""
+        return [_identity(path) for path in (self.path, self.directory / files.LOCK)]
 
     @contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         with self._lock:
             head, pruned_at = self._head, self._pruned_at
+            if self._identities() != self._identity:
+                raise StateGoneError(f"{self.path} was deleted or replaced while driftd ran")
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 yield self._db
@@ -135,15 +110,16 @@ class StateStore:
         `whole`: these records are all there are; what was saved before and is not among them goes.
         """
         gone = [(record.kind, record.key) for record in records if record.payload is None]
-        kept = [(record.kind, record.key, record.payload) for record in records if record.payload is not None]
+        kept = [(*row, checksum(*row)) for record in records if (row := _row(record))[2] is not None]
+        places = [(partition.topic, partition.index, offset) for partition, offset in positions.items()]
         with self._transaction() as db:
             if whole:
                 db.execute("DELETE FROM record")
             db.executemany("DELETE FROM record WHERE kind = ? AND key = ?", gone)
-            db.executemany("INSERT OR REPLACE INTO record VALUES (?, ?, ?)", kept)
+            db.executemany("INSERT OR REPLACE INTO record VALUES (?, ?, ?, ?)", kept)
             db.executemany(
-                "INSERT OR REPLACE INTO position VALUES (?, ?, ?)",
-                [(partition.topic, partition.index, offset) for partition, offset in positions.items()],
+                "INSERT OR REPLACE INTO position VALUES (?, ?, ?, ?)",
+                [(*place, checksum(*place)) for place in places],
             )
             outbox.insert(db, notices, now)
             self._append(audited)
@@ -176,6 +152,45 @@ class StateStore:
             with suppress(OSError):
                 total += path.stat().st_size
         return total
+
+    # --- backups ------------------------------------------------------------------------------------------------
+
+    def backup_age(self, now: Nanos) -> Nanos | None:
+        """How old the newest backup is; None where there is none."""
+        times = []
+        for path in files.backups(self.directory):
+            with suppress(OSError):
+                times.append(path.stat().st_mtime_ns)
+        return abs(now - max(times)) if times else None
+
+    def back_up(self) -> None:
+        """Copy the state as it was saved last; a thread looks whether the copy is whole, and only then lets the oldest backup go.
+
+        Raises sqlite3.Error and OSError.
+        """
+        if self._backing_up is not None and self._backing_up.is_alive():
+            return
+        with self._lock:
+            if self._identities() != self._identity:
+                raise StateGoneError(f"{self.path} was deleted or replaced while driftd ran")
+            files.copy(self._db, files.new_backup(self.directory))
+        self._backing_up = Thread(target=self._finish_backup, name="state-backup", daemon=True)
+        self._backing_up.start()
+
+    def _finish_backup(self) -> None:
+        try:
+            made = files.new_backup(self.directory)
+            if (flaw := files.flaw(made)) is not None:
+                self._backup_error = f"the state {flaw}"
+                return
+            files.rotate(self.directory)
+        except OSError as error:
+            self._backup_error = error.strerror or str(error)
+
+    def take_backup_error(self) -> str | None:
+        """Why the last backup was not made, once."""
+        error, self._backup_error = self._backup_error, None
+        return error
 
     # --- audit log ----------------------------------------------------------------------------------------------
 
@@ -281,6 +296,21 @@ class StateStore:
 
     def close(self) -> None:
         """Let go of file and directory."""
+        if self._backing_up is not None:
+            self._backing_up.join(BACKUP_PATIENCE)
         with self._lock:
             self._db.close()
             os.close(self._claim)
+
+
+def _row(record: Record) -> tuple[str, str, bytes | None]:
+    return record.kind, record.key, record.payload
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Which file bears a name: device and inode; None where none does."""
+    try:
+        found = path.stat(follow_symlinks=False) if path.name == files.LOCK else path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino

@@ -49,7 +49,8 @@ def note(db: sqlite3.Connection, notice: Notice, course: Course, told: Collectio
         if course.is_open and target in told:
             first = _first(db, target, course, now)
             db.execute(
-                "INSERT OR REPLACE INTO standing VALUES (?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT OR REPLACE INTO standing (target, place, series, incident, is_open, first, said, "
+                "id, type, subject, event_time, data) VALUES (?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?)",
                 (target, course.place, course.series, course.incident, first, now, *_columns(notice)),
             )
         elif not course.is_open:

@@ -59,6 +59,7 @@ class Notifier(Thread):
         self._hurried = Event()
         self._not_before = 0.0  # monotonic: the receiver as a whole is down or asks for patience
         self._again_every = subscriber.again_every  # seconds
+        self._unnoted: tuple[OutboxRow, Delivery] | None = None  # how an attempt ended, which could not be written down
         self._said: dict[str, float] = {}  # of what stands, by id: when it was last said, monotonic
 
     @property
@@ -96,6 +97,8 @@ class Notifier(Thread):
         if self._hurried.is_set():
             self._hurried.clear()
             self._not_before = 0.0
+        if self._unnoted is not None and not self._note_late(*self._unnoted):
+            return False
         row = self._next_due()
         if row is not None:
             self._deliver(io, row)
@@ -144,10 +147,21 @@ class Notifier(Thread):
         outcome, detail = "retried", delivery.detail
         try:
             outcome = self._note(row, delivery)
-        except sqlite3.Error as error:  # a full disk: what was taken is sent again, under the same id
-            self._not_before = self._clock.elapsed() + LOOK_EVERY
+        except sqlite3.Error as error:  # a full disk: nothing is sent until that can be written down
+            self._unnoted = row, delivery
             detail = str(error)
         self._tell(self._tried(row.notice, outcome, delivery.status, detail))
+
+    def _note_late(self, row: OutboxRow, delivery: Delivery) -> bool:
+        """Write down what could not be before; whether that is done."""
+        try:
+            outcome = self._note(row, delivery)
+        except sqlite3.Error:
+            return False
+        self._unnoted = None
+        if outcome != "retried":
+            self._tell(self._tried(row.notice, outcome, delivery.status, delivery.detail))
+        return True
 
     def _tried(self, notice: Notice, outcome: str, status: int | None, detail: str) -> DeliveryTried:
         return DeliveryTried(self._target.name, self._type, notice.id, outcome, status, without_signatures(detail))

@@ -13,6 +13,7 @@ from monitor.facts import (
     OffsetsLost,
     PartitionsAssigned,
     RecordsSkipped,
+    StateLost,
     TopicsMissing,
 )
 from monitor.sources.base import RecordParts, SourceError
@@ -385,6 +386,67 @@ def test_retention_that_overtakes_a_running_source_is_counted_where_that_is_chos
             *numbered(lost.wanted, "x" * 900),
             *numbered(30, "x" * 900)[25:],
         ]
+
+
+# --- a state that is lost ---------------------------------------------------------------------------------------------
+
+
+def left_by_us(broker: Any, topic: str, group: str, count: int) -> None:
+    """Read and save so many of a topic's events."""
+    produce(broker, topic, numbered(count))
+    with reading(broker, topic, group_id=group) as reader:
+        reader.read(count)
+        reader.saved()
+    assert committed(broker, topic, group=group) == count
+
+
+def test_without_its_state_it_goes_on_from_what_it_committed(broker: Any, topic: str, group: str) -> None:
+    """`start_from: latest` would leave out what came since."""
+    broker.create_topic(topic)
+    left_by_us(broker, topic, group, 3)
+    produce(broker, topic, [b"meanwhile"])
+
+    with reading(broker, topic, group_id=group, from_earliest=False) as reader:
+        reader.read(1)
+
+        assert reader.values == {Partition(topic, 0): [b"meanwhile"]}
+        assert reader.all(StateLost) == [StateLost(Partition(topic, 0), 3, 3)]
+        assert reader.all(OffsetsLost) == []
+
+
+def test_without_its_state_it_reads_all_again_where_that_is_how_it_starts(broker: Any, topic: str, group: str) -> None:
+    broker.create_topic(topic)
+    left_by_us(broker, topic, group, 3)
+
+    with reading(broker, topic, group_id=group) as reader:
+        reader.read(3)
+
+        assert reader.all(StateLost) == [StateLost(Partition(topic, 0), 3, 0)]
+
+
+def test_what_retention_took_since_a_lost_state_committed_is_counted(broker: Any, topic: str, group: str) -> None:
+    broker.create_topic(topic)
+    left_by_us(broker, topic, group, 2)
+    produce_apart(broker, topic, numbered(4))
+    broker.delete_records(topic, 0, before=4)
+
+    with reading(broker, topic, group_id=group, from_earliest=False) as reader:
+        reader.read(2)
+
+        assert reader.all(OffsetsLost) == [OffsetsLost(Partition(topic, 0), 2, 4)]
+        assert reader.all(StateLost) == [StateLost(Partition(topic, 0), 2, 4)]
+
+
+def test_a_commit_that_is_not_of_a_driftd_is_no_lost_state(broker: Any, topic: str, group: str) -> None:
+    broker.create_topic(topic)
+    produce(broker, topic, numbered(3))
+    commit_as_another(broker, topic, 1, group=group)
+
+    with reading(broker, topic, group_id=group, from_earliest=False) as reader:
+        reader.until(lambda: bool(reader.ends))
+
+        assert reader.count == 0
+        assert reader.all(StateLost) == []
 
 
 # --- batches that cannot be read --------------------------------------------------------------------------------------

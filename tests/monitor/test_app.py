@@ -284,8 +284,31 @@ def test_a_daemon_reads_judges_serves_and_saves(home: Path) -> None:
         assert answer(daemon, "/healthz") == (200, "ok\n")
 
     with sqlite3.connect(home / "state" / "driftd.sqlite3") as state:
-        assert state.execute("SELECT * FROM position").fetchall() == [("predictions", 0, 300)]
+        assert state.execute("SELECT topic, partition, next_offset FROM position").fetchall() == [
+            ("predictions", 0, 300)
+        ]
     state.close()
+
+
+def test_a_daemon_whose_state_is_taken_away_ends_and_is_not_ready(home: Path) -> None:
+    """It would save into a file without a name, and a second daemon could begin beside it."""
+    running, ended = Running(configuration(home), 300), list[str]()
+
+    def run() -> None:
+        try:
+            running.daemon.run()
+        except StateError as error:
+            ended.append(f"{error}; {running.daemon.ready()}")
+
+    running.thread = Thread(target=run)
+    with running as daemon:
+        eventually(lambda: daemon.ready() is None)
+        (home / "state" / "driftd.sqlite3").unlink()
+        running.clock.advance(1)
+        eventually(lambda: bool(ended))
+
+    why = f"state: {home}/state/driftd.sqlite3 was deleted or replaced while driftd ran"
+    assert ended == [f"{why}; {why}"]
 
 
 def test_a_first_judging_is_made_while_the_broker_answers(home: Path) -> None:

@@ -4,13 +4,15 @@ import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from confluent_kafka import KafkaError, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from monitor.facts import Fact, ForeignCommit
 from monitor.sources.kafka.client import AskingClient
 from monitor.stream.events import Partition
 
+FORBIDDEN = frozenset({KafkaError.GROUP_AUTHORIZATION_FAILED, KafkaError.TOPIC_AUTHORIZATION_FAILED})
 CLEAN_AFTER = 4  # looks without a commit of somebody else after which the alarm ends
+OURS = "driftd "  # how the mark of every driftd begins
 PATIENCE = 1.0  # seconds: a look is taken inside the loop, which stands still while the broker is away
 
 
@@ -31,7 +33,7 @@ class CommitAudit:
 
     def __init__(self, consumer: AskingClient) -> None:
         self._consumer = consumer
-        self._mark = f"driftd {uuid.uuid4().hex}"
+        self._mark = f"{OURS}{uuid.uuid4().hex}"
         self._stored: dict[Partition, int] = {}
         self._inherited: dict[Partition, Commit] = {}  # what stood there when we came
         self._published: dict[Partition, int] = {}
@@ -46,6 +48,16 @@ class CommitAudit:
         older copy: either way it must be said.
         """
         self._stored = dict(stored)
+
+    def left(self, partitions: Iterable[Partition], patience: float) -> dict[Partition, int]:
+        """What a driftd committed under our group, before we came. Raises KafkaException, but not where we may not see it."""
+        try:
+            found = self._fetch(partitions, patience)
+        except KafkaException as error:
+            if error.args[0].code() in FORBIDDEN:
+                return {}
+            raise
+        return {place: commit.offset for place, commit in found.items() if commit.mark.startswith(OURS)}
 
     def commit(self, positions: Mapping[Partition, int]) -> None:
         """Publish what has changed since the last commit. Raises KafkaException.

@@ -19,6 +19,7 @@ from monitor.facts import (
     ReaderChosen,
     SourceAnswered,
     SourceTroubled,
+    StateLost,
     TopicsMissing,
 )
 from monitor.sources.base import Poll, Prepare, SourceError
@@ -98,10 +99,13 @@ class KafkaSource:
         deadline = self._clock.elapsed() + self._choice.startup_timeout
         known_topics = {partition.topic for partition in positions}
         starts = {}
-        for partition in self._insist(self._partitions, deadline):
+        found = self._insist(self._partitions, deadline)
+        unknown = [partition for partition in found if partition not in positions]
+        left = self._insist(partial(self._audit.left, unknown), deadline)
+        for partition in found:
             low, high = self._insist(partial(self._bounds, partition), deadline)
             first = low if self._choice.from_earliest or partition.topic in known_topics else high
-            starts[partition] = self._start_of(partition, low, high, first)
+            starts[partition] = self._start_of(partition, low, high, first, left.get(partition))
         self._take_on(starts)
         self._audit.begin(positions)
         self._look_for_other_committers(START_PATIENCE)
@@ -139,14 +143,24 @@ class KafkaSource:
     def _bounds(self, partition: Partition, patience: float) -> tuple[int, int]:
         return ask_bounds(self._consumer, partition, patience)
 
-    def _start_of(self, partition: Partition, low: int, high: int, first: int) -> int:
-        """Where to begin: at our own position; where there is none, at `first`."""
+    def _start_of(self, partition: Partition, low: int, high: int, first: int, left: int | None = None) -> int:
+        """Where to begin: at our own position; where there is none, at `first`. `left`: what we committed where nothing is stored."""
         stored = self._stored.get(partition)
         if stored is not None:
             return self._inside(partition, stored, low, high)
+        if left is not None:
+            return self._after_loss(partition, left, low, high, first)
         if first == low < high and low:
             self._pending.append(OffsetsExpired(partition, low))
         return first
+
+    def _after_loss(self, partition: Partition, left: int, low: int, high: int, first: int) -> int:
+        """Where to begin without the state that we committed from: no later than there, so that no event is left out, or the gap is counted."""
+        resumed = min(first, left) if low <= left <= high else low
+        if not low <= left <= high:
+            self._pending.append(OffsetsLost(partition, left, low))
+        self._pending.append(StateLost(partition, left, resumed))
+        return resumed
 
     def _inside(self, partition: Partition, wanted: int, low: int, high: int) -> int:
         """The position, if it is there. If not: stop and say so, or count the loss and go on, as configured."""

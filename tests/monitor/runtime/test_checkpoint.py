@@ -10,14 +10,15 @@ import pytest
 from detectors import Reference
 from monitor.alerting.retraining import RetrainPolicy
 from monitor.audit.chain import AuditNote
-from monitor.facts import AuditHead, CheckpointFailed, CheckpointSaved
+from monitor.facts import AuditHead, BackupFailed, CheckpointFailed, CheckpointSaved
 from monitor.pipeline import Pipeline
-from monitor.runtime.checkpoint import RETRY_AFTER, Checkpointer
+from monitor.runtime.checkpoint import BACKUP_EVERY, RETRY_AFTER, Checkpointer
 from monitor.series.judging import Judging
 from monitor.series.records import Record
 from monitor.series.series import SeriesSpec
+from monitor.store import files
 from monitor.store.outbox import AddressedNotice, Backlog, Notice
-from monitor.store.sqlite import StateStore
+from monitor.store.sqlite import StateError, StateStore
 from monitor.stream.events import SECOND, MicroBatch, Nanos, Partition, SeriesKey
 from monitor.stream.windows import WindowSpec
 from tests.fakes import NOON, ListSource, ManualClock
@@ -219,3 +220,50 @@ def test_the_head_of_the_audit_log_is_told_once_an_hour_where_it_has_grown(tmp_p
     assert heads() == [2]
     scene.clock.advance(3600)
     assert heads() == []
+
+
+@pytest.mark.parametrize("how", ["deleted", "replaced", "directory moved", "lock deleted"])
+def test_a_state_that_is_taken_away_is_noticed_before_anything_is_saved_into_nothing(
+    scene: Scene, tmp_path: Path, how: str
+) -> None:
+    scene.checkpointer.save()
+    scene.read(NOON)
+    directory = scene.store.directory
+    match how:
+        case "deleted":
+            scene.store.path.unlink()
+        case "replaced":
+            other = StateStore(tmp_path / "other")
+            other.close()
+            other.path.replace(scene.store.path)
+        case "directory moved":
+            directory.rename(tmp_path.with_name(tmp_path.name + "-moved"))
+        case _:
+            (directory / "lock").unlink()
+
+    with pytest.raises(StateError, match=r"driftd\.sqlite3 was deleted or replaced while driftd ran"):
+        scene.checkpointer.save()
+
+    assert scene.source.committed == [{P0: 0}]
+    assert scene.checkpointer.failing is not None
+
+
+def test_a_backup_is_made_at_once_where_there_is_none_and_then_each_quarter_of_an_hour(scene: Scene) -> None:
+    def made() -> int:
+        scene.checkpointer.save()
+        if scene.store._backing_up is not None:
+            scene.store._backing_up.join(20)
+        return len(files.backups(scene.store.directory))
+
+    assert [made(), made()] == [1, 1]
+    scene.clock.advance(BACKUP_EVERY)
+    assert [made(), made()] == [2, 2]
+
+
+def test_a_backup_that_cannot_be_made_is_told_and_holds_nothing_up(scene: Scene) -> None:
+    files.new_backup(scene.store.directory).mkdir()
+
+    facts = scene.checkpointer.save()
+
+    assert [type(fact) for fact in facts][-1] is BackupFailed
+    assert scene.checkpointer.failing is None

@@ -12,8 +12,9 @@ from monitor.audit.chain import AuditNote, Link
 from monitor.series.records import Record
 from monitor.store import schema
 from monitor.store.outbox import AddressedNotice, Backlog, Notice
-from monitor.store.schema import SCHEMA_VERSION, data_of
+from monitor.store.schema import SCHEMA_VERSION, data_of, layout, todays_layout
 from monitor.store.sqlite import StateError, StateStore
+from monitor.store.sums import damaged
 from monitor.stream.events import SECOND, Partition
 from monitor.targets.webhook import render
 from tests.fakes import NOON
@@ -24,6 +25,7 @@ RETRAIN = "8dfb9b69951289566ad9b53af6bb83e3"
 RESOLVED = "c2db119dfce8c2a0d401650998386d24"
 OTHER_FIRING = "8b33b31b6e7d7ce32eecd7d784d8a504"
 FORMAT_1 = Path(__file__).with_name("format_1.sql").read_text(encoding="utf-8")  # made by the build before format 2
+FORMAT_4 = Path(__file__).with_name("format_4.sql").read_text(encoding="utf-8")  # made by the build before format 5
 
 
 def write_format_1(directory: Path) -> list[sqlite3.Row]:
@@ -133,7 +135,7 @@ def test_a_migration_that_fails_leaves_the_old_state(tmp_path: Path, monkeypatch
     with monkeypatch.context() as broken:
         broken.setitem(schema.STEPS, 1, "DELETE FROM record; SELECT nonsense;")
         with pytest.raises(
-            StateError, match="cannot be brought to format 4: no such column: nonsense; it is as it was"
+            StateError, match="cannot be brought to format 5: no such column: nonsense; it is as it was"
         ):
             StateStore(tmp_path)
 
@@ -156,29 +158,70 @@ def test_data_is_cut_out_of_a_body_byte_for_byte(body: bytes | None, data: bytes
     assert data_of(body) == data
 
 
+def write_format_4(directory: Path, then: str = "") -> None:
+    """A state of format 4: a notice that one target has taken, another that was given up, both waiting for a second one."""
+    with sqlite3.connect(directory / "driftd.sqlite3") as database:
+        database.executescript(FORMAT_4 + then)
+    database.close()
+
+
+def test_a_state_of_format_4_gets_checksums_and_all_else_stays(tmp_path: Path) -> None:
+    write_format_4(tmp_path)
+    store = StateStore(tmp_path)
+
+    assert store.found == []
+    assert store.records() == [
+        Record("pane", '["modèle","3",1795435200000000000]', bytes(range(40))),
+        Record("series", '["churn","3"]', b"\x01\x02\xff"),
+        Record("watermark", "", b"{}"),
+    ]
+    assert store.positions() == {Partition("predictions", 0): 9, Partition("prédictions", 12): 2**40}
+    assert [(row.target, row.id, row.status) for row in store.undelivered()] == [
+        ("pager", "a", "pending"),
+        ("trainer", "b", "dead"),
+        ("pager", "b", "pending"),
+    ]
+    assert [notice.data for notice in drained(store, "pager")] == ['{"said":"aé"}'.encode(), '{"said":"bé"}'.encode()]
+    assert [each.id for each in store.standing("pager", NOON)] == ["b"]
+    assert store.audit_head.seq == 2
+    store.save([], {}, [said_again("a", "trainer", "pager")], LATER)  # nothing is said twice
+    assert drained(store, "pager") == []
+    assert list(damaged(store._db)) == []
+    store.close()
+    StateStore(tmp_path).close()  # which looks at every row
+
+
+def test_every_older_format_comes_to_the_same_tables(tmp_path: Path) -> None:
+    for number, then in enumerate(("", AUDIT_GONE, AUDIT_GONE + STANDING_GONE)):
+        directory = tmp_path / str(number)
+        directory.mkdir()
+        write_format_4(directory, then)
+        store = StateStore(directory)
+        assert layout(store._db) == todays_layout()
+        store.close()
+
+
+AUDIT_GONE = "DROP TABLE audit; DROP TABLE audit_anchor; PRAGMA user_version=3;"
+STANDING_GONE = "DROP TABLE standing; PRAGMA user_version=2;"
+
+
 def test_what_waits_in_a_state_of_format_2_waits_on(tmp_path: Path) -> None:
-    """Formats 3 and 4 add tables to it, and nothing else."""
-    before = StateStore(tmp_path)
-    before.save([], {}, [said_again("a", "trainer", "pager")], NOON)
-    before._db.executescript("DROP TABLE standing; DROP TABLE audit; DROP TABLE audit_anchor; PRAGMA user_version=2;")
-    before.close()
+    """Formats 3 and 4 added tables to it, and nothing else."""
+    write_format_4(tmp_path, AUDIT_GONE + STANDING_GONE)
 
     after = StateStore(tmp_path)
-    assert [notice.id for notice in drained(after, "trainer")] == ["a"]
-    assert [row.target for row in after.undelivered()] == ["pager"]
+    assert [notice.id for notice in drained(after, "pager")] == ["a", "b"]
+    assert [row.target for row in after.undelivered()] == ["trainer"]
     after.close()
 
 
 def test_a_state_of_format_3_gets_an_empty_audit_log_and_all_else_stays(tmp_path: Path) -> None:
-    before = StateStore(tmp_path)
-    before.save([Record("series", "churn/3", b"1")], {Partition("p", 0): 7}, [said_again("a", "trainer")], NOON)
-    before._db.executescript("DROP TABLE audit; DROP TABLE audit_anchor; PRAGMA user_version=3;")
-    before.close()
+    write_format_4(tmp_path, AUDIT_GONE)
 
     after = StateStore(tmp_path)
-    assert after.records() == [Record("series", "churn/3", b"1")]
-    assert after.positions() == {Partition("p", 0): 7}
-    assert [notice.id for notice in drained(after, "trainer")] == ["a"]
+    assert len(after.records()) == 3
+    assert len(after.positions()) == 2
+    assert [notice.id for notice in drained(after, "pager")] == ["a", "b"]
     assert after.audit_head == Link()
     after.save([], {}, [], NOON, audited=[AuditNote(NOON, "state.reset")])
     assert after.audit_head.seq == 1

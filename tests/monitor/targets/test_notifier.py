@@ -235,17 +235,36 @@ def test_what_was_taken_but_not_noted_is_sent_again_under_the_same_id(scene: Sce
     assert (first.headers["webhook-id"], first.body) == (second.headers["webhook-id"], second.body)
 
 
-def test_a_disk_that_cannot_be_written_costs_a_repeat_not_the_notifier(scene: Scene) -> None:
+def test_what_was_taken_is_not_sent_again_while_that_cannot_be_written_down(scene: Scene) -> None:
+    """A full disk costs no repeat; nor is anything else sent of which the same could not be written."""
     scene.say("a")
+    scene.say("b", subject="other")
     scene.store._db.execute("PRAGMA query_only = 1")
 
     assert scene.deliver() == ["a"]
     assert outcomes(scene) == ["retried"]
-    assert scene.after(0.5) == []
+    for _ in range(50):
+        assert scene.after(2) == []
 
     scene.store._db.execute("PRAGMA query_only = 0")
-    assert scene.after(1) == ["a"]
-    assert outcomes(scene) == ["retried", "delivered"]
+    assert scene.after(1) == ["b"]
+    assert outcomes(scene) == ["retried", "delivered", "delivered"]
+    assert [row.id for row in scene.store.undelivered()] == []
+
+
+def test_a_try_that_failed_is_not_repeated_while_that_cannot_be_written_down(scene: Scene) -> None:
+    scene.say("a")
+    scene.receiver.answers = [500]
+    scene.store._db.execute("PRAGMA query_only = 1")
+
+    scene.deliver()
+    for _ in range(50):
+        assert scene.after(2) == []
+
+    scene.store._db.execute("PRAGMA query_only = 0")
+    scene.deliver()
+    assert scene.store.undelivered()[0].attempts == 1
+    assert scene.after(3) == ["a"]
 
 
 def test_a_store_that_cannot_be_read_is_looked_at_again(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
