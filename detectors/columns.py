@@ -158,7 +158,9 @@ def as_floats(column: Column) -> Floats:
     if isinstance(column, Coded):
         return np.asarray(np.array([_as_float(value) for value in column.values], dtype=np.float64)[column.rows])
     if column.dtype.kind in "biuf":
-        with np.errstate(over="ignore", invalid="ignore"):  # a long double may overflow; a single may be a NaN that signals
+        with np.errstate(
+            over="ignore", invalid="ignore"
+        ):  # a long double may overflow; a single may be a NaN that signals
             return column.astype(np.float64, copy=False)
     if column.dtype.kind != "O":
         return np.full(column.size, np.nan)

@@ -10,7 +10,7 @@ from typing import IO, overload
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.sources.base import Lying, Messages
+from monitor.sources.base import Messages, lent
 from monitor.sources.formats.json.scanning import COMPILED
 
 try:
@@ -68,7 +68,7 @@ def cut_lying(
     They are lines, or the objects of an array, each with an object under `key`, which is written with its quotes; empty: under none in
     particular. Messages of more than `most` bytes or `lines`, and what is no such array, are cut by `rest`, given their places.
     """
-    held = values.messages if isinstance(values, Lying) else list(values)
+    held = lent(values)
     found, places = _lines.cut(held, key, most, lines, rest)
     return LineValues(found, values), np.frombuffer(places, dtype=np.int64)
 

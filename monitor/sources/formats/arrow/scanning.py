@@ -14,7 +14,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from monitor.sources.base import Lying, TopicRecords
+from monitor.sources.base import TopicRecords, lent
 from monitor.sources.formats.arrow.columns import is_period
 from monitor.sources.formats.arrow.framing import BatchPlaces, places_of
 from monitor.sources.formats.arrow.schema import PlacedColumn, SchemaPlan
@@ -172,7 +172,7 @@ class ArrowScanner:
         layouts = [layout for layout in self._layouts.values() if layout is not None]
         if not layouts:
             return Read((), np.empty(0, dtype=np.intp), np.empty(0, dtype=np.int64), range(len(values)))
-        held = values.messages if isinstance(values, Lying) else list(values)
+        held = lent(values)
         found = self._measured(layouts, held, len(values), latest)
         taken = np.flatnonzero(found.which >= 0)
         owners, times, places = found.owners, found.times, np.repeat(np.arange(len(values)), found.sizes)

@@ -12,7 +12,6 @@ from monitor.sources.formats.json.documents import (
     FRAMED,
     LONGEST_INTEGER,
     MAX_BYTES,
-    STRINGS,
     UNREADABLE,
     framed,
     refusal,
@@ -34,6 +33,7 @@ MOST_NAMES: Final = 10_000
 NO_ROWS, UNEVEN, UNNAMED, UNKNOWN_SHAPE = "no_rows", "uneven_rows", "unnamed_columns", "no_batch"
 MALFORMED: Final = "malformed_json"
 SPACE: Final = b" \n\r\t"
+STRINGS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 BRACKETS = re.compile(rb"[\[\]{}]")
 Members = dict[str, bytes]
 

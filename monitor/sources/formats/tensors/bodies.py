@@ -5,16 +5,13 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import Enum
-from itertools import accumulate
 from typing import Any, NamedTuple
 
 from monitor.sources.formats.base import REQUEST, RESPONSE, WHOLE
 from monitor.sources.formats.json.documents import (
     MAX_BYTES,
     MAX_DEPTH,
-    NO_BRACKETS,
-    OPENING,
-    STRINGS,
+    depths,
     parse_leniently,
     refusal,
 )
@@ -131,9 +128,8 @@ def header_end(raw: bytes) -> int:
 
 def _stays_open(raw: bytes) -> bool:
     """Whether brackets are never all closed, nor too deep, as in what was cut off: sooner told than where they are."""
-    brackets = STRINGS.sub(b"", raw).translate(None, NO_BRACKETS)
-    depths = list(accumulate(1 if each in OPENING else -1 for each in brackets))
-    return bool(depths) and min(depths) > 0 and max(depths) <= MAX_DEPTH
+    found = depths(raw)
+    return bool(found.size) and int(found.min()) > 0 and int(found.max()) <= MAX_DEPTH
 
 
 def _document(raw: bytes) -> dict[str, Any]:

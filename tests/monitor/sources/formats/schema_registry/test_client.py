@@ -213,7 +213,10 @@ def test_a_secret_that_is_not_there_is_said_by_its_key(registry: Registry, tmp_p
         ({"url": "registry:8081"}, "must be an address"),
         ({"url": "http://me:pw@registry"}, "must hold no password"),
         ({"url": "http://registry", "username": "me"}, "username needs password_file"),
-        ({"url": "http://registry", "token_file": "a", "token_env": "B"}, "token_file and token_env name two: give one"),
+        (
+            {"url": "http://registry", "token_file": "a", "token_env": "B"},
+            "token_file and token_env name two: give one",
+        ),
         ({"url": "http://registry", "timeout": "1h"}, "must be 20s at most"),
     ],
 )
