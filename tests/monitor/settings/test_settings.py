@@ -146,6 +146,7 @@ def test_what_is_not_said_has_the_default_of_the_contract(config: Path) -> None:
         "latency": None,
         "error": None,
         "scores": None,
+        "sampling": None,
         "explode": None,
         "columns": None,
     }
