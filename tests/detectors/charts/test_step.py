@@ -51,20 +51,22 @@ def test_compiled_or_not_all_points_are_the_same(monkeypatch: pytest.MonkeyPatch
 
 
 def test_other_arrays_are_left_alone() -> None:
+    advance: Any = step.advance
+    warn: Any = step.warn
     charts, began, risen = np.zeros((5, 2)), np.zeros(2, dtype=np.int64), np.zeros((5, 2), dtype=np.int64)
     limits, none = np.ones(5), np.zeros((5, 2), dtype=np.bool_)
     given: list[Any] = [charts, charts.copy(), limits, limits, none, none, began, risen]
-    assert step.advance(*given) is False
+    assert advance(*given) is False
     for place, other in enumerate(
         [charts.T, charts[:4], limits[:3], limits.astype(int), charts, none.T, limits, began]
     ):
-        assert step.advance(*given[:place], other, *given[place + 1 :]) is None
+        assert advance(*given[:place], other, *given[place + 1 :]) is None
     quiet, judged = np.ones(2, dtype=np.bool_), np.zeros(7, dtype=np.int64)
-    assert step.warn(charts, charts, limits, quiet, none.copy(), none.copy(), judged) is True
-    assert step.warn(charts, charts, limits, quiet, none.copy(), none.copy(), judged[:6]) is False
-    assert step.warn(charts, charts, limits, limits, none.copy(), none.copy(), judged) is False
+    assert warn(charts, charts, limits, quiet, none.copy(), none.copy(), judged) is True
+    assert warn(charts, charts, limits, quiet, none.copy(), none.copy(), judged[:6]) is False
+    assert warn(charts, charts, limits, limits, none.copy(), none.copy(), judged) is False
     with pytest.raises(TypeError, match="8 arrays"):
-        step.advance(charts)
+        advance(charts)
 
 
 def shares(rng: np.random.Generator, size: int) -> NDArray[np.float64]:
