@@ -6,11 +6,11 @@ WORKERS = --numprocesses=auto --maxprocesses=8 --dist=loadfile
 BIN := .venv/bin
 STAMP := .venv/.installed
 COMPILED := .venv/.compiled
-KERNELS := $(wildcard detectors/sketches/_*.[ch]pp monitor/sources/_*.[ch]pp monitor/sources/formats/*/_*.[ch]pp)
+KERNELS := $(wildcard detectors/*/_*.[ch]pp monitor/sources/_*.[ch]pp monitor/sources/kafka/_*.[ch]pp monitor/sources/formats/*/_*.[ch]pp)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test test-parallel test-servers test-serial test-seeds check schedules sanitize format bench bench-alarms bench-alarms-short streams kills exactly-once targets parts lock dashboards clean formats fuzz-tensors serving debezium fuzz-protobuf kills-halves fuzz-avro fuzz-arrow
+.PHONY: help setup demo test test-parallel test-servers test-serial test-seeds check schedules sanitize format bench bench-alarms bench-alarms-short streams kills exactly-once targets parts lock dashboards clean formats fuzz-tensors serving debezium fuzz-protobuf kills-halves fuzz-avro fuzz-arrow fuzz-step
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -93,6 +93,10 @@ fuzz-avro:  ## ten minutes of drawn schemas and damaged data for the Avro reader
 fuzz-arrow:  ## ten minutes of drawn schemas and damaged batches for the Arrow reader, under GCC's sanitisers
 	@mkdir -p build && g++ -std=c++17 -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all tests/native/fuzz_arrow.cpp -o build/fuzz_arrow
 	@end=$$(($$(date +%s) + 600)); seed=$(or $(SEED),1); while [ $$(date +%s) -lt $$end ]; do build/fuzz_arrow $$seed 20000 || { echo "seed $$seed" >&2; exit 1; }; seed=$$((seed + 1)); done
+
+fuzz-step:  ## ten minutes of drawn steps of the charts, under GCC's sanitisers
+	@mkdir -p build && g++ -std=c++17 -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all tests/native/fuzz_step.cpp -o build/fuzz_step
+	@end=$$(($$(date +%s) + 600)); seed=$(or $(SEED),1); while [ $$(date +%s) -lt $$end ]; do build/fuzz_step $$seed 200000 >/dev/null || { echo "seed $$seed" >&2; exit 1; }; seed=$$((seed + 1)); done
 
 format: setup  ## let ruff mend what it can
 	@$(BIN)/ruff check --fix-only --quiet .

@@ -35,8 +35,11 @@ SHARED = (
     "monitor/sources",
     "monitor/sources/formats/json",
 )  # whose headers parts elsewhere include, too
-# No product is fused into a sum: the Python paths, which do without, would give other last bits.
-FLAGS = ("-std=c++17", "-O3", "-ffp-contract=off", "-fPIC", "-shared", "-fvisibility=hidden", "-Wall", "-Wextra")
+FLAGS = ("-std=c++17", "-O3", "-fPIC", "-shared", "-fvisibility=hidden", "-Wall", "-Wextra")
+# No product is fused into a sum: the Python paths, which do without, would give other last bits. Behind whatever CXXFLAGS say.
+EXACT = ("-ffp-contract=off", "-fno-fast-math")
+# Left out of CXXFLAGS: linking by these makes the whole process take the smallest numbers for 0.
+INEXACT = frozenset({"-Ofast", "-ffast-math", "-funsafe-math-optimizations"})
 TAG = "cp311-abi3"  # the limited interface of CPython 3.11: one library for that version and all later ones
 TIMEOUT_S = 600
 
@@ -91,7 +94,7 @@ def _compile(source: Path) -> None:
     with tempfile.TemporaryDirectory(dir=library.parent, prefix=".building-") as scratch:
         made = Path(scratch, library.name)
         try:
-            _run([*_compiler(), *FLAGS, *_flags(), f"-I{_headers()}", str(source), "-o", str(made)])
+            _run([*_compiler(), *FLAGS, *_flags(), *EXACT, f"-I{_headers()}", str(source), "-o", str(made)])
         except NotBuiltError:
             library.unlink(missing_ok=True)  # an old one would do what the source no longer says
             raise
@@ -128,7 +131,7 @@ def _headers() -> str:
 
 def _flags() -> list[str]:
     ours = ["-undefined", "dynamic_lookup"] if sys.platform == "darwin" else []
-    return ours + shlex.split(os.environ.get("CXXFLAGS", ""))
+    return ours + [flag for flag in shlex.split(os.environ.get("CXXFLAGS", "")) if flag not in INEXACT]
 
 
 def _platform() -> str:

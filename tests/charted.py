@@ -161,7 +161,7 @@ def merged_increments(points: Sequence[ChartPoint]) -> Floats:
 
 def firing_names(point: ChartPoint, names: Sequence[str]) -> set[str]:
     """The features of which a chart fires."""
-    return {names[at] for at in np.flatnonzero(point.firing.any(axis=1))}
+    return {names[int(at)] for at in np.flatnonzero(point.firing.any(axis=1))}
 
 
 def counts_of(cells: MergedCells, sketch: Sketch) -> Ints:

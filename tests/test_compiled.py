@@ -66,6 +66,29 @@ def test_a_part_is_built_beside_its_source(hook: ModuleType, compiler: Path, tmp
     assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == []
 
 
+def test_no_flags_make_sums_inexact(
+    hook: ModuleType, compiler: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those of CXXFLAGS stand before ours, so that ours hold; what also changes the process around it is left out."""
+    monkeypatch.setenv("CXXFLAGS", "-march=native -Ofast -ffast-math -ffp-contract=fast")
+    hook.build()
+
+    told = (tmp_path / "_part.abi3.so").read_text().split()
+    assert told.index("-march=native") < told.index("-ffp-contract=fast") < told.index("-ffp-contract=off")
+    assert "-fno-fast-math" in told
+    assert not {"-Ofast", "-ffast-math"}.intersection(told)
+
+
+def test_every_source_has_make_build_again() -> None:
+    """A part or a header that changes is one of the files that `make setup` looks at."""
+    wanted = next(line for line in (ROOT / "Makefile").read_text().splitlines() if line.startswith("KERNELS"))
+    patterns = wanted.removeprefix("KERNELS := $(wildcard ").removesuffix(")").split()
+    looked_at = {path for pattern in patterns for path in ROOT.glob(pattern)}
+
+    made_from = {path for place in ("detectors", "monitor") for path in ROOT.glob(f"{place}/**/_*.[ch]pp")}
+    assert made_from <= looked_at
+
+
 def test_only_what_has_changed_is_built_again(hook: ModuleType, compiler: Path, tmp_path: Path) -> None:
     hook.build()
     hook.build()

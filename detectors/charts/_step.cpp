@@ -1,15 +1,14 @@
-// One step of the charts, element by element. detectors/charts/rate_charts.py, charts.py and days.py say the same in numpy,
-// operation by operation; products are not fused into sums (-ffp-contract=off in hatch_build.py).
+// The steps of _steps.hpp on numpy's arrays; what does not fit is left to numpy.
 #include "../sketches/_view.hpp"
+#include "_steps.hpp"
 
-#include <cmath>
 #include <initializer_list>
-#include <limits>
 
 namespace {
 
-constexpr std::int64_t NEVER = std::numeric_limits<std::int64_t>::min();
-constexpr Py_ssize_t ODDS = 3;  // that the sums of a rate look for
+using driftd::Flag;
+using driftd::follow;
+using driftd::ODDS;
 
 // Numbers of one kind, contiguous: so many rows of so many.
 template <typename Number>
@@ -42,21 +41,12 @@ struct Floats : Table<double> {
 struct Ints : Table<std::int64_t> {
     explicit Ints(PyObject *object, int flags = PyBUF_C_CONTIGUOUS) : Table(object, "lq", flags) {}
 };
-struct Bools : Table<bool> {
+struct Bools : Table<Flag> {
     explicit Bools(PyObject *object, int flags = PyBUF_C_CONTIGUOUS) : Table(object, "?", flags) {}
 };
 constexpr int WRITE = PyBUF_C_CONTIGUOUS | PyBUF_WRITABLE;
 
-// As numpy takes the larger and the smaller of two.
-double larger(double one, double other) { return one >= other || std::isnan(one) ? one : other; }
-double smaller(double one, double other) { return one <= other || std::isnan(one) ? one : other; }
-
 PyObject *done(bool found) { return PyBool_FromLong(found); }
-
-// What one direction of rates is held to, and what decides: see `RateSide.follow`.
-struct Limits {
-    double way, most, small, effect, deviate;
-};
 
 // side(events, rows, tolerated, usual, loud, costs, odds, dispersion, less, remembered, enough, limits, firing,
 //      sums, risen, excess, warm, found, certain, start): change the four before the last three, fill these two.
@@ -75,39 +65,10 @@ PyObject *side(PyObject *, PyObject *const *given, Py_ssize_t number) {
     if (!costs.holds(ODDS, size) || !odds.holds(ODDS, 1) || !limits.holds(5) || !firing.holds(size) || !warm.holds(size) ||
         !certain.holds(size) || !sums.holds(ODDS, size) || !found.holds(4, size) || !risen.holds(ODDS, size))
         return done(false);
-    const Limits limit{limits[0], limits[1], limits[2], limits[3], limits[4]};
-    double *const standing = found.data(), *const gained = standing + size, *const z = gained + size, *const effects = z + size;
-    Py_ssize_t first = 0, last = size;
-    if (limit.way > 0) {  // a rate without events whose sums are at 0 leaves them there
-        while (first < size && !(events[first] > 0 || warm[first])) ++first;
-        while (last > first && !(events[last - 1] > 0 || warm[last - 1])) --last;
-    }
-    for (Py_ssize_t at = 0; at < size; ++at) {
-        const double due = rows[at] * tolerated[at];
-        z[at] = limit.way * (events[at] - due) / std::sqrt(larger(due * (1 - tolerated[at]), 1.0) * dispersion[at]);
-        effects[at] = limit.way * (events[at] / larger(rows[at], 1.0) - usual[at]);
-        certain[at] = effects[at] >= limit.effect && z[at] >= limit.deviate;
-        standing[at] = 0.0;
-        gained[at] = -rows[at] * costs[at] / dispersion[at];
-    }
-    for (Py_ssize_t at = first; at < last; ++at) {
-        double most = 0.0, highest = 0.0;
-        for (Py_ssize_t odd = 0; odd < ODDS; ++odd) {
-            const Py_ssize_t place = odd * size + at;
-            const double ratio = (events[at] * odds[odd] - rows[at] * costs[place]) / dispersion[at];
-            const double sum = larger(sums[place] + smaller(ratio, limit.most), 0.0);
-            sums[place] = sum;
-            risen[place] = sum > 0 ? (risen[place] == NEVER ? start : risen[place]) : NEVER;
-            most = odd ? larger(most, ratio) : ratio;
-            highest = odd ? larger(highest, sum) : sum;
-        }
-        gained[at] = most;
-        const double beyond = larger(excess[at] + limit.way * (events[at] - rows[at] * loud[at]), 0.0);
-        excess[at] = smaller(beyond, remembered[at]);
-        const double stands = larger(highest - less[at], 0.0);
-        standing[at] = excess[at] >= enough[at] || firing[at] ? stands : smaller(stands, limit.small);
-        warm[at] = firing[at] || excess[at] > 0 || highest > 0;
-    }
+    follow({size, events.data(), rows.data(), tolerated.data(), usual.data(), loud.data(), costs.data(), odds.data(),
+            dispersion.data(), less.data(), remembered.data(), enough.data(),
+            {limits[0], limits[1], limits[2], limits[3], limits[4]}, firing.data(), sums.data(), risen.data(), excess.data(),
+            warm.data(), found.data(), certain.data(), start});
     return done(true);
 }
 
@@ -123,16 +84,8 @@ PyObject *advance(PyObject *, PyObject *const *given, Py_ssize_t number) {
     if (!increments.holds(charts, features) || !values.holds(charts, features) || !certain.holds(charts, features) ||
         !firing.holds(charts, features) || !risen.holds(charts, features))
         return Py_NewRef(Py_None);
-    bool newly = false;
-    for (Py_ssize_t chart = 0; chart < charts; ++chart)
-        for (Py_ssize_t feature = 0; feature < features; ++feature) {
-            const Py_ssize_t at = chart * features + feature;
-            if (!std::isnan(increments[at])) values[at] = larger(values[at] + smaller(increments[at], most[chart]), 0.0);
-            if (!(values[at] > 0)) risen[at] = NEVER;
-            else if (risen[at] == NEVER) risen[at] = began[feature];
-            newly |= (values[at] >= limits[chart] || certain[at]) && !firing[at];
-        }
-    return done(newly);
+    return done(driftd::advance({charts, features}, increments.data(), values.data(), most.data(), limits.data(), certain.data(),
+                                firing.data(), began.data(), risen.data()));
 }
 
 // warn(increments, values, limits, quiet, armed, open, judged): see `Charts._warnings`; charts [c, f]. Fills the last, int64[c + 2]:
@@ -146,25 +99,8 @@ PyObject *warn(PyObject *, PyObject *const *given, Py_ssize_t number) {
     if (charts < 0 || features < 0 || !judged.holds(charts + 2) || !increments.holds(charts, features) ||
         !values.holds(charts, features) || !armed.holds(charts, features) || !open.holds(charts, features))
         return done(false);
-    std::int64_t went = 0, came = 0;
-    for (Py_ssize_t chart = 0; chart < charts; ++chart) {
-        const double half = limits[chart] / 2;
-        std::int64_t looked = 0;
-        for (Py_ssize_t feature = 0; feature < features; ++feature) {
-            const Py_ssize_t at = chart * features + feature;
-            const bool above = values[at] >= half, none = values[at] == 0;
-            const bool passed = above && armed[at] && quiet[feature];
-            const bool warns = (open[at] || passed) && quiet[feature];
-            open[at] = warns && !none;
-            armed[at] = (armed[at] && !above) || none;
-            came += passed;
-            went += warns && none;
-            looked += !std::isnan(increments[at]) && quiet[feature];
-        }
-        judged[chart] = looked;
-    }
-    judged[charts] = went;
-    judged[charts + 1] = came;
+    driftd::warn({charts, features}, increments.data(), values.data(), limits.data(), quiet.data(), armed.data(), open.data(),
+                 judged.data());
     return done(true);
 }
 

@@ -63,7 +63,7 @@ class RateCharts:
         led = [self._of_charts(*sides) for sides in zip(up, down, strict=True)]
         (values, gained, z, effects), firing, certain, since = led[0].swapaxes(1, 2), *(each.T for each in led[1:])
         self.values = values
-        increments = np.where(values > 0, values - before, np.minimum(gained, -before))
+        increments = np.where(values > 0, values - before, np.minimum(gained, 0.0 - before))
         return RatePoint(increments, values, z, effects, firing, certain, since)
 
     def _of_charts(self, up: NDArray[Any], down: NDArray[Any]) -> NDArray[Any]:
@@ -212,7 +212,7 @@ class RateSide:
         A rate without events whose sums are at 0 leaves them there: of most features nothing is ever missing or unseen.
         """
         costs = self._costs_of(held)
-        gained, standing = -rows * costs[0] / self._dispersion, np.zeros(rows.size)
+        gained, standing = (0.0 - rows * costs[0]) / self._dispersion, np.zeros(rows.size)  # 0.0, never -0.0
         busy = self._busy(events)
         if busy.start == busy.stop:
             return standing, gained
