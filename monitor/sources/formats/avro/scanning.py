@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from monitor.sources.base import TopicRecords
 from monitor.sources.formats.avro.compiled import COMPILED, VERDICTS, _avro, described
 from monitor.sources.formats.avro.container import MAGIC
+from monitor.sources.formats.avro.schema import names_below
 from monitor.sources.formats.avro.writers import AvroWriters, Writer, patiently
 from monitor.sources.formats.base import DecodeCounts, Read, Rows, SeriesRows
 from monitor.sources.formats.fields import Path, TopicFields
@@ -69,6 +70,7 @@ class AvroScanner:
         authors = patiently(self._writers, records)
         rows: list[SeriesRows] = []
         left: list[int] = []
+        strange = False
         times = np.full(len(records.values), NOT_A_TIME, dtype=np.int64)
         for number, found in enumerate(authors.found):
             own = np.flatnonzero(authors.which == number)
@@ -78,6 +80,7 @@ class AvroScanner:
                 left += places if isinstance(found, Writer) else _refused(found, places, records.values, counts)
                 continue
             read = scanner.read(_of_writer(records, own, found), latest, counts)
+            strange = strange or read.strange
             if len(read.times) == len(times):  # where they stood
                 rows += read.rows
                 left += [at for at in read.left if authors.which[at] == number]
@@ -86,7 +89,7 @@ class AvroScanner:
                 rows += [replace(part, messages=_placed(part.messages, own)) for part in read.rows]
                 left += [int(own[at]) for at in read.left]
                 times[own] = read.times
-        return Read(rows, slice(None), times, sorted(left))
+        return Read(rows, slice(None), times, sorted(left), strange=strange)
 
     def prepare(self, values: Values, latest: Nanos) -> PreparedAvro:
         """Read values of the schemas that are known by now, in any thread."""
@@ -145,18 +148,23 @@ def _refused(reason: str, places: Sequence[int], values: Values, counts: DecodeC
 class _WrittenScanner(TopicScanner):
     """Messages that one schema wrote."""
 
+    def __init__(self, topic: TopicFields, writer: Writer) -> None:
+        super().__init__(topic, partial(_look, writer), _WrittenPart(writer), partial(_again, writer))
+        names = names_below(writer.type, topic.fields.features)
+        self._strange = names is None or any(not names.issubset(series.known) for series in topic.series.values())
+
     def read(self, records: TopicRecords, latest: Nanos, counts: DecodeCounts) -> Read:
         """Read messages; those that are odd are left, those that are surely none are counted."""
         scan = self._counted(records, latest, counts)
         series = scan.scanned.series
         failed = series < UNMONITORED
         if not failed.any():
-            return Read(scan.rows, slice(None), scan.scanned.times, ())
+            return Read(scan.rows, slice(None), scan.scanned.times, (), strange=self._strange)
         for verdict, reason in VERDICTS.items():
             if count := int(np.count_nonzero(series == verdict)):
                 counts.rejected[reason] += count
         times = np.where(failed, NOT_A_TIME, scan.scanned.times)
-        return Read(scan.rows, slice(None), times, np.flatnonzero(series == ODD).tolist())
+        return Read(scan.rows, slice(None), times, np.flatnonzero(series == ODD).tolist(), strange=self._strange)
 
 
 class _WrittenPart:
@@ -177,7 +185,7 @@ def _scanner_of(topic: TopicFields, writer: Writer) -> _WrittenScanner | None:
     if not topic.series or any(plan_series(series) is None for series in topic.series.values()):
         return None
     try:
-        return _WrittenScanner(topic, partial(_look, writer), _WrittenPart(writer), partial(_again, writer))
+        return _WrittenScanner(topic, writer)
     except (UnicodeEncodeError, ValueError):  # a name that no message can hold, or too many types
         return None
 
