@@ -35,10 +35,14 @@ def keys_of(records: TopicRecords) -> Keys:
     is_framed = which >= 0
     if not is_framed.all():
         which[~is_framed] = known.setdefault(NO_SCHEMA_ID, len(known))
+    if not any(records.headers):
+        return Keys(records.values, list(known), which, is_framed)
     for place, headers in enumerate(records.headers):
         if headers and any(name == VALUE_HEADER for name, _ in headers):
             which[place] = known.setdefault(_key_of(records, place), len(known))
-    return Keys(records.values, list(known), which, is_framed)
+    found, which = np.unique(which, return_inverse=True)  # behind a header a zero byte need not begin a frame
+    each_once = list(known)
+    return Keys(records.values, [each_once[at] for at in found.tolist()], which, is_framed)
 
 
 def key_of(record: TopicRecords) -> Key | str:

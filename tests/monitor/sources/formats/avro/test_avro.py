@@ -363,6 +363,13 @@ def test_prefixes_and_headers_lead_to_the_schema_whatever_their_order_in_a_batch
     assert decoded(topic_decoder(registry), *values) == (2, {"unknown_schema": 1, "no_schema_id": 2})
 
 
+def test_what_begins_like_a_frame_behind_a_header_is_asked_for_nowhere(registry: Registry) -> None:
+    raw, headers = b"\0\0\0\0\x63" + event(), [("__value_schema_id", b"\x01" + GUID.bytes)]
+
+    assert decoded(topic_decoder(registry), raw, headers=[headers]) == (0, {"malformed_avro": 1})
+    assert registry.asked == [f"/schemas/guids/{GUID}"]
+
+
 def by_time(decoder: TopicDecoder, values: list[bytes | None], *, ahead: bool) -> tuple[list[Any], dict[str, int]]:
     """Rows by event time, and what is rejected by reason."""
     prepared = decoder.prepare(values, NOON) if ahead else None
