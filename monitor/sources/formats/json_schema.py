@@ -14,14 +14,15 @@ from monitor.sources.formats.fields import Path, TopicFields
 from monitor.sources.formats.json import JsonDecoder
 from monitor.sources.formats.json.documents import read_document
 from monitor.sources.formats.registry import UnknownFormatError
-from monitor.sources.formats.schema_registry import Key, RegistrySettings, SchemaRegistry, framed
+from monitor.sources.formats.schema_registry import RegistrySettings, SchemaRegistry
 from monitor.sources.formats.schema_registry.frames import ValuesBehind, behind, frames
-from monitor.sources.formats.schema_registry.framing import PREFIX, VALUE_HEADER
+from monitor.sources.formats.schema_registry.framing import PREFIX
+from monitor.sources.formats.schema_registry.keys import keys_of
 from monitor.sources.formats.schema_registry.section import RegistryError
 from monitor.sources.formats.values import Rejected
 from monitor.stream.events import Nanos
 
-NO_SCHEMA_ID, UNAVAILABLE = "no_schema_id", "schema_unavailable"
+UNAVAILABLE = "schema_unavailable"
 Values = Sequence[bytes | None]
 
 
@@ -44,6 +45,7 @@ class JsonSchemaDecoder:
             self.registry = None if options.registry is None else SchemaRegistry(options.registry, "JSON")
         except RegistryError as error:
             raise UnknownFormatError(f"json-schema: options.{error}") from None
+        self._fetched: Judged | None = None  # of the records that are decoded next
         self.wants = RecordParts.NOTHING if self.registry is None else RecordParts.HEADERS
         self.readers: Sequence[Reader] = [
             PreparingReader(self, each) if isinstance(each, Prepares) else FramelessReader(self, each)
@@ -52,35 +54,31 @@ class JsonSchemaDecoder:
 
     def fetch(self, records: TopicRecords) -> None:
         """Have the schemas of these records. Raises NotNow."""
-        if self.registry is not None:
-            self.registry.schemas({key for key in self._keys(records) if not isinstance(key, str)})
+        self._fetched = self._judge(records)
 
-    def reasons(self, records: TopicRecords) -> Mapping[int, str]:
-        """Why messages are refused for their schemas, by their places."""
-        if self.registry is None:
-            return {}
-        keys = self._keys(records)
+    def judged(self, records: TopicRecords) -> "Judged":
+        """What schemas say of messages; what is not to be had now is a reason."""
+        found, self._fetched = self._fetched, None
+        if found is not None and found.values is records.values:
+            return found
         try:
-            found = self.registry.schemas({key for key in keys if not isinstance(key, str)})
+            return self._judge(records)
         except NotNow:
-            return dict.fromkeys(range(len(keys)), UNAVAILABLE)
-        refused: dict[Key | str, str] = {key: verdict for key, verdict in found.items() if isinstance(verdict, str)}
-        refused[NO_SCHEMA_ID] = NO_SCHEMA_ID
-        return {place: refused[key] for place, key in enumerate(keys) if key in refused}
+            return Judged(
+                records.values, offsets_of(records.values), dict.fromkeys(range(len(records.values)), UNAVAILABLE)
+            )
 
-    @staticmethod
-    def _keys(records: TopicRecords) -> Sequence[Key | str]:
-        """The key of each message's schema, or that it has none; a header goes first."""
-        codes, found = frames(records.values)
-        of_frame: list[Key | str] = [NO_SCHEMA_ID, *(int.from_bytes(each[1:], "big") for each in found)]
-        keys = [of_frame[code + 1] for code in codes.tolist()]
-        for place, headers in enumerate(records.headers):
-            if any(name == VALUE_HEADER for name, _ in headers):
-                try:
-                    keys[place] = framed(records.values[place] or b"", headers).key
-                except Rejected:
-                    keys[place] = NO_SCHEMA_ID
-        return keys
+    def _judge(self, records: TopicRecords) -> "Judged":
+        """Raises NotNow."""
+        if self.registry is None:
+            return Judged(records.values, offsets_of(records.values), {})
+        keys = keys_of(records)
+        found = self.registry.schemas(key for key in keys.found if not isinstance(key, str))
+        told = [key if isinstance(key, str) else found[key] for key in keys.found]
+        refused = [at for at, each in enumerate(told) if isinstance(each, str)]
+        places = np.flatnonzero(np.isin(keys.which, refused)) if refused else np.empty(0, dtype=np.intp)
+        offsets = np.where(keys.is_framed, PREFIX, 0).astype(np.int64)
+        return Judged(records.values, offsets, {at: str(told[keys.which[at]]) for at in places.tolist()})
 
     def decode(self, values: Values) -> Rows:
         """Value by value, so that a bad field costs that field only."""
@@ -88,8 +86,8 @@ class JsonSchemaDecoder:
 
     def decode_records(self, records: TopicRecords) -> Rows:
         """The same, by what headers say of schemas."""
-        refused = self.reasons(records)
-        values = without_frames(records.values)
+        judged = self.judged(records)
+        values, refused = judged.written, judged.refused
         good = [place for place in range(len(values)) if place not in refused]
         rows = self._inner.decode([values[place] for place in good])
         rejected = Counter(rows.rejected)
@@ -102,23 +100,35 @@ class JsonSchemaDecoder:
 
     def inspect_record(self, record: TopicRecords) -> Iterable[Mapping[Path, object]]:
         """The same, by what headers say of schemas. Raises Rejected."""
-        for reason in self.reasons(record).values():
+        judged = self.judged(record)
+        for reason in judged.refused.values():
             raise Rejected(reason)
-        return self._inner.inspect(without_frames(record.values)[0] or b"")
+        return self._inner.inspect(judged.written[0] or b"")
 
 
 decoder = JsonSchemaDecoder
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What schemas say of `values`: where what is written begins in each, and why some are refused, by their places."""
+
+    values: Values
+    offsets: NDArray[np.int64]
+    refused: Mapping[int, str]
+
+    @property
+    def written(self) -> ValuesBehind:
+        """What is written, where it lies; None of what is refused."""
+        offsets = self.offsets.copy()
+        offsets[list(self.refused)] = -1
+        return behind(self.values, offsets)
 
 
 def offsets_of(values: Values) -> NDArray[np.int64]:
     """Where what is written begins in each value. No JSON begins with a zero byte."""
     codes, _ = frames(values)
     return np.where(codes < 0, 0, PREFIX).astype(np.int64)
-
-
-def without_frames(values: Values) -> ValuesBehind:
-    """What is written, where it lies."""
-    return behind(values, offsets_of(values))
 
 
 class FramelessReader:
@@ -130,14 +140,12 @@ class FramelessReader:
 
     def read(self, records: TopicRecords, latest: Nanos, counts: DecodeCounts) -> Read:
         """Read messages; those that are odd are left."""
-        refused = self._decoder.reasons(records)
+        judged = self._decoder.judged(records)
         found = records.prepared
-        if isinstance(found, PreparedBehind) and found.values is records.values and not refused:
+        if isinstance(found, PreparedBehind) and found.values is records.values and not judged.refused:
             records = replace(records, values=found.written, prepared=found.prepared)
         else:
-            offsets = offsets_of(records.values)
-            offsets[list(refused)] = -1
-            records = replace(records, values=behind(records.values, offsets), prepared=None)
+            records = replace(records, values=judged.written, prepared=None)
         return self._reader.read(records, latest, counts)
 
 
@@ -147,7 +155,7 @@ class PreparingReader(FramelessReader):
     def prepare(self, values: Values, latest: Nanos) -> Prepared:
         """Read values without their records, in any thread."""
         assert isinstance(self._reader, Prepares)
-        written = without_frames(values)
+        written = behind(values, offsets_of(values))
         return PreparedBehind(values, written, self._reader.prepare(written, latest))
 
 

@@ -12,7 +12,7 @@ from pydantic import model_validator
 from monitor.sections import Section
 from monitor.sources.base import RecordParts, TopicRecords
 from monitor.sources.formats.avro.container import MAGIC, TOO_LARGE, Container
-from monitor.sources.formats.avro.scanning import avro_scanner, numbers_before
+from monitor.sources.formats.avro.scanning import avro_scanner
 from monitor.sources.formats.avro.schema import AvroType, SchemaError, parse
 from monitor.sources.formats.avro.writers import (
     SINGLE_OBJECT,
@@ -138,7 +138,7 @@ def _reader_schema(path: FilePath | None) -> AvroType | None:
 
 def _writers(options: Options, reader: AvroType | None, registry: SchemaRegistry | None) -> AvroWriters:
     if registry is not None:
-        return AvroRegistryWriters(registry, reader, numbers_before)
+        return AvroRegistryWriters(registry, reader)
     if options.schema_file is None:
         return NoAvroWriters()
     text = read_schema("schema_file", options.schema_file, parse)

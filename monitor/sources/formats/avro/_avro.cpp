@@ -9,9 +9,6 @@
 
 namespace {
 
-constexpr size_t PREFIX = 5;                        // bytes: a zero, and the number of a schema
-constexpr int64_t NO_PREFIX = -1;  // in place of the number of a schema
-
 struct AvroReader : avro::Reader {
   using avro::Reader::Reader;
   static constexpr const char* SHAPE = "monitor.sources.formats.avro._avro.Shape";
@@ -115,26 +112,6 @@ PyObject* document(PyObject*, PyObject* arguments) {
   });
 }
 
-// The number of the schema before each message, int64[n]: NO_PREFIX where there is none.
-PyObject* prefixes(PyObject*, PyObject* arguments) {
-  return guarded([&]() -> PyObject* {
-    PyObject *values, *found;
-    checked(PyArg_ParseTuple(arguments, "OO", &values, &found));
-    const Values messages(values);
-    const Buffer buffer(found, sizeof(int64_t), static_cast<Py_ssize_t>(messages.size()));
-    for (size_t at = 0; at < messages.size(); ++at) {
-      const Value& value = messages[at];
-      int64_t number = NO_PREFIX;
-      if (value.data != nullptr && value.size >= PREFIX && value.data[0] == 0) {
-        number = 0;
-        for (size_t byte = 1; byte < PREFIX; ++byte) number = number << 8 | static_cast<unsigned char>(value.data[byte]);
-      }
-      buffer.as<int64_t>()[at] = number;
-    }
-    Py_RETURN_NONE;
-  });
-}
-
 PyMethodDef METHODS[] = {
     {"shape", make_shape, METH_VARARGS, "Where what a schema wrote keeps what is wanted."},
     {"routes", make_routes, METH_VARARGS, "Which series a model's version belongs to."},
@@ -143,7 +120,6 @@ PyMethodDef METHODS[] = {
     {"scan_each", scan_each<AvroReader>, METH_VARARGS, "Read groups of messages, each into its own columns."},
     {"types", make_types, METH_VARARGS, "The types of a schema, as documents are read by."},
     {"document", document, METH_VARARGS, "Read a message to objects, in a tuple; or tell why it is refused."},
-    {"prefixes", prefixes, METH_VARARGS, "Tell the number of each message's schema."},
     {nullptr, nullptr, 0, nullptr},
 };
 

@@ -1,10 +1,6 @@
 from collections.abc import Callable
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from monitor.sources.base import Messages
 from monitor.sources.formats.json._scan import Routes as Routes
 from monitor.sources.formats.json._scan import Shape as Shape
 from monitor.sources.formats.json._scan import route as route
@@ -22,4 +18,3 @@ def types(
     known: list[tuple[list[str], Callable[[Any], Any] | None, object]],
 ) -> Types: ...
 def document(types: Types, raw: bytes, begin: int) -> tuple[object] | int: ...
-def prefixes(values: list[bytes | None] | Messages, found: NDArray[np.int64]) -> None: ...

@@ -13,15 +13,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.sources.base import TopicRecords, lent
+from monitor.sources.base import TopicRecords
 from monitor.sources.formats.avro.compiled import COMPILED, VERDICTS, _avro, described
 from monitor.sources.formats.avro.container import MAGIC
-from monitor.sources.formats.avro.writers import Authors, AvroWriters, Writer, patiently
+from monitor.sources.formats.avro.schema import names_below
+from monitor.sources.formats.avro.writers import AvroWriters, Writer, patiently
 from monitor.sources.formats.base import DecodeCounts, Read, Rows, SeriesRows
 from monitor.sources.formats.fields import Path, TopicFields
 from monitor.sources.formats.json.documents import DocumentRows, dig
 from monitor.sources.formats.json.scanning import ODD, UNMONITORED, Scan, TopicScanner, Values
 from monitor.sources.formats.json.structs import plan_series
+from monitor.sources.formats.schema_registry.frames import behind
 from monitor.sources.formats.times import NOT_A_TIME
 from monitor.stream.events import Nanos
 
@@ -49,13 +51,10 @@ class PreparedAvro:
         """What it keeps in memory."""
         return sum(group.scan.nbytes for group in self.groups.values())
 
-    def records(self, records: TopicRecords, places: NDArray[np.intp], writer: Writer) -> TopicRecords | None:
-        """The records at these places with what was made of them ahead; None where that was of others."""
-        group = self.groups.get(writer) if self.values is records.values else None
-        if group is None or not np.array_equal(group.places, places):
-            return None
-        whole = records if len(places) == len(records.values) else records.only(places.tolist())
-        return replace(whole, values=group.values, prepared=group.scan)
+    def of(self, values: Values, places: NDArray[np.intp], writer: Writer) -> PreparedGroup | None:
+        """What was made of just these; None where it was of others."""
+        group = self.groups.get(writer) if self.values is values else None
+        return group if group is not None and np.array_equal(group.places, places) else None
 
 
 class AvroScanner:
@@ -67,13 +66,30 @@ class AvroScanner:
         self._scanners: dict[Writer, _WrittenScanner | None] = {}
 
     def read(self, records: TopicRecords, latest: Nanos, counts: DecodeCounts) -> Read:
-        """Read messages; those that are odd are left."""
+        """Read messages, those of each writer; those that are odd are left."""
         authors = patiently(self._writers, records)
-        if len(authors.found) == 1 and isinstance(authors.found[0], Writer):
-            scanner = self._scanner(authors.found[0])
-            if scanner is not None:
-                return scanner.read(_of_writer(records, None, authors.found[0]), latest, counts)
-        return self._each(authors, records, latest, counts)
+        rows: list[SeriesRows] = []
+        left: list[int] = []
+        strange = False
+        times = np.full(len(records.values), NOT_A_TIME, dtype=np.int64)
+        for number, found in enumerate(authors.found):
+            own = np.flatnonzero(authors.which == number)
+            scanner = self._scanner(found) if isinstance(found, Writer) else None
+            if scanner is None or not isinstance(found, Writer):
+                places = own.tolist()
+                left += places if isinstance(found, Writer) else _refused(found, places, records.values, counts)
+                continue
+            read = scanner.read(_of_writer(records, own, found), latest, counts)
+            strange = strange or read.strange
+            if len(read.times) == len(times):  # where they stood
+                rows += read.rows
+                left += [at for at in read.left if authors.which[at] == number]
+                times[own] = read.times[own]
+            else:
+                rows += [replace(part, messages=_placed(part.messages, own)) for part in read.rows]
+                left += [int(own[at]) for at in read.left]
+                times[own] = read.times
+        return Read(rows, slice(None), times, sorted(left), strange=strange)
 
     def prepare(self, values: Values, latest: Nanos) -> PreparedAvro:
         """Read values of the schemas that are known by now, in any thread."""
@@ -84,29 +100,9 @@ class AvroScanner:
             if authors is None or scanner is None or not isinstance(found, Writer):
                 continue
             places = np.flatnonzero(authors.which == number)
-            own = values if len(places) == len(values) else [values[place] for place in places.tolist()]
+            own = _at(values, places)
             groups[found] = PreparedGroup(places, own, scanner.prepare(own, latest))
         return PreparedAvro(values, groups)
-
-    def _each(self, authors: Authors, records: TopicRecords, latest: Nanos, counts: DecodeCounts) -> Read:
-        """Read the messages of each writer."""
-        rows: list[SeriesRows] = []
-        left: list[int] = []
-        messages: list[NDArray[np.intp]] = [np.empty(0, dtype=np.intp)]
-        times: list[NDArray[np.int64]] = [np.empty(0, dtype=np.int64)]
-        for number, found in enumerate(authors.found):
-            own = np.flatnonzero(authors.which == number)
-            places = own.tolist()
-            scanner = self._scanner(found) if isinstance(found, Writer) else None
-            if scanner is None or not isinstance(found, Writer):
-                left += places if isinstance(found, Writer) else _refused(found, places, records.values, counts)
-                continue
-            read = scanner.read(_of_writer(records, own, found), latest, counts)
-            messages.append(own)
-            rows += [replace(part, messages=_placed(part.messages, own)) for part in read.rows]
-            left += [places[at] for at in read.left]
-            times.append(read.times)
-        return Read(rows, np.concatenate(messages), np.concatenate(times), sorted(left))
 
     def _scanner(self, writer: Writer) -> "_WrittenScanner | None":
         """By any thread: two may make the same, and either will do."""
@@ -117,15 +113,24 @@ class AvroScanner:
         return self._scanners.setdefault(writer, _scanner_of(self._topic, writer))
 
 
-def _of_writer(records: TopicRecords, places: NDArray[np.intp] | None, writer: Writer) -> TopicRecords:
-    """The records at some places, all of them where none are named, with what was made of them ahead."""
-    found = None
-    if isinstance(records.prepared, PreparedAvro):
-        own = np.arange(len(records.values)) if places is None else places
-        found = records.prepared.records(records, own, writer)
-    if found is not None:
-        return found
-    return records if places is None else records.only(places.tolist())
+def _of_writer(records: TopicRecords, places: NDArray[np.intp], writer: Writer) -> TopicRecords:
+    """What a scanner needs of the records at some places, with what was made of them ahead."""
+    ahead = records.prepared
+    found = ahead.of(records.values, places, writer) if isinstance(ahead, PreparedAvro) else None
+    if found is None:
+        return TopicRecords(records.topic, (), _at(records.values, places))
+    return TopicRecords(records.topic, (), found.values, prepared=found.scan)
+
+
+def _at(values: Values, places: NDArray[np.intp]) -> Values:
+    """The values at some places; where these are most, all of them, the others hidden: then none is looked at but by the compiled part."""
+    if len(places) == len(values):
+        return values
+    if 2 * len(places) < len(values):
+        return [values[place] for place in places.tolist()]
+    offsets = np.full(len(values), -1, dtype=np.int64)
+    offsets[places] = 0
+    return behind(values, offsets)
 
 
 def _placed(messages: NDArray[np.intp] | None, places: NDArray[np.intp]) -> NDArray[np.intp] | None:
@@ -143,18 +148,23 @@ def _refused(reason: str, places: Sequence[int], values: Values, counts: DecodeC
 class _WrittenScanner(TopicScanner):
     """Messages that one schema wrote."""
 
+    def __init__(self, topic: TopicFields, writer: Writer) -> None:
+        super().__init__(topic, partial(_look, writer), _WrittenPart(writer), partial(_again, writer))
+        names = names_below(writer.type, topic.fields.features)
+        self._strange = names is None or any(not names.issubset(series.known) for series in topic.series.values())
+
     def read(self, records: TopicRecords, latest: Nanos, counts: DecodeCounts) -> Read:
         """Read messages; those that are odd are left, those that are surely none are counted."""
         scan = self._counted(records, latest, counts)
         series = scan.scanned.series
         failed = series < UNMONITORED
         if not failed.any():
-            return Read(scan.rows, slice(None), scan.scanned.times, ())
+            return Read(scan.rows, slice(None), scan.scanned.times, (), strange=self._strange)
         for verdict, reason in VERDICTS.items():
             if count := int(np.count_nonzero(series == verdict)):
                 counts.rejected[reason] += count
         times = np.where(failed, NOT_A_TIME, scan.scanned.times)
-        return Read(scan.rows, slice(None), times, np.flatnonzero(series == ODD).tolist())
+        return Read(scan.rows, slice(None), times, np.flatnonzero(series == ODD).tolist(), strange=self._strange)
 
 
 class _WrittenPart:
@@ -175,7 +185,7 @@ def _scanner_of(topic: TopicFields, writer: Writer) -> _WrittenScanner | None:
     if not topic.series or any(plan_series(series) is None for series in topic.series.values()):
         return None
     try:
-        return _WrittenScanner(topic, partial(_look, writer), _WrittenPart(writer), partial(_again, writer))
+        return _WrittenScanner(topic, writer)
     except (UnicodeEncodeError, ValueError):  # a name that no message can hold, or too many types
         return None
 
@@ -183,15 +193,6 @@ def _scanner_of(topic: TopicFields, writer: Writer) -> _WrittenScanner | None:
 def avro_scanner(topic: TopicFields, writers: AvroWriters) -> AvroScanner | None:
     """A scanner, where the compiled part is there."""
     return AvroScanner(topic, writers) if COMPILED else None
-
-
-def numbers_before(values: Sequence[bytes | None]) -> NDArray[np.int64] | None:
-    """The number of the schema before each message, -1 where there is none; None without the compiled part."""
-    if not COMPILED:
-        return None
-    found = np.empty(len(values), dtype=np.int64)
-    _avro.prefixes(lent(values), found)
-    return found
 
 
 # --- read again -------------------------------------------------------------------------------------------------------

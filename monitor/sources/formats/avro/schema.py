@@ -1,7 +1,7 @@
 """Avro schemas as graphs of types, and the fingerprint that names one (Avro 1.12)."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,6 +49,30 @@ class AvroType:
     defaults: dict[str, Any] = field(default_factory=dict)  # of fields, as JSON has them
     field_aliases: dict[str, list[str]] = field(default_factory=dict)
     value: Any = None
+
+
+def names_below(told: AvroType, path: Sequence[str]) -> set[str] | None:
+    """The names that an object at a path may have; None: any."""
+    if told.kind == "union":
+        return _together(names_below(branch, path) for branch in told.children)
+    if told.kind == "map":
+        return names_below(told.children[0], path[1:]) if path else None
+    held = told.value if told.kind == "constant" and isinstance(told.value, dict) else {}
+    if not path:
+        return set(told.names if told.kind == "record" else held)
+    if told.kind == "record":
+        each = zip(told.names, told.children, strict=True)
+        return _together(names_below(child, path[1:]) for name, child in each if name == path[0])
+    return names_below(AvroType("constant", value=held.get(path[0])), path[1:])
+
+
+def _together(each: Iterable[set[str] | None]) -> set[str] | None:
+    found = set[str]()
+    for names in each:
+        if names is None:
+            return None
+        found |= names
+    return found
 
 
 def parse(text: str, references: Mapping[str, str] | None = None) -> AvroType:

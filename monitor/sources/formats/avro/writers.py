@@ -14,16 +14,15 @@ from monitor.sources.formats.avro.compiled import CompiledDatumReader, datum_rea
 from monitor.sources.formats.avro.datum import DatumReader
 from monitor.sources.formats.avro.resolving import resolved
 from monitor.sources.formats.avro.schema import AvroType, SchemaError, fingerprint, parse
-from monitor.sources.formats.schema_registry import Key, RegisteredSchema, SchemaRegistry, framed
+from monitor.sources.formats.schema_registry import Key, RegisteredSchema, SchemaRegistry
 from monitor.sources.formats.schema_registry.framing import PREFIX
-from monitor.sources.formats.values import Rejected
+from monitor.sources.formats.schema_registry.keys import NO_SCHEMA_ID, Keys, key_of, keys_of
 
 SINGLE_OBJECT = b"\xc3\x01"
 NAMED = 10  # bytes: the two, and a fingerprint
-NO_SCHEMA_ID, UNKNOWN_SCHEMA, UNAVAILABLE = "no_schema_id", "unknown_schema", "schema_unavailable"
+UNKNOWN_SCHEMA, UNAVAILABLE = "unknown_schema", "schema_unavailable"
 INVALID_SCHEMA = "invalid_schema"
 KEPT = 1_000  # writers
-FEW = 8  # messages that are quicker looked at one by one
 
 
 @dataclass(eq=False)
@@ -54,15 +53,6 @@ class Authors:
         """Who wrote one message."""
         found: Found = self.found[int(self.which[message])]
         return found
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """What messages say of their schemas: the keys, or why there is none, each once, and intp[n], which of them each has."""
-
-    values: Sequence[bytes | None]
-    keys: Sequence[Key | str]
-    which: NDArray[np.intp]
 
 
 class AvroWriters(Protocol):
@@ -119,62 +109,42 @@ class AvroFileWriters:
 
 
 class AvroRegistryWriters:
-    """Schemas of a registry, each read once. `numbers` tells the number before each message, where that is quicker than one by one."""
+    """Schemas of a registry, each read once."""
 
-    def __init__(
-        self,
-        registry: SchemaRegistry,
-        reader: AvroType | None,
-        numbers: Callable[[Sequence[bytes | None]], NDArray[np.int64] | None],
-    ) -> None:
+    def __init__(self, registry: SchemaRegistry, reader: AvroType | None) -> None:
         self._registry = registry
         self._reader = reader
-        self._numbers = numbers
         self._made: dict[tuple[object, ...], Found] = {}
         self._fetched: dict[Key, Found] = {}  # of the last batch: none of them is asked for again before it is decoded
-        self._told: Told | None = None  # what its messages say
+        self._told: Keys | None = None  # what its messages say
 
     def fetch(self, records: TopicRecords) -> None:
         """Ask for all schemas of these records. Raises NotNow."""
-        keys, which = self._keys(records)
-        self._told = Told(records.values, keys, which)
-        self._fetched = self._ask(key for key in keys if not isinstance(key, str))
+        self._told = keys_of(records)
+        self._fetched = self._ask(key for key in self._told.found if not isinstance(key, str))
 
     def of(self, records: TopicRecords) -> Authors:
         """Who wrote each message. Raises NotNow for those that were not fetched."""
         told, self._told = self._told, None
-        keys, which = (told.keys, told.which) if told and told.values is records.values else self._keys(records)
-        missing = [key for key in keys if not isinstance(key, str) and key not in self._fetched]
+        keys = told if told is not None and told.values is records.values else keys_of(records)
+        missing = [key for key in keys.found if not isinstance(key, str) and key not in self._fetched]
         known = self._fetched | self._ask(missing) if missing else self._fetched
-        return Authors([key if isinstance(key, str) else known[key] for key in keys], which)
+        return Authors([key if isinstance(key, str) else known[key] for key in keys.found], keys.which)
 
     def of_one(self, record: TopicRecords) -> Found:
         """Who wrote one message. Raises NotNow."""
-        key = keys_of(record)[0]
+        key = key_of(record)
         if isinstance(key, str):
             return key
         found = self._fetched.get(key)
         return self._ask([key])[key] if found is None else found
 
-    def known(self, values: Sequence[bytes | None]) -> Authors | None:
+    def known(self, values: Sequence[bytes | None]) -> Authors:
         """By the numbers before them, as far as the last batch had these schemas. A header may say another."""
-        numbers = self._numbers(values)
-        if numbers is None:
-            return None
-        fetched = self._fetched
-        found, which = _each_once(numbers)
-        return Authors([fetched.get(number, UNAVAILABLE) for number in found], which)
-
-    def _keys(self, records: TopicRecords) -> tuple[list[Key | str], NDArray[np.intp]]:
-        """The keys of schemas, or why there is none, each once, and which each message has."""
-        many = len(records.values) > FEW and not any(records.headers)
-        numbers = self._numbers(records.values) if many else None
-        if numbers is None:
-            keys: dict[Key | str, int] = {}
-            which = [keys.setdefault(key, len(keys)) for key in keys_of(records)]
-            return list(keys), np.array(which, dtype=np.intp)
-        found, places = _each_once(numbers)
-        return [number if number >= 0 else NO_SCHEMA_ID for number in found], places
+        fetched, keys = self._fetched, keys_of(TopicRecords("", (), values))
+        return Authors(
+            [UNAVAILABLE if isinstance(key, str) else fetched.get(key, UNAVAILABLE) for key in keys.found], keys.which
+        )
 
     def _ask(self, keys: Iterable[Key]) -> dict[Key, Found]:
         return {key: self._made_of(key, found) for key, found in self._registry.schemas(keys).items()}
@@ -201,14 +171,6 @@ class AvroRegistryWriters:
         return Writer(told, PREFIX if isinstance(key, int) else 0)
 
 
-def _each_once(numbers: NDArray[np.int64]) -> tuple[list[int], NDArray[np.intp]]:
-    """Numbers, each once, and which each message has."""
-    if numbers.size and (numbers == numbers[0]).all():
-        return numbers[:1].tolist(), np.zeros(len(numbers), dtype=np.intp)
-    found, places = np.unique(numbers, return_inverse=True)
-    return found.tolist(), places
-
-
 class NoAvroWriters:
     """Nobody is known: only containers say themselves what they hold."""
 
@@ -226,18 +188,6 @@ class NoAvroWriters:
 
     def known(self, values: Sequence[bytes | None]) -> None:
         """Nobody."""
-
-
-def keys_of(records: TopicRecords) -> Sequence[Key | str]:
-    """The key of each message's schema, or why it has none."""
-    headers = records.headers or [()] * len(records.values)
-    found: list[Key | str] = []
-    for raw, beside in zip(records.values, headers, strict=True):
-        try:
-            found.append(NO_SCHEMA_ID if raw is None else framed(raw, beside).key)
-        except Rejected as reason:
-            found.append(str(reason))
-    return found
 
 
 def patiently(writers: AvroWriters, records: TopicRecords) -> Authors:

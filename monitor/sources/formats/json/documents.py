@@ -23,6 +23,8 @@ NO_BRACKETS = bytes(set(range(256)) - set(b"{[]}"))
 UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)  # all that msgspec's JSON decoder raises
 FRAME = 5  # bytes
 FRAMED = "schema_registry_framed"
+MALFORMED = "malformed_json"
+SPACE = b" \t\n\r"
 MANY = 256  # rows, of which a reader of their own is made
 LONGEST_INTEGER = 4300  # characters that Python and msgspec read exactly; a longer one counts as infinite
 
@@ -65,7 +67,9 @@ def _text_refused(raw: bytes) -> str | None:
     if not (raw.isascii() or _is_utf8(raw)):
         return "invalid_utf8"
     brackets = raw.count(b"[") if b"[" in raw else 0  # counting costs ten times what looking does
-    return "too_deep" if brackets + raw.count(b"{") > MAX_DEPTH and nesting(raw) > MAX_DEPTH else None
+    if brackets + raw.count(b"{") > MAX_DEPTH and nesting(raw) > MAX_DEPTH:
+        return "too_deep"
+    return MALFORMED if raw[:1] == b"{" and raw[-1:] != b"}" and raw.rstrip(SPACE)[-1:] != b"}" else None
 
 
 def _is_utf8(raw: bytes) -> bool:
@@ -82,9 +86,9 @@ def parse_leniently(raw: bytes) -> dict[str, Any]:
         message = msgspec.json.decode(raw)
     except UNREADABLE:
         try:
-            message = json.loads(raw.decode("utf-8-sig"), parse_int=integer)  # text: bytes could pass as UTF-16
+            message = LENIENT.decode(raw.decode("utf-8-sig"))  # text: bytes could pass as UTF-16
         except (ValueError, RecursionError):
-            raise Rejected("malformed_json") from None
+            raise Rejected(MALFORMED) from None
     if not isinstance(message, dict):
         raise Rejected("not_object")
     return message
@@ -93,6 +97,9 @@ def parse_leniently(raw: bytes) -> dict[str, Any]:
 def integer(digits: str) -> int | float:
     """A whole number of any length; one that is too long to be read counts as infinite."""
     return int(digits) if len(digits) <= LONGEST_INTEGER else math.copysign(math.inf, -1 if digits[0] == "-" else 1)
+
+
+LENIENT = json.JSONDecoder(parse_int=integer)
 
 
 def dig(value: Any, path: Path) -> Any:

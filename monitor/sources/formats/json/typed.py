@@ -48,7 +48,7 @@ class TypedReader:
             plan = self._plans[series.key]
             if plan is not None:
                 rows += self._rows(series, plan, values, places, latest, times, counts)
-        return Read(rows, slice(None), times, np.flatnonzero(times == NOT_A_TIME).tolist())
+        return Read(rows, slice(None), times, np.flatnonzero(times == NOT_A_TIME).tolist(), strange=bool(rows))
 
     # --- which series a message belongs to --------------------------------------------------------------------------
 

@@ -3,15 +3,17 @@
 import datetime as dt
 import io
 import json
+from collections import Counter
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
-from random import Random
+from random import Random, getrandbits
 from typing import Any
 from uuid import UUID
 
 import pytest
 
+from monitor.facts import EventsRejected, FieldsRejected
 from monitor.sources.base import NotNow, TopicRecords
 from monitor.sources.decode.topic import TopicDecoder
 from monitor.sources.formats.avro import Options, recognises
@@ -342,7 +344,7 @@ def topic_decoder(registry: Registry, **told: Any) -> TopicDecoder:
 def decoded(decoder: TopicDecoder, *values: bytes | None, headers: Any = ()) -> tuple[int, dict[str, int]]:
     """Rows, and what is rejected by reason."""
     found = decoder.decode(TopicRecords("t", [0] * len(values), values, headers=headers), NOON)
-    told = {fact.reason: fact.count for fact in found.facts if type(fact).__name__ == "EventsRejected"}  # type: ignore[union-attr]
+    told = {fact.reason: fact.count for fact in found.facts if isinstance(fact, EventsRejected)}
     return sum(len(batch) for batch in found.batches), told
 
 
@@ -359,6 +361,68 @@ def test_prefixes_and_headers_lead_to_the_schema_whatever_their_order_in_a_batch
 
     assert decoded(topic_decoder(registry), *values, headers=headers) == (3, {"unknown_schema": 1, "no_schema_id": 1})
     assert decoded(topic_decoder(registry), *values) == (2, {"unknown_schema": 1, "no_schema_id": 2})
+
+
+def test_what_begins_like_a_frame_behind_a_header_is_asked_for_nowhere(registry: Registry) -> None:
+    raw, headers = b"\0\0\0\0\x63" + event(), [("__value_schema_id", b"\x01" + GUID.bytes)]
+
+    assert decoded(topic_decoder(registry), raw, headers=[headers]) == (0, {"malformed_avro": 1})
+    assert registry.asked == [f"/schemas/guids/{GUID}"]
+
+
+def by_time(decoder: TopicDecoder, values: list[bytes | None], *, ahead: bool) -> tuple[list[Any], dict[str, int]]:
+    """Rows by event time, and what is rejected by reason."""
+    prepared = decoder.prepare(values, NOON) if ahead else None
+    found = decoder.decode(TopicRecords("t", [0] * len(values), values, prepared=prepared), NOON)
+    told = {fact.reason: fact.count for fact in found.facts if isinstance(fact, EventsRejected)}
+    each = [zip(b.event_times.tolist(), b.numeric.tolist(), b.codes.tolist(), strict=True) for b in found.batches]
+    return sorted(str(row) for rows in each for row in rows), told
+
+
+@pytest.mark.parametrize("share", [0.02, 0.3, 0.5, 0.7, 0.98])
+def test_messages_of_several_schemas_in_one_batch_are_what_each_is_alone(registry: Registry, share: float) -> None:
+    """Whatever schema wrote most of them, and whether they were read ahead."""
+    rng, other = Random(getrandbits(64)), record(*reversed(EVENT["fields"]), name="Event")
+    registry.add(8, json.dumps(other))
+    values: list[bytes | None] = [prefixed(99, event()), b"{}", None, b""]
+    for at in range(60):
+        time = dt.datetime.fromtimestamp((TS - at) / 1000, dt.UTC)
+        value = {"ts": time, "model": "churn", "version": "3", "features": {"a": float(at), "plan": rng.choice("xy")}}
+        number = 7 if rng.random() < share else 8
+        raw = prefixed(number, written(EVENT if number == 7 else other, value))
+        values.append(raw[: rng.choice((len(raw), len(raw), len(raw), 8))])
+    rng.shuffle(values)
+    decoder = topic_decoder(registry)
+    alone = [by_time(decoder, [value], ahead=False) for value in values]
+
+    for ahead in (False, True):
+        found = by_time(decoder, values, ahead=ahead)
+        assert found[0] == sorted(row for rows, _ in alone for row in rows)
+        assert found[1] == sum((Counter(told) for _, told in alone), Counter())
+
+
+@pytest.mark.parametrize(
+    ("features", "unknown"),
+    [
+        (record(NUMBER, TEXT, name="F"), 0),
+        (record(NUMBER, {"name": "new", "type": "double"}, name="F"), 1),
+        (["null", record({"name": "new", "type": "double"}, name="F")], 1),
+        ({"type": "map", "values": "double"}, 1),
+    ],
+)
+def test_features_that_nobody_asked_for_are_counted_where_a_schema_may_have_them(
+    registry: Registry, features: Any, unknown: int
+) -> None:
+    schema = record(*EVENT["fields"][:3], {"name": "features", "type": features}, name="Event")
+    registry.add(8, json.dumps(schema))
+    time = dt.datetime.fromtimestamp(TS / 1000, dt.UTC)
+    held = {"a": 1.5, "plan": None} if not unknown else {"a": 1.5, "new": 1.0}
+    raw = prefixed(8, written(schema, {"ts": time, "model": "churn", "version": "3", "features": held}))
+
+    found = topic_decoder(registry).decode(TopicRecords("t", [0], [raw]), NOON)
+
+    told = {fact.reason: fact.count for fact in found.facts if isinstance(fact, FieldsRejected)}
+    assert told.get("unknown", 0) == unknown
 
 
 @pytest.mark.parametrize(
