@@ -8,6 +8,7 @@ import numpy as np
 from detectors.sketches.weights import PERCENT, are_shares, weights_of
 from monitor.sources.formats.base import DecodeCounts, SeriesRows
 from monitor.sources.formats.values import unusable
+from monitor.stream.halves import WHOLE
 
 INVALID = "sampling_invalid"
 
@@ -20,13 +21,14 @@ def weighed(rows: Iterable[SeriesRows], counts: DecodeCounts) -> list[SeriesRows
 def weigh(part: SeriesRows, counts: DecodeCounts) -> SeriesRows:
     """The rows without their share, and how many requests each stands for; of no share it stands for itself.
 
-    What is no share of requests is rejected: nobody can say how much such a row counts.
+    In a half that is 0: the other half may say it. What is no share of requests is rejected: nobody can say how much such a row counts.
     """
-    series = part.series
+    series, whole = part.series, part.series.half == WHOLE
     if series.sampling is None:
-        if series.fields.sampling_is in {None, PERCENT}:
+        share = series.fields.sampling_is
+        if share is None or (whole and share == PERCENT):
             return part
-        return replace(part, weights=weights_of(np.full(len(part.times), series.fields.sampling_is)))
+        return replace(part, weights=weights_of(np.full(len(part.times), share)))
     held = np.ascontiguousarray(part.numeric[:, series.sampling])
     absent = np.isnan(held) & ~unusable(held)
     for place in np.flatnonzero(absent).tolist() if counts.labels["non_finite"] else ():
@@ -36,5 +38,7 @@ def weigh(part: SeriesRows, counts: DecodeCounts) -> SeriesRows:
     part = replace(part, numeric=part.numeric[:, : series.sampling])
     if not fair.all():
         counts.rejected[INVALID] += int(np.count_nonzero(~fair))
-        part, percent = part.only(np.flatnonzero(fair)), percent[fair]
-    return part if (percent == PERCENT).all() else replace(part, weights=weights_of(percent))
+        part, percent, absent = part.only(np.flatnonzero(fair)), percent[fair], absent[fair]
+    if whole:
+        return part if (percent == PERCENT).all() else replace(part, weights=weights_of(percent))
+    return part if absent.all() else replace(part, weights=np.where(absent, 0, weights_of(percent)))

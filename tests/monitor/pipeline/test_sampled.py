@@ -1,5 +1,6 @@
 """A log that holds a sample: as much evidence as it has rows, as many requests as there were."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -10,16 +11,20 @@ from detectors.charts import BudgetSpec, Charts
 from detectors.charts.rows import LEARNING, RowCharts
 from detectors.features import Ints
 from detectors.sketches.violations import PART, Violations
-from monitor.facts import WindowClosed
+from monitor.facts import Fact, WindowClosed
 from monitor.series.judging import Judging
 from monitor.series.nodata import NoData
+from monitor.sources.decode.topic import TopicDecoder
+from monitor.sources.formats.fields import FieldMap, SeriesFields
 from monitor.stream.delta import Folder, PaneDelta
-from monitor.stream.events import FEATURES, SECOND, EventBatch
+from monitor.stream.events import FEATURES, MILLISECOND, SECOND, EventBatch
+from monitor.stream.halves import HALVES
 from monitor.stream.sketches import LayoutSketches
 from monitor.stream.violations import of_weights
 from monitor.stream.windows import SealedPane, WindowSpec
 from tests.build import KEY, MIDNIGHT, MINUTE, REFERENCE, feed, make_batch, make_pipeline, of
 from tests.charted import MONDAY, WINDOW, fitted, seeded
+from tests.halved import FUTURE, TOPICS, Answered, Reading, halved_spec, logs_of
 
 RATES = [1.0, 0.1, 0.01, 0.1, 0.5]
 FEW, MANY = 0, 1
@@ -144,3 +149,27 @@ def test_a_thin_sample_may_be_silent_for_longer() -> None:
         limits.append(silence.limit(MONDAY + MINUTE))
 
     assert limits == [20 * MINUTE, 200 * MINUTE]
+
+
+@pytest.mark.parametrize("size", [1, 2, 1000])
+def test_the_share_of_a_request_counts_or_else_that_of_its_response_in_any_batching(size: int) -> None:
+    shares = [(None, 10), (20, None), (100, 10), (50, 5), (None, None)]  # of which 10, 5, 1, 2, 1
+    spec = replace(halved_spec(), sampled=True, performance=None)
+    fields = FieldMap.parse({"sampling": "sampling"}, MILLISECOND)
+    logs = logs_of((), HALVES)
+    for number, each in enumerate(shares * 3):
+        said = Answered(number, MIDNIGHT // MILLISECOND + number, 0, 1.0, 0.5)
+        for half, share in zip(HALVES, each, strict=True):
+            time, value = said.message(half)
+            told = {} if share is None else {"sampling": share}
+            logs[half] = [*logs[half], (time, json.dumps(json.loads(value) | told).encode())]
+    reading = Reading(spec, logs)
+    for half in HALVES:
+        columns = SeriesFields(spec.key, spec.reference.layout, fields)
+        reading.decoders[half] = TopicDecoder(TOPICS[half], [columns], fields, FUTURE, half=half, sampled=True)
+    facts = list[Fact]()
+    while reading.left:
+        facts += reading.poll(dict.fromkeys(HALVES, size))
+    [window] = of([*facts, *reading.end(MIDNIGHT + 60 * MINUTE)], WindowClosed)
+
+    assert (window.rows, window.volume) == (15, 3 * (10 + 5 + 1 + 2 + 1))
