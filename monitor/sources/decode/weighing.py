@@ -32,7 +32,8 @@ def weigh(part: SeriesRows, counts: DecodeCounts) -> SeriesRows:
     held = np.ascontiguousarray(part.numeric[:, series.sampling])
     absent = np.isnan(held) & ~unusable(held)
     for place in np.flatnonzero(absent).tolist() if counts.labels["non_finite"] else ():
-        absent[place] = part.look(place, [series.fields.sampling])[0] is None  # it may be a NaN that is there
+        said = part.look(place, [series.fields.sampling])[0]  # a number beyond all floats may be there
+        absent[place] = said is None or said != said  # noqa: PLR0124 - tables write NaN for nothing
     percent = np.where(absent, PERCENT, held * series.fields.sampling_unit)
     fair = are_shares(percent)
     part = replace(part, numeric=part.numeric[:, : series.sampling])

@@ -116,6 +116,17 @@ def test_neither_sampling_nor_another_rate_is_an_alarm_but_less_traffic_is(learn
     assert charts.firing[FEW]
 
 
+def test_sums_of_any_size_are_saved_with_an_open_subgroup(learnt: Reference) -> None:
+    """A row that claims to stand for a million costs twelve digits, and no checkpoint."""
+    sketch = Sketch(learnt.layout, 1, np.zeros(learnt.layout.size, dtype=np.int64))
+    sketch.violate(Violations({}, 1, 2**70 * PART, 2**140))
+    charts, other = Charts(learnt, BudgetSpec()), Charts(learnt, BudgetSpec())
+    charts.update(sketch.tally(), MONDAY, MONDAY + SECOND)
+    other.restore(charts.to_bytes())
+
+    assert other.to_bytes() == charts.to_bytes()
+
+
 def test_a_reference_of_a_sample_has_the_traffic_of_all() -> None:
     rng = seeded()
     times = MONDAY + np.sort(rng.integers(0, 200 * WINDOW, 60_000))
