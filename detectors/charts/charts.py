@@ -707,7 +707,7 @@ class _Subgroup:
         arrays = (each.tobytes() for each in self.counted(cells))
         ids, groups = (b"" if part is None else part.to_bytes() for part in (self.ids, self.groups))
         excluded, unlogged, spread = self.beside.excluded, self.beside.unlogged, self.beside.spread
-        more = [excluded, unlogged, str(spread)] if unlogged else [excluded] if excluded else []
+        more = [excluded, str(unlogged), str(spread)] if unlogged else [excluded] if excluded else []
         behind = [groups, *more] if more or groups else []
         return [self.number, self.start, self.end, self.rows, self.covered, *arrays, ids, *behind]
 

@@ -13,7 +13,7 @@ from detectors.encoding import PREDICTION
 from monitor.series.series import SeriesSpec
 from monitor.series.truth import MULTICLASS
 from monitor.sources.decode.joining import meanings
-from monitor.sources.formats.fields import CategoryTable
+from monitor.sources.formats.categories import CategoryTable
 from monitor.sources.formats.values import LATEST_NANOS, Rejected, parse_time
 from monitor.stream.events import EventBatch, JoinBatch, Nanos, SeriesKey, UnseenCategory
 

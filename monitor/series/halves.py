@@ -129,8 +129,9 @@ class SeriesHalves:
     def unanswered_until(self) -> Nanos | None:
         """When the last request was that waits, and counts even if nobody answers it; None where there is none."""
         waiting = self.join.sides[REQUEST]
-        times = waiting.rows["time"][waiting.places] if self.join.spec.unanswered else ()
-        return int(max(times)) if len(times) else None
+        if not self.join.spec.unanswered or not waiting.count:
+            return None
+        return int(waiting.rows["time"][waiting.places].max())
 
     def _unanswered(self) -> Joined:
         """Requests that nobody answered, in the order of their times, as events without a prediction."""

@@ -42,6 +42,7 @@ PAUSES = "pauses"  # kind of the row of what is its own
 UNWATCHED, WEEKEND = 6 * HOUR, 3 * DAY
 MEAN_DISTANCES = 20  # of independent arrivals, one pause in e²⁰ is longer
 UNANSWERED = 8  # times of silent leaders that are kept
+SLOWLY = 20  # panes in which two thirds of a change are taken
 
 
 @dataclass(slots=True)
@@ -54,7 +55,7 @@ class Pauses:
     comings: Comings = field(default_factory=Comings)
     unanswered: list[tuple[Nanos, Nanos]] = field(default_factory=list)
     silent: bool = False
-    each: float = 1.0  # how many requests a row of the last pane stood for, where the log holds a sample
+    each: float = 1.0  # how many requests a row stands for, where the log holds a sample
 
     def take(self, start: Nanos, end: Nanos, limit: Nanos) -> None:
         """Take a pane that begins here, and the pause before it: of one that pages no more than its limit is how panes come."""
@@ -64,6 +65,10 @@ class Pauses:
             self.longest = with_another(self.longest, (start, pause))
         self.comings.take(start, most / (end - start), end - start)
         self.begun, self.last = start if self.begun is None else self.begun, end
+
+    def weigh(self, each: float) -> None:
+        """Take how many requests a row of a pane stands for: more at once, fewer slowly, for one error that is logged whole is no other log."""
+        self.each = max(each, self.each + (each - self.each) / SLOWLY)
 
     def hear(self, silent: Nanos | None, now: Nanos) -> None:
         """Take since when leaders are silent, None: they are not."""
@@ -149,7 +154,7 @@ class NoData(Operator[Sketch]):
         if self.alert.incident.state.alerts:
             facts += self._follow([], Span(pane.start, pane.end), pane.sketch.rows)
         self.pauses.take(pane.start, pane.end, limit)
-        self.pauses.each = pane.sketch.volume / max(pane.sketch.arrived, 1)
+        self.pauses.weigh(pane.sketch.volume / max(pane.sketch.arrived, 1))
         self._changed = True
         return facts
 

@@ -25,7 +25,8 @@ from monitor.series.contract import ID, SHARE, TIME, ContractSpec
 from monitor.sources.decode.contract_numbers import NumberBlock, tells_truth
 from monitor.sources.decode.contract_raw import Found, IdColumn, RawColumn, Unsure, may_tell, told
 from monitor.sources.formats.base import RESPONSE, SeriesRows, only_rows
-from monitor.sources.formats.fields import OF_ID, PREDICTION, CategoryTable, Path, SeriesFields
+from monitor.sources.formats.categories import CategoryTable
+from monitor.sources.formats.fields import OF_ID, PREDICTION, Path, SeriesFields
 from monitor.sources.formats.values import unusable
 from monitor.stream.violations import RowViolations
 

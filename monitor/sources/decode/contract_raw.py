@@ -10,7 +10,8 @@ from detectors.contract.patterns import table_of
 from detectors.features import LARGEST, Bools
 from monitor.sources.decode.contract_numbers import ALMOST
 from monitor.sources.formats.base import SeriesRows
-from monitor.sources.formats.fields import OF_ID, Bounds, CategoryTable, Keeping, SeriesFields
+from monitor.sources.formats.categories import CategoryTable
+from monitor.sources.formats.fields import OF_ID, Bounds, Keeping, SeriesFields
 from monitor.sources.formats.values import is_writable
 
 Unsure = Bools | None

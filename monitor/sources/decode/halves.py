@@ -14,7 +14,7 @@ from monitor.sources.decode.contract import RowContract
 from monitor.sources.decode.joining import ID_MISSING, UNUSABLE, LabelColumns, PredictionColumns
 from monitor.sources.decode.serving import LATENCY_INVALID
 from monitor.sources.formats.base import RESPONSE, DecodeCounts, SeriesRows
-from monitor.sources.formats.fields import FAILED as FAILURE
+from monitor.sources.formats.categories import FAILED as FAILURE
 from monitor.sources.formats.fields import SeriesFields, TopicFields
 from monitor.stream.events import EventBatch, HalfBatch, OffsetRange, SeriesKey, UnseenCategory
 from monitor.stream.halves import FAILED, TIMED, TOLD, HalfShape, Rows

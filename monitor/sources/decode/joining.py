@@ -14,16 +14,8 @@ from detectors.performance.binary import two_labels
 from monitor.series.truth import MULTICLASS, REGRESSION, Truth
 from monitor.sources.decode.class_scores import ClassScores, score_columns
 from monitor.sources.formats.base import DecodeCounts, SeriesRows
-from monitor.sources.formats.fields import (
-    LABELLED,
-    PREDICTION,
-    WEIGHT,
-    CategoryTable,
-    FieldMap,
-    JoinedFields,
-    Path,
-    SeriesFields,
-)
+from monitor.sources.formats.categories import CategoryTable
+from monitor.sources.formats.fields import LABELLED, PREDICTION, WEIGHT, FieldMap, JoinedFields, Path, SeriesFields
 from monitor.sources.formats.values import UNUSABLE as USELESS
 from monitor.stream.events import JoinBatch
 from monitor.stream.join import INLINE, LABEL, Rows, no_rows, rows_of

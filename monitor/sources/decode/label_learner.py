@@ -17,7 +17,8 @@ from monitor.sources.decode.joining import LabelColumns, RowLabels, as_number, l
 from monitor.sources.decode.labels import LabelDecoder
 from monitor.sources.decode.topic import Decoded
 from monitor.sources.formats.base import Rows, SeriesRows
-from monitor.sources.formats.fields import CategoryTable, FieldMap, JoinedFields, SeriesFields
+from monitor.sources.formats.categories import CategoryTable
+from monitor.sources.formats.fields import FieldMap, JoinedFields, SeriesFields
 from monitor.sources.formats.values import LATEST_NANOS, category
 from monitor.stream.events import ANY_VERSION, Partition, SeriesKey
 from monitor.stream.join import Rows as LabelRows

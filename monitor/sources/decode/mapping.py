@@ -22,7 +22,8 @@ from monitor.sources.formats.base import (
     SeriesRows,
     only_rows,
 )
-from monitor.sources.formats.fields import CategoryTable, Path, SeriesFields, TopicFields
+from monitor.sources.formats.categories import CategoryTable
+from monitor.sources.formats.fields import Path, SeriesFields, TopicFields
 from monitor.sources.formats.times import NOT_A_TIME, times_of
 from monitor.sources.formats.values import UNUSABLE, Rejected, number
 from monitor.stream.events import Nanos

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 from detectors.sketches.served import BINS, UNKNOWN, bins_of
 from monitor.facts import RequestsServed
 from monitor.sources.formats.base import DecodeCounts, SeriesRows
-from monitor.sources.formats.fields import FAILED, SeriesFields
+from monitor.sources.formats.categories import FAILED
+from monitor.sources.formats.fields import SeriesFields
 
 LATENCY_MISSING, LATENCY_INVALID, ERROR_INVALID = "latency_missing", "latency_invalid", "error_invalid"
 MISSING = "missing"

@@ -8,6 +8,7 @@ import numpy as np
 from detectors.sketches.weights import PERCENT, are_shares, weights_of
 from monitor.sources.formats.base import DecodeCounts, SeriesRows
 from monitor.sources.formats.values import unusable
+from monitor.stream.halves import WHOLE
 
 INVALID = "sampling_invalid"
 
@@ -20,21 +21,25 @@ def weighed(rows: Iterable[SeriesRows], counts: DecodeCounts) -> list[SeriesRows
 def weigh(part: SeriesRows, counts: DecodeCounts) -> SeriesRows:
     """The rows without their share, and how many requests each stands for; of no share it stands for itself.
 
-    What is no share of requests is rejected: nobody can say how much such a row counts.
+    In a half that is 0: the other half may say it. What is no share of requests is rejected: nobody can say how much such a row counts.
     """
-    series = part.series
+    series, whole = part.series, part.series.half == WHOLE
     if series.sampling is None:
-        if series.fields.sampling_is in {None, PERCENT}:
+        share = series.fields.sampling_is
+        if share is None or (whole and share == PERCENT):
             return part
-        return replace(part, weights=weights_of(np.full(len(part.times), series.fields.sampling_is)))
+        return replace(part, weights=weights_of(np.full(len(part.times), share)))
     held = np.ascontiguousarray(part.numeric[:, series.sampling])
     absent = np.isnan(held) & ~unusable(held)
     for place in np.flatnonzero(absent).tolist() if counts.labels["non_finite"] else ():
-        absent[place] = part.look(place, [series.fields.sampling])[0] is None  # it may be a NaN that is there
+        said = part.look(place, [series.fields.sampling])[0]  # a number beyond all floats may be there
+        absent[place] = said is None or said != said  # noqa: PLR0124 - tables write NaN for nothing
     percent = np.where(absent, PERCENT, held * series.fields.sampling_unit)
     fair = are_shares(percent)
     part = replace(part, numeric=part.numeric[:, : series.sampling])
     if not fair.all():
         counts.rejected[INVALID] += int(np.count_nonzero(~fair))
-        part, percent = part.only(np.flatnonzero(fair)), percent[fair]
-    return part if (percent == PERCENT).all() else replace(part, weights=weights_of(percent))
+        part, percent, absent = part.only(np.flatnonzero(fair)), percent[fair], absent[fair]
+    if whole:
+        return part if (percent == PERCENT).all() else replace(part, weights=weights_of(percent))
+    return part if absent.all() else replace(part, weights=np.where(absent, 0, weights_of(percent)))

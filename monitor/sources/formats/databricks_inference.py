@@ -78,13 +78,14 @@ def _pairs(metadata: list[Any]) -> list[tuple[str, Any]]:
     ]
 
 
-def _share(message: dict[str, Any]) -> float | None:
-    """The share of calls that were logged, of 1."""
-    for name, whole in SHARES.items():
-        share = message.get(name)
-        if isinstance(share, int | float) and not isinstance(share, bool) and 0 < share <= whole:
-            return share / whole
-    return None
+def _share(message: dict[str, Any]) -> Any:
+    """The share of calls that were logged, of 1; what is none is left as it is."""
+    name = next((name for name in SHARES if message.get(name) is not None), None)
+    if name is None:
+        return None
+    share, whole = message[name], SHARES[name]
+    is_number = isinstance(share, int | float) and not isinstance(share, bool)
+    return share / whole if is_number and abs(share) <= whole else share
 
 
 decoder = DatabricksDecoder

@@ -1,5 +1,6 @@
 """A log that holds a sample: as much evidence as it has rows, as many requests as there were."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -10,16 +11,20 @@ from detectors.charts import BudgetSpec, Charts
 from detectors.charts.rows import LEARNING, RowCharts
 from detectors.features import Ints
 from detectors.sketches.violations import PART, Violations
-from monitor.facts import WindowClosed
+from monitor.facts import Fact, WindowClosed
 from monitor.series.judging import Judging
 from monitor.series.nodata import NoData
+from monitor.sources.decode.topic import TopicDecoder
+from monitor.sources.formats.fields import FieldMap, SeriesFields
 from monitor.stream.delta import Folder, PaneDelta
-from monitor.stream.events import FEATURES, SECOND, EventBatch
+from monitor.stream.events import FEATURES, MILLISECOND, SECOND, EventBatch
+from monitor.stream.halves import HALVES
 from monitor.stream.sketches import LayoutSketches
 from monitor.stream.violations import of_weights
 from monitor.stream.windows import SealedPane, WindowSpec
 from tests.build import KEY, MIDNIGHT, MINUTE, REFERENCE, feed, make_batch, make_pipeline, of
 from tests.charted import MONDAY, WINDOW, fitted, seeded
+from tests.halved import FUTURE, TOPICS, Answered, Reading, halved_spec, logs_of
 
 RATES = [1.0, 0.1, 0.01, 0.1, 0.5]
 FEW, MANY = 0, 1
@@ -111,6 +116,17 @@ def test_neither_sampling_nor_another_rate_is_an_alarm_but_less_traffic_is(learn
     assert charts.firing[FEW]
 
 
+def test_sums_of_any_size_are_saved_with_an_open_subgroup(learnt: Reference) -> None:
+    """A row that claims to stand for a million costs twelve digits, and no checkpoint."""
+    sketch = Sketch(learnt.layout, 1, np.zeros(learnt.layout.size, dtype=np.int64))
+    sketch.violate(Violations({}, 1, 2**70 * PART, 2**140))
+    charts, other = Charts(learnt, BudgetSpec()), Charts(learnt, BudgetSpec())
+    charts.update(sketch.tally(), MONDAY, MONDAY + SECOND)
+    other.restore(charts.to_bytes())
+
+    assert other.to_bytes() == charts.to_bytes()
+
+
 def test_a_reference_of_a_sample_has_the_traffic_of_all() -> None:
     rng = seeded()
     times = MONDAY + np.sort(rng.integers(0, 200 * WINDOW, 60_000))
@@ -131,16 +147,41 @@ def test_a_reference_of_a_sample_has_the_traffic_of_all() -> None:
 
 
 def test_a_thin_sample_may_be_silent_for_longer() -> None:
+    """Also after an error that is logged whole; a log that has become whole is waited for less, in time."""
     times = MONDAY + np.arange(2000) * MINUTE
     steady = Reference.fit({"x": np.arange(2000.0)}, timestamps=times, window_ns=10 * MINUTE)
-    assert steady.rows_per_second == pytest.approx(1 / 60)
+    silence = NoData(KEY, WindowSpec(MINUTE, MINUTE, 0), Judging(steady, MINUTE))
+    silence.pauses.begun = MONDAY - 14 * 24 * 60 * MINUTE
     limits = []
-    for weight in (1, 10):
-        silence = NoData(KEY, WindowSpec(MINUTE, MINUTE, 0), Judging(steady, MINUTE))
-        silence.pauses.begun = MONDAY - 14 * 24 * 60 * MINUTE
+    for at, weight in enumerate([1, 10, 1, *[1] * 200]):
         sketch = Sketch(steady.layout, 1, np.zeros(steady.layout.size, dtype=np.int64))
         sketch.violate(Violations({}, 0, (weight - 1) * PART))
-        silence.on_pane(SealedPane(MONDAY, MONDAY + MINUTE, sketch))
-        limits.append(silence.limit(MONDAY + MINUTE))
+        end = MONDAY + (at + 1) * MINUTE
+        silence.on_pane(SealedPane(end - MINUTE, end, sketch))
+        limits.append(round(silence.limit(end) / MINUTE))
 
-    assert limits == [20 * MINUTE, 200 * MINUTE]
+    assert (limits[:3], limits[-1]) == ([20, 200, 191], 20)
+
+
+@pytest.mark.parametrize("size", [1, 2, 1000])
+def test_the_share_of_a_request_counts_or_else_that_of_its_response_in_any_batching(size: int) -> None:
+    shares = [(None, 10), (20, None), (100, 10), (50, 5), (None, None)]  # of which 10, 5, 1, 2, 1
+    spec = replace(halved_spec(), sampled=True, performance=None)
+    fields = FieldMap.parse({"sampling": "sampling"}, MILLISECOND)
+    logs = logs_of((), HALVES)
+    for number, each in enumerate(shares * 3):
+        said = Answered(number, MIDNIGHT // MILLISECOND + number, 0, 1.0, 0.5)
+        for half, share in zip(HALVES, each, strict=True):
+            time, value = said.message(half)
+            told = {} if share is None else {"sampling": share}
+            logs[half] = [*logs[half], (time, json.dumps(json.loads(value) | told).encode())]
+    reading = Reading(spec, logs)
+    for half in HALVES:
+        columns = SeriesFields(spec.key, spec.reference.layout, fields)
+        reading.decoders[half] = TopicDecoder(TOPICS[half], [columns], fields, FUTURE, half=half, sampled=True)
+    facts = list[Fact]()
+    while reading.left:
+        facts += reading.poll(dict.fromkeys(HALVES, size))
+    [window] = of([*facts, *reading.end(MIDNIGHT + 60 * MINUTE)], WindowClosed)
+
+    assert (window.rows, window.volume) == (15, 3 * (10 + 5 + 1 + 2 + 1))

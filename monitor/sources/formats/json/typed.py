@@ -17,7 +17,8 @@ from detectors.sketches.identity import hashes_of, wide_hashes_of
 from detectors.sketches.ids import Hashes
 from monitor.sources.base import TopicRecords
 from monitor.sources.formats.base import DecodeCounts, Read, SeriesRows
-from monitor.sources.formats.fields import BeyondError, Path, SeriesFields, TopicFields
+from monitor.sources.formats.categories import BeyondError
+from monitor.sources.formats.fields import Path, SeriesFields, TopicFields
 from monitor.sources.formats.json.documents import UNREADABLE, refusal, reread
 from monitor.sources.formats.json.structs import StructPlan, plan_envelope, plan_series
 from monitor.sources.formats.times import NOT_A_TIME, times_of

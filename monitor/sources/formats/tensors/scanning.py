@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from monitor.sources.base import TopicRecords
 from monitor.sources.decode.mapping import REJECTED, UNMONITORED, codes_of, route
 from monitor.sources.formats.base import WHOLE, DecodeCounts, Read, Rows, SeriesRows
-from monitor.sources.formats.fields import CategoryTable, Path, SeriesFields, TopicFields
+from monitor.sources.formats.categories import CategoryTable
+from monitor.sources.formats.fields import Path, SeriesFields, TopicFields
 from monitor.sources.formats.tensors.aiming import ABSENT, NUMBERS, Aim, Cell, ProbedArray, aim_of, cells_of
 from monitor.sources.formats.tensors.rows import ID, TIME, Call, TensorRows
 from monitor.sources.formats.values import EARLIEST, Rejected, is_writable

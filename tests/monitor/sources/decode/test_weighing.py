@@ -26,8 +26,9 @@ SHARES: list[tuple[Any, float]] = [  # percent as it comes, rows that one stands
     (0.0001, 1e6),
     (None, 1.0),
     (NOTHING, 1.0),
+    (float("nan"), 1.0),  # as tables write that there is nothing
 ]
-INVALID: list[Any] = [0, -0.0, -1, 100.5, 1e-9, "10", "", {}, [], float("nan"), float("inf"), 10**400]
+INVALID: list[Any] = [0, -0.0, -1, 100.5, 1e-9, "10", "", {}, [], float("inf"), 10**400]
 
 
 def decoder(fields: FieldMap, skipped: int = 0) -> TopicDecoder:

@@ -131,9 +131,17 @@ def test_what_gives_no_row_is_counted_by_one_reason(message: Any, reason: str) -
     assert reasons("databricks-inference", message) == {reason: 1}
 
 
-@pytest.mark.parametrize("share", [0, -1, 1.5, True, "1", math.inf])
-def test_a_share_that_is_none_is_absent(share: Any) -> None:
-    assert documents("databricks-inference", gateway(sampling_fraction=share))[0]["sampling"] is None
+@pytest.mark.parametrize("share", [0, -1, 1.5, True, "1", 10**400])
+def test_a_share_that_is_none_is_left_for_the_mapping_to_refuse(share: Any) -> None:
+    """Were it dropped the row would stand for one call, though nobody knows for how many."""
+    said = [
+        documents("databricks-inference", gateway(sampling_fraction=share)),
+        documents("databricks-inference", legacy(sampling_fraction=None, sampling_percent=share)),
+    ]
+
+    fraction, percent = (rows[0]["sampling"] for rows in said)
+    assert fraction == share
+    assert percent == (share / 100 if share in {0, -1, 1.5} and share is not True else share)
 
 
 def test_it_is_recognised() -> None:
