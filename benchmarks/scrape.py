@@ -134,7 +134,7 @@ class Scene:
         self.server = Server("127.0.0.1", 0)
         self.server.serve(self.surface)
         self._client = subprocess.Popen(
-            [sys.executable, "-c", CLIENT, str(self.server.server_address[1])],
+            [sys.executable, "-c", CLIENT, str(self.server.address[1])],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -164,8 +164,7 @@ class Scene:
         """End client and server."""
         self._client.kill()
         self._client.communicate()
-        self.server.shutdown()
-        self.server.server_close()
+        self.server.close()
 
 
 def surface(telemetry: Telemetry) -> Surface:

@@ -127,6 +127,12 @@ class Surface:
             case _:
                 return self._readiness()
 
+    def stands_ready(self, line: bytes) -> bool:
+        """Whether what the first line of a request asks for is there: what machines ask often, unless it has to be written first."""
+        if line.startswith(b"GET /metrics "):
+            return self._metrics.stands_ready()
+        return line.startswith((b"GET /healthz ", b"GET /readyz "))
+
     def _readiness(self) -> tuple[HTTPStatus, str, bytes]:
         reason = self._ready()
         if reason is None:
@@ -242,7 +248,10 @@ class Server(HttpListener):
 
     def serve(self, surface: Surface) -> None:
         """Serve in threads of its own. Connections made before have waited in the backlog."""
-        self.begin(lambda received, address: Exchange(received, address, surface).said)
+        self.begin(
+            lambda received, address: Exchange(received, address, surface).said,
+            lambda received: surface.stands_ready(received[: received.find(b"\n")]),
+        )
 
 
 def refusal(error: NotGrantedError) -> tuple[HTTPStatus, str, bytes]:

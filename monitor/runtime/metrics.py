@@ -434,6 +434,16 @@ class Exposition:
         pieces.append(process(self._process))  # the last: OpenMetrics ends with a line of its own
         return style, b"".join(pieces)
 
+    def stands_ready(self) -> bool:
+        """Whether the text of every series is there, and nobody writes any."""
+        return not self._one_at_a_time.locked() and self._is_written(self._look(Board.copy))
+
+    def _is_written(self, board: Board) -> bool:
+        known = map(self._kept.get, board.series)
+        return all(
+            each is not None and each[0] is series for each, series in zip(known, board.series.values(), strict=True)
+        )
+
     def _families(self, board: Board) -> Iterator[Family]:
         written, text = self._written(board), self._text
         for name in (*SCORE_PARTS.values(), *DETAIL_METRICS, *SERIES_PARTS):

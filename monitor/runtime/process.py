@@ -23,7 +23,7 @@ MEMORY = Path("/proc/self/statm")
 
 
 def share_interpreter() -> None:
-    """Let threads of HTTP have the interpreter soon: an answer asks for it some ten times."""
+    """Let threads of HTTP have the interpreter soon: an answer asks for it up to ten times."""
     sys.setswitchinterval(SWITCH)
 
 

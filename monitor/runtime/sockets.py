@@ -1,7 +1,8 @@
 """Connections of the HTTP server: requests are read whole before anybody works on them, and answers are written as they are read.
 
 One thread waits for all sockets, so that a client that is silent, drips or does not read costs a socket and no thread. Few threads
-work on whole requests, few of one address at a time, and addresses take turns: who asks much waits, others do not.
+work on whole requests, few of one address at a time, and addresses take turns: who asks much waits, others do not. What stands
+ready is answered by the thread that waits, while nobody works: to hand it over would ask a busy interpreter for two more turns.
 """
 
 import socket as sockets
@@ -35,6 +36,8 @@ CLOCK = SystemClock()
 
 Work = Callable[[bytes, str], Sequence[bytes]]
 """Of a whole request and the address it is from, what is answered: pieces to be sent one after the other."""
+StandsReady = Callable[[bytes], bool]
+"""Whether a whole request can be answered with what is there, in a moment."""
 
 
 @dataclass(slots=True, eq=False)
@@ -161,6 +164,7 @@ class HttpListener:
         self._answered: deque[HttpConnection] = deque()  # by those who work, for the thread that waits
         self._turns = Turns()
         self._workers = 0
+        self._handed_over = 0  # requests that were, and have not come back answered
         self._stopping = self._full = False  # full: those that would connect wait in the backlog
         self._thread: Thread | None = None
 
@@ -170,9 +174,10 @@ class HttpListener:
         host, port = self.address
         return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
-    def begin(self, work: Work) -> None:
+    def begin(self, work: Work, stands_ready: StandsReady = lambda _received: False) -> None:
         """Answer, in threads of its own. Connections made before have waited in the backlog."""
         self._work = work
+        self._stands_ready = stands_ready
         self._thread = Thread(target=self._wait, name="http", daemon=True)
         self._thread.start()
 
@@ -230,7 +235,6 @@ class HttpListener:
             if len(self._open) == MOST_OPEN:
                 self._drop_oldest()
             self._open[client] = None
-            self._wait_for(client, EVENT_READ)
             self._read(client)
         self._full = True
         self._selector.unregister(self._listening)
@@ -241,6 +245,7 @@ class HttpListener:
             self._selector.register(self._listening, EVENT_READ)
 
     def _wait_for(self, client: HttpConnection, event: int) -> None:
+        self._wait_no_more(client)
         self._selector.register(client.socket, event, client)
         client.waited_for = True
 
@@ -251,23 +256,32 @@ class HttpListener:
 
     def _read(self, client: HttpConnection) -> None:
         try:
-            piece = client.socket.recv(PIECE)
+            whole = client.take(client.socket.recv(PIECE))
         except BlockingIOError:
-            return
+            whole = False
         except OSError:
             self._drop(client)
             return
-        whole = client.take(piece)
         if whole and client.received:
             self._wait_no_more(client)
-            self._hand_over(client)
+            self._have_answered(client)
         elif whole:
             self._drop(client)
         elif client.wanted is None and len(client.received) > MOST_HEAD:
-            client.rest = memoryview(TOO_LONG)
-            self._write(client)
+            client.rest = unsent(client.socket, (TOO_LONG,))
+            self._go_on_writing(client)
+        elif not client.waited_for:
+            self._wait_for(client, EVENT_READ)
+
+    def _have_answered(self, client: HttpConnection) -> None:
+        if self._handed_over or not self._stands_ready(bytes(client.received)):
+            self._hand_over(client)
+            return
+        self._answer(client)
+        self._go_on_writing(client)
 
     def _hand_over(self, client: HttpConnection) -> None:
+        self._handed_over += 1
         if self._turns.put(client) or self._workers >= MOST_WORKING:
             return
         try:
@@ -275,6 +289,7 @@ class HttpListener:
         except RuntimeError:  # no thread is left to begin: those that there are take it, if there are any
             if not self._workers:
                 self._turns.withdraw(client)
+                self._handed_over -= 1
                 self._drop(client)
         else:
             self._workers += 1
@@ -284,12 +299,15 @@ class HttpListener:
             while self._asleep.recv(PIECE):
                 pass
         while self._answered:
-            client = self._answered.popleft()
-            if client.rest:
-                self._wait_for(client, EVENT_WRITE)
-            else:
-                self._drop(client)
-        self._bound_unsent()
+            self._handed_over -= 1
+            self._go_on_writing(self._answered.popleft())
+
+    def _go_on_writing(self, client: HttpConnection) -> None:
+        if client.rest:
+            self._wait_for(client, EVENT_WRITE)
+            self._bound_unsent()
+        else:
+            self._drop(client)
 
     def _bound_unsent(self) -> None:
         writing = [each for each in self._open if each.waited_for and each.rest]
@@ -301,11 +319,15 @@ class HttpListener:
             self._drop(client)
 
     def _write(self, client: HttpConnection) -> None:
-        with suppress(BlockingIOError, OSError):
+        try:
             client.rest = client.rest[client.socket.send(client.rest) :]
-            if client.rest:
-                return
-        self._drop(client)
+        except BlockingIOError:
+            return
+        except OSError:
+            self._drop(client)
+            return
+        if not client.rest:
+            self._drop(client)
 
     def _hang_up_late(self, now: float) -> None:
         for client in [each for each in self._open if each.waited_for and now >= each.deadline()]:
@@ -329,13 +351,16 @@ class HttpListener:
     def _work_on(self) -> None:
         while True:
             client = self._turns.take()
-            try:
-                client.rest = unsent(client.socket, self._work(bytes(client.received), client.address))
-            except Exception:  # noqa: BLE001 - a mistake of ours, whatever it is, is printed
-                traceback.print_exc(file=sys.stderr)
+            self._answer(client)
             self._turns.done(client)
             self._answered.append(client)
             self._wake()
+
+    def _answer(self, client: HttpConnection) -> None:
+        try:
+            client.rest = unsent(client.socket, self._work(bytes(client.received), client.address))
+        except Exception:  # noqa: BLE001 - a mistake of ours, whatever it is, is printed
+            traceback.print_exc(file=sys.stderr)
 
     def _wake(self) -> None:
         with suppress(OSError):

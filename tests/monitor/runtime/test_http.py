@@ -857,6 +857,22 @@ def test_readiness_is_a_metric_too(scene: Scene) -> None:
     assert samples(families(scene, "Prometheus")["driftd_ready"]) == {(): 0}
 
 
+def test_metrics_stand_ready_until_a_window_closes(scene: Scene) -> None:
+    line, said = b"GET /metrics HTTP/1.1\r", [False]
+    assert not scene.surface.stands_ready(line)
+    for end in (NOON, NOON + MINUTE):
+        scene.telemetry.record(
+            [WindowClosed(CHURN, end - MINUTE, end, 10, ()), WindowScored(CHURN, end, score_table(), {})]
+        )
+        said.append(scene.surface.stands_ready(line))
+        scene.ask("/metrics")
+        said.append(scene.surface.stands_ready(line))
+
+    assert said == [False, False, True, False, True]
+    assert scene.surface.stands_ready(b"GET /healthz HTTP/1.1\r")
+    assert not scene.surface.stands_ready(b"GET /api/v1/models HTTP/1.1\r")
+
+
 # --- sockets ----------------------------------------------------------------------------------------------------------
 
 

@@ -4,7 +4,7 @@ import socket
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from threading import Event, Semaphore, Thread
+from threading import Event, Semaphore, Thread, current_thread
 
 import pytest
 
@@ -13,6 +13,7 @@ from monitor.runtime.sockets import MOST_OF_ADDRESS, MOST_OPEN, MOST_WORKING, TO
 
 ASKED = b"GET /quick HTTP/1.0\r\n\r\n"
 LARGE = b"GET /large HTTP/1.0\r\n\r\n"
+READY = b"GET /ready HTTP/1.0\r\n\r\n"
 ANSWER = bytes(range(256)) * 25_000  # larger than the buffers of any socket
 PATIENCE = 30.0  # seconds
 
@@ -24,7 +25,7 @@ class Scene:
         self.open = ExitStack()
         self.begun, self.free = Semaphore(0), Event()
         self.listener = HttpListener("127.0.0.1", 0)
-        self.listener.begin(self.work)
+        self.listener.begin(self.work, lambda received: received.startswith(READY))
         self.open.callback(self.listener.close)
         self.open.callback(self.free.set)
 
@@ -32,6 +33,7 @@ class Scene:
         if b"/slow" in received:
             self.begun.release()
             self.free.wait(PATIENCE)
+        self.answered_by = current_thread().name
         return (b"", ANSWER) if b"/large" in received else (b"said ", received)
 
     def client(self, said: bytes = b"", address: str = "127.0.0.1", buffer: int | None = None) -> socket.socket:
@@ -47,6 +49,12 @@ class Scene:
 
     def answered(self, said: bytes = ASKED, address: str = "127.0.0.1") -> bytes:
         return read(self.client(said, address))
+
+    def rest(self) -> None:
+        """Wait until nobody works: who is answered may know it before the server does."""
+        ends = time.monotonic() + PATIENCE
+        while self.listener._handed_over and time.monotonic() < ends:
+            time.sleep(0.01)
 
 
 def read(client: socket.socket) -> bytes:
@@ -102,6 +110,28 @@ def test_clients_that_do_not_read_keep_nobody_waiting_and_not_all_is_kept_for_th
     assert scene.answered() == b"said " + ASKED
     assert len(read(deaf[0])) < len(ANSWER)  # hung up on: others came later
     assert scene.answered(LARGE) == ANSWER
+
+
+def test_what_stands_ready_is_answered_by_the_thread_that_waits_while_nobody_works(scene: Scene) -> None:
+    answered = []
+    for said in (READY, ASKED, READY + LARGE):
+        scene.answered(said)
+        answered.append(scene.answered_by)
+        scene.rest()
+
+    assert answered == ["http", "http-0", "http"]
+
+
+def test_what_stands_ready_waits_for_its_turn_while_somebody_works(scene: Scene) -> None:
+    slow = scene.client(b"GET /slow HTTP/1.0\r\n\r\n")
+    assert scene.begun.acquire(timeout=PATIENCE)
+    assert scene.answered(READY) == b"said " + READY
+    assert scene.answered_by == "http-1"
+    scene.free.set()
+    read(slow)
+    scene.rest()
+    scene.answered(READY)
+    assert scene.answered_by == "http"
 
 
 def drip(client: socket.socket) -> None:

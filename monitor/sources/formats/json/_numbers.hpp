@@ -106,12 +106,20 @@ inline bool by_division([[maybe_unused]] uint64_t mantissa, [[maybe_unused]] int
   __extension__ using Wide = unsigned __int128;
   const Wide dividend = static_cast<Wide>(mantissa << up) << 63;
   const uint64_t divisor = power << down;
+#if defined(__x86_64__) && defined(__GNUC__)  // one instruction: the quotient fits 64 bits, which cannot be said in C++
+  uint64_t quotient, rest;
+  __asm__("divq %4"
+          : "=a"(quotient), "=d"(rest)
+          : "a"(static_cast<uint64_t>(dividend)), "d"(static_cast<uint64_t>(dividend >> 64)), "r"(divisor)
+          : "cc");
+#else
   const auto quotient = static_cast<uint64_t>(dividend / divisor);
-  const bool rest = static_cast<uint64_t>(dividend) != quotient * divisor;  // what is left fits 64 bits
+  const uint64_t rest = static_cast<uint64_t>(dividend) - quotient * divisor;  // what is left fits 64 bits
+#endif
   const uint64_t scale = static_cast<uint64_t>(1023 + down - up - 63) << 52;  // a power of two: nothing is rounded again
   double factor;
   std::memcpy(&factor, &scale, sizeof factor);
-  value = static_cast<double>(quotient | rest) * factor;
+  value = static_cast<double>(quotient | (rest != 0)) * factor;
   return true;
 #else
   return false;
