@@ -50,7 +50,7 @@ class MappedReader:
         """Read all messages: nothing is left."""
         rows = decode_records(self._decoder, records)
         mapped = map_rows(rows, self._topic, latest, counts)
-        return Read(mapped.rows, mapped.messages, mapped.times, ())
+        return Read(mapped.rows, mapped.messages, mapped.times, (), strange=len(rows) > 0)
 
 
 def decode_records(decoder: Decoder, records: TopicRecords) -> Rows:
