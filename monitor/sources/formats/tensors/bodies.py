@@ -137,9 +137,10 @@ def of_document(
     held: Mapping[str, Any],
     how: BodyReading,
     behind: v2.BytesBehind | None = None,
+    apart: v2.NumbersApart | None = None,
 ) -> Inference:
     """A JSON body. Raises Rejected."""
-    sides = _seldon(held, how) if _is_seldons(held, how) else _sides(held, how, behind)
+    sides = _seldon(held, how) if _is_seldons(held, how) else _sides(held, how, behind, apart)
     if behind is not None:
         behind.end()
     if how.half in {REQUEST, RESPONSE}:  # a body may hold both; an event is of one of them
@@ -158,7 +159,7 @@ def text_at(held: Mapping[str, Any], name: str) -> str | None:
 
 
 def _sides(
-    held: Mapping[str, Any], how: BodyReading, behind: v2.BytesBehind | None
+    held: Mapping[str, Any], how: BodyReading, behind: v2.BytesBehind | None, apart: v2.NumbersApart | None
 ) -> tuple[TensorSide | None, TensorSide | None]:
     order = [name for name in held if name in {"inputs", "outputs", "instances", "predictions"}]
     found: dict[int, TensorSide] = {}
@@ -167,7 +168,9 @@ def _sides(
         naming = how.naming if half == REQUEST else how.answers
         value = held[name]
         if name in {"inputs", "outputs"} and v2.is_tensors(value):
-            found[half] = v2.side_of(value, naming, behind)
+            found[half] = v2.side_of(value, naming, apart, behind)
+        elif apart is not None:
+            raise Rejected(NOT_INFERENCE)  # of no tensors: whoever took numbers out of it reads it anew
         elif not _is_asked_for(name, value, held):
             found[half] = v1.columns_of(value, naming, "x" if half == REQUEST else "predictions")
     return found.get(REQUEST), found.get(RESPONSE)

@@ -20,11 +20,11 @@ from monitor.sources.decode.topic import Decoded, TopicDecoder
 from monitor.sources.formats import mlserver
 from monitor.sources.formats.base import DecodeCounts
 from monitor.sources.formats.fields import FieldMap, SeriesFields
-from monitor.sources.formats.tensors import decoding
+from monitor.sources.formats.tensors import compacting, decoding
 from monitor.sources.formats.tensors.scanning import MOST_TEMPLATES, TensorScanner, _columns
 from monitor.stream.events import MINUTE, SECOND, SeriesKey
 from tests.fakes import NOON
-from tests.inferences import records
+from tests.inferences import decoder_of, records
 
 pytestmark = pytest.mark.usefixtures("compiled_parts")
 
@@ -143,6 +143,7 @@ def decoder(*, compiled: bool, missing: tuple[str, ...] = ("None",)) -> TopicDec
     """The decoder of a topic of two models, by one of both ways."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(decoding, "COMPILED", compiled)
+        patch.setattr(compacting, "COMPILED", compiled)
         made = TopicDecoder(
             "t",
             [SeriesFields(key, REFERENCE.layout, FIELDS) for key in KEYS],
@@ -204,6 +205,25 @@ def test_any_polls_give_the_same_halves_in_the_same_order(
         at += size
 
     assert told(*polls) == told(pure.decode(records(*values, stamps=times), NOON))
+
+
+@settings(max_examples=60)
+@given(traffic())
+def test_rows_are_the_same_both_ways_where_no_series_is_asked_for(held: tuple[list[bytes | None], list[int]]) -> None:
+    """As those of files, of other envelopes and of topics that are mapped beside the value: bodies come apart without templates."""
+    values, times = held
+    found = []
+    for compiled in (True, False):
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(compacting, "COMPILED", compiled)
+            reader = decoder_of(mlserver, missing=["None"])
+        rows = [reader.decode_records(records(*values, stamps=times)) for _ in range(2)][-1]
+        listed = [
+            {path: repr(value) for path, value in rows.row(at).items() if value is not None} for at in range(len(rows))
+        ]
+        found.append((listed, rows.messages.tolist(), rows.halves.tolist(), rows.rejected))
+
+    assert found[0] == found[1]
 
 
 def tensors(rows: int, seed: int, **more: Any) -> bytes:
