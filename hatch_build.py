@@ -27,6 +27,7 @@ SOURCES = tuple(
         "monitor/sources/formats/protobuf/_protobuf.cpp",
         "monitor/sources/formats/schema_registry/_frames.cpp",
         "monitor/sources/formats/tensors/_columns.cpp",
+        "monitor/sources/formats/tensors/_compact.cpp",
         "monitor/sources/kafka/_native.cpp",
     )
 )

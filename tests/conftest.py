@@ -71,6 +71,7 @@ def compiled_parts() -> None:
     from monitor.sources.formats.json import scanning
     from monitor.sources.formats.protobuf import reading
     from monitor.sources.formats.schema_registry import frames
+    from monitor.sources.formats.tensors import compacting
     from monitor.sources.formats.tensors import scanning as tensors
     from monitor.sources.kafka import native
 
@@ -81,6 +82,7 @@ def compiled_parts() -> None:
         "digesting": blocks.USED,
         "splitting": lines.USED,
         "decoding": scanning.COMPILED,
+        "compacting": compacting.COMPILED,
         "scanning tensors": tensors.COMPILED,
         "Protobuf": reading.COMPILED,
         "frames": frames.COMPILED,

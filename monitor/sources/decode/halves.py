@@ -31,9 +31,19 @@ class HalfColumns:
         self._predictions = PredictionColumns(series, truth) if truth is not None and series.half == RESPONSE else None
 
     def batch(
-        self, part: SeriesRows, topic: str, counts: DecodeCounts, offsets: tuple[OffsetRange, ...] = ()
+        self, parts: Sequence[SeriesRows], topic: str, counts: DecodeCounts, offsets: tuple[OffsetRange, ...] = ()
     ) -> HalfBatch:
-        """The rows that have an id; the others are rejected."""
+        """The rows of a poll that have an id, in the order of their messages, for of halves that are alike the first counts; the others are rejected."""
+        rows = [self._rows(part, counts) for part in parts]
+        known = [np.asarray(each["high"] != 0) for each in rows]
+        if nameless := sum(each.size - int(np.count_nonzero(each)) for each in known):
+            counts.rejected[ID_MISSING] += nameless
+        held = [each if ours.all() else each[ours] for each, ours in zip(rows, known, strict=True)]
+        whole = held[0] if len(held) == 1 else np.concatenate(held)[_order(parts, known)]
+        return HalfBatch(self._series.key, topic, self._series.half, whole, offsets)
+
+    def _rows(self, part: SeriesRows, counts: DecodeCounts) -> Rows:
+        """All rows; of those without an id the hash is 0."""
         series, shape, count = self._series, self._shape, len(part.times)
         rows = np.zeros(count, dtype=self._dtype)
         rows["time"], rows["latency"] = part.times, np.nan
@@ -47,16 +57,13 @@ class HalfColumns:
             rows["sampled"] = part.weights
         self._serve(part, rows, counts)
         self._label(part, rows, counts)
-        known = self._identify(part, rows)
-        if not known.all():
-            counts.rejected[ID_MISSING] += int(np.count_nonzero(~known))
-            rows = rows[known]
-        return HalfBatch(series.key, topic, series.half, rows, offsets)
+        self._identify(part, rows)
+        return rows
 
-    def _identify(self, part: SeriesRows, rows: Rows) -> NDArray[np.bool_]:
+    def _identify(self, part: SeriesRows, rows: Rows) -> None:
         """Put in ids, and the place of each row among those of its message and id: a message may hold many rows."""
         if part.ids is None or part.more is None:
-            return np.zeros(rows.size, dtype=np.bool_)
+            return
         rows["high"], rows["low"] = part.ids, part.more
         if part.messages is not None and rows.size > 1:
             same = (np.diff(part.messages) == 0) & (np.diff(rows["high"]) == 0) & (np.diff(rows["low"]) == 0)
@@ -64,7 +71,6 @@ class HalfColumns:
                 at = np.arange(rows.size)
                 first = np.where(np.concatenate([[True], ~same]), at, 0)
                 rows["row"] = at - np.maximum.accumulate(first)
-        return np.asarray(part.ids != 0)
 
     def _serve(self, part: SeriesRows, rows: Rows, counts: DecodeCounts) -> None:
         series = self._series
@@ -94,6 +100,14 @@ class HalfColumns:
         values = held.values.copy()
         values[list(refused)] = np.nan
         return values, held.weights
+
+
+def _order(parts: Sequence[SeriesRows], known: Sequence[NDArray[np.bool_]]) -> NDArray[np.intp]:
+    """What brings the known rows of several readers into the order of their messages, int64[n]."""
+    held = [
+        part.messages[ours] for part, ours in zip(parts, known, strict=True) if part.messages is not None
+    ]  # always there: its rows are joined
+    return np.argsort(np.concatenate(held), kind="stable")
 
 
 class SeriesByHalf:

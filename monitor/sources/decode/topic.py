@@ -202,7 +202,8 @@ class TopicDecoder:
         for read, _, places in self._readings(records, np.arange(len(records.values)), latest, counts):
             before, objects = objects, sum(counts.fields[reason] for reason in ODD)
             held = self._check(weighed(read.rows, counts), decoded, now, objects=objects > before)
-            checked += self._placed(held, places)
+            held = [_among_all(part, places) for part in held]
+            checked += self._placed(held)
             rows += held
             told.append((places[read.messages], read.times))
             strange = strange or read.strange
@@ -276,11 +277,11 @@ class TopicDecoder:
             return self._halves.contract(series)
         return self._contracts.get(series.key)
 
-    def _placed(self, rows: Sequence[SeriesRows], places: NDArray[np.intp]) -> Iterator[CheckedRows]:
-        """The rows that were held against a contract, with the places of their messages among all records: `places` are those of their reader's."""
+    def _placed(self, rows: Sequence[SeriesRows]) -> Iterator[CheckedRows]:
+        """The rows that were held against a contract, with the places of their messages among all records."""
         for part in rows if self._contracts else ():
             if part.series.key in self._contracts and part.messages is not None and part.series.half == WHOLE:
-                yield CheckedRows(part, places[part.messages], part.violations)
+                yield CheckedRows(part, part.messages, part.violations)
 
     def _readings(
         self, left: TopicRecords, places: NDArray[np.intp], latest: Nanos, counts: DecodeCounts
@@ -300,7 +301,7 @@ class TopicDecoder:
         if mapped.times.size:
             decoded.seen[partition] = self._clocks[partition.index].show(mapped.times, None)
         held = self._check(weighed(mapped.rows, counts), decoded, LATEST_NANOS, objects=True)
-        if checked := list(self._placed(held, np.arange(len(rows)))):
+        if checked := list(self._placed(held)):
             numbers = self._rows_before + np.arange(len(rows))
             of = RecordPlaces((str(partition),), np.zeros(len(rows), dtype=np.int16), numbers)
             decoded.schemas += schemas(checked, self._contracts, of, {})
@@ -318,10 +319,14 @@ class TopicDecoder:
         counts: DecodeCounts,
         offsets: tuple[OffsetRange, ...] = (),
     ) -> list[SeriesRows]:
-        """Set apart the rows that wait for their other half: what is left is whole."""
+        """Set apart the rows that wait for their other half, of whichever reader: what is left is whole."""
+        apart = defaultdict[tuple[SeriesKey, int], list[SeriesRows]](list)
         for part in rows:
             if part.series.half != WHOLE:
-                decoded.halves.append(self._halves.columns(part.series).batch(part, self.topic, counts, offsets))
+                apart[part.series.key, part.series.half].append(part)
+        for parts in apart.values():
+            columns = self._halves.columns(parts[0].series)
+            decoded.halves.append(columns.batch(parts, self.topic, counts, offsets))
         return [part for part in rows if part.series.half == WHOLE]
 
     def _serve(self, rows: Sequence[SeriesRows], decoded: Decoded, counts: DecodeCounts) -> list[SeriesRows]:
@@ -462,6 +467,11 @@ class TopicDecoder:
             served=rows.served,
             violations=of_weights(rows.violations, rows.weights),
         )
+
+
+def _among_all(part: SeriesRows, places: NDArray[np.intp]) -> SeriesRows:
+    """Rows with the places of their messages among all records: `places` are those of their reader's."""
+    return part if part.messages is None else replace(part, messages=places[part.messages])
 
 
 def _in_order(

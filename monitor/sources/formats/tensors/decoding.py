@@ -12,6 +12,7 @@ from monitor.sources.formats.base import TOMBSTONE, WHOLE, Reader, Rows
 from monitor.sources.formats.fields import Path, TopicFields
 from monitor.sources.formats.tensors.arrays import Naming
 from monitor.sources.formats.tensors.bodies import BodyReading, read_body
+from monitor.sources.formats.tensors.compacting import Compacted, Packed
 from monitor.sources.formats.tensors.rows import Call, Message, TensorRows, rows_of
 from monitor.sources.formats.tensors.scanning import COMPILED, TensorScanner
 from monitor.sources.formats.times import NOT_A_TIME
@@ -67,6 +68,7 @@ class InferenceDecoder:
         self._calls = calls
         self._naming = options.naming
         self._prediction = options.prediction
+        self._compacted = Compacted()
         self.readers: Sequence[Reader] = []
         """What reads most records sooner."""
         if (
@@ -85,12 +87,14 @@ class InferenceDecoder:
         """A row an instance; what cannot be read is counted by reason."""
         rejected: Counter[str] = Counter()
         messages = []
+        self._compacted.begin(sum(len(value) for value in records.values if value is not None))
         for place in range(len(records.values)):
             for found in self._messages(records, place):
                 if isinstance(found, Rejected):
                     rejected[str(found)] += 1
                 else:
                     messages.append(found)
+        self._compacted.end()
         return rows_of(messages, rejected, self._prediction)
 
     def inspect(self, raw: bytes) -> Iterator[Mapping[Path, object]]:
@@ -132,17 +136,18 @@ class InferenceDecoder:
     def _message(self, place: int, call: Call) -> Message | Rejected:
         try:
             how = BodyReading(self._naming, call.half, call.protocol)
-            held = read_body(call.body, how)
+            held: Any = self._compacted.read(call.body, how) or read_body(call.body, how)
         except Rejected as reason:
             return reason
-        more = call.more if held.model is None else {**call.more, **_body_names(call, held.model)}
+        told = held.layout if isinstance(held, Packed) else held
+        more = call.more if told.model is None else {**call.more, **_body_names(call, told.model)}
         return Message(
             place,
             held,
             call.id or held.id,
             call.time,
-            call.model or held.model,
-            call.version or held.version,
+            call.model or told.model,
+            call.version or told.version,
             more,
         )
 

@@ -1,7 +1,7 @@
 """Inference messages to rows: a row an instance, under the canonical paths."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, NamedTuple
@@ -10,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors.columns import Coded, Column
-from monitor.sources.formats.base import Rows, only_rows
+from monitor.sources.formats.base import RESPONSE, Rows, only_rows
 from monitor.sources.formats.fields import Path
 from monitor.sources.formats.tensors.arrays import TensorSide
 from monitor.sources.formats.tensors.bodies import Inference, Protocol
+from monitor.sources.formats.tensors.compacting import Packed, TensorLayout
 from monitor.sources.formats.times import NOT_A_TIME
 from monitor.sources.formats.values import Rejected
 
@@ -42,7 +43,7 @@ class Message(NamedTuple):
     """One message that was read, and what stood beside it: its id, event time (NOT_A_TIME: none), model, version, more by path."""
 
     place: int
-    held: Inference
+    held: Inference | Packed
     id: str | None
     time: int
     model: str | None
@@ -52,16 +53,23 @@ class Message(NamedTuple):
     @property
     def rows(self) -> int:
         """How many rows it is."""
+        if isinstance(self.held, Packed):
+            return self.held.layout.rows
         side = self.held.request or self.held.response
         assert side is not None
         return side.rows
 
+    @property
+    def half(self) -> int:
+        """What of a prediction they are."""
+        return self.held.layout.half if isinstance(self.held, Packed) else self.held.half
+
 
 class Block(NamedTuple):
-    """The columns of one message, and its rows."""
+    """Columns of some of the rows: of one message, or of all that are laid out alike."""
 
-    at: slice
-    columns: Mapping[Path, Column]
+    at: "slice | NDArray[np.intp]"
+    columns: Mapping[Path, Callable[[], Column]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +118,7 @@ class TensorRows(Rows):
     @property
     def own(self) -> Mapping[Path, Column]:
         """What the first message itself holds, and nothing beside it."""
-        return self.blocks[0].columns if self.blocks else {}
+        return {path: column() for path, column in self.blocks[0].columns.items()} if self.blocks else {}
 
     def _whole(self, path: Path) -> Column | None:
         if path in self.columns:
@@ -120,7 +128,7 @@ class TensorRows(Rows):
         return self.made[path]
 
     def _put_together(self, path: Path) -> Column | None:
-        parts = [(block.at, block.columns[path]) for block in self.blocks if path in block.columns]
+        parts = [(block.at, block.columns[path]()) for block in self.blocks if path in block.columns]
         if not parts:
             return None
         if len(parts) == 1 and len(parts[0][1]) == self.size:  # a block of all rows is in their order
@@ -155,10 +163,17 @@ def _objects(column: Column) -> NDArray[Any]:
 
 def rows_of(messages: Sequence[Message], rejected: Counter[str], prediction: str | None) -> TensorRows:
     """The rows of messages, in their order. `prediction`: the output that is one, where there are several."""
-    kept = []
+    kept, laid_out = [], dict[int, Paths]()
     for message in messages:
         try:
-            kept.append((message, _paths(message.held, prediction)))
+            held = message.held
+            if isinstance(held, Packed):
+                paths = laid_out.get(id(held.layout))
+                if paths is None:
+                    paths = laid_out[id(held.layout)] = _paths(held, prediction)
+            else:
+                paths = _paths(held, prediction)
+            kept.append((message, paths))
         except Rejected as reason:
             rejected[str(reason)] += 1
     each = [message for message, _ in kept]
@@ -169,16 +184,21 @@ def rows_of(messages: Sequence[Message], rejected: Counter[str], prediction: str
         _beside(each, counts, starts, size),
         np.repeat(np.array([message.place for message in each], dtype=np.intp), counts),
         dict(rejected),
-        halves=np.repeat(np.array([message.held.half for message in each], dtype=np.int8), counts),
-        blocks=[
-            Block(slice(start, start + count), paths)
-            for (_, paths), start, count in zip(kept, starts.tolist(), counts.tolist(), strict=True)
-        ],
+        halves=np.repeat(np.array([message.half for message in each], dtype=np.int8), counts),
+        blocks=_blocks(kept, counts, starts),
         size=size,
     )
 
 
-def _paths(held: Inference, prediction: str | None) -> Mapping[Path, Column]:
+Paths = Mapping[Path, str] | Mapping[Path, Column]
+"""Of the columns of a message: their names in its layout, or themselves."""
+
+
+def _paths(held: Inference | Packed, prediction: str | None) -> Paths:
+    if isinstance(held, Packed):
+        layout = held.layout
+        place = _outputs if layout.half == RESPONSE else _features
+        return place(dict(zip(layout.columns, layout.columns, strict=True)), prediction)
     request, response = held.request, held.response
     if request is not None and response is not None and request.rows != response.rows:
         raise Rejected("tensor_rows_differ")
@@ -198,6 +218,44 @@ def _outputs(columns: Mapping[str, Any], prediction: str | None) -> dict[Path, A
     if prediction is None and len(columns) == 1:
         return {PREDICTION: next(iter(columns.values()))}
     return {PREDICTION if name == prediction else (*OUTPUTS, name): column for name, column in columns.items()}
+
+
+def _blocks(kept: Sequence[tuple[Message, Paths]], counts: NDArray[np.intp], starts: NDArray[np.intp]) -> list[Block]:
+    alike: dict[int, list[int]] = {}
+    blocks = []
+    for number, (message, paths) in enumerate(kept):
+        if isinstance(message.held, Packed):
+            alike.setdefault(id(message.held.layout), []).append(number)
+            continue
+        at = slice(int(starts[number]), int(starts[number] + counts[number]))
+        blocks.append(Block(at, {path: _itself(column) for path, column in paths.items()}))
+    for numbers in alike.values():
+        packed = [message.held for message in (kept[at][0] for at in numbers) if isinstance(message.held, Packed)]
+        blocks.append(_laid_out(packed, kept[numbers[0]][1], starts[numbers]))
+    return blocks
+
+
+def _laid_out(packed: Sequence[Packed], paths: Mapping[Path, Any], starts: NDArray[np.intp]) -> Block:
+    layout = packed[0].layout
+    numbers = _numbers(packed)
+    at = (starts[:, None] + np.arange(layout.rows)).reshape(-1)
+    return Block(at, {path: _of_layout(layout, name, numbers) for path, name in paths.items()})
+
+
+def _numbers(packed: Sequence[Packed]) -> NDArray[np.float64]:
+    """The numbers of bodies of a layout, float64[bodies, numbers]: where they lie, if that is behind one another."""
+    size, first = packed[0].layout.size, packed[0]
+    if all(each.at == first.at + size * number and each.numbers is first.numbers for number, each in enumerate(packed)):
+        return first.numbers[first.at : first.at + size * len(packed)].reshape(len(packed), size)
+    return np.stack([each.numbers[each.at : each.at + size] for each in packed])
+
+
+def _itself(column: Any) -> Callable[[], Column]:
+    return lambda: column
+
+
+def _of_layout(layout: TensorLayout, name: str, numbers: NDArray[np.float64]) -> Callable[[], Column]:
+    return lambda: layout.column(name, numbers)
 
 
 # --- what stands beside -----------------------------------------------------------------------------------------------

@@ -73,6 +73,7 @@ class FilledColumns:
     series: SeriesFields | None  # None: of nobody's
     aim: Aim
     codes: Any
+    strange: bool = False  # whether there are features that nobody asked for
     density: float = 0.0  # rows of a byte, at most
     numbers: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 0)))
     coded: Ints = field(default_factory=lambda: np.empty((0, 0), dtype=np.int32))
@@ -124,6 +125,7 @@ class ScannedCalls:
     rows: Ints
     of: Ints
     parts: list[SeriesRows] = field(default_factory=list)
+    strange: bool = False  # whether there are features that nobody asked for
     flushed: int = 0  # calls whose rows are in the parts
 
 
@@ -155,7 +157,8 @@ class TensorScanner:
         each = scanned.rows[which]
         left = np.ones(len(records.values), dtype=np.bool_)
         left[places] = False
-        return Read(scanned.parts, np.repeat(places, each), np.repeat(times, each), np.flatnonzero(left).tolist())
+        whose = np.repeat(places, each), np.repeat(times, each)
+        return Read(scanned.parts, *whose, np.flatnonzero(left).tolist(), strange=scanned.strange)
 
     # --- calls ------------------------------------------------------------------------------------------------------------
 
@@ -234,6 +237,7 @@ class TensorScanner:
         for target in self._targets.values():
             if not target.rows:
                 continue
+            scanned.strange |= target.strange
             if target.series is None:
                 counts.unmonitored += target.rows
             else:
@@ -319,13 +323,14 @@ class TensorScanner:
         if owner == REJECTED or rows.column(topic.fields.features) is not None:
             return None
         series = None if owner == UNMONITORED else list(topic.series.values())[owner]
+        strange = series is not None and not rows.names(topic.fields.features) <= self._topic.series[series.key].known
         if series is not None and (series.serves or series.group or series.id not in {(), ID}):
             return None
         nothing = self._says_nothing(call, probe, rows, cells)
         aim = None if nothing is None else aim_of(series, rows, cells, arrays, nothing=nothing)
         if aim is None:
             return None
-        target = self._filled(half, owner, series, aim)
+        target = self._filled(half, owner, series, aim, strange=strange)
         target.density = max(target.density, len(rows) / len(call.body))
         _columns.aim(template, target.number, aim.columns)
         return target
@@ -348,14 +353,14 @@ class TensorScanner:
         nothing = [all(value is None or value != value for value in other.own[path].tolist()) for path in texts]  # noqa: PLR0124 - NaN
         return None if len(set(nothing)) > 1 else nothing[0]
 
-    def _filled(self, half: int, owner: int, series: SeriesFields | None, aim: Aim) -> FilledColumns:
-        key = half, owner, aim.numeric, aim.categorical, aim.nothing
+    def _filled(self, half: int, owner: int, series: SeriesFields | None, aim: Aim, *, strange: bool) -> FilledColumns:
+        key = half, owner, aim.numeric, aim.categorical, aim.nothing, strange
         if key not in self._targets:
             tables = [] if series is None else series.tables
             missing = self._decoder.missing if aim.nothing else ()
             known = [({**_texts_of(table), **dict.fromkeys(missing, table.missing)}, table) for table in tables]
             codes = _columns.codes([(texts, table.unseen, table.missing) for texts, table in known])
-            self._targets[key] = FilledColumns(len(self._targets), series, aim, codes)
+            self._targets[key] = FilledColumns(len(self._targets), series, aim, codes, strange)
         return self._targets[key]
 
 

@@ -1,7 +1,10 @@
 """The open inference protocol (V2): tensors by name, as JSON, with their numbers behind it, or as protobuf."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
 
 from detectors.columns import Column
 from monitor.sources.formats.tensors.arrays import (
@@ -20,6 +23,18 @@ from monitor.sources.formats.tensors.arrays import (
 from monitor.sources.formats.values import Rejected
 
 MOST_TENSORS = 10_000
+
+
+class NumbersApart(NamedTuple):
+    """Numbers that were taken out of a message, float64[n], and where each array of them begins and ends."""
+
+    numbers: NDArray[np.float64]
+    bounds: Sequence[int]
+
+    def array(self, place: Sequence[int]) -> NDArray[np.float64]:
+        """One of the arrays, of which its place among them is left in the message."""
+        begin, end = self.bounds[place[0]], self.bounds[place[0] + 1]
+        return self.numbers[begin:end]
 
 
 class BytesBehind:
@@ -50,15 +65,18 @@ def is_tensors(held: Any) -> bool:
 def side_of(
     tensors: Sequence[Mapping[str, Any]],
     naming: Naming,
+    apart: NumbersApart | None = None,
     behind: BytesBehind | None = None,
 ) -> TensorSide:
     """The columns of a request or an answer. Raises Rejected."""
     if len(tensors) > MOST_TENSORS:
         raise Rejected("tensor_too_large")
-    return joined([_tensor(each, naming, behind) for each in tensors])
+    return joined([_tensor(each, naming, apart, behind) for each in tensors])
 
 
-def _tensor(tensor: Mapping[str, Any], naming: Naming, behind: BytesBehind | None) -> tuple[int, dict[str, Column]]:
+def _tensor(
+    tensor: Mapping[str, Any], naming: Naming, apart: NumbersApart | None, behind: BytesBehind | None
+) -> tuple[int, dict[str, Column]]:
     name, datatype = tensor.get("name"), str(tensor.get("datatype"))
     if not isinstance(name, str):
         raise Rejected("tensor_name_missing")
@@ -70,7 +88,7 @@ def _tensor(tensor: Mapping[str, Any], naming: Naming, behind: BytesBehind | Non
     if behind is not None and "binary_data_size" in parameters:
         cells = _binary(datatype, behind.take(parameters["binary_data_size"]), extents, parameters, naming)
     else:
-        cells = _cells(tensor.get("data"), datatype, extents, parameters, naming)
+        cells = _cells(tensor.get("data"), datatype, extents, parameters, naming, apart)
     return extents[0], split(name, extents, cells, naming)
 
 
@@ -80,11 +98,19 @@ def _cells(
     extents: tuple[int, int],
     parameters: Mapping[str, Any],
     naming: Naming,
+    apart: NumbersApart | None,
 ) -> Column:
+    if apart is not None and is_place(data):
+        return apart.array(data)
     values = flat(data)
     if datatype == "BYTES":
         values = told(values, parameters.get("content_type"), extents[0] * extents[1], naming)
     return cells_of(values)
+
+
+def is_place(data: Any) -> bool:
+    """Whether this stands for an array that was taken out: no other list of two whole numbers is left in a message."""
+    return isinstance(data, list) and len(data) == 2 and type(data[0]) is int and type(data[1]) is int  # noqa: PLR2004 - place, length
 
 
 def _binary(
