@@ -11,7 +11,12 @@ import msgspec
 
 from monitor.sources.base import Messages
 from monitor.sources.formats.json.documents import UNREADABLE
-from monitor.sources.lines import USED, _lines
+from monitor.sources.lines import USED
+
+try:
+    from monitor.sources import _lines
+except ImportError:  # installed without a compiler
+    _lines = None  # type: ignore[assignment]
 
 Members = dict[str, bytes]
 Thread = tuple[Messages, int, int, bool]
