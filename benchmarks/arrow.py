@@ -39,6 +39,18 @@ def arrow_messages(values: list[bytes]) -> list[bytes]:
     return messages
 
 
+def column_messages(values: list[bytes]) -> list[bytes]:
+    """The same events as columns: `inputs` beside times, ids and predictions."""
+    events = list(map(msgspec.json.decode, values))
+    messages = []
+    for at in range(0, len(events), BATCH):
+        rows = events[at : at + BATCH]
+        beside = {name: [row[name] for row in rows] for name in ("id", "ts", "model", "version", "prediction")}
+        inputs = {name: [row["features"][name] for row in rows] for name in rows[0]["features"]}
+        messages.append(msgspec.json.encode(beside | {"inputs": inputs}))
+    return messages
+
+
 def works(home: Path, count: int, kind: str) -> Works:
     """Reading all of it by each format."""
     values = events(count, kind=kind)
@@ -49,6 +61,7 @@ def works(home: Path, count: int, kind: str) -> Works:
         form: reading(home, messages, form, POLL if form == "json" else POLL // BATCH, kind)
         for form, messages in held.items()
     }
+    ways["json-batch, columns"] = reading(home, column_messages(values), "json-batch", POLL // BATCH, kind)
     for form in MANY:  # one message in fifty cut in half
         cut = [raw[: len(raw) // 2] if at % CUT == CUT // 2 else raw for at, raw in enumerate(held[form])]
         ways[f"{form}, cut"] = reading(home, cut, form, POLL // BATCH, kind)

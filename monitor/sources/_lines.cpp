@@ -5,7 +5,7 @@
 
 #include "../../detectors/sketches/_unlocked.hpp"
 #include "_python.hpp"
-#include "_splitting.hpp"
+#include "_weaving.hpp"
 
 #include <memory>
 #include <new>
@@ -70,6 +70,7 @@ struct Events : Messages {
   std::vector<Value> held;
   std::vector<int64_t> places;  // of the message of each
   PyObject* kept = nullptr;     // a list
+  std::string woven;            // texts of their own
 };
 
 void let_go_of_events(PyObject* capsule) {
@@ -80,10 +81,18 @@ void keep(Events& events, PyObject* object) {
   if (PyList_Append(events.kept, object) != 0) throw Failed();
 }
 
-// The events of a message as Python cuts it: bytes.
+PyObject* capsule_of_events(std::unique_ptr<Events> events) {
+  events->values = events->held.data();
+  events->count = events->held.size();
+  PyObject* const made = checked(PyCapsule_New(static_cast<Messages*>(events.get()), MESSAGES, let_go_of_events));
+  events.release();
+  return made;
+}
+
+// The events of a message as Python cuts it: bytes, or what `weave` made.
 void add_cut(Events& events, PyObject* rest, Py_ssize_t at) {
   PyObject* const found = checked(PyObject_CallFunction(rest, "n", at));
-  const int failed = PyList_Check(found) ? PyList_Append(events.kept, found) : -1;
+  const int failed = PyList_Append(events.kept, found);
   Py_DECREF(found);
   if (failed != 0) throw Failed();
   const Values cut(found);
@@ -118,17 +127,65 @@ PyObject* cut(PyObject*, PyObject* arguments) {
       }
       events->places.resize(events->held.size(), static_cast<int64_t>(at));
     }
-    events->values = events->held.data();
-    events->count = events->held.size();
     const auto size = static_cast<Py_ssize_t>(events->places.size() * sizeof(int64_t));
     PyObject* const places = checked(PyBytes_FromStringAndSize(reinterpret_cast<const char*>(events->places.data()), size));
-    PyObject* const made = PyCapsule_New(static_cast<Messages*>(events.get()), MESSAGES, let_go_of_events);
-    if (made == nullptr) {
+    try {
+      return Py_BuildValue("NN", capsule_of_events(std::move(events)), places);
+    } catch (...) {
       Py_DECREF(places);
-      return nullptr;
+      throw;
     }
-    events.release();
-    return Py_BuildValue("NN", made, places);
+  });
+}
+
+std::string_view bytes_of(PyObject* object) {
+  char* begin = nullptr;
+  Py_ssize_t size = 0;
+  if (PyBytes_AsStringAndSize(object, &begin, &size) != 0) throw Failed();
+  return {begin, static_cast<size_t>(size)};
+}
+
+// elements(raw, width): the values of a list of JSON, or of each list in it, which has so many; None: it is none such.
+PyObject* elements(PyObject*, PyObject* arguments) {
+  return guarded([&]() -> PyObject* {
+    PyObject* raw;
+    Py_ssize_t width;
+    checked(PyArg_ParseTuple(arguments, "On", &raw, &width));
+    const std::string_view bytes = bytes_of(raw);
+    auto found = std::make_unique<Events>();
+    found->kept = checked(PyList_New(0));
+    keep(*found, raw);
+    bool listed;
+    {
+      const Unlocked unlocked(bytes.size() >= LARGE);
+      listed = Lister(static_cast<size_t>(width)).list({bytes.data(), bytes.size(), true}, found->held);
+    }
+    if (!listed) Py_RETURN_NONE;
+    return capsule_of_events(std::move(found));
+  });
+}
+
+// weave(texts, threads, rows, most): events, new bytes; None: they are more than `most`, or a value is nothing. `threads` are (values, stride,
+// offset, bare), as `Thread` has them.
+PyObject* weave(PyObject*, PyObject* arguments) {
+  return guarded([&]() -> PyObject* {
+    PyObject *listed, *given;
+    Py_ssize_t rows, most;
+    checked(PyArg_ParseTuple(arguments, "O!O!nn", &PyList_Type, &listed, &PyList_Type, &given, &rows, &most));
+    std::vector<std::string_view> texts;
+    for (Py_ssize_t at = 0, size = PyList_Size(listed); at < size; ++at) texts.push_back(bytes_of(checked(PyList_GetItem(listed, at))));
+    std::vector<Thread> threads;
+    for (Py_ssize_t at = 0, size = PyList_Size(given); at < size; ++at) {
+      PyObject* values;
+      Py_ssize_t stride, offset;
+      int bare;
+      checked(PyArg_ParseTuple(checked(PyList_GetItem(given, at)), "Onnp", &values, &stride, &offset, &bare));
+      const auto* held = static_cast<const Messages*>(checked(PyCapsule_GetPointer(values, MESSAGES)));
+      threads.push_back({held->values, held->count, static_cast<size_t>(stride), static_cast<size_t>(offset), bare != 0});
+    }
+    auto events = std::make_unique<Events>();
+    if (!driftd::weave(texts, threads, static_cast<size_t>(rows), static_cast<size_t>(most), events->woven, events->held)) Py_RETURN_NONE;
+    return capsule_of_events(std::move(events));
   });
 }
 
@@ -158,6 +215,8 @@ PyObject* value(PyObject*, PyObject* arguments) {
 PyMethodDef METHODS[] = {
     {"split", split, METH_VARARGS, "split(block, begin, end): the lines that end there, and where the next begins."},
     {"cut", cut, METH_VARARGS, "cut(values, key, bytes, lines, rest): the events of messages, and the place of each one's message."},
+    {"elements", elements, METH_VARARGS, "elements(raw, width): the values of a list of JSON, or of each list in it."},
+    {"weave", weave, METH_VARARGS, "weave(texts, threads, rows, most): events of values that lie elsewhere."},
     {"count", count, METH_O, "count(messages): how many there are."},
     {"value", value, METH_VARARGS, "value(messages, at): the bytes of one, None where it has none."},
     {nullptr, nullptr, 0, nullptr}};

@@ -82,8 +82,72 @@ inline bool is_utf8(const char* at, const char* end) {
   return true;
 }
 
+// Goes through JSON from bracket to bracket outside of texts, with COMMAS from these to these as well: `mark` of the class that does it is
+// told where each is, and says whether to go on.
+template <typename Self, bool COMMAS>
+class Marks {
+ protected:
+  // False: `mark` said so. `ascii` becomes false where anything is not.
+  bool walk(const char* from, const char* end, bool& ascii) {
+    string_ = escaped_ = false;
+#ifdef DRIFTD_WIDE
+    for (; end - from >= 2 * WINDOW; from += 2 * WINDOW)
+      if (!windows(from, ascii)) return false;
+#endif
+    return letters(from, end, ascii);
+  }
+
+ private:
+  bool tell(const char* at) { return static_cast<Self*>(this)->mark(at); }
+
+#ifdef DRIFTD_WIDE
+  // All of two windows. Such with a backslash are looked at letter by letter.
+  bool windows(const char* from, bool& ascii) {
+    const Brackets low = brackets_in(from), high = brackets_in(from + WINDOW);
+    if ((low.odd | high.odd) != 0 || escaped_) return letters(from, from + 2 * WINDOW, ascii);
+    uint64_t inside = low.quotes | uint64_t{high.quotes} << WINDOW;
+    uint64_t marks = low.brackets | uint64_t{high.brackets} << WINDOW;
+    if (COMMAS) marks |= low.commas | uint64_t{high.commas} << WINDOW;
+    if (marks == 0) {
+      string_ = string_ != (__builtin_parityll(inside) != 0);
+      return true;
+    }
+    for (int shift = 1; shift < 2 * WINDOW; shift *= 2) inside ^= inside << shift;
+    if (string_) inside = ~inside;
+    string_ = inside >> (2 * WINDOW - 1) != 0;
+    for (uint64_t left = marks & ~inside; left != 0; left &= left - 1)
+      if (!tell(from + __builtin_ctzll(left))) return false;
+    return true;
+  }
+#endif
+
+  bool letters(const char* at, const char* end, bool& ascii) {
+    for (; at != end; ++at) {
+      ascii = ascii && static_cast<unsigned char>(*at) < 0x80;
+      if (!letter(at)) return false;
+    }
+    return true;
+  }
+
+  bool letter(const char* at) {
+    if (string_) {
+      if (escaped_) escaped_ = false;
+      else if (*at == '\\') escaped_ = true;
+      else if (*at == '"') string_ = false;
+      return true;
+    }
+    if (*at == '"') string_ = true;
+    const bool is_mark = *at == '{' || *at == '[' || *at == '}' || *at == ']' || (COMMAS && *at == ',');
+    return !is_mark || tell(at);
+  }
+
+  bool string_ = false, escaped_ = false;
+};
+
 // Cuts an array of objects of JSON at their brackets; what stands inside is for who reads an element. `batches.py` finds the same.
-class ArrayCutter {
+class ArrayCutter : Marks<ArrayCutter, false> {
+  friend Marks;
+
  public:
   // `key`, if any: with its quotes, the one that each object must have, with an object as its value.
   explicit ArrayCutter(std::string_view key) : key_(key) {}
@@ -96,7 +160,6 @@ class ArrayCutter {
     elements_ = &elements;
     before_ = elements.size();
     depth_ = 0;
-    string_ = escaped_ = false;
     done_ = nullptr;
     bool ascii = true;
     const char* at = begin_;
@@ -105,15 +168,7 @@ class ArrayCutter {
     const char* last = end_ - 1;
     while (is_json_space(*last)) --last;
     if (*last != ']') return false;  // cut off
-    const char* from = at;
-#ifdef DRIFTD_WIDE
-    for (; end_ - from >= 2 * WINDOW; from += 2 * WINDOW)
-      if (!windows(from, ascii)) return undone();
-#endif
-    for (; from != end_; ++from) {
-      ascii = ascii && static_cast<unsigned char>(*from) < 0x80;
-      if (!letter(from)) return undone();
-    }
+    if (!walk(at, end_, ascii)) return undone();
     const bool whole = done_ != nullptr && elements.size() > before_ && (ascii || is_utf8(begin_, end_));
     for (at = done_; whole && at != end_; ++at)
       if (!is_json_space(*at)) return undone();
@@ -126,45 +181,8 @@ class ArrayCutter {
     return false;
   }
 
-#ifdef DRIFTD_WIDE
-  // All of two windows: brackets outside of texts. Such with a backslash are looked at letter by letter.
-  bool windows(const char* from, bool& ascii) {
-    const Brackets low = brackets_in(from), high = brackets_in(from + WINDOW);
-    if ((low.odd | high.odd) != 0 || escaped_) {
-      for (int at = 0; at < 2 * WINDOW; ++at) {
-        ascii = ascii && static_cast<unsigned char>(from[at]) < 0x80;
-        if (!letter(from + at)) return false;
-      }
-      return true;
-    }
-    uint64_t inside = low.quotes | uint64_t{high.quotes} << WINDOW;
-    if ((low.brackets | high.brackets) == 0) {
-      string_ = string_ != (__builtin_parityll(inside) != 0);
-      return true;
-    }
-    for (int shift = 1; shift < 2 * WINDOW; shift *= 2) inside ^= inside << shift;
-    if (string_) inside = ~inside;
-    string_ = inside >> (2 * WINDOW - 1) != 0;
-    for (uint64_t left = (low.brackets | uint64_t{high.brackets} << WINDOW) & ~inside; left != 0; left &= left - 1)
-      if (!bracket(from + __builtin_ctzll(left))) return false;
-    return true;
-  }
-#endif
-
-  bool letter(const char* at) {
-    if (string_) {
-      if (escaped_) escaped_ = false;
-      else if (*at == '\\') escaped_ = true;
-      else if (*at == '"') string_ = false;
-      return true;
-    }
-    if (*at == '"') string_ = true;
-    const bool bracket_there = *at == '{' || *at == '[' || *at == '}' || *at == ']';
-    return !bracket_there || bracket(at);
-  }
-
   // A bracket outside of texts; false: this is no array of such objects.
-  bool bracket(const char* at) {
+  bool mark(const char* at) {
     if (done_ != nullptr) return false;
     if (*at == '{' || *at == '[') {
       ++depth_;
@@ -220,7 +238,7 @@ class ArrayCutter {
   std::vector<Value>* elements_ = nullptr;
   size_t before_ = 0;
   ptrdiff_t depth_ = 0;
-  bool string_ = false, escaped_ = false, keyed_ = false, ended_ = false;
+  bool keyed_ = false, ended_ = false;
 };
 
 }  // namespace driftd

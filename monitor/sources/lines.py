@@ -61,7 +61,7 @@ class LineValues(Sequence[bytes | None]):
 
 
 def cut_lying(
-    values: Values, key: str | None, most: int, lines: int, rest: Callable[[int], list[bytes | None]]
+    values: Values, key: str | None, most: int, lines: int, rest: Callable[[int], list[bytes | None] | Messages]
 ) -> tuple[LineValues, NDArray[np.int64]]:
     """The events of messages where they lie, and the place of each one's message; of one that has no bytes, itself.
 

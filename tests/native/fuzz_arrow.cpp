@@ -2,11 +2,12 @@
 //
 // Each message lies in an allocation of its own size, so that what is read too far ends the run. That the answers are right is tested
 // elsewhere (tests/monitor/sources/formats/test_arrow_scanning.py).
-#include "../../monitor/sources/formats/arrow/_batches.hpp"
+#include "../../monitor/sources/formats/arrow/_placing.hpp"
 
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
+#include <numeric>
 #include <random>
 
 using namespace driftd;
@@ -78,7 +79,7 @@ std::string batch_of(Random& random, const Layout& layout) {
     std::string bits(static_cast<size_t>(rows + 7) / 8, '\0');
     int64_t missing = 0;
     for (int64_t row = 0; row < rows; ++row)
-      if (random() % 8 == 0 && column.type != Type::structure && static_cast<int>(at) != layout.time) ++missing;
+      if (random() % (static_cast<int>(at) == layout.time ? 64 : 8) == 0) ++missing;
       else bits[row / 8] = static_cast<char>(bits[row / 8] | 1 << row % 8);
     put(metadata, layout.nodes_at + PAIR * at, rows);
     put(metadata, layout.nodes_at + PAIR * at + 8, missing);
@@ -94,7 +95,7 @@ std::string batch_of(Random& random, const Layout& layout) {
       }
     } else {
       for (int64_t row = 0; row < rows; ++row) {
-        const int64_t value = static_cast<int>(at) == layout.time || random() % 2 == 0 ? 1'764'000'000'000 : static_cast<int64_t>(random());
+        const int64_t value = (static_cast<int>(at) == layout.time && random() % 16 > 0) || random() % 2 == 0 ? 1'764'000'000'000 : static_cast<int64_t>(random());
         values.append(reinterpret_cast<const char*>(&value), 8);
       }
     }
@@ -133,17 +134,19 @@ bool read(Random& random, const Layout& layout, const Shape& shape) {
   if (rows == 0) return false;
   const auto times = std::make_unique<int64_t[]>(rows);
   const auto owners = std::make_unique<int32_t[]>(rows);
-  const Clock clock(layout, INT64_MAX);
-  Router router(*layout.routes);
+  Placer placer(layout, random() % 4 == 0 ? LATEST : 1'800'000'000'000'000'000);
   int64_t row = 0;
   if (!each_batch(layout, message, [&](const Batch& batch) {
-        if (!batch.sound() || !has_required(layout, batch) || !clock.tell(batch, times.get() + row)) return false;
-        if (!tell_owners(layout, batch, router, owners.get() + row)) return false;
+        if (!batch.sound() || !placer.place(batch, times.get() + row, owners.get() + row)) return false;
         row += batch.rows();
         return true;
       }))
     return false;
-  const int64_t ours = std::count(owners.get(), owners.get() + rows, 0);
+  int64_t ours = std::count(owners.get(), owners.get() + rows, REFUSED);
+  if (ours != std::accumulate(placer.refused, placer.refused + refusals, int64_t{0})) std::abort();
+  for (int64_t at = 0; at < rows; ++at)
+    if (owners[at] >= 0 && (times[at] < EARLIEST || times[at] > LATEST)) std::abort();
+  ours = std::count(owners.get(), owners.get() + rows, 0);
   const Wanted& wanted = layout.series[0];
   const auto numbers = std::make_unique<double[]>(ours * wanted.numbers.size());
   const auto codes = std::make_unique<int32_t[]>(ours * wanted.categories.size());

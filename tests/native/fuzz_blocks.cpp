@@ -3,7 +3,7 @@
 // Each lies in an allocation of its own size, so that what is read or written too far ends the run. That the answers are right is
 // tested elsewhere (tests/detectors/sketches/test_blocks.py, tests/monitor/sources/test_lines.py).
 #include "../../detectors/sketches/_blocks.hpp"
-#include "../../monitor/sources/_splitting.hpp"
+#include "../../monitor/sources/_weaving.hpp"
 
 #include <cstdio>
 #include <cstdlib>
@@ -87,6 +87,30 @@ void cut(Random &random) {
     }
 }
 
+// Lists, and what is woven of them: values lie within, and events are as long as they are said to be.
+void weave(Random &random) {
+    const char *const words[] = {"1", "[", "]", ",", "\"a\"", "{}", " ", "\"", "\\", "{", "}", "                                ", "[1,2]", "[3,\"]\"]"};
+    std::string drawn = "[";
+    for (std::size_t left = random() % 20; left > 0; --left)
+        drawn += random() % 8 == 0 ? words[random() % (sizeof words / sizeof *words)] : random() % 2 == 0 ? "[1,2]," : "5,";
+    if (drawn.back() == ',') drawn.pop_back();
+    if (random() % 8 != 0) drawn += "]";
+    const auto held = std::make_unique<char[]>(drawn.size());
+    std::memcpy(held.get(), drawn.data(), drawn.size());
+    std::vector<Value> values;
+    if (!Lister(random() % 3).list({held.get(), drawn.size(), false}, values)) return;
+    for (const Value &value : values)
+        if (value.size == 0 || value.data <= held.get() || value.data + value.size >= held.get() + drawn.size()) std::abort();
+    std::string woven;
+    std::vector<Value> events;
+    const std::vector<Thread> threads = {{values.data(), values.size(), random() % 4, random() % 4, random() % 2 == 0}};
+    const std::size_t rows = random() % 8, most = random() % 80;
+    if (!driftd::weave({"{\"a\":", "}"}, threads, rows, most, woven, events)) return;
+    if (events.size() != rows || woven.size() > most + rows) std::abort();
+    for (const Value &event : events)
+        if (event.data[0] != '{' || event.data[event.size - 1] != '}' || event.data[event.size] != '\0') std::abort();
+}
+
 }  // namespace
 
 int main(int, char **arguments) {
@@ -95,6 +119,7 @@ int main(int, char **arguments) {
         digest(random);
         split(random);
         cut(random);
+        weave(random);
     }
     std::puts("done");
 }

@@ -29,7 +29,8 @@ def decoder(topic: TopicFields) -> Decoder:
     """The decoder of one topic."""
     options = topic.options or Options()
     cutter = BatchCutter(topic.fields, options.rows, options.shape, options.names)
-    return PartsDecoder(topic, cutter, None if cutter.key is None else LyingEvents(cutter.key, MAX_BYTES))
+    lying = LyingEvents(cutter.key or "", 0 if cutter.key is None else MAX_BYTES, weave=cutter.woven)
+    return PartsDecoder(topic, cutter, lying)
 
 
 def recognises(records: TopicRecords) -> bool:

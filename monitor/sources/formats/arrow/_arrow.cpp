@@ -5,7 +5,7 @@
 
 #include "../../../../detectors/sketches/_unlocked.hpp"
 #include "../../_python.hpp"
-#include "_batches.hpp"
+#include "_placing.hpp"
 
 namespace {
 
@@ -185,15 +185,16 @@ struct Measured {
   throw Failed();
 }
 
-// place(layouts, values, which, sizes, latest, times, owners): event time and series of each row. A message some of whose rows have none is
-// left: `which` and `owners` say so.
+// place(layouts, values, which, sizes, latest, times, owners, refused): event time and series of each row, REFUSED of one that has none; why is
+// counted. A message with a time that is not understood is left: `which` and `owners` say so.
 PyObject* place(PyObject*, PyObject* arguments) {
   return guarded([&]() -> PyObject* {
-    PyObject *listed, *values, *which, *sizes, *times, *owners;
+    PyObject *listed, *values, *which, *sizes, *times, *owners, *refused;
     long long latest;
-    checked(PyArg_ParseTuple(arguments, "O!OOOLOO", &PyList_Type, &listed, &values, &which, &sizes, &latest, &times, &owners));
+    checked(PyArg_ParseTuple(arguments, "O!OOOLOOO", &PyList_Type, &listed, &values, &which, &sizes, &latest, &times, &owners, &refused));
     const Measured measured(listed, values, which, sizes);
     const Buffer times_buffer(times, sizeof(int64_t), 0), owners_buffer(owners, sizeof(int32_t), times_buffer.size());
+    const Buffer refused_buffer(refused, sizeof(int64_t), refusals);
     bool stands;
     {
       const Unlocked unlocked;
@@ -203,15 +204,14 @@ PyObject* place(PyObject*, PyObject* arguments) {
       for (Py_ssize_t at = 0; stands && at < measured.count(); ++at) {
         const Layout* layout = layout_of(measured.layouts, measured.which(at));
         if (layout == nullptr) continue;
-        const Clock clock(*layout, latest);
-        Router router(*layout->routes);
+        Placer placer(*layout, latest);
         int64_t row = 0;
         const bool read = each_batch(*layout, measured.messages[at], [&](const Batch& batch) {
-          if (!batch.sound() || !has_required(*layout, batch) || !clock.tell(batch, time + row)) return false;
-          if (!tell_owners(*layout, batch, router, owner + row)) return false;
+          if (!batch.sound() || !placer.place(batch, time + row, owner + row)) return false;
           row += batch.rows();
           return true;
         });
+        for (size_t why = 0; read && why < refusals; ++why) refused_buffer.as<int64_t>()[why] += placer.refused[why];
         if (!read) {
           measured.which(at) = LEFT;
           std::fill(owner, owner + measured.rows(at), LEFT);

@@ -37,6 +37,7 @@ def place(
     latest: int,
     times: NDArray[np.int64],
     owners: NDArray[np.int32],
+    refused: NDArray[np.int64],
     /,
 ) -> None: ...
 def fill(

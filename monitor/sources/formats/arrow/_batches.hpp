@@ -22,12 +22,10 @@ namespace driftd::arrow {
 enum class Type : uint8_t { structure, truth, integer, natural, single, real, time, fixed, text, wide_text, bytes, wide_bytes, types };
 
 constexpr int ABSENT = -1;  // in place of a column
-constexpr int32_t LEFT = ODD;
 constexpr size_t FRAME = 8;  // bytes: a mark, and the size of the metadata
 constexpr size_t PAIR = 16;  // bytes: two numbers of a column, or of a buffer
 constexpr int64_t WORD = 8;  // bytes of a value once it is read
 constexpr int64_t MOST_ROWS = int64_t{1} << 32;
-constexpr int64_t NO_TIME = INT64_MIN;
 
 inline bool is_text(Type type) { return type == Type::text || type == Type::wide_text; }
 inline bool has_offsets(Type type) { return type >= Type::text; }
@@ -70,7 +68,7 @@ struct Layout {
   int time = ABSENT, model = ABSENT, version = ABSENT;
   int64_t unit = 1;  // nanoseconds of a whole number that is a time
   bool modelless = false;
-  std::vector<int> required;  // structs of which none may be missing
+  std::vector<int> required;  // structs without which a row is none
   std::vector<Wanted> series;
   const Routes* routes = nullptr;
 
@@ -303,52 +301,7 @@ bool each_batch(const Layout& layout, const Value& message, Each each) {
   return any;
 }
 
-// --- times and series -------------------------------------------------------------------------------------------------
-
-// The event times of a batch; false: some row has none that is valid.
-class Clock {
- public:
-  Clock(const Layout& layout, int64_t latest) : layout_(layout), latest_(latest) {}
-
-  bool tell(const Batch& batch, int64_t* times) const {
-    const int column = layout_.time;
-    if (batch.lacks(column)) return false;
-    switch (batch.type(column)) {
-      case Type::time: return whole(batch, times, batch.width(column), [&](int64_t row) { return load<int64_t>(batch.values(column) + 8 * row); });
-      case Type::integer: return whole(batch, times, layout_.unit, [&](int64_t row) { return batch.integer(column, row); });
-      case Type::natural:
-        return whole(batch, times, layout_.unit, [&](int64_t row) {
-          return static_cast<int64_t>(std::min<uint64_t>(batch.natural(column, row), INT64_MAX));
-        });
-      case Type::text:
-      case Type::wide_text: return written(batch, times);
-      default: return false;
-    }
-  }
-
- private:
-  template <typename Of>
-  bool whole(const Batch& batch, int64_t* times, int64_t unit, Of of) const {
-    const int64_t least = (EARLIEST + unit - 1) / unit, most = latest_ / unit;
-    bool valid = true;
-    for (int64_t row = 0; row < batch.rows(); ++row) {
-      const int64_t found = of(row);
-      const bool is_valid = found >= least && found <= most;
-      times[row] = is_valid ? found * unit : NO_TIME;
-      valid = valid && is_valid;
-    }
-    return valid;
-  }
-
-  bool written(const Batch& batch, int64_t* times) const {
-    for (int64_t row = 0; row < batch.rows(); ++row)
-      if (!rfc3339(batch.text(layout_.time, row), times[row]) || times[row] < EARLIEST || times[row] > latest_) return false;
-    return true;
-  }
-
-  const Layout& layout_;
-  const int64_t latest_;
-};
+// --- columns ----------------------------------------------------------------------------------------------------------
 
 constexpr size_t LONGEST_WHOLE = 20;  // characters of a whole number of 64 bits
 
@@ -363,32 +316,6 @@ inline std::string_view text_of(const Batch& batch, int column, int64_t row, cha
     default: return {};
   }
 }
-
-// The series of each row of a batch; false: some row names no model where it has to.
-inline bool tell_owners(const Layout& layout, const Batch& batch, Router& router, int32_t* owners) {
-  char room[LONGEST_WHOLE];
-  const bool some_lack = layout.model == ABSENT || batch.lacks(layout.model);
-  if (some_lack && !layout.modelless) return false;
-  const auto is_one = [&](int column) { return column == ABSENT || batch.is_one_text(column); };
-  const bool alike = is_one(layout.model) && is_one(layout.version);  // as a rule a batch is of one model
-  for (int64_t row = 0; row < batch.rows(); ++row) {
-    if (alike && row > 0) {
-      std::fill(owners + 1, owners + batch.rows(), owners[0]);
-      break;
-    }
-    const bool named = layout.model != ABSENT && batch.is_there(layout.model, row);
-    const std::string_view model = named ? batch.text(layout.model, row) : UNNAMED;
-    const bool versioned = layout.version != ABSENT && batch.is_there(layout.version, row);
-    owners[row] = router.find(model, versioned ? text_of(batch, layout.version, row, room) : std::string_view());
-  }
-  return true;
-}
-
-inline bool has_required(const Layout& layout, const Batch& batch) {
-  return std::none_of(layout.required.begin(), layout.required.end(), [&](int column) { return batch.lacks(column); });
-}
-
-// --- columns ----------------------------------------------------------------------------------------------------------
 
 // Rows of a batch, behind each other, to places behind each other in the columns of their series.
 class Filler {

@@ -1,7 +1,7 @@
 """Messages of Arrow batches to columns by the compiled part (HOT): buffers are copied to where they are counted, each once.
 
-It takes a message whose metadata differ from one that Arrow itself has read in numbers alone, and of which each row has a time and
-a model. What it leaves Arrow reads; tests hold the two to the same answer. Without the compiled part, or with DRIFTD_PURE=1, Arrow reads all.
+It takes a message whose metadata differ from one that Arrow itself has read in numbers alone, and no time of which is a text of an unusual
+form. What it leaves Arrow reads; tests hold the two to the same answer. Without the compiled part, or with DRIFTD_PURE=1, Arrow reads all.
 """
 
 import sys
@@ -33,6 +33,15 @@ except ImportError:  # installed without a compiler
 COMPILED = SCANS and _arrow is not None and sys.byteorder == "little"
 MOST_LAYOUTS: Final = 16
 ABSENT: Final = -1
+REFUSED: Final = -3  # beside the number of a series
+REFUSALS: Final = (  # as the compiled part numbers them
+    "model_missing",
+    "timestamp_missing",
+    "timestamp_invalid",
+    "timestamp_before_2000",
+    "timestamp_in_future",
+    "features_missing",
+)
 STRUCT, TRUTH, INTEGER, NATURAL, SINGLE, REAL, TIME, FIXED, TEXT, WIDE_TEXT, BYTES, WIDE_BYTES = range(12)
 TEXTS = frozenset({TEXT, WIDE_TEXT})
 WHOLE = frozenset({INTEGER, NATURAL})
@@ -118,12 +127,16 @@ def _width(kind: int, of: Any) -> int:
 
 @dataclass(frozen=True, slots=True)
 class BatchesMeasured:
-    """Messages with the layout of each, LEFT where it has none, and its rows; of each row its time and series."""
+    """Messages with the layout of each, LEFT where it has none, and its rows; of each row its time and series, REFUSED where it has none.
+
+    `refused` int64[6] are how many rows that is, by REFUSALS.
+    """
 
     which: NDArray[np.int32]
     sizes: NDArray[np.int64]
     times: NDArray[np.int64]
     owners: NDArray[np.int32]
+    refused: NDArray[np.int64]
 
 
 class ReadAgain:
@@ -182,19 +195,24 @@ class ArrowScanner:
         firsts = np.cumsum(found.sizes[taken]) - found.sizes[taken]
         again = ReadAgain(self._decode, values, taken, firsts)
         counts.unmonitored += int(np.count_nonzero(owners == UNMONITORED))
+        counts.rejected.update({why: n for why, n in zip(REFUSALS, found.refused.tolist(), strict=True) if n})
         rows = []
         for number in np.flatnonzero(np.bincount(owners[owners >= 0], minlength=1)).tolist():
             which = np.flatnonzero(owners == number)
             columns = self._columns(layouts, held, found, number, which.size, counts)
             rows.append(self._of_series(number, times, places, which, columns, again))
+        if found.refused.any():
+            valid = owners != REFUSED
+            places, times = places[valid], times[valid]
         return Read(rows, places, times, np.flatnonzero(found.which < 0).tolist())
 
     def _measured(self, layouts: list[Any], held: Any, count: int, latest: Nanos) -> BatchesMeasured:
         which, sizes = np.empty(count, dtype=np.int32), np.empty(count, dtype=np.int64)
         total = _arrow.measure(layouts, held, *self._limits, which, sizes)
         times, owners = np.empty(total, dtype=np.int64), np.empty(total, dtype=np.int32)
-        _arrow.place(layouts, held, which, sizes, latest, times, owners)
-        return BatchesMeasured(which, sizes, times, owners)
+        refused = np.zeros(len(REFUSALS), dtype=np.int64)
+        _arrow.place(layouts, held, which, sizes, latest, times, owners, refused)
+        return BatchesMeasured(which, sizes, times, owners, refused)
 
     def _columns(
         self, layouts: list[Any], held: Any, found: BatchesMeasured, number: int, rows: int, counts: DecodeCounts

@@ -39,9 +39,9 @@ inline uint32_t half_at(const char* at) {
 // How many bytes lie below the lowest bit that is set.
 inline int lowest(uint32_t bits) { return __builtin_ctz(bits); }
 
-// Where JSON may be cut: quotes, brackets of both kinds; and what is odd there, backslashes and what is not ASCII.
+// Where JSON may be cut: quotes, brackets of both kinds, commas; and what is odd there, backslashes and what is not ASCII.
 struct Brackets {
-  uint32_t quotes, brackets, odd;
+  uint32_t quotes, brackets, commas, odd;
 };
 
 // --- what stands in a window, a bit for each byte --------------------------------------------------------------------
@@ -75,12 +75,13 @@ inline uint32_t marks_in(const char* at) {
 inline Brackets brackets_in(const char* at) {
   const __m128i low = half_window(at), high = half_window(at + 16);
   const auto quote = [](__m128i bytes) { return _mm_cmpeq_epi8(bytes, _mm_set1_epi8('"')); };
+  const auto comma = [](__m128i bytes) { return _mm_cmpeq_epi8(bytes, _mm_set1_epi8(',')); };
   const auto odd = [](__m128i bytes) { return _mm_or_si128(bytes, _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\\'))); };  // by their signs
   const auto either = [](__m128i bytes) {  // of a pair the square one is 0x20 below the curly one
     const __m128i curly = _mm_or_si128(bytes, _mm_set1_epi8(0x20));
     return _mm_or_si128(_mm_cmpeq_epi8(curly, _mm_set1_epi8('{')), _mm_cmpeq_epi8(curly, _mm_set1_epi8('}')));
   };
-  return {bits_of(quote(low), quote(high)), bits_of(either(low), either(high)), bits_of(odd(low), odd(high))};
+  return {bits_of(quote(low), quote(high)), bits_of(either(low), either(high)), bits_of(comma(low), comma(high)), bits_of(odd(low), odd(high))};
 }
 
 // `right` is aligned to a window.
@@ -119,12 +120,13 @@ inline uint32_t marks_in(const char* at) {
 inline Brackets brackets_in(const char* at) {
   const uint8x16_t low = half_window(at), high = half_window(at + 16);
   const auto quote = [](uint8x16_t bytes) { return vceqq_u8(bytes, vdupq_n_u8('"')); };
+  const auto comma = [](uint8x16_t bytes) { return vceqq_u8(bytes, vdupq_n_u8(',')); };
   const auto odd = [](uint8x16_t bytes) { return vorrq_u8(vceqq_u8(bytes, vdupq_n_u8('\\')), vcgeq_u8(bytes, vdupq_n_u8(0x80))); };
   const auto either = [](uint8x16_t bytes) {
     const uint8x16_t curly = vorrq_u8(bytes, vdupq_n_u8(0x20));
     return vorrq_u8(vceqq_u8(curly, vdupq_n_u8('{')), vceqq_u8(curly, vdupq_n_u8('}')));
   };
-  return {bits_of(quote(low), quote(high)), bits_of(either(low), either(high)), bits_of(odd(low), odd(high))};
+  return {bits_of(quote(low), quote(high)), bits_of(either(low), either(high)), bits_of(comma(low), comma(high)), bits_of(odd(low), odd(high))};
 }
 
 inline uint32_t alike(const char* left, const char* right) {

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
+from monitor.sources.base import Messages
 from monitor.sources.formats.fields import FieldMap
 from monitor.sources.formats.json.documents import (
     FRAMED,
@@ -16,7 +17,22 @@ from monitor.sources.formats.json.documents import (
     framed,
     refusal,
 )
+from monitor.sources.formats.json.weaving import (
+    MOST_NAMES,
+    NAMES,
+    OBJECT,
+    VALUES,
+    Members,
+    count_of,
+    is_plain,
+    listed_values,
+    name_of,
+    plain_members,
+    row_weaver,
+    values_of,
+)
 from monitor.sources.formats.values import Rejected
+from monitor.sources.lines import BOM, USED
 
 KEYS: Final = (
     "dataframe_split",
@@ -26,20 +42,15 @@ KEYS: Final = (
     "records",
     "rows",
 )  # of rows, as serving stacks call them
-NAMES, VALUES = "columns", "data"  # of a table that pandas has split
 EXPANSION: Final = 64  # times a message's size that its events may take together
 ALLOWANCE: Final = 1 << 16  # bytes
-MOST_NAMES: Final = 10_000
 NO_ROWS, UNEVEN, UNNAMED, UNKNOWN_SHAPE = "no_rows", "uneven_rows", "unnamed_columns", "no_batch"
 MALFORMED: Final = "malformed_json"
 SPACE: Final = b" \n\r\t"
 STRINGS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 BRACKETS = re.compile(rb"[\[\]{}]")
-Members = dict[str, bytes]
 
-_OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 _LIST = msgspec.json.Decoder(list[msgspec.Raw])
-_NAME = msgspec.json.Encoder().encode
 
 
 class BatchCutter:
@@ -52,9 +63,10 @@ class BatchCutter:
         self._mapped = {
             path[0] for path in paths if path[: len(fields.features)] != fields.features or not fields.features
         }
-        self._marks = [_NAME(name) for name in self._mapped]
+        self._marks = [name_of(name) for name in self._mapped]
         self._id = fields.id[0] if len(fields.id) == 1 else None
         self._rows, self._shape, self._names = rows, shape, tuple(names)
+        self._weaver = row_weaver(self._features, self._mapped, shape, names)
         self.key = None if shape in ("columns", "split") else "".join(map(_quoted, fields.features[:1]))
         """The key with its quotes under which objects of an array have an object if they are events as they are; None: such are not read."""
 
@@ -62,9 +74,9 @@ class BatchCutter:
         """The events of a message. Raises Rejected."""
         _refuse_unread(raw)
         most = ALLOWANCE + EXPANSION * len(raw)
-        begin = raw.removeprefix(b"\xef\xbb\xbf").lstrip()[:1]
-        if begin == b"[":
-            return self._of_array(raw, most)
+        array = raw.removeprefix(BOM).strip(SPACE)
+        if array[:1] == b"[":
+            return self._of_array(array, most)
         held = members(raw)
         if held is None:
             raise Rejected("not_object" if _is_json(raw) else MALFORMED)
@@ -77,9 +89,41 @@ class BatchCutter:
         outside = {name: value for name, value in held.items() if name not in key}
         return _bounded(self._under(outside, rows), most)
 
+    def woven(self, raw: bytes) -> Messages | None:
+        """The same events by the compiled part; None: of what is left to be cut here. Raises Rejected."""
+        if self._weaver is None:
+            return None
+        _refuse_unread(raw)
+        if raw.lstrip(SPACE)[:1] == b"[":
+            return self._woven({}, raw.strip(SPACE), len(raw)) if is_plain(raw) else None
+        held = plain_members(raw)
+        found = None if held is None else self._found(held)
+        if held is None or found is None:
+            return None
+        key, rows = found
+        return self._woven({name: value for name, value in held.items() if name not in key}, rows, len(raw))
+
+    def _woven(self, outside: Members, rows: bytes, size: int) -> Messages | None:
+        listed = None if self._weaver is None else self._weaver.listed(rows)
+        if self._weaver is None or listed is None:
+            return None
+        lists = {name: values_of(value) for name, value in outside.items() if name in self._mapped and _is_list(value)}
+        own = {
+            name: (values, 1, 0, False)
+            for name, values in lists.items()
+            if values is not None and count_of(values) == listed.count
+        }
+        same = {name: value for name, value in outside.items() if name not in own and name != self._id}
+        if self._id is not None and self._id in outside and self._id not in own:
+            ids = listed_values(_numbered(outside[self._id], at) for at in range(listed.count))
+            if ids is None:
+                return None
+            own[self._id] = ids, 1, 0, False
+        return self._weaver.weave(listed, same, own, ALLOWANCE + EXPANSION * size)
+
     def _of_array(self, raw: bytes, most: int) -> list[bytes]:
         """The elements of an array. Where it is no JSON, but for its brackets, each object is one all the same."""
-        if not raw.rstrip(SPACE).endswith(b"]"):  # cut off
+        if not raw.endswith(b"]"):  # cut off
             raise Rejected(MALFORMED)
         try:
             return _bounded(self._under({}, raw), most)
@@ -151,7 +195,7 @@ class BatchCutter:
         """Rows of values with names."""
         if not names or len(names) > MOST_NAMES:
             raise Rejected(UNNAMED)
-        keys = [_NAME(name) + b":" for name in names]
+        keys = [name_of(name) + b":" for name in names]
         for row in rows:
             values = _elements(row) if isinstance(row, bytes) else row
             if len(values) != len(keys):
@@ -173,12 +217,12 @@ class BatchCutter:
             outside = b",".join(filter(None, (outside, _inside({k: v for k, v in held.items() if k in self._mapped}))))
             row = _object({name: value for name, value in held.items() if name not in self._mapped})
         for name in reversed(self._features):
-            row = b"{" + _NAME(name) + b":" + row + b"}"
+            row = b"{" + name_of(name) + b":" + row + b"}"
         return b"{" + b",".join(filter(None, (outside, row[1:-1]))) + b"}"
 
     def _has_features(self, row: bytes) -> bool:
         name = self._features[0]
-        return _NAME(name) in row and name in (members(row) or ())
+        return name_of(name) in row and name in (members(row) or ())
 
 
 def _refuse_unread(raw: bytes) -> None:
@@ -197,7 +241,7 @@ def are_columns(held: Members, columns: Sequence[str], mapped: Collection[str]) 
     """Whether an object is columns by itself: lists, and nothing beside them but what is mapped. Raises Rejected where they are of several lengths."""
     if any(name not in mapped for name in held if name not in columns):
         return False
-    if len({len(_elements(held[name])) for name in columns}) > 1:
+    if len({_size(held[name]) for name in columns}) > 1:
         raise Rejected(UNEVEN)
     return True
 
@@ -282,7 +326,7 @@ def _stands_before(key: bytes, written: bytes) -> bool:
 def members(raw: bytes) -> Members | None:
     """What an object holds, as it is written; None of what is no object. NaN and Infinity are let through."""
     try:
-        return {name: bytes(value) for name, value in _OBJECT.decode(raw).items()}
+        return {name: bytes(value) for name, value in OBJECT.decode(raw).items()}
     except UNREADABLE:
         held = _leniently(raw)
         return {name: _written(value) for name, value in held.items()} if isinstance(held, dict) else None
@@ -297,6 +341,12 @@ def _elements(raw: bytes) -> list[bytes]:
         if not isinstance(held, list):
             raise Rejected(MALFORMED if held is None else UNEVEN) from None
         return list(map(_written, held))
+
+
+def _size(raw: bytes) -> int:
+    """How many values a list holds. Raises Rejected."""
+    values = values_of(raw) if USED else None
+    return len(_elements(raw)) if values is None else count_of(values)
 
 
 def _leniently(raw: bytes) -> Any:
@@ -342,11 +392,11 @@ def _names(raw: bytes) -> tuple[str, ...]:
 
 
 def _quoted(name: str) -> str:
-    return _NAME(name).decode()
+    return name_of(name).decode()
 
 
 def _inside(held: Mapping[str, bytes]) -> bytes:
-    return b",".join([_NAME(name) + b":" + value for name, value in held.items()])
+    return b",".join([name_of(name) + b":" + value for name, value in held.items()])
 
 
 def _object(held: Mapping[str, bytes]) -> bytes:

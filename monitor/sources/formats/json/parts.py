@@ -8,7 +8,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.sources.base import TopicRecords
+from monitor.sources.base import Messages, TopicRecords
 from monitor.sources.formats.base import Rows
 from monitor.sources.formats.fields import Path, TopicFields
 from monitor.sources.formats.json import JsonDecoder
@@ -18,16 +18,21 @@ from monitor.sources.lines import USED, cut_lying
 
 Cut = Callable[[bytes], list[bytes]]
 """The events of a message that is not empty, at least one. Raises Rejected."""
+Weave = Callable[[bytes], Messages | None]
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class LyingEvents:
-    """What the compiled part finds where it lies: lines, or objects of an array with an object under `key`; in messages of so many bytes, and lines."""
+    """What the compiled part finds where it lies: lines, or objects of an array with an object under `key`; in messages of so many bytes, and lines.
+
+    `weave` makes events of other messages, None of those that it leaves; it raises Rejected.
+    """
 
     key: str | None
     most: int
     lines: int = 0
+    weave: Weave | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,9 +105,18 @@ class PartsDecoder:
                 rejected[str(reason)] += 1
                 return []
 
+        def woven(place: int) -> list[bytes | None] | Messages:
+            raw = values[place]
+            try:
+                found = None if weave is None or not raw else weave(raw)
+            except Rejected as reason:
+                rejected[str(reason)] += 1
+                return []
+            return cut(place) if found is None else found
+
         if self._lying is not None:
-            lying = self._lying
-            return CutEvents(*cut_lying(values, lying.key, lying.most, lying.lines, cut), rejected)
+            lying, weave = self._lying, self._lying.weave
+            return CutEvents(*cut_lying(values, lying.key, lying.most, lying.lines, woven), rejected)
         events = [cut(place) for place in range(len(values))]
         places = np.repeat(np.arange(len(events)), list(map(len, events)))
         return CutEvents([event for each in events for event in each], places, rejected)

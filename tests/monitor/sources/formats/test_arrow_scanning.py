@@ -205,19 +205,49 @@ def test_a_damaged_message_is_what_arrow_says(rng: np.random.Generator, monkeypa
     assert told(read(ours, damaged)) == told(read(arrows, damaged))
 
 
-def test_one_row_without_a_time_leaves_its_message_to_arrow(monkeypatch: pytest.MonkeyPatch) -> None:
+INT, TEXT, TIME = pa.int64(), pa.string(), pa.timestamp("us")
+
+
+@pytest.mark.parametrize(
+    ("column", "kind", "odd", "reason"),
+    [
+        ("ts", INT, None, "timestamp_missing"),
+        ("ts", INT, 7, "timestamp_before_2000"),
+        ("ts", pa.uint64(), 2**64 - 1, "timestamp_in_future"),
+        ("ts", TIME, None, "timestamp_missing"),
+        ("ts", TIME, -(2**63), "timestamp_missing"),
+        ("ts", TIME, 2**63 - 1, "timestamp_in_future"),
+        ("ts", TEXT, None, "timestamp_missing"),
+        ("ts", TEXT, "", "timestamp_invalid"),
+        ("ts", TEXT, "yesterday", "timestamp_invalid"),
+        ("ts", TEXT, "1999-12-31T23:59:59Z", "timestamp_before_2000"),
+        ("ts", TEXT, "2199-12-31T23:59:59Z", "timestamp_in_future"),
+        ("model", TEXT, None, "model_missing"),
+        ("features", None, None, "features_missing"),
+    ],
+)
+def test_rows_that_are_none_are_counted_where_they_lie(
+    monkeypatch: pytest.MonkeyPatch, column: str, kind: Any, odd: Any, reason: str
+) -> None:
     rng = np.random.default_rng(5)
-    kinds = types(rng) | {"ts": pa.int64()}
+    kinds = types(rng) | {"ts": kind if column == "ts" else INT, "model": TEXT}
     good = drawn(rng, kinds, 20, several=True)
-    for odd in (None, 7, 2**62):
-        times = [*good.column("ts").to_pylist()[:-1], odd]
-        bad = stream(good.set_column(0, "ts", pa.array(times, pa.int64())))
-        ours, arrows = make_decoder(), without_compiled(monkeypatch)
-        read(ours, [stream(good)])
-        read(arrows, [stream(good)])
-        found = read(ours, [stream(good), bad, stream(good)])
-        assert told(found) == told(read(arrows, [stream(good), bad, stream(good)]))
-        assert sum(fact.count for fact in found.facts if isinstance(fact, EventsRejected)) == 1
+    place = good.schema.get_field_index(column)
+    held = good.column(place).cast(INT) if kind == TIME else good.column(place)
+    values = [*held.to_pylist(), odd]
+    values[3], values[-1] = values[-1], values[3]
+    filled = pa.array(values, held.type).cast(good.schema.field(place).type)
+    longer = pa.concat_batches([good, good.slice(3, 1)])
+    bad = [stream(longer.set_column(place, column, filled))] * 2
+    ours, arrows = make_decoder(), without_compiled(monkeypatch)
+    read(ours, [stream(good)])
+    read(arrows, [stream(good)])
+
+    found = read(ours, [*bad, stream(good)])
+
+    assert told(found) == told(read(arrows, [*bad, stream(good)]))
+    assert EventsRejected("t", reason, 2) in found.facts
+    assert taken(ours, bad) == len(bad)
 
 
 def test_rows_are_read_again_as_they_came() -> None:

@@ -297,3 +297,58 @@ def test_events_read_where_they_lie_are_those_that_are_cut(form: str) -> None:
             assert rows(found) == rows(expected), poll
             assert set(found.facts) == set(expected.facts), poll
             assert found.seen == expected.seen
+
+
+def drawn_batch(random: Random, count: int) -> Any:
+    """Rows of any shape that servers log."""
+    texts = "pro", "free", 'a "b" [c]', "größer", "x" * 90, None
+    table = {
+        "age": [random.choice((30, 1e5, -0.5, None, [1, 2], "7")) for _ in range(count)],
+        "plan": [random.choice(texts) for _ in range(count)],
+    }
+    listed = [list(values) for values in zip(*table.values(), strict=True)]
+    events = [{"features": event()["features"], "prediction": 0.5} for _ in range(count)]
+    rows = random.choice(
+        (
+            {"dataframe_split": {"columns": list(table), "data": listed}},
+            {"instances": listed},
+            {"inputs": table},
+            {"instances": [dict(zip(table, values, strict=True)) for values in listed]},
+            {"rows": events},
+            {**table, "prediction": [0.25] * count},
+        )
+    )
+    times = random.choice((TS, [TS - at for at in range(count)]))
+    own = random.choice(("r", 7, [f"r-{at}" for at in range(count)]))
+    return {"ts": times, "model": "churn", "version": "3", "id": own, **rows}
+
+
+@pytest.mark.usefixtures("compiled_parts")
+def test_rows_that_are_woven_into_events_are_those_that_are_put_together() -> None:
+    random = Random(np.random.randint(2**31))  # noqa: NPY002 - follows the run's seed
+    names = {"names": ("age", "plan")}
+    woven, together = make_topic("json-batch", **names), make_topic("json-batch", **names)
+    assert isinstance(woven.bare, PartsDecoder)
+    assert isinstance(together.bare, PartsDecoder)
+    together.bare._lying = None
+    assert woven.bare._lying is not None
+    weave = woven.bare._lying.weave
+    assert weave is not None
+    for _ in range(12):
+        batch = drawn_batch(random, random.randrange(1, 6))
+        good = json.dumps(batch, indent=random.choice((None, 1)), ensure_ascii=random.random() < 0.5).encode()
+        columns_alone = not {"dataframe_split", "instances", "inputs", "rows"} & batch.keys()
+        assert columns_alone or weave(good) is not None, good
+        values = [good, *(spoilt(random, good) for _ in range(4)), None, good]
+        for poll in (values, *([value] for value in values[:5])):
+            records = TopicRecords("t", [at % 2 for at in range(len(poll))], poll)
+            found, expected = (decoder.decode(records, NOON) for decoder in (woven, together))
+            assert rows(found) == rows(expected), poll
+            assert set(found.facts) == set(expected.facts), poll
+            assert found.seen == expected.seen
+
+
+def test_space_around_an_array_says_nothing() -> None:
+    raw = json.dumps([event(), event()]).encode()
+    for around in (b" \n" + raw + b"\r\n", b"\xef\xbb\xbf" + raw):
+        assert [row["id"] for row in rows_of(around)] == ["r-1", "r-1"]
