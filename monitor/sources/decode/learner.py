@@ -205,7 +205,7 @@ class LearningDecoder(TopicDecoder):
         self.build_anew()
         return self._counted(super().decode(records, now))
 
-    def decode_rows(self, rows: Rows, partition: Partition) -> Decoded:
+    def decode_rows(self, rows: Rows, partition: Partition, messages: int | None = None) -> Decoded:
         """Rows on record, whose features are known; those of logs are objects, in which they are found."""
         if isinstance(rows, DocumentRows):
             self.finder.look(self._documents_to_look_at(rows))
@@ -215,7 +215,7 @@ class LearningDecoder(TopicDecoder):
             for name, path in self.series[self._ours].of_features[0]
             if isinstance(column := rows.column(path), np.ndarray) and column.dtype in (np.float32, np.float16)
         }
-        return self._counted(super().decode_rows(rows, partition))
+        return self._counted(super().decode_rows(rows, partition, messages))
 
     def drain(self) -> list[EventColumns]:
         """The rows decoded since the last time."""

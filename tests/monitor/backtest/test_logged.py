@@ -209,6 +209,61 @@ def test_a_table_of_the_same_rows_says_the_same(form: str, tmp_path: Path, capsy
         assert told_of(tmp_path, form, tmp_path / f"log.{ending}", capsys) == lines
 
 
+def test_the_places_of_a_table_of_logs_are_those_of_its_rows(tmp_path: Path, capsys: Output) -> None:
+    """A call may hold several rows, or none that can be read: a contract names the call, and counts all rows."""
+    config = configured(tmp_path, "vertex-logging")
+    settings = yaml.safe_load(config.read_text())
+    settings["models"][0] |= {"contract": "contract.yaml", "window": "1m", "min_rows": 5}
+    calls = [vertex(at, (BEGIN + timedelta(seconds=7 * at), 40.0, "odd", 0.5))[0] for at in range(60)]
+    for at, each in enumerate(calls):
+        each["request_payload"] = None if at < 45 else ["[999.5, \"pro\"]", "[40.0, \"odd\"]"]
+        each["response_payload"] = ["0.5", "0.7"]
+    (tmp_path / "log.jsonl").write_text("".join(json.dumps(each) + "\n" for each in calls))
+    as_parquet(calls, tmp_path / "log.parquet")
+    assert main(["contract", "infer", str(tmp_path / "r.json"), "--output", str(tmp_path / "contract.yaml")]) == 0
+    config.write_text(yaml.safe_dump(settings))
+    found = {}
+    for name in ("log.jsonl", "log.parquet"):
+        files, told = ["--config", str(config)], tmp_path / "told.json"
+        assert main(["backtest", *files, "--input", str(tmp_path / name), "--json", str(told)]) == 0
+        capsys.readouterr()
+        assert main(["contract", "check", str(tmp_path / "contract.yaml"), str(tmp_path / name), *files]) == 1
+        found[name] = told.read_text(), capsys.readouterr().out.replace(name, "FILE")
+
+    assert found["log.parquet"] == found["log.jsonl"]
+    assert json.loads(found["log.parquet"][0])["events"]["rejected"] == 45
+    assert "999.5 in row 46" in found["log.parquet"][1]
+
+
+def test_labels_of_a_table_of_logs_are_those_of_lines(tmp_path: Path, capsys: Output) -> None:
+    """Ground truth of several rows in a line, and lines that hold none."""
+    config = configured(tmp_path, "sagemaker-capture")
+    settings = yaml.safe_load(config.read_text())
+    settings["topics"].append({**settings["topics"][0], "name": "truth", "kind": "labels", "options": {}})
+    settings["models"][0]["labels"] = {"topic": "truth", "wait": "3h", "judge_at": ["2h"]}
+    settings["models"][0]["performance"] = {"task": "binary", "metrics": ["accuracy"]}
+    config.write_text(yaml.safe_dump(settings))
+    calls = [message for number, row in enumerate(rows()[:200]) for message in sagemaker(number, row)]
+    truths = [
+        {
+            "groundTruthData": {"data": "1\n0" if number > 150 else "1\n", "encoding": "CSV" if number % 50 else "odd"},
+            "eventMetadata": {"eventId": f"e-{number}", "inferenceTime": stamp(BEGIN + timedelta(hours=2))},
+        }
+        for number in range(200)
+    ][::-1]
+    (tmp_path / "calls.jsonl").write_text("".join(json.dumps(each) + "\n" for each in calls))
+    (tmp_path / "truth.jsonl").write_text("".join(json.dumps(each) + "\n" for each in truths[:100]))
+    as_parquet(truths[:100], tmp_path / "truth.parquet")
+    found = []
+    for ending in ("jsonl", "parquet"):
+        files = ["--input", str(tmp_path / "calls.jsonl"), "--labels", str(tmp_path / f"truth.{ending}")]
+        assert main(["backtest", "--config", str(config), *files, "--json", str(tmp_path / "told.json")]) == 0
+        found.append(json.loads((tmp_path / "told.json").read_text())["models"])
+
+    assert found[1] == found[0]
+    assert found[0][0]["labels"]["received"] > 100
+
+
 def test_a_csv_is_refused_in_a_line(tmp_path: Path, capsys: Output) -> None:
     (tmp_path / "log.csv").write_text("a\n1\n")
     code = main(["backtest", "--config", str(configured(tmp_path, "feast")), "--input", str(tmp_path / "log.csv")])
