@@ -87,7 +87,9 @@ def holds_lines(paths: Sequence[Path], option: str = "--input") -> bool:
         raise ConfigError(
             f"{option} {odd}: {odd.suffix or 'no ending'} is no format known here; .jsonl, .parquet, .csv, .arrow and .avro are"
         )
-    raise ConfigError(f"{option}: messages (.jsonl) and tables (.parquet, .csv, .arrow, .avro) cannot be read in one go")
+    raise ConfigError(
+        f"{option}: messages (.jsonl) and tables (.parquet, .csv, .arrow, .avro) cannot be read in one go"
+    )
 
 
 def range_of_topics(

@@ -51,7 +51,9 @@ def objects_of(path: Path, rows: int) -> Iterator[tuple[list[dict[str, Any]], fl
     with explained(path):
         table = table_of(path)
         if not isinstance(table, Nests):
-            raise TableError(f"{path}: cannot hold what messages of this format do; .jsonl, .parquet, .arrow and .avro can")
+            raise TableError(
+                f"{path}: cannot hold what messages of this format do; .jsonl, .parquet, .arrow and .avro can"
+            )
         yield from table.objects(rows)
 
 

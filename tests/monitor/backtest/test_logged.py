@@ -186,7 +186,9 @@ def told_of(home: Path, form: str, events: Path, capsys: Output) -> tuple[dict[s
     judged.pop("notes", None)
     config, output = str(home / "driftd.yaml"), home / "new.json"
     assert main(["reference", "fit", "--config", config, "--input", str(events), "--output", str(output)]) == 0
-    assert main(["contract", "infer", str(home / "r.json"), "--overwrite", "--output", str(home / "contract.yaml")]) == 0
+    assert (
+        main(["contract", "infer", str(home / "r.json"), "--overwrite", "--output", str(home / "contract.yaml")]) == 0
+    )
     capsys.readouterr()
     broken = main(["contract", "check", str(home / "contract.yaml"), str(events), "--config", config, "--json"])
     return judged, output.read_bytes(), broken, json.loads(capsys.readouterr().out.replace(str(events), "FILE"))
@@ -216,7 +218,7 @@ def test_the_places_of_a_table_of_logs_are_those_of_its_rows(tmp_path: Path, cap
     settings["models"][0] |= {"contract": "contract.yaml", "window": "1m", "min_rows": 5}
     calls = [vertex(at, (BEGIN + timedelta(seconds=7 * at), 40.0, "odd", 0.5))[0] for at in range(60)]
     for at, each in enumerate(calls):
-        each["request_payload"] = None if at < 45 else ["[999.5, \"pro\"]", "[40.0, \"odd\"]"]
+        each["request_payload"] = None if at < 45 else ['[999.5, "pro"]', '[40.0, "odd"]']
         each["response_payload"] = ["0.5", "0.7"]
     (tmp_path / "log.jsonl").write_text("".join(json.dumps(each) + "\n" for each in calls))
     as_parquet(calls, tmp_path / "log.parquet")
@@ -269,7 +271,9 @@ def test_a_csv_is_refused_in_a_line(tmp_path: Path, capsys: Output) -> None:
     code = main(["backtest", "--config", str(configured(tmp_path, "feast")), "--input", str(tmp_path / "log.csv")])
 
     assert code == 2
-    assert "log.csv: topic t is of a format that is read from .jsonl, .parquet, .arrow or .avro" in capsys.readouterr().err
+    assert (
+        "log.csv: topic t is of a format that is read from .jsonl, .parquet, .arrow or .avro" in capsys.readouterr().err
+    )
 
 
 def test_a_table_that_is_none_is_refused_in_a_line(tmp_path: Path, capsys: Output) -> None:
