@@ -142,4 +142,4 @@ def test_a_table_whose_rows_are_a_log_is_one(tmp_path: Path, monkeypatch: pytest
         assert main(["check", "--offline", "--config", f"{name}.yaml"]) == 0
         assert main(["backtest", *files]) == 0
         assert json.loads(Path("told.json").read_text(encoding="utf-8"))["events"]["ok"] == 300
-    assert set(Reference.load(tmp_path / "calls.json").names) == {"age", "plan"}
+    assert set(Reference.load(tmp_path / "calls.json").names) == {"age", "plan", "__prediction__"}
