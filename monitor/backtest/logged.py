@@ -1,14 +1,13 @@
-"""Parquet whose rows are what a format would have as messages: tables of requests and responses, logs of features."""
+"""Tables whose rows are what a format would have as messages: tables of requests and responses, logs of features."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import pyarrow.parquet as pq
-
 from monitor.backtest.recorded import Piece, RecordedError, piece_of, size_of
 from monitor.sources.decode.topic import TopicDecoder
 from monitor.sources.formats.logged import LogDecoder
-from monitor.sources.tables.base import TableError, explained
+from monitor.sources.tables.base import TableError
+from monitor.sources.tables.files import objects_of
 from monitor.stream.events import Partition
 
 ROWS = 4_096  # of a table at once
@@ -33,18 +32,9 @@ class LoggedTables:
         for at, path in enumerate(self._paths):
             size_of(path)
             try:
-                for rows, done in _read(path):
-                    decoded = self._decoder.decode_rows(self._log.decode_objects(rows), self._partition)
+                for rows, done in objects_of(path, ROWS):
+                    decoded = self._decoder.decode_rows(self._log.decode_objects(rows), self._partition, len(rows))
                     yield piece_of(decoded, self._partition, new, len(rows), (at + done) / len(self._paths))
                     new = frozenset()
             except TableError as error:
                 raise RecordedError(str(error)) from None
-
-
-def _read(path: Path) -> Iterator[tuple[list[dict[str, object]], float]]:
-    """The rows of a file as objects, and the share of it read by then. Raises TableError."""
-    with explained(path), pq.ParquetFile(path) as table:
-        read, whole = 0, max(table.metadata.num_rows, 1)
-        for batch in table.iter_batches(batch_size=ROWS):
-            read += batch.num_rows
-            yield batch.to_pylist(), read / whole

@@ -15,7 +15,7 @@ from monitor.stream.events import MicroBatch, Nanos, Partition
 
 LINES = frozenset({".jsonl", ".ndjson", ".json"})
 MESSAGES = frozenset({".bin"})  # a file is a message
-TABLES = frozenset({".parquet", ".pq", ".csv", ".arrow", ".feather", ".ipc"})
+TABLES = frozenset({".parquet", ".pq", ".csv", ".arrow", ".feather", ".ipc", ".avro"})
 
 
 class RecordedError(Exception):

@@ -20,6 +20,7 @@ from monitor.sources.decode.finding import NO_COLUMNS, NOTHING, FeatureFinder
 from monitor.sources.decode.raw import RawDecoder
 from monitor.sources.formats.fields import FeatureSlot, FeatureSlots, FieldMap
 from monitor.sources.formats.fields import Path as Place
+from monitor.sources.formats.logged import LogDecoder
 from monitor.sources.tables.base import Dialect, TableError, Texts, explained
 from monitor.sources.tables.files import table_of
 from monitor.sources.tables.lines import LinesTable
@@ -152,7 +153,8 @@ def check_event_file(
 ) -> None:
     """Hold one file of events against a contract. Raises ConfigError."""
     try:
-        names = set(table_features(path, decoder.fields, finder, dialect))
+        logged = isinstance(decoder.bare, LogDecoder)  # whose columns are those of messages
+        names = set[str]() if logged else set(table_features(path, decoder.fields, finder, dialect))
         for _ in files_of([path], decoder, dialect).pieces():
             for held in decoder.drain():
                 columns = held.columns(paths_of(contract, decoder.fields))

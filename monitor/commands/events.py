@@ -215,11 +215,7 @@ class ModelEvents:
         (decoder,) = self.decoders.values()
         dialect = dialect_of(choice.delimiter, choice.decimal)
         inputs = sorted(choice.inputs)  # so that their order on the command line tells nothing
-        if not holds_lines(inputs):
-            if isinstance(decoder.bare, LogDecoder):
-                raise ConfigError(
-                    f"--input {inputs[0]}: topic {decoder.topic} is of a format that is fitted from .jsonl"
-                )
+        if not holds_lines(inputs) and not isinstance(decoder.bare, LogDecoder):
             from monitor.backtest.tables import find_features, find_inside, score_names
 
             try:

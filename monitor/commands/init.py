@@ -8,6 +8,7 @@ from itertools import chain, count, islice
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from confluent_kafka import KafkaException
 
 from detectors import Reference
@@ -30,10 +31,11 @@ from monitor.sources.base import TopicRecords
 from monitor.sources.decode.guessing import TEXT, Guess, LabelGuess, NothingLikeEvents, guess, guess_labels
 from monitor.sources.formats.json import hint
 from monitor.sources.formats.json.documents import read_document
+from monitor.sources.formats.logged import plain
 from monitor.sources.formats.values import Rejected
 from monitor.sources.kafka.newest import SampleError, newest_of
 from monitor.sources.tables.base import Dialect, TableError, explained, levels
-from monitor.sources.tables.files import look, table_of
+from monitor.sources.tables.files import look, objects_of, table_of
 from monitor.stream.events import SECOND
 
 SAMPLED = 1000  # rows of a file
@@ -286,7 +288,7 @@ def sample(
         dialect = dialect_of(choice.delimiter, choice.decimal)
         each = -(-SAMPLED // len(choice.files))  # so that what a later file holds is seen
         where = ", ".join(map(str, choice.files))
-        if (form := recognise_lines(choice.files, topic, each, where)) is not None:
+        if (form := recognise_files(choice.files, topic, each, where)) is not None:
             return form.rows, form
         rows = [row for path in choice.files for row in islice(rows_of_file(path, dialect), each)]
         return rows or _nothing(where), None
@@ -304,15 +306,24 @@ def sample(
     return (objects(newest.records.values, where), None) if form is None else (form.rows, form)
 
 
-def recognise_lines(paths: Sequence[Path], topic: str, each: int, where: str) -> Recognised | None:
-    """The format of the lines of some files; None of tables, and of JSON. Raises ConfigError."""
+def recognise_files(paths: Sequence[Path], topic: str, each: int, where: str) -> Recognised | None:
+    """The format of what some files hold, lines or rows of tables; None of plain tables, and of JSON. Raises ConfigError."""
+    lines = [holds_lines([path]) for path in paths]
+    if any(path.suffix.lower() == ".csv" for path in paths) or len(set(lines)) > 1:
+        return None
     try:
-        if not all(holds_lines([path]) for path in paths):
-            return None
-        values = [line for path in paths for line in islice(first_lines(path), each)]
-    except RecordedError as error:
+        first = first_lines if all(lines) else first_rows
+        values = [value for path in paths for value in islice(first(path), each)]
+    except (RecordedError, TableError) as error:
         raise ConfigError(str(error)) from None
-    return recognise(TopicRecords(topic, [0] * len(values), values), where)
+    return recognise(TopicRecords(topic, [0] * len(values), values), where, logs_alone=not all(lines))
+
+
+def first_rows(path: Path) -> Iterator[bytes | None]:
+    """The rows of a table as messages would have them. Raises RecordedError and TableError."""
+    size_of(path)
+    for rows, _ in objects_of(path, SAMPLED):
+        yield from (msgspec.json.encode(plain(row)) for row in rows)
 
 
 def first_lines(path: Path) -> Iterator[bytes | None]:

@@ -12,12 +12,14 @@ from monitor.settings import ConfigError
 from monitor.sources.base import TopicRecords
 from monitor.sources.decode.mapping import inspect_record
 from monitor.sources.formats.fields import FieldMap, Path, TopicFields
+from monitor.sources.formats.logged import LogDecoder
 from monitor.sources.formats.registry import UnknownFormatError, decoder_of, gives_halves, options_of, recognised
 from monitor.sources.formats.values import Rejected
 
 GENERAL = ("cloudevents", "json-batch", "json-lines")  # what a format of a serving stack may look like, too
 ENVELOPE = {("ts",), ("model",), ("version",), ("id",), ("prediction",)}  # of the row that needs no mapping
-FEATURES = "features"
+BESIDE = {"features", "outputs", "kserve", "seldon"}  # below which it has what it pleases
+ABOUT = "__"  # how formats call what is about a row and no part of it, such as the version of a connector
 MOST_ASTRAY = 0.2  # of the messages of a topic: malformed ones, or such as somebody tried out
 LOOKED_AT = 100  # of the messages, one by one
 
@@ -43,10 +45,14 @@ class Recognised:
         return gives_halves(self.form)
 
 
-def recognise(records: TopicRecords, where: str) -> Recognised | None:
-    """What some messages are, and their events; None where they look like no format but JSON. Raises ConfigError."""
+def recognise(records: TopicRecords, where: str, *, logs_alone: bool = False) -> Recognised | None:
+    """What some messages are, and their events; None where they look like no format but JSON. Raises ConfigError.
+
+    `logs_alone`: they are rows of a table, which a log of predictions may be.
+    """
     held = records.only([at for at, value in enumerate(records.values) if value])
     names = sorted(recognised(held) or recognised_of_most(held), key=lambda name: (name in GENERAL, name))
+    names = [name for name in names if not logs_alone or is_log(name)]
     refused, reasons = "", Counter[str]()
     for name in names:
         try:
@@ -60,6 +66,16 @@ def recognise(records: TopicRecords, where: str) -> Recognised | None:
         why = f": {', '.join(reasons)} (docs/formats/{names[0]}.md)" if reasons else ""
         raise ConfigError(refused or f"{where}: messages look like {names[0]}, and none of them holds an event{why}")
     return None
+
+
+def is_log(name: str) -> bool:
+    """Whether a format is one of logs, whose messages rows of a table may be."""
+    try:
+        options = options_of(name)
+        made = decoder_of(name, TopicFields((), FieldMap(), options=None if options is None else options()))
+    except (UnknownFormatError, ValidationError):
+        return False
+    return isinstance(made, LogDecoder)
 
 
 def recognised_of_most(records: TopicRecords) -> list[str]:
@@ -88,10 +104,18 @@ def events_of(name: str, records: TopicRecords, reasons: Counter[str]) -> Iterat
 
 def _recognised(name: str, held: Sequence[tuple[Mapping[Path, object], int]], others: tuple[str, ...]) -> Recognised:
     paths = {path for row, _ in held for path in row if row.get(path) is not None}
-    canonical = all(path in ENVELOPE or path[:1] == (FEATURES,) for path in paths)
+    canonical = all(path in ENVELOPE or path[0] in BESIDE for path in paths if path)
     timed = canonical and ("ts",) not in paths and all(stamp for _, stamp in held)
-    rows = [nested(row) | ({"ts": _text_of(stamp)} if timed else {}) for row, stamp in held]
+    shaped = any(path[:1] == ("features",) for path in paths)
+    rows = [
+        nested(_without_about(row) if shaped else row) | ({"ts": _text_of(stamp)} if timed else {})
+        for row, stamp in held
+    ]
     return Recognised(name, rows, canonical, timed, others)
+
+
+def _without_about(row: Mapping[Path, object]) -> dict[Path, object]:
+    return {path: row.get(path) for path in row if path and not path[0].startswith(ABOUT)}
 
 
 def nested(row: Mapping[Path, object]) -> dict[str, Any]:

@@ -63,7 +63,7 @@ def files_of(
         odd = next((path for path in paths if path.suffix.lower() == ".csv"), None)
         if odd is not None:
             raise ConfigError(
-                f"{option} {odd}: topic {decoder.topic} is of a format that is read from .jsonl or .parquet"
+                f"{option} {odd}: topic {decoder.topic} is of a format that is read from .jsonl, .parquet, .arrow or .avro"
             )
         found = LoggedTables(paths, decoder, decoder.bare)
     else:
@@ -85,9 +85,11 @@ def holds_lines(paths: Sequence[Path], option: str = "--input") -> bool:
     odd = next((path for path in paths if path.suffix.lower() not in LINES | MESSAGES | TABLES), None)
     if odd is not None:
         raise ConfigError(
-            f"{option} {odd}: {odd.suffix or 'no ending'} is no format known here; .jsonl, .parquet, .csv and .arrow are"
+            f"{option} {odd}: {odd.suffix or 'no ending'} is no format known here; .jsonl, .parquet, .csv, .arrow and .avro are"
         )
-    raise ConfigError(f"{option}: messages (.jsonl) and tables (.parquet, .csv, .arrow) cannot be read in one go")
+    raise ConfigError(
+        f"{option}: messages (.jsonl) and tables (.parquet, .csv, .arrow, .avro) cannot be read in one go"
+    )
 
 
 def range_of_topics(

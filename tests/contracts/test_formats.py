@@ -15,14 +15,18 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from detectors import Reference
+from monitor.commands.records import files_of
 from monitor.facts import EventsRejected, FieldsRejected
 from monitor.sources.base import TopicRecords
 from monitor.sources.decode.topic import Decoded, TopicDecoder
 from monitor.sources.formats.fields import FieldMap, SeriesFields
 from monitor.sources.formats.registry import options_of
+from monitor.sources.formats.values import LATEST_NANOS
+from monitor.sources.tables.base import Dialect
 from monitor.stream.events import SECOND, SeriesKey
 from tests.fakes import NOON
 from tests.parts.protobuf import classes_of, declare, file_of, set_of
@@ -350,12 +354,12 @@ def read(tmp_path_factory: pytest.TempPathFactory) -> Read:
     return found
 
 
-def decoder_of(name: str, home: Path) -> TopicDecoder:
+def decoder_of(name: str, home: Path, max_future: int = 600 * SECOND) -> TopicDecoder:
     fields, form = FieldMap(), name.partition(",")[0]
     series = [SeriesFields(key, REFERENCE.layout, fields) for key in KEYS]
     section = options_of(form)
     options = None if section is None else section.model_validate(FORMATS[name].options(home))
-    return TopicDecoder("t", series, fields, 600 * SECOND, form, options=options)
+    return TopicDecoder("t", series, fields, max_future, form, options=options)
 
 
 def columns_of(decoded: Decoded) -> dict[SeriesKey, list[Any]]:
@@ -409,6 +413,72 @@ def test_one_data_set_is_the_same_columns_in_every_format(name: str, rng: np.ran
         assert not rejected(found)
         assert_same(found, expected)
         assert fields_rejected(found) == fields_rejected(expected)
+
+
+def as_container(events: Sequence[Event], path: Path) -> None:
+    fastavro = pytest.importorskip("fastavro")
+    with path.open("wb") as file:
+        fastavro.writer(file, fastavro.parse_schema(avro_schema()), events, codec="deflate")
+
+
+def as_parquet(events: Sequence[Event], path: Path) -> None:
+    kinds = SCHEMA.set(3, pa.field("version", pa.string()))
+    pq.write_table(pa.Table.from_pylist(list(events), kinds), path, row_group_size=500)
+
+
+def as_ipc(events: Sequence[Event], path: Path) -> None:
+    path.write_bytes(as_arrow(events, file=True)[0])
+
+
+TABLES: dict[str, Callable[[Sequence[Event], Path], None]] = {
+    "event.avro": as_container,
+    "event.parquet": as_parquet,
+    "event.arrow": as_ipc,
+}
+
+
+def from_files(paths: Sequence[Path], decoder: TopicDecoder) -> Decoded:
+    """All that files hold, as one poll would bring it."""
+    found = Decoded()
+    for piece in files_of(paths, decoder, Dialect()).pieces():
+        found.batches += piece.arrived.batches
+        found.facts += piece.facts
+        found.seen.update({each: max(seen, found.seen.get(each, seen)) for each, seen in piece.arrived.seen.items()})
+    return found
+
+
+@pytest.mark.parametrize("name", [name for name, form in FORMATS.items() if form.beside is nothing_beside])
+def test_messages_in_files_are_the_columns_that_they_are_on_a_topic(
+    name: str, rng: np.random.Generator, read: Read, tmp_path: Path
+) -> None:
+    """A message a file; and a line each, where none holds a line end."""
+    events = drawn(rng, 120)
+    messages = FORMATS[name].write(events)[:40]
+    expected = read(name, messages)
+    for at, message in enumerate(messages):
+        (tmp_path / f"{at:03}.bin").write_bytes(message)
+    (tmp_path / "all.jsonl").write_bytes(b"\n".join(messages))
+    ways = [sorted(tmp_path.glob("*.bin"))]
+    ways += (
+        [] if any(b"\n" in message or message[:1] not in b"{[" for message in messages) else [[tmp_path / "all.jsonl"]]
+    )
+
+    for paths in ways:
+        found = from_files(paths, decoder_of(name, tmp_path, LATEST_NANOS))
+        assert not rejected(found)
+        assert_same(found, expected)
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_a_table_of_events_is_the_columns_that_messages_are(
+    name: str, rng: np.random.Generator, read: Read, tmp_path: Path
+) -> None:
+    events = drawn(rng, BATCH)
+    TABLES[name](events, tmp_path / name)
+
+    found = from_files([tmp_path / name], decoder_of("json", tmp_path, LATEST_NANOS))
+    assert not rejected(found)
+    assert_same(found, read("json", FORMATS["json"].write(events)))
 
 
 @pytest.mark.parametrize("name", FORMATS)

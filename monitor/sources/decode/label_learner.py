@@ -158,9 +158,9 @@ class LearningLabels(LabelDecoder):
         """Decode records."""
         return self._kept(super().decode(records, now))
 
-    def decode_rows(self, rows: Rows, partition: Partition) -> Decoded:
+    def decode_rows(self, rows: Rows, partition: Partition, messages: int | None = None) -> Decoded:
         """Rows on record."""
-        return self._kept(super().decode_rows(rows, partition))
+        return self._kept(super().decode_rows(rows, partition, messages))
 
     def drain(self) -> list[LabelRows]:
         """The labels decoded since the last time."""

@@ -105,14 +105,15 @@ class LabelDecoder(TopicDecoder):
         decoded.facts = [*counts.facts(self.topic), *self._ahead({partition.index for partition in decoded.seen})]
         decoded.facts += [EventsCounted(self.topic, "ok", accepted)] if accepted else []
 
-    def decode_rows(self, rows: Rows, partition: Partition) -> Decoded:
-        """Rows on record, of one partition."""
+    def decode_rows(self, rows: Rows, partition: Partition, messages: int | None = None) -> Decoded:
+        """Rows on record, of one partition, and of so many messages; None: of one each."""
         counts, decoded = DecodeCounts(), Decoded()
         mapped = map_rows(rows, self._holds, LATEST_NANOS, counts)
         if mapped.times.size:
             decoded.seen[partition] = self._clocks[partition.index].show(mapped.times, None)
-        numbers = range(self._recorded, self._recorded + len(rows))
-        self._recorded += len(rows)
+        messages = len(rows) if messages is None else messages
+        numbers = range(self._recorded, self._recorded + messages)
+        self._recorded += messages
         records = TopicRecords(self.topic, (), (), numbers=numbers)
         labels = [self._labels(part, records, counts) for part in mapped.rows]
         self._tell(decoded, labels, counts, sum(len(rows) for _, rows in labels))

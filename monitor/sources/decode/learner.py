@@ -5,8 +5,9 @@ then on.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -24,6 +25,7 @@ from monitor.sources.decode.finding import NO_COLUMNS, NOTHING, FeatureFinder
 from monitor.sources.decode.topic import Decoded, TopicDecoder
 from monitor.sources.formats.base import Rows, SeriesRows
 from monitor.sources.formats.fields import WEIGHT, FieldMap, JoinedFields, Path, SeriesFields
+from monitor.sources.formats.json.documents import Document, DocumentRows
 from monitor.sources.formats.values import LATEST_NANOS, Rejected, category
 from monitor.stream.events import EventBatch, Nanos, OffsetRange, Partition, SeriesKey
 
@@ -203,15 +205,17 @@ class LearningDecoder(TopicDecoder):
         self.build_anew()
         return self._counted(super().decode(records, now))
 
-    def decode_rows(self, rows: Rows, partition: Partition) -> Decoded:
-        """Rows on record, whose features are known."""
+    def decode_rows(self, rows: Rows, partition: Partition, messages: int | None = None) -> Decoded:
+        """Rows on record, whose features are known; those of logs are objects, in which they are found."""
+        if isinstance(rows, DocumentRows):
+            self.finder.look(self._documents_to_look_at(rows))
         self.build_anew()
         self._narrow = {
             name: column.dtype
             for name, path in self.series[self._ours].of_features[0]
             if isinstance(column := rows.column(path), np.ndarray) and column.dtype in (np.float32, np.float16)
         }
-        return self._counted(super().decode_rows(rows, partition))
+        return self._counted(super().decode_rows(rows, partition, messages))
 
     def drain(self) -> list[EventColumns]:
         """The rows decoded since the last time."""
@@ -228,19 +232,24 @@ class LearningDecoder(TopicDecoder):
                     self.counts[fact.outcome] += fact.count
         return decoded
 
-    def _rows_to_look_at(self, records: TopicRecords) -> Iterator[Mapping[Path, object]]:
-        count = len(records.values)
+    def _places_to_look_at(self, count: int) -> list[int]:
         whole = max(0, min(count, LOOKED_THROUGH - self._looked))
-        places = [*range(whole), *range(whole, count, THEN_EVERY)]
         self._looked += count
-        for at in places:
-            yield from self._of_ours(records.only([at]))
+        return [*range(whole), *range(whole, count, THEN_EVERY)]
 
-    def _of_ours(self, record: TopicRecords) -> list[Mapping[Path, object]]:
-        """The rows of a record that are of our series; none of one that cannot be read."""
+    def _rows_to_look_at(self, records: TopicRecords) -> Iterator[Mapping[Path, object]]:
+        for at in self._places_to_look_at(len(records.values)):
+            if records.values[at]:
+                yield from self._of_ours(partial(self.inspect, records.only([at])))
+
+    def _documents_to_look_at(self, rows: DocumentRows) -> Iterator[Mapping[Path, object]]:
+        for at in self._places_to_look_at(len(rows)):
+            yield from self._of_ours(partial(list, [Document(rows.documents[at])]))
+
+    def _of_ours(self, read: Callable[[], Iterable[Mapping[Path, object]]]) -> list[Mapping[Path, object]]:
+        """The rows of a message that are of our series; none of one that cannot be read."""
         try:
-            rows = list(self.inspect(record)) if record.values[0] else []
-            ours = [row for row in rows if self._is_ours(row)]
+            ours = [row for row in read() if self._is_ours(row)]
         except Rejected:
             return []
         path = self.fields.scores

@@ -68,9 +68,9 @@ class RawDecoder(TopicDecoder):
         self._fetch(records)
         return self._keep(decode_records(self.format, records), len(records.values))
 
-    def decode_rows(self, rows: Rows, partition: Partition) -> Decoded:  # noqa: ARG002 - same
+    def decode_rows(self, rows: Rows, partition: Partition, messages: int | None = None) -> Decoded:  # noqa: ARG002 - same
         """Keep rows on record."""
-        return self._keep(rows, len(rows))
+        return self._keep(rows, len(rows) if messages is None else messages)
 
     def drain(self) -> list[RawRows]:
         """The rows since the last time."""

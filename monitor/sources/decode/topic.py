@@ -155,7 +155,7 @@ class TopicDecoder:
         self._unseen = UnseenSampler()
         self._broken = BrokenSampler()
         self._offsets = OffsetCounter()
-        self._rows_before = 0  # rows on record
+        self._messages_before = 0  # rows on record
         self._new_versions: dict[tuple[str, str], Nanos] = {}  # model and version, of series that take any
 
     @property
@@ -294,18 +294,19 @@ class TopicDecoder:
             yield read, left, places
             left, places = left.only(read.left), places[read.left]
 
-    def decode_rows(self, rows: Rows, partition: Partition) -> Decoded:
-        """Rows on record, of one partition: all event times are in the past."""
+    def decode_rows(self, rows: Rows, partition: Partition, messages: int | None = None) -> Decoded:
+        """Rows on record, of one partition: all event times are in the past. They are of so many messages, None: of one each."""
         counts, decoded = DecodeCounts(), Decoded()
+        messages = len(rows) if messages is None else messages
         mapped = map_rows(rows, self._reads, LATEST_NANOS, counts)
         if mapped.times.size:
             decoded.seen[partition] = self._clocks[partition.index].show(mapped.times, None)
         held = self._check(weighed(mapped.rows, counts), decoded, LATEST_NANOS, objects=True)
         if checked := list(self._placed(held)):
-            numbers = self._rows_before + np.arange(len(rows))
-            of = RecordPlaces((str(partition),), np.zeros(len(rows), dtype=np.int16), numbers)
+            numbers = self._messages_before + np.arange(messages)
+            of = RecordPlaces((str(partition),), np.zeros(messages, dtype=np.int16), numbers)
             decoded.schemas += schemas(checked, self._contracts, of, {})
-        self._rows_before += len(rows)
+        self._messages_before += messages
         held = self._halve(held, decoded, counts)
         own = self._join(self._serve(held, decoded, counts), decoded, counts)
         decoded.batches = [replace(self._batch(part), unseen_categories=spread(part)) for part in own]

@@ -50,7 +50,7 @@ class LogDecoder(ABC):
 
     def decode_objects(self, objects: Sequence[dict[str, Any]]) -> DocumentRows:
         """Read messages that are objects already, as the rows of a table are: its times and decimals are put as JSON has them."""
-        return self._decode(objects, lambda held: self.rows_of({name: _plain(value) for name, value in held.items()}))
+        return self._decode(objects, lambda held: self.rows_of(plain(held)))
 
     def inspect(self, raw: bytes) -> Iterator[Mapping[Path, object]]:
         """The rows of one message. Raises Rejected."""
@@ -116,6 +116,11 @@ def time_text(value: Any) -> Any:
     if isinstance(value, datetime):
         return (value if value.tzinfo is not None else value.replace(tzinfo=UTC)).isoformat()
     return value
+
+
+def plain(row: dict[str, Any]) -> dict[str, Any]:
+    """The row of a table as JSON would have it."""
+    return {name: _plain(value) for name, value in row.items()}
 
 
 def _plain(value: Any) -> Any:

@@ -14,6 +14,7 @@ from monitor.sources.formats.tensors.decoding import (
 from monitor.sources.formats.tensors.rows import Call
 
 MODEL, VERSION = "mlserver-model", "mlserver-version"
+OTHERS = {"x-request-id", "requestid", "ce_type", "ce-type"}  # headers of Seldon's and KServe's records
 
 
 Options = InferenceOptions
@@ -46,9 +47,9 @@ def comes_apart(options: object) -> bool:
 
 
 def recognises(records: TopicRecords) -> bool:
-    """Whether all records are bodies of tensors, and none is of Seldon's."""
+    """Whether all records are bodies of tensors, and none is of a logger or gateway that says more of them in headers."""
     if not records.values or not all(b'"datatype"' in (value or b"") for value in records.values):
         return False
-    return not any("x-request-id" in headers_of(records, place) for place in range(len(records.values))) and reads_all(
+    return not any(OTHERS & headers_of(records, place).keys() for place in range(len(records.values))) and reads_all(
         InferenceDecoder(None, RecordParts.NOTHING, calls), records
     )

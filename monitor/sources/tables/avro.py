@@ -24,18 +24,28 @@ class AvroTable(LinesTable):
 
     def _sized(self, exact: Collection[str] = ()) -> Iterator[tuple[dict[str, NDArray[Any]], int]]:
         """Columns of some rows, and how many bytes those were."""
-        rows: list[dict[str, Any]] = []
         told = 0
+        for documents, end in self._documents(CHUNK):
+            yield from_rows(list(map(flat, documents)), exact), end - told
+            told = end
+
+    def objects(self, rows: int) -> Iterator[tuple[list[dict[str, Any]], float]]:
+        """Records as they are nested."""
+        whole = max(self._path.stat().st_size, 1)
+        return ((documents, min(1.0, end / whole)) for documents, end in self._documents(rows))
+
+    def _documents(self, most: int) -> Iterator[tuple[list[dict[str, Any]], int]]:
+        """Records, at most so many at once, and where in the file they end. Raises TableError."""
+        held: list[dict[str, Any]] = []
         try:
             with self._path.open("rb") as file:
                 for block in Container(file).blocks():
-                    for document in block:
-                        rows.append(flat(document))
-                        if len(rows) == CHUNK:
-                            yield from_rows(rows, exact), file.tell() - told
-                            rows, told = [], file.tell()
-                if rows:
-                    yield from_rows(rows, exact), file.tell() - told
+                    held += block
+                    while len(held) >= most:
+                        yield held[:most], file.tell()
+                        del held[:most]
+                if held:
+                    yield held, file.tell()
         except Rejected as reason:
             raise TableError(f"{self._path}: {WHY.get(str(reason), 'is no Avro container, or is damaged')}") from None
 

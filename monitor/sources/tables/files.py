@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +16,7 @@ from monitor.sources.tables.ipc import IpcTable
 from monitor.sources.tables.lines import LinesTable
 from monitor.sources.tables.packed import packed
 from monitor.sources.tables.parquet import ParquetTable
-from monitor.sources.tables.shape import Shape, Table
+from monitor.sources.tables.shape import Nests, Shape, Table
 from monitor.sources.tables.times import TimeColumn
 
 FORMATS: dict[str, Callable[[Path], Table]] = {
@@ -40,9 +41,20 @@ def table_of(path: Path, dialect: Dialect = PLAIN) -> Table:
     ending = path.suffix.lower()
     if ending not in FORMATS:
         raise TableError(
-            f"{path}: {ending or 'no ending'} is no format known here; .csv, .jsonl, .parquet and .arrow are"
+            f"{path}: {ending or 'no ending'} is no format known here; .csv, .jsonl, .parquet, .arrow and .avro are"
         )
     return CsvTable(path, dialect) if ending == ".csv" else FORMATS[ending](path)
+
+
+def objects_of(path: Path, rows: int) -> Iterator[tuple[list[dict[str, Any]], float]]:
+    """The rows of a file as objects, at most so many at once, with the share of it read by then. Raises TableError."""
+    with explained(path):
+        table = table_of(path)
+        if not isinstance(table, Nests):
+            raise TableError(
+                f"{path}: cannot hold what messages of this format do; .jsonl, .parquet, .arrow and .avro can"
+            )
+        yield from table.objects(rows)
 
 
 def look(paths: Sequence[Path], progress: Callable[[int], None] | None = None, dialect: Dialect = PLAIN) -> Shape:

@@ -84,6 +84,10 @@ class IpcTable:
                 done,
             )
 
+    def objects(self, rows: int) -> Iterator[tuple[list[dict[str, Any]], float]]:
+        """Rows as they are nested."""
+        return ((batch.to_pylist(), done) for batch, done in self._batches(rows))
+
     def _batches(self, rows: int = CHUNK) -> Iterator[tuple[Any, float]]:
         """Batches of at most so many rows, with the share of the file read by then; what leads outside of them is refused."""
         with self._opened() as (_, batches, size):

@@ -74,6 +74,14 @@ class ParquetTable:
                 }
                 yield meant, rows / whole
 
+    def objects(self, rows: int) -> Iterator[tuple[list[dict[str, Any]], float]]:
+        """Rows as they are nested."""
+        with pq.ParquetFile(self._path) as file:
+            read, whole = 0, max(file.metadata.num_rows, 1)
+            for batch in file.iter_batches(batch_size=rows):
+                read += batch.num_rows
+                yield batch.to_pylist(), read / whole
+
 
 def _tallies(file: Any, names: list[str]) -> Iterator[tuple[str, TextTally]]:
     """What texts look like: of columns that are mostly numbers all of them, of others the first ones."""

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from detectors import Kind
 from monitor.sources.tables.base import Chunk, Dialect, TableError, Texts
@@ -100,4 +100,13 @@ class Table(Protocol):
 
     def read(self, wanted: Collection[str], texts: Texts) -> Iterator[tuple[Chunk, float]]:
         """The wanted columns, maybe more, some rows at once, with the share of the file read by then. Raises TableError."""
+        ...
+
+
+@runtime_checkable
+class Nests(Protocol):
+    """A file whose rows may be nested: of a log of predictions each is what a message would be."""
+
+    def objects(self, rows: int) -> Iterator[tuple[list[dict[str, Any]], float]]:
+        """The rows as objects, at most so many at once, with the share of the file read by then. Raises TableError."""
         ...

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import fastavro
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -160,23 +161,109 @@ def test_a_file_of_lines_is_judged(form: str, tmp_path: Path, capsys: Output) ->
     assert [evidence["feature"].removeprefix("user__") for alert in alerts for evidence in alert["evidence"]] == ["age"]
 
 
+def as_parquet(rows: Messages, path: Path) -> None:
+    pq.write_table(pa.Table.from_pylist(rows), path)
+
+
+def as_arrow(rows: Messages, path: Path) -> None:
+    table = pa.Table.from_pylist(rows)
+    with pa.ipc.new_file(path, table.schema) as file:
+        file.write_table(table, max_chunksize=100)
+
+
+def as_avro(rows: Messages, path: Path) -> None:
+    """As BigQuery writes its tables: times in microseconds, what may be null as a union."""
+    kinds = {float: "double", int: "long", str: "string", list: {"type": "array", "items": "string"}}
+    kinds[datetime] = {"type": "long", "logicalType": "timestamp-micros"}
+    fields = [{"name": name, "type": ["null", kinds[type(value)]]} for name, value in rows[0].items()]
+    with path.open("wb") as file:
+        fastavro.writer(file, {"type": "record", "name": "Root", "fields": fields}, rows, codec="deflate")
+
+
+def told_of(home: Path, form: str, events: Path, capsys: Output) -> tuple[dict[str, Any], bytes, int, Any]:
+    """What a backtest, a reference and the contract of another one say of events."""
+    judged = backtested(home, form, events, capsys)
+    judged.pop("notes", None)
+    config, output = str(home / "driftd.yaml"), home / "new.json"
+    assert main(["reference", "fit", "--config", config, "--input", str(events), "--output", str(output)]) == 0
+    assert (
+        main(["contract", "infer", str(home / "r.json"), "--overwrite", "--output", str(home / "contract.yaml")]) == 0
+    )
+    capsys.readouterr()
+    broken = main(["contract", "check", str(home / "contract.yaml"), str(events), "--config", config, "--json"])
+    return judged, output.read_bytes(), broken, json.loads(capsys.readouterr().out.replace(str(events), "FILE"))
+
+
 @pytest.mark.parametrize("form", ["databricks-inference", "feast", "vertex-logging"])
-def test_a_parquet_of_the_same_rows_says_the_same(form: str, tmp_path: Path, capsys: Output) -> None:
-    """As tables have them: times are times."""
+def test_a_table_of_the_same_rows_says_the_same(form: str, tmp_path: Path, capsys: Output) -> None:
+    """As tables have them: times are times. Windows, alerts, a reference of them and the breaches of its contract are those of lines."""
     messages = messages_of(form)
     (tmp_path / "log.jsonl").write_text("".join(json.dumps(message) + "\n" for message in messages))
-    lines = backtested(tmp_path, form, tmp_path / "log.jsonl", capsys)
+    lines = told_of(tmp_path, form, tmp_path / "log.jsonl", capsys)
     timed = {"logging_time", "__log_timestamp"}
-    columns = {
-        name: [datetime.fromisoformat(each[name]) if name in timed else each[name] for each in messages]
-        for name in messages[0]
-    }
-    pq.write_table(pa.table(columns), tmp_path / "log.parquet")
+    rows = [
+        {name: datetime.fromisoformat(value) if name in timed else value for name, value in each.items()}
+        for each in messages
+    ]
 
-    table = backtested(tmp_path, form, tmp_path / "log.parquet", capsys)
-    for said in (lines, table):
-        said.pop("notes", None)
-    assert table == lines
+    for ending, write in {"parquet": as_parquet, "arrow": as_arrow, "avro": as_avro}.items():
+        write(rows, tmp_path / f"log.{ending}")
+        assert told_of(tmp_path, form, tmp_path / f"log.{ending}", capsys) == lines
+
+
+def test_the_places_of_a_table_of_logs_are_those_of_its_rows(tmp_path: Path, capsys: Output) -> None:
+    """A call may hold several rows, or none that can be read: a contract names the call, and counts all rows."""
+    config = configured(tmp_path, "vertex-logging")
+    settings = yaml.safe_load(config.read_text())
+    settings["models"][0] |= {"contract": "contract.yaml", "window": "1m", "min_rows": 5}
+    calls = [vertex(at, (BEGIN + timedelta(seconds=7 * at), 40.0, "odd", 0.5))[0] for at in range(60)]
+    for at, each in enumerate(calls):
+        each["request_payload"] = None if at < 45 else ['[999.5, "pro"]', '[40.0, "odd"]']
+        each["response_payload"] = ["0.5", "0.7"]
+    (tmp_path / "log.jsonl").write_text("".join(json.dumps(each) + "\n" for each in calls))
+    as_parquet(calls, tmp_path / "log.parquet")
+    assert main(["contract", "infer", str(tmp_path / "r.json"), "--output", str(tmp_path / "contract.yaml")]) == 0
+    config.write_text(yaml.safe_dump(settings))
+    found = {}
+    for name in ("log.jsonl", "log.parquet"):
+        files, told = ["--config", str(config)], tmp_path / "told.json"
+        assert main(["backtest", *files, "--input", str(tmp_path / name), "--json", str(told)]) == 0
+        capsys.readouterr()
+        assert main(["contract", "check", str(tmp_path / "contract.yaml"), str(tmp_path / name), *files]) == 1
+        found[name] = told.read_text(), capsys.readouterr().out.replace(name, "FILE")
+
+    assert found["log.parquet"] == found["log.jsonl"]
+    assert json.loads(found["log.parquet"][0])["events"]["rejected"] == 45
+    assert "999.5 in row 46" in found["log.parquet"][1]
+
+
+def test_labels_of_a_table_of_logs_are_those_of_lines(tmp_path: Path, capsys: Output) -> None:
+    """Ground truth of several rows in a line, and lines that hold none."""
+    config = configured(tmp_path, "sagemaker-capture")
+    settings = yaml.safe_load(config.read_text())
+    settings["topics"].append({**settings["topics"][0], "name": "truth", "kind": "labels", "options": {}})
+    settings["models"][0]["labels"] = {"topic": "truth", "wait": "3h", "judge_at": ["2h"]}
+    settings["models"][0]["performance"] = {"task": "binary", "metrics": ["accuracy"]}
+    config.write_text(yaml.safe_dump(settings))
+    calls = [message for number, row in enumerate(rows()[:200]) for message in sagemaker(number, row)]
+    truths = [
+        {
+            "groundTruthData": {"data": "1\n0" if number > 150 else "1\n", "encoding": "CSV" if number % 50 else "odd"},
+            "eventMetadata": {"eventId": f"e-{number}", "inferenceTime": stamp(BEGIN + timedelta(hours=2))},
+        }
+        for number in range(200)
+    ][::-1]
+    (tmp_path / "calls.jsonl").write_text("".join(json.dumps(each) + "\n" for each in calls))
+    (tmp_path / "truth.jsonl").write_text("".join(json.dumps(each) + "\n" for each in truths[:100]))
+    as_parquet(truths[:100], tmp_path / "truth.parquet")
+    found = []
+    for ending in ("jsonl", "parquet"):
+        files = ["--input", str(tmp_path / "calls.jsonl"), "--labels", str(tmp_path / f"truth.{ending}")]
+        assert main(["backtest", "--config", str(config), *files, "--json", str(tmp_path / "told.json")]) == 0
+        found.append(json.loads((tmp_path / "told.json").read_text())["models"])
+
+    assert found[1] == found[0]
+    assert found[0][0]["labels"]["received"] > 100
 
 
 def test_a_csv_is_refused_in_a_line(tmp_path: Path, capsys: Output) -> None:
@@ -184,27 +271,24 @@ def test_a_csv_is_refused_in_a_line(tmp_path: Path, capsys: Output) -> None:
     code = main(["backtest", "--config", str(configured(tmp_path, "feast")), "--input", str(tmp_path / "log.csv")])
 
     assert code == 2
-    assert "log.csv: topic t is of a format that is read from .jsonl or .parquet" in capsys.readouterr().err
+    assert (
+        "log.csv: topic t is of a format that is read from .jsonl, .parquet, .arrow or .avro" in capsys.readouterr().err
+    )
 
 
-def test_a_reference_is_not_fitted_from_tables_of_messages(tmp_path: Path, capsys: Output) -> None:
-    """Their features stand in no columns of their own."""
-    pq.write_table(pa.table({"request": ["{}"]}), tmp_path / "log.parquet")
-    config, output = configured(tmp_path, "databricks-inference"), str(tmp_path / "new.json")
-    arguments = ["--config", str(config), "--input", str(tmp_path / "log.parquet"), "--output", output]
+def test_a_table_that_is_none_is_refused_in_a_line(tmp_path: Path, capsys: Output) -> None:
+    for name, head, why in (
+        ("log.parquet", b"PAR1 not", "cannot be read"),
+        ("log.arrow", b"ARROW1 not", "cannot be read"),
+        ("log.avro", b"Obj\1not", "is no Avro container, or is damaged"),
+    ):
+        (tmp_path / name).write_bytes(head)
+        code = main(["backtest", "--config", str(configured(tmp_path, "feast")), "--input", str(tmp_path / name)])
 
-    assert main(["reference", "fit", *arguments]) == 2
-    assert "log.parquet: topic t is of a format that is fitted from .jsonl" in capsys.readouterr().err
-
-
-def test_a_parquet_that_is_none_is_refused_in_a_line(tmp_path: Path, capsys: Output) -> None:
-    (tmp_path / "log.parquet").write_bytes(b"PAR1 not")
-    code = main(["backtest", "--config", str(configured(tmp_path, "feast")), "--input", str(tmp_path / "log.parquet")])
-
-    said = capsys.readouterr().err
-    assert code == 2
-    assert "log.parquet: cannot be read" in said
-    assert "Traceback" not in said
+        said = capsys.readouterr().err
+        assert code == 2
+        assert f"{name}: {why}" in said
+        assert "Traceback" not in said
 
 
 @pytest.mark.parametrize("form", FORMATS)
