@@ -577,6 +577,8 @@ class Daemon:
                 raise StateError(f"{self.checkpointer.failing}; what was not saved is read again")
             self.telemetry.record([DaemonStopped()])
         finally:
+            if not self._begun:  # nobody else would say it: at the next start the state is whole
+                self.telemetry.record(self.store.found)
             self.close()
 
     def _restore(self) -> tuple[list[Fact], dict[Partition, int], dict[str, str]]:

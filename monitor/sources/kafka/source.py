@@ -46,10 +46,10 @@ ABSENT = (
 UNREACHABLE = 60.0  # seconds without an answer of its leader after which a partition is told of
 
 SILENT_CLUSTER = KafkaError._TIMED_OUT  # noqa: SLF001 - librdkafka's own code
-NOT_THERE = {
-    "retention": "is not there (retention, or a topic made anew)",
-    "truncated": "is not there (its log was cut, by an election without all replicas or a restored disk)",
-    "anew": "is of another topic of that name, which was deleted since",
+WHY_LOST = {
+    "retention": "retention, or a topic made anew",
+    "truncated": "its log was cut, by an election without all replicas or a restored disk",
+    "anew": "the topic was made anew",
 }
 
 T = TypeVar("T")
@@ -191,8 +191,8 @@ class KafkaSource:
         cause = "anew" if anew else "truncated" if truncated else "retention"
         if not self._choice.skip_lost:
             raise SourceError(
-                f"kafka: {partition}: our position {wanted} {NOT_THERE[cause]}, the partition now holds {low} to {high}; "
-                f"set kafka.lost_offsets: skip to go on from its {'end' if truncated else 'first event'}"
+                f"kafka: {partition}: our position {wanted} is not there, the partition now holds {low} to {high} "
+                f"({WHY_LOST[cause]}); set kafka.lost_offsets: skip to go on from its {'end' if truncated else 'first event'}"
             )
         self._pending.append(OffsetsLost(partition, wanted, resumed, cause))
         return resumed
