@@ -430,10 +430,13 @@ class KafkaSource:
     def close(self) -> None:
         """Close the client; after some seconds it is left behind, since everything that matters is saved."""
         self._ends.close()
-        self._ids.close()
         if self._ahead is not None:
             self._ahead.stop(self._choice.closing)
         if self._closing is None:
-            self._closing = Thread(target=self._consumer.close, name="kafka-close", daemon=True)
+            self._closing = Thread(target=self._close_clients, name="kafka-close", daemon=True)
             self._closing.start()
             self._closing.join(self._choice.closing)
+
+    def _close_clients(self) -> None:
+        self._ids.close()
+        self._consumer.close()
