@@ -557,7 +557,7 @@ class Daemon:
         """Restore, read until told to stop, then drain and save. Raises SourceError or StateError when it cannot go on."""
         self.server.serve(self.surface)
         try:
-            facts, positions = self._restore()
+            facts, positions, topics = self._restore()
             self.telemetry.restore(self.explainer.explain(self.pipeline.current()))
             for notifier in self.notifiers:
                 notifier.start()
@@ -567,7 +567,7 @@ class Daemon:
             started = DaemonStarted(self.server.url, settings.kafka.bootstrap_servers, *about)
             self.telemetry.record([started])
             self.checkpointer.note([self._started()])
-            self.source.open(positions)
+            self.source.open(positions, topics)
             self._opened = True
             self.loop.begin([*self.store.found, *facts])
             self._forget_standing()
@@ -577,12 +577,14 @@ class Daemon:
                 raise StateError(f"{self.checkpointer.failing}; what was not saved is read again")
             self.telemetry.record([DaemonStopped()])
         finally:
+            if not self._begun:  # nobody else would say it: at the next start the state is whole
+                self.telemetry.record(self.store.found)
             self.close()
 
-    def _restore(self) -> tuple[list[Fact], dict[Partition, int]]:
+    def _restore(self) -> tuple[list[Fact], dict[Partition, int], dict[str, str]]:
         """Take up the saved state. Raises StateError where it cannot be read."""
         try:
-            records, positions = self.store.records(), self.store.positions()
+            records, positions, topics = self.store.records(), self.store.positions(), self.store.topics()
             facts = self.pipeline.restore(records, self.clock.now())
         except (sqlite3.Error, msgspec.MsgspecError, ValueError) as error:
             raise StateError(
@@ -590,7 +592,7 @@ class Daemon:
             ) from None
         facts += [each for place, why in self._refused.items() for each in self.pipeline.versions.refuse(place, why)]
         self.checkpointer.whole = bool(facts)
-        return facts, positions
+        return facts, positions, topics
 
     def _started(self) -> AuditNote:
         """What the audit log is to say of this start: which sections of the configuration have changed since the last one."""
@@ -608,7 +610,7 @@ class Daemon:
         self._patience |= patient  # read by other threads meanwhile: none that stays is ever missing
         for gone in self._patience.keys() - patient.keys():
             del self._patience[gone]
-        facts, _ = self._restore()
+        facts, _, _ = self._restore()
         self.pipeline.go_on_from(before)
         self.telemetry.renew(build_board(self._configuration), self.explainer.explain(self.pipeline.current()))
         return Parts(build_decoders(self._configuration), self.pipeline, self.explainer, facts)

@@ -40,7 +40,9 @@ def fill(store: StateStore, chance: random.Random, start: int = 0, rows: int = 4
     ]
     places = {Partition(f"topic-{each % 3}", each): start + each * 7 for each in range(12)}
     notes = [said(f"n{number}", "trainer", "pager") for number in range(start, start + 6)]
-    store.save(records, places, notes, NOON, audited=[AuditNote(NOON, "state.reset", {"n": start})] * 5)
+    topics = {f"topic-{each}": f"id of {each}" for each in range(3)}
+    reset = [AuditNote(NOON, "state.reset", {"n": start})] * 5
+    store.save(records, places, notes, NOON, audited=reset, topics=topics)
     while (row := store.next_due("trainer", NOON)) is not None:
         store.delivered(row)
     if (row := store.next_due("pager", NOON)) is not None:

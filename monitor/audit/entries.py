@@ -318,7 +318,7 @@ def _of_lost_state(fact: StateLost, now: Nanos) -> AuditNote:
 
 def _of_lost(fact: OffsetsLost, now: Nanos) -> AuditNote:
     body = {"topic": fact.partition.topic, "partition": fact.partition.index}
-    return AuditNote(now, "events.lost", {**body, "wanted": fact.wanted, "resumed": fact.resumed})
+    return AuditNote(now, "events.lost", {**body, "wanted": fact.wanted, "resumed": fact.resumed, "cause": fact.cause})
 
 
 def _of_skipped(fact: RecordsSkipped, now: Nanos) -> AuditNote:

@@ -47,11 +47,16 @@ class TopicsMissing:
 
 @dataclass(frozen=True, slots=True)
 class OffsetsLost:
-    """Events were gone before they were read: retention overtook us, or the topic was made anew."""
+    """Our position is not in the partition any more, and reading goes on elsewhere.
+
+    `cause`: `retention` took events before they were read, or nobody knows; the topic was made `anew`; its log was `truncated`,
+    and ends before what we have read.
+    """
 
     partition: Partition
     wanted: int
     resumed: int
+    cause: str = "retention"
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,7 +64,7 @@ class Checkpointer:
             self._records.clear()
         for record in self._pipeline.snapshot() if self.whole else self._pipeline.changes():
             self._records[record.kind, record.key] = record
-        positions = self._source.positions()
+        positions, topics = self._source.positions(), self._source.topics()
         try:
             self._store.save(
                 self._records.values(),
@@ -73,6 +73,7 @@ class Checkpointer:
                 self._clock.now(),
                 whole=self.whole,
                 audited=self._audited,
+                topics=topics,
             )
         except StateGoneError as error:
             self.failing = f"state: {error}"

@@ -501,8 +501,8 @@ class Telemetry:
                 self._complain(logging.WARNING, "events.ahead", partition=str(partition), **ahead)
             case OffsetsExpired(partition, first):
                 log.info("source.offsets_expired", partition=str(partition), first=first)
-            case OffsetsLost(partition, wanted, resumed):
-                log.error("source.offsets_lost", partition=str(partition), wanted=wanted, resumed=resumed)
+            case OffsetsLost(partition, wanted, resumed, cause):
+                log.error("source.offsets_lost", partition=str(partition), wanted=wanted, resumed=resumed, cause=cause)
             case RecordsSkipped(partition, first, last):
                 log.error("source.records_skipped", partition=str(partition), first=first, last=last)
             case LateShare(topic, share, many=True, changed=True, cause=cause):

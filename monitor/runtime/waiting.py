@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from monitor.facts import Fact, RecordsWaiting
-from monitor.sources.base import Poll, Prepare, Source, TopicRecords
+from monitor.sources.base import NO_TOPICS, Poll, Prepare, Source, TopicRecords
 from monitor.stream.events import Nanos, Partition
 
 
@@ -73,9 +73,13 @@ class PatientSource:
 
     # --- passed on as they are ----------------------------------------------------------------------------------------
 
-    def open(self, positions: Mapping[Partition, int]) -> None:
+    def open(self, positions: Mapping[Partition, int], topics: Mapping[str, str] = NO_TOPICS) -> None:
         """Begin at these positions."""
-        self._source.open(positions)
+        self._source.open(positions, topics)
+
+    def topics(self) -> dict[str, str]:
+        """The ids of the topics."""
+        return self._source.topics()
 
     def prepare_with(self, prepare: Prepare) -> None:
         """How to prepare what is read ahead."""

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Flag, auto
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any, Protocol, overload
 
 import numpy as np
@@ -19,6 +20,9 @@ class SourceError(Exception):
 
 class NotNow(SourceError):  # noqa: N818 - not for ever
     """Records cannot be decoded now, for something outside is away: one line that says what. They are kept, and decoded later."""
+
+
+NO_TOPICS: Mapping[str, str] = MappingProxyType({})
 
 
 class Messages(Protocol):
@@ -167,8 +171,8 @@ class Source(Protocol):
     of each partition, counting all that `poll` has returned.
     """
 
-    def open(self, positions: Mapping[Partition, int]) -> None:
-        """Begin at these positions; where there is none, at the configured start."""
+    def open(self, positions: Mapping[Partition, int], topics: Mapping[str, str] = NO_TOPICS) -> None:
+        """Begin at these positions; where there is none, at the configured start. `topics`: the ids of the topics that they are of."""
         ...
 
     def poll(self, timeout: float) -> Poll:
@@ -188,6 +192,10 @@ class Source(Protocol):
 
     def positions(self) -> dict[Partition, int]:
         """The next offset of each partition read."""
+        ...
+
+    def topics(self) -> dict[str, str]:
+        """The ids of the topics that the positions are of, as far as the log gives any."""
         ...
 
     def commit(self, positions: Mapping[Partition, int]) -> None:

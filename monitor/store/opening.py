@@ -80,7 +80,10 @@ def _opened(path: Path) -> sqlite3.Connection:
     """The database, in today's format. Raises DamageError and StateError."""
     if (size := path.stat().st_size) < SMALLEST:  # which SQLite would take for a new one
         raise DamageError("it is cut off" if size else "it is empty")
-    connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=1.0)
+    try:
+        connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=1.0)
+    except sqlite3.Error as error:  # no rights, above all; or it is no file
+        raise StateError(f"state: {path} cannot be opened: {error}") from None
     try:
         sums.teach(connection)
         connection.execute("PRAGMA locking_mode=EXCLUSIVE")

@@ -16,6 +16,9 @@ CREATE TABLE position (topic TEXT, partition INTEGER, next_offset INTEGER NOT NU
                        PRIMARY KEY (topic, partition)) WITHOUT ROWID;
 """
 
+# Which topics the positions are of: one that is made anew under a name has another id.
+TOPIC = "CREATE TABLE topic (name TEXT PRIMARY KEY, id TEXT NOT NULL) WITHOUT ROWID;"
+
 # A notice is kept once, however many targets it is for. `data` goes when all of them have taken it.
 # `rendered` is a webhook's body as format 1 kept it.
 OUTBOX = """
@@ -54,7 +57,7 @@ CREATE TRIGGER {table}_{what} AFTER {event} ON {table} BEGIN
 
 def _sums() -> str:
     """From format 4, whose rows have none, to 5."""
-    script = ""
+    script = TOPIC
     for table in sums.SUMMED:
         script += f"ALTER TABLE {table} ADD COLUMN sum INTEGER NOT NULL DEFAULT 0;\n"
         script += f"UPDATE {table} SET sum = {sums.of(table)};\n"  # noqa: S608 - our names

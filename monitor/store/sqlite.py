@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import RLock, Thread
+from types import MappingProxyType
 
 from monitor.audit.chain import AuditLog, AuditNote, Link
 from monitor.series.records import Record
@@ -104,10 +105,11 @@ class StateStore:
         *,
         whole: bool = False,
         audited: Iterable[AuditNote] = (),
+        topics: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         """One checkpoint: all of it or nothing. A target that was told an id before is not told it again.
 
-        `whole`: these records are all there are; what was saved before and is not among them goes.
+        `whole`: these records are all there are; what was saved before and is not among them goes. `topics`: the ids of the topics of positions.
         """
         gone = [(record.kind, record.key) for record in records if record.payload is None]
         kept = [(*row, checksum(*row)) for record in records if (row := _row(record))[2] is not None]
@@ -120,6 +122,11 @@ class StateStore:
             db.executemany(
                 "INSERT OR REPLACE INTO position VALUES (?, ?, ?, ?)",
                 [(*place, checksum(*place)) for place in places],
+            )
+            db.executemany(
+                "INSERT INTO topic VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE SET id = excluded.id, sum = excluded.sum "
+                "WHERE id <> excluded.id",
+                [(*topic, checksum(*topic)) for topic in topics.items()],
             )
             outbox.insert(db, notices, now)
             self._append(audited)
@@ -144,6 +151,11 @@ class StateStore:
         with self._lock:
             rows = self._db.execute("SELECT topic, partition, next_offset FROM position").fetchall()
         return {Partition(topic, index): offset for topic, index, offset in rows}
+
+    def topics(self) -> dict[str, str]:
+        """The ids of the topics that the positions are of."""
+        with self._lock:
+            return dict(self._db.execute("SELECT name, id FROM topic").fetchall())
 
     def size(self) -> int:
         """Bytes of the state on disk."""

@@ -17,6 +17,7 @@ NAMED = 3  # rows that a line names
 SUMMED = {
     "record": ("kind", "key", "payload"),
     "position": ("topic", "partition", "next_offset"),
+    "topic": ("name", "id"),
     "notice": ("seq", "id", "type", "subject", "event_time", "data", "rendered"),
     "delivery": ("seq", "target", "id", "subject", "notice", "created", "due", "attempts", "status"),
     "standing": (
@@ -34,7 +35,7 @@ SUMMED = {
         "data",
     ),
 }
-KEYS = {"record": 2, "position": 2, "notice": 1, "delivery": 1, "standing": 2}
+KEYS = {"record": 2, "position": 2, "topic": 1, "notice": 1, "delivery": 1, "standing": 2}
 
 
 @dataclass(frozen=True, slots=True)

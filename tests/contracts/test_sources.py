@@ -388,6 +388,105 @@ def test_retention_that_overtakes_a_running_source_is_counted_where_that_is_chos
         ]
 
 
+# --- a topic that was made anew, a log that was cut -------------------------------------------------------------------
+
+
+def left_a_topic(broker: Any, topic: str, count: int) -> tuple[dict[Partition, int], dict[str, str]]:
+    """Read so many events of a topic: the positions that a checkpoint would save, and the ids of their topics."""
+    broker.create_topic(topic)
+    produce(broker, topic, numbered(count, "old-"))
+    with reading(broker, topic) as reader:
+        reader.until(lambda: reader.count == count and topic in reader.source.topics())
+        return reader.source.positions(), reader.source.topics()
+
+
+def made_anew(broker: Any, topic: str, count: int) -> None:
+    broker.delete_topic(topic)
+    broker.create_topic(topic)
+    produce(broker, topic, numbered(count, "new-"))
+
+
+def test_a_topic_made_anew_that_has_outgrown_our_position_stops_the_source(apache_kafka: Any, topic: str) -> None:
+    positions, topics = left_a_topic(apache_kafka, topic, 3)
+    made_anew(apache_kafka, topic, 9)
+    source = make_source(apache_kafka.bootstrap, topic)
+
+    with pytest.raises(
+        SourceError, match=rf"{topic}/0: our position 3 is not there, .* 0 to 9 \(the topic was made anew\)"
+    ):
+        source.open(positions, topics)
+    source.close()
+
+
+def test_a_topic_made_anew_is_read_from_its_first_event_where_that_is_chosen(apache_kafka: Any, topic: str) -> None:
+    positions, topics = left_a_topic(apache_kafka, topic, 3)
+    made_anew(apache_kafka, topic, 9)
+
+    with reading(apache_kafka, topic, positions=positions, topics=topics, skip_lost=True) as reader:
+        reader.read(9)
+
+        assert reader.values == {Partition(topic, 0): numbered(9, "new-")}
+        assert reader.all(OffsetsLost) == [OffsetsLost(Partition(topic, 0), 3, 0, "anew")]
+        assert reader.source.topics().keys() == topics.keys()
+        assert reader.source.topics() != topics
+
+
+def test_the_same_topic_goes_on_without_a_word(apache_kafka: Any, topic: str) -> None:
+    positions, topics = left_a_topic(apache_kafka, topic, 3)
+    produce(apache_kafka, topic, [b"next"])
+
+    with reading(apache_kafka, topic, positions=positions, topics=topics) as reader:
+        reader.read(1)
+
+        assert reader.values == {Partition(topic, 0): [b"next"]}
+        assert reader.source.topics() == topics
+
+
+@pytest.mark.parametrize("skip_lost", [False, True])
+def test_a_topic_that_is_made_anew_while_it_is_read_is_noticed(apache_kafka: Any, topic: str, skip_lost: bool) -> None:
+    """The client reads on in it, at our position, without a word."""
+    positions, topics = left_a_topic(apache_kafka, topic, 3)
+
+    with reading(apache_kafka, topic, positions=positions, topics=topics, skip_lost=skip_lost) as reader:
+        reader.until(lambda: bool(reader.ends))
+        made_anew(apache_kafka, topic, 9)
+        if not skip_lost:
+            with pytest.raises(SourceError, match=f"{topic}/0: our position"):
+                reader.until(lambda: False)
+            return
+        reader.until(lambda: bool(reader.all(OffsetsLost)) and reader.source.positions()[Partition(topic, 0)] == 9)
+        [lost] = reader.all(OffsetsLost)
+
+        assert lost.cause == "anew"
+        read = reader.values.get(Partition(topic, 0), [])
+        assert read == numbered(9, "new-")[9 - len(read) :]  # each once, in order
+        assert len(read) == 9 or lost.resumed >= 9 - len(read)  # and what was not read is told
+
+
+def test_a_log_that_ends_before_our_position_goes_on_from_its_end(apache_kafka: Any, topic: str) -> None:
+    """What lies before was read: to begin at the first event would count it twice."""
+    positions, topics = left_a_topic(apache_kafka, topic, 6)
+    ahead = {place: at + 2 for place, at in positions.items()}  # as if the log had been cut by two
+
+    with reading(apache_kafka, topic, positions=ahead, topics=topics, skip_lost=True) as reader:
+        produce(apache_kafka, topic, [b"next"])
+        reader.read(1)
+
+        assert reader.values == {Partition(topic, 0): [b"next"]}
+        assert reader.all(OffsetsLost) == [OffsetsLost(Partition(topic, 0), 8, 6, "truncated")]
+
+
+def test_a_log_that_ends_before_our_position_stops_the_source(apache_kafka: Any, topic: str) -> None:
+    positions, topics = left_a_topic(apache_kafka, topic, 6)
+    source = make_source(apache_kafka.bootstrap, topic)
+
+    with pytest.raises(
+        SourceError, match=rf"{topic}/0: our position 8 .* 0 to 6 \(its log was cut.*: skip to go on from its end"
+    ):
+        source.open({place: at + 2 for place, at in positions.items()}, topics)
+    source.close()
+
+
 # --- a state that is lost ---------------------------------------------------------------------------------------------
 
 

@@ -28,6 +28,7 @@ from monitor.commands.run import with_absolute_state
 from monitor.commands.time_series import time_series
 from monitor.configuration import load
 from monitor.settings import load_settings
+from monitor.store.sqlite import StateStore
 from tests.integration.daemon import Driftd
 
 if TYPE_CHECKING:
@@ -263,6 +264,20 @@ def test_a_state_that_cannot_be_used_is_exit_3(home: Path, daemons: list[Driftd]
     assert broken.startswith(f"state: {home / 'broken' / 'driftd.sqlite3'} ")
 
 
+def test_a_recovered_state_is_said_also_where_no_broker_answers(home: Path, daemons: list[Driftd]) -> None:
+    """The next start finds it whole, and would not."""
+    store = StateStore(home / "state")
+    store.back_up()
+    store.close()
+    (home / "state" / "driftd.sqlite3").write_bytes(b"")
+    daemon = make(home, daemons, "127.0.0.1:1", kafka={"bootstrap_servers": "127.0.0.1:1", "startup_timeout": "1s"})
+
+    code, _ = ended(daemon)
+
+    assert code == 3
+    assert [each["cause"] for each in daemon.logged("state.recovered")] == ["damaged"]
+
+
 def test_lost_offsets_are_exit_3_and_can_be_skipped(
     home: Path, daemons: list[Driftd], mock_broker: "MockBroker"
 ) -> None:
@@ -277,7 +292,9 @@ def test_lost_offsets_are_exit_3_and_can_be_skipped(
 
     code, said = ended(daemon)
     assert code == 3
-    assert said.startswith(f"kafka: {TOPIC}/0: our position 200 is not there, the partition now holds 300 to 400 ")
+    assert said.startswith(
+        f"kafka: {TOPIC}/0: our position 200 is not there, the partition now holds 300 to 400 (retention"
+    )
     skipping = {"bootstrap_servers": mock_broker.bootstrap, "lost_offsets": "skip"}
     again = make(home, daemons, mock_broker.bootstrap, kafka=skipping)
     again.start()

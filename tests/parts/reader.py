@@ -22,7 +22,7 @@ DELIVERED_WITHIN = 30.0  # seconds, before a test fails
 class Reader:
     """An open source and what its polls returned."""
 
-    def __init__(self, source: KafkaSource, positions: Mapping[Partition, int]) -> None:
+    def __init__(self, source: KafkaSource, positions: Mapping[Partition, int], topics: Mapping[str, str]) -> None:
         self.source = source
         self.values: dict[Partition, list[bytes | None]] = {}
         self.parts: list[
@@ -35,7 +35,7 @@ class Reader:
         self.unconfirmed: frozenset[Partition] = frozenset()  # as the last poll had it
         self.facts: list[Fact] = []
         self.slowest = 0.0  # seconds of one poll
-        source.open(positions)
+        source.open(positions, topics)
 
     @property
     def count(self) -> int:
@@ -82,12 +82,16 @@ class Reader:
 
 @contextlib.contextmanager
 def reading(
-    broker: Any, *topics: str, positions: Mapping[Partition, int] | None = None, **choice: Any
+    broker: Any,
+    *names: str,
+    positions: Mapping[Partition, int] | None = None,
+    topics: Mapping[str, str] | None = None,
+    **choice: Any,
 ) -> Iterator[Reader]:
-    """A source on some topics, from their first events unless told otherwise, closed at the end."""
-    source = make_source(broker.bootstrap, *topics, **choice)
+    """A source on some topics, from their first events unless told otherwise, closed at the end. `topics`: the ids of those of `positions`."""
+    source = make_source(broker.bootstrap, *names, **choice)
     try:
-        yield Reader(source, positions or {})
+        yield Reader(source, positions or {}, topics or {})
     finally:
         source.close()
 

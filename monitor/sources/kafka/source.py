@@ -1,6 +1,7 @@
 """Kafka, assigned by hand: no group, no rebalance; our own positions are the truth, commits are for lag tools."""
 
 from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from functools import partial
 from threading import Thread
 from typing import TypeVar
@@ -22,12 +23,13 @@ from monitor.facts import (
     StateLost,
     TopicsMissing,
 )
-from monitor.sources.base import Poll, Prepare, SourceError
+from monitor.sources.base import NO_TOPICS, Poll, Prepare, SourceError
 from monitor.sources.kafka.ahead import Postponed, ReadAhead
 from monitor.sources.kafka.audit import CommitAudit
 from monitor.sources.kafka.bounds import ask_bounds
 from monitor.sources.kafka.client import ALL_DOWN, FATAL, TRANSPORT, KafkaChoice
 from monitor.sources.kafka.ends import LeaderEnd, LeaderEnds
+from monitor.sources.kafka.identity import TopicIds
 from monitor.sources.kafka.lookup import list_partitions
 from monitor.sources.kafka.portion import Portion
 from monitor.sources.kafka.reader import PartitionReader
@@ -42,6 +44,13 @@ ABSENT = (
     5.0  # seconds between two polls after which we were away ourselves; also the age at which a leader's answer is none
 )
 UNREACHABLE = 60.0  # seconds without an answer of its leader after which a partition is told of
+
+SILENT_CLUSTER = KafkaError._TIMED_OUT  # noqa: SLF001 - librdkafka's own code
+WHY_LOST = {
+    "retention": "retention, or a topic made anew",
+    "truncated": "its log was cut, by an election without all replicas or a restored disk",
+    "anew": "the topic was made anew",
+}
 
 T = TypeVar("T")
 
@@ -76,6 +85,10 @@ class KafkaSource:
         self._messages = 0  # of the last poll
         self._audit = CommitAudit(self._consumer)
         self._ends = LeaderEnds(choice, clock)
+        self._ids = TopicIds(choice)
+        self._topics: dict[str, str] = {}  # the ids of what our positions are of
+        self._when_asked: Mapping[Partition, int] = {}  # our positions when the ids were asked for last
+        self._sure: Mapping[Partition, int] = {}  # and the last that were of these ids
 
     def _note_trouble(self, error: KafkaError) -> None:
         if error.fatal() or error.code() == FATAL:
@@ -93,19 +106,24 @@ class KafkaSource:
 
     # --- opening ------------------------------------------------------------------------------------------------
 
-    def open(self, positions: Mapping[Partition, int]) -> None:
+    def open(self, positions: Mapping[Partition, int], topics: Mapping[str, str] = NO_TOPICS) -> None:
         """Find the partitions and begin. Raises SourceError when the broker is silent for the start-up time."""
-        self._stored = dict(positions)
+        self._stored, self._topics = dict(positions), dict(topics)
         deadline = self._clock.elapsed() + self._choice.startup_timeout
         known_topics = {partition.topic for partition in positions}
         starts = {}
         found = self._insist(self._partitions, deadline)
         unknown = [partition for partition in found if partition not in positions]
         left = self._insist(partial(self._audit.left, unknown), deadline)
+        ids = self._insist(partial(self._ids_at_start, {partition.topic for partition in found}), deadline)
+        anew = self._differing(ids)
         for partition in found:
             low, high = self._insist(partial(self._bounds, partition), deadline)
             first = low if self._choice.from_earliest or partition.topic in known_topics else high
-            starts[partition] = self._start_of(partition, low, high, first, left.get(partition))
+            made_anew = partition.topic in anew
+            starts[partition] = self._start_of(partition, low, high, first, left.get(partition), anew=made_anew)
+        self._topics |= ids
+        self._sure = self._when_asked = starts
         self._take_on(starts)
         self._audit.begin(positions)
         self._look_for_other_committers(START_PATIENCE)
@@ -143,11 +161,13 @@ class KafkaSource:
     def _bounds(self, partition: Partition, patience: float) -> tuple[int, int]:
         return ask_bounds(self._consumer, partition, patience)
 
-    def _start_of(self, partition: Partition, low: int, high: int, first: int, left: int | None = None) -> int:
+    def _start_of(
+        self, partition: Partition, low: int, high: int, first: int, left: int | None = None, *, anew: bool
+    ) -> int:
         """Where to begin: at our own position; where there is none, at `first`. `left`: what we committed where nothing is stored."""
         stored = self._stored.get(partition)
         if stored is not None:
-            return self._inside(partition, stored, low, high)
+            return self._inside(partition, stored, low, high, anew=anew)
         if left is not None:
             return self._after_loss(partition, left, low, high, first)
         if first == low < high and low:
@@ -162,17 +182,72 @@ class KafkaSource:
         self._pending.append(StateLost(partition, left, resumed))
         return resumed
 
-    def _inside(self, partition: Partition, wanted: int, low: int, high: int) -> int:
+    def _inside(self, partition: Partition, wanted: int, low: int, high: int, *, anew: bool) -> int:
         """The position, if it is there. If not: stop and say so, or count the loss and go on, as configured."""
-        if low <= wanted <= high:
+        if low <= wanted <= high and (wanted == low or not anew):
             return wanted
+        truncated = wanted > high and not anew and partition.topic in self._topics
+        resumed = high if truncated else low  # what lies before the end of a log that was cut was read
+        cause = "anew" if anew else "truncated" if truncated else "retention"
         if not self._choice.skip_lost:
             raise SourceError(
                 f"kafka: {partition}: our position {wanted} is not there, the partition now holds {low} to {high} "
-                "(retention, or a topic made anew); set kafka.lost_offsets: skip to go on from its first event"
+                f"({WHY_LOST[cause]}); set kafka.lost_offsets: skip to go on from its {'end' if truncated else 'first event'}"
             )
-        self._pending.append(OffsetsLost(partition, wanted, low))
-        return low
+        self._pending.append(OffsetsLost(partition, wanted, resumed, cause))
+        return resumed
+
+    # --- topics made anew ---------------------------------------------------------------------------------------
+
+    def topics(self) -> dict[str, str]:
+        """The ids of the topics that our positions are of, as far as the cluster gives any."""
+        return dict(self._topics)
+
+    def _differing(self, ids: Mapping[str, str]) -> frozenset[str]:
+        """The topics that were made anew since our positions were of them."""
+        return frozenset(topic for topic, name in ids.items() if self._topics.get(topic, name) != name)
+
+    def _ids_at_start(self, found: AbstractSet[str], patience: float) -> dict[str, str]:
+        """The ids of these, waited for where there is something to compare them with. Raises KafkaException."""
+        known = found & self._topics.keys()
+        self._ids.ask()
+        ids = self._ids.answered(patience if known else 0.0)
+        if known and ids is None:
+            raise KafkaException(KafkaError(SILENT_CLUSTER))
+        ids = ids or {}
+        for topic in known - ids.keys():  # by brokers that are older than they were
+            del self._topics[topic]
+        return ids
+
+    def _ids_now(self, topic: str) -> dict[str, str]:
+        """The ids as they are now; of a topic of which the cluster gave none there is nothing to ask. Raises KafkaException."""
+        ids = (self._ids.asked_anew(PATIENCE) or {}) if topic in self._topics else {}
+        if topic in self._topics and topic not in ids:
+            raise KafkaException(KafkaError(SILENT_CLUSTER))
+        return ids
+
+    def _renew(self, ids: Mapping[str, str]) -> None:
+        """Go on in what was made anew while we read, and take the ids for those of our positions. Raises KafkaException and SourceError."""
+        for topic in self._differing(ids):
+            places = [place for place in self._reader.positions if place.topic == topic]
+            bounds = {place: self._bounds(place, PATIENCE) for place in places}
+            for place, (low, high) in bounds.items():
+                self._go_on_anew(place, low, high)
+            self._topics[topic] = ids[topic]
+        if ids:
+            self._topics |= ids
+            self._sure = self._when_asked
+
+    def _go_on_anew(self, partition: Partition, low: int, high: int) -> None:
+        """What may have been read of a topic that was made anew is not read again: what lies before our position counts as lost."""
+        at = self._reader.positions[partition]
+        unread = partition in self._stranded or at == self._sure.get(partition)
+        if self._choice.skip_lost and low < at <= high and not unread:
+            self._pending.append(OffsetsLost(partition, low, at, "anew"))
+        else:
+            at = self._inside(partition, at, low, high, anew=True)
+        self._reader.move_to(partition, at)  # where it is, too: the client may have given the old one up
+        self._stranded.discard(partition)
 
     def _take_on(self, starts: Mapping[Partition, int]) -> None:
         if not starts:
@@ -243,13 +318,19 @@ class KafkaSource:
     def _recover(self, partition: Partition) -> None:
         """Our position is out of the partition's bounds while we run, or a broker that lags behind thinks so."""
         try:
+            ids = self._ids_now(partition.topic)  # an end that is nearer may be that of another topic
+            if partition.topic in self._differing(ids):
+                self._stranded.add(partition)
+                self._renew(ids)
+                return
             low, high = self._bounds(partition, PATIENCE)
         except KafkaException as error:
             self._note_trouble(error.args[0])
             self._stranded.add(partition)
             return
         self._stranded.discard(partition)
-        self._reader.move_to(partition, self._inside(partition, self._reader.positions[partition], low, high))
+        wanted = self._reader.positions[partition]
+        self._reader.move_to(partition, self._inside(partition, wanted, low, high, anew=False))
 
     def _look_up(self) -> None:
         """Every few seconds, look for topics that were missing and partitions that are new."""
@@ -258,13 +339,21 @@ class KafkaSource:
         try:
             for partition in self._partitions(PATIENCE):
                 if partition not in self._reader.positions:
-                    low, high = self._bounds(partition, PATIENCE)
-                    self._take_on({partition: self._start_of(partition, low, high, first=low)})
+                    self._take_on_later(partition)
+            self._renew(self._ids.answered() or {})
+            if self._ids.ask():
+                self._when_asked = dict(self._reader.positions)
             for partition in self._stranded - self._gone():
                 self._recover(partition)
         except KafkaException as error:
             self._note_trouble(error.args[0])
         self._next_lookup = self._clock.elapsed() + self._choice.lookup_every
+
+    def _take_on_later(self, partition: Partition) -> None:
+        """Read a partition that was not there when we began. Raises KafkaException and SourceError."""
+        anew = partition in self._stored and partition.topic in self._differing(self._ids_now(partition.topic))
+        low, high = self._bounds(partition, PATIENCE)
+        self._take_on({partition: self._start_of(partition, low, high, first=low, anew=anew)})
 
     def _measure_lag(self, ends: Mapping[Partition, LeaderEnd]) -> None:
         now = self._clock.elapsed()
@@ -344,6 +433,10 @@ class KafkaSource:
         if self._ahead is not None:
             self._ahead.stop(self._choice.closing)
         if self._closing is None:
-            self._closing = Thread(target=self._consumer.close, name="kafka-close", daemon=True)
+            self._closing = Thread(target=self._close_clients, name="kafka-close", daemon=True)
             self._closing.start()
             self._closing.join(self._choice.closing)
+
+    def _close_clients(self) -> None:
+        self._ids.close()
+        self._consumer.close()

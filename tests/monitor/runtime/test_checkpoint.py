@@ -16,6 +16,7 @@ from monitor.runtime.checkpoint import BACKUP_EVERY, RETRY_AFTER, Checkpointer
 from monitor.series.judging import Judging
 from monitor.series.records import Record
 from monitor.series.series import SeriesSpec
+from monitor.sources.base import NO_TOPICS
 from monitor.store import files
 from monitor.store.outbox import AddressedNotice, Backlog, Notice
 from monitor.store.sqlite import StateError, StateStore
@@ -50,11 +51,12 @@ class Disk(StateStore):
         *,
         whole: bool = False,
         audited: Iterable[AuditNote] = (),
+        topics: Mapping[str, str] = NO_TOPICS,
     ) -> None:
         if self.full:
             raise sqlite3.OperationalError("database or disk is full")
         self.saves += 1
-        super().save(records, positions, notices, now, whole=whole, audited=audited)
+        super().save(records, positions, notices, now, whole=whole, audited=audited, topics=topics)
 
 
 class Scene:

@@ -29,7 +29,7 @@ from monitor.runtime.waiting import PatientSource
 from monitor.series.judging import Judging
 from monitor.series.records import Record
 from monitor.series.series import SeriesSpec
-from monitor.sources.base import Poll, SourceError, TopicRecords
+from monitor.sources.base import NO_TOPICS, Poll, SourceError, TopicRecords
 from monitor.sources.decode.topic import TopicDecoder
 from monitor.sources.formats.fields import FieldMap, SeriesFields
 from monitor.store.outbox import AddressedNotice
@@ -64,11 +64,12 @@ class Disk(StateStore):
         *,
         whole: bool = False,
         audited: Iterable[AuditNote] = (),
+        topics: Mapping[str, str] = NO_TOPICS,
     ) -> None:
         if self.full_for:
             self.full_for -= 1
             raise sqlite3.OperationalError("database or disk is full")
-        super().save(records, positions, notices, now, whole=whole, audited=audited)
+        super().save(records, positions, notices, now, whole=whole, audited=audited, topics=topics)
 
 
 class Scene:

@@ -213,6 +213,14 @@ def test_a_file_that_is_cut_to_a_few_bytes_is_no_new_state(whole: Path) -> None:
     ]
 
 
+def test_what_is_no_file_is_refused_in_one_line(whole: Path) -> None:
+    """As is one without rights, which a test that runs as root cannot make."""
+    (whole / files.DATABASE).unlink()
+    (whole / files.DATABASE).mkdir()
+
+    assert opened(whole).refused == f"state: {whole / files.DATABASE} cannot be opened: unable to open database file"
+
+
 def test_a_backup_that_is_damaged_is_passed_over(whole: Path) -> None:
     store = StateStore(whole)
     store.back_up()
