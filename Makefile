@@ -38,7 +38,7 @@ test-parallel: setup  ## of them those that share nothing: most
 	@$(BIN)/python -m pytest $(SEEDS) $(WORKERS) -m "not serial and not servers"
 
 test-servers: setup  ## of them those that start brokers, daemons or browsers, and wait more than they work: three files at a time
-	@$(BIN)/python -m pytest $(SEEDS) --numprocesses=3 --dist=loadfile -m servers --durations=15
+	@$(BIN)/python -m pytest $(SEEDS) --numprocesses=3 --dist=loadfile --no-loadscope-reorder -m servers --durations=15
 
 test-serial: setup  ## of them those that count threads, or measure memory or time: one after the other
 	@$(BIN)/python -m pytest $(SEEDS) -m serial

@@ -205,7 +205,9 @@ def test_where_reading_begins_is_saved_before_anything_is_read(
     daemon.wait_for(lambda: daemon.metric("driftd_events_total", outcome="ok") == 100)
 
 
-def test_a_damaged_record_in_a_state_without_a_backup_is_exit_3(home: Path, daemons: list[Driftd], mock_broker: "MockBroker") -> None:
+def test_a_damaged_record_in_a_state_without_a_backup_is_exit_3(
+    home: Path, daemons: list[Driftd], mock_broker: "MockBroker"
+) -> None:
     mock_broker.create_topic(TOPIC, 1)
     produce(mock_broker.bootstrap, 0, 15)
     daemon = make(home, daemons, mock_broker.bootstrap)

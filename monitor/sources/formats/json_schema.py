@@ -45,7 +45,7 @@ class JsonSchemaDecoder:
             self.registry = None if options.registry is None else SchemaRegistry(options.registry, "JSON")
         except RegistryError as error:
             raise UnknownFormatError(f"json-schema: options.{error}") from None
-        self._fetched: Judged | None = None  # of the records that are decoded next
+        self._fetched: JudgedRecords | None = None  # of the records that are decoded next
         self.wants = RecordParts.NOTHING if self.registry is None else RecordParts.HEADERS
         self.readers: Sequence[Reader] = [
             PreparingReader(self, each) if isinstance(each, Prepares) else FramelessReader(self, each)
@@ -56,7 +56,7 @@ class JsonSchemaDecoder:
         """Have the schemas of these records. Raises NotNow."""
         self._fetched = self._judge(records)
 
-    def judged(self, records: TopicRecords) -> "Judged":
+    def judged(self, records: TopicRecords) -> "JudgedRecords":
         """What schemas say of messages; what is not to be had now is a reason."""
         found, self._fetched = self._fetched, None
         if found is not None and found.values is records.values:
@@ -64,21 +64,21 @@ class JsonSchemaDecoder:
         try:
             return self._judge(records)
         except NotNow:
-            return Judged(
+            return JudgedRecords(
                 records.values, offsets_of(records.values), dict.fromkeys(range(len(records.values)), UNAVAILABLE)
             )
 
-    def _judge(self, records: TopicRecords) -> "Judged":
+    def _judge(self, records: TopicRecords) -> "JudgedRecords":
         """Raises NotNow."""
         if self.registry is None:
-            return Judged(records.values, offsets_of(records.values), {})
+            return JudgedRecords(records.values, offsets_of(records.values), {})
         keys = keys_of(records)
         found = self.registry.schemas(key for key in keys.found if not isinstance(key, str))
         told = [key if isinstance(key, str) else found[key] for key in keys.found]
         refused = [at for at, each in enumerate(told) if isinstance(each, str)]
         places = np.flatnonzero(np.isin(keys.which, refused)) if refused else np.empty(0, dtype=np.intp)
         offsets = np.where(keys.is_framed, PREFIX, 0).astype(np.int64)
-        return Judged(records.values, offsets, {at: str(told[keys.which[at]]) for at in places.tolist()})
+        return JudgedRecords(records.values, offsets, {at: str(told[keys.which[at]]) for at in places.tolist()})
 
     def decode(self, values: Values) -> Rows:
         """Value by value, so that a bad field costs that field only."""
@@ -110,7 +110,7 @@ decoder = JsonSchemaDecoder
 
 
 @dataclass(frozen=True, slots=True)
-class Judged:
+class JudgedRecords:
     """What schemas say of `values`: where what is written begins in each, and why some are refused, by their places."""
 
     values: Values

@@ -319,7 +319,7 @@ def test_a_dialect_is_read(capsys: Output) -> None:
         (
             "columns: {a: {}}\n",
             ["d.xlsx"],
-            "d.xlsx: .xlsx is no format known here; .csv, .jsonl, .parquet and .arrow are",
+            "d.xlsx: .xlsx is no format known here; .csv, .jsonl, .parquet, .arrow and .avro are",
         ),
         ("columns: {a: {}}\n", ["empty.csv"], "empty.csv: holds no rows"),
         (

@@ -278,8 +278,8 @@ def test_a_csv_column_that_holds_numbers_in_one_file_only_is_text(write: Write) 
         ("a.jsonl", b"[" * 100_000, "a.jsonl: line 1 is no JSON: "),
         ("a.parquet", b"", "a.parquet: cannot be read: Parquet file size is 0 bytes"),
         ("a.parquet", b"no parquet at all", "a.parquet: cannot be read: Parquet magic bytes not found"),
-        ("a.xlsx", b"PK", "a.xlsx: .xlsx is no format known here; .csv, .jsonl, .parquet and .arrow are"),
-        ("data", b"a\n1\n", "data: no ending is no format known here; .csv, .jsonl, .parquet and .arrow are"),
+        ("a.xlsx", b"PK", "a.xlsx: .xlsx is no format known here; .csv, .jsonl, .parquet, .arrow and .avro are"),
+        ("data", b"a\n1\n", "data: no ending is no format known here; .csv, .jsonl, .parquet, .arrow and .avro are"),
     ],
 )
 def test_a_file_that_is_no_table_is_refused_in_one_line(write: Write, name: str, content: bytes, said: str) -> None:
