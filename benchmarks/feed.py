@@ -25,7 +25,7 @@ class Feed:
         self.partitions = partitions
         self.polls = 0
 
-    def open(self, positions: Mapping[Any, int]) -> None:
+    def open(self, positions: Mapping[Any, int], topics: Mapping[str, str] | None = None) -> None:
         """Nothing to look up."""
 
     def poll(self, _timeout: float) -> Any:
@@ -42,6 +42,10 @@ class Feed:
         from monitor.stream.events import Partition
 
         return {Partition(TOPIC, index): self.polls for index in range(self.partitions)}
+
+    def topics(self) -> dict[str, str]:
+        """No topic has an id."""
+        return {}
 
     def commit(self, positions: Mapping[Any, int]) -> None:
         """Nobody to tell."""
