@@ -54,7 +54,7 @@ class Driftd:
         command = [sys.executable, "-m", "monitor", "run", "--config", self.config, *threads.option()]
         self._child = Child("driftd", command, log=self.log)
         if ready:
-            self._child.wait_until(lambda: self.status("/readyz") == 200, seconds=180)
+            self._child.wait_until(lambda: self.status("/readyz") == 200, seconds=60)
 
     def stop(self) -> int:
         """SIGTERM, and the exit code."""

@@ -44,7 +44,6 @@ def audit(home: Path, *words: str) -> Any:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)  # each start and each command waits for a busy machine
 def test_after_kills_the_log_is_whole_and_says_what_the_state_says(
     mock_broker: "MockBroker", tmp_path: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
 ) -> None:

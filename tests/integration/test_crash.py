@@ -113,7 +113,6 @@ def seconds(time_text: str) -> int:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)  # twenty starts, each of which waits for a busy machine
 def test_twenty_kills_under_load_change_no_count_and_ask_for_retraining_once(
     mock_broker: "MockBroker", tmp_path: Path, receiver: Receiver
 ) -> None:

@@ -117,9 +117,8 @@ class FieldMap:
         return bool(self.explode or self.columns or self.beside or self.indexed)
 
     @property
-    def indexed(self) -> tuple[Path, ...]:
-        """The paths some of whose parts may be places in lists."""
-        own = (
+    def _beside_features(self) -> tuple[Path, ...]:
+        return (
             self.prediction,
             self.id,
             self.group,
@@ -130,24 +129,17 @@ class FieldMap:
             self.scores,
             self.sampling,
         )
-        paths = dict.fromkeys((*self.envelope.values(), self.features, *own))
+
+    @property
+    def indexed(self) -> tuple[Path, ...]:
+        """The paths some of whose parts may be places in lists."""
+        paths = dict.fromkeys((*self.envelope.values(), self.features, *self._beside_features))
         return tuple(path for path in paths if any(map(is_index, path[1:])))
 
     @property
     def among_features(self) -> frozenset[str]:
         """The keys of the object of features that are mapped as something else, as a prediction that stands there."""
-        own = (
-            self.prediction,
-            self.id,
-            self.group,
-            self.label,
-            self.weight,
-            self.latency,
-            self.error,
-            self.scores,
-            self.sampling,
-        )
-        mapped = (*own, *self.envelope.values())
+        mapped = (*self._beside_features, *self.envelope.values())
         return frozenset(path[-1] for path in mapped if path and path[:-1] == self.features)
 
     @property
