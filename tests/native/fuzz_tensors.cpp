@@ -1,8 +1,9 @@
-// Throws damaged bodies of tensors at what makes templates of them, and at what reads others by these, under the compiler's sanitizers:
-// fuzz_tensors SEED COUNT.
+// Throws damaged bodies of tensors at what makes templates of them, at what reads others by these, and at what takes their numbers out,
+// under the compiler's sanitizers: fuzz_tensors SEED COUNT.
 //
 // Each body lies in an allocation of its own size and a NUL, its columns in ones that are sometimes too small, so that what is read or
 // written too far ends the run. A template reads the body that it was made of, unless there is no room. What is printed depends on every answer.
+#include "../../monitor/sources/formats/tensors/_compacting.hpp"
 #include "../../monitor/sources/formats/tensors/_template.hpp"
 
 #include <cstdio>
@@ -126,6 +127,25 @@ Outcome read(const Template& made, const std::string& text, int64_t width, int64
   return outcome;
 }
 
+// The other reader of such bodies takes their numbers out; its room is sometimes too small.
+void compact(Random& random, const std::string& text) {
+  const auto body = alone(text);
+  const size_t enough = text.size() / 2 + SPARE, room = random() % 8 == 0 ? random() % 70 : enough;
+  const auto numbers = std::make_unique<double[]>(room);
+  Compactor compactor(body.get(), body.get() + text.size(), numbers.get(), numbers.get() + room);
+  const bool understood = compactor.run();
+  if (compactor.numbers.size() > room) std::abort();
+  if (room < enough) return;  // how much room is needed differs
+  say(understood);
+  if (!understood) return;
+  for (const char c : compactor.rest) say(static_cast<unsigned char>(c));
+  for (size_t at = 0; at < compactor.numbers.size(); ++at) {
+    uint64_t bits;
+    std::memcpy(&bits, numbers.get() + at, sizeof bits);
+    say(bits);
+  }
+}
+
 }  // namespace
 
 int main(int, char** arguments) {
@@ -139,6 +159,7 @@ int main(int, char** arguments) {
     const uint64_t kind = random();
     std::string text = body_of(random, kind);
     damage(random, text);
+    compact(random, text);
     const auto body = alone(text);
     Learner learner(body.get(), body.get() + text.size());
     const bool understood = learner.run();
