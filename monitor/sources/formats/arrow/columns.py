@@ -101,12 +101,17 @@ def without_views(column: Any) -> Any:
     """Texts or bytes that lie elsewhere, put together. What is missing looks nowhere first: Arrow's cast follows that, too, which nobody has validated."""
     validity, views, *data = column.buffers()
     if column.null_count:
-        held = np.frombuffer(views, dtype=np.int32).reshape(-1, 4).copy()
+        held = views_of(views, 0, column.offset + len(column)).copy()
         held[column.offset + np.flatnonzero(column.is_null().to_numpy(zero_copy_only=False))] = 0
         views = pa.py_buffer(held)
     buffers = [validity, views, *data]
     whole = pa.Array.from_buffers(column.type, len(column), buffers, column.null_count, column.offset)
     return pc.cast(whole, pa.string() if pa.types.is_string_view(column.type) else pa.binary())
+
+
+def views_of(held: Any, first: int, rows: int) -> NDArray[np.int32]:
+    """The views of rows, shape (rows, 4), in a buffer that may have any number of bytes behind them."""
+    return np.frombuffer(held or b"", dtype=np.int32, count=4 * rows, offset=16 * first).reshape(-1, 4)
 
 
 def is_text(kind: Any) -> bool:
@@ -145,9 +150,8 @@ Lying = tuple[NDArray[np.uint8], NDArray[np.int64], NDArray[np.int64]]
 def _lying(chunk: Any) -> Lying:
     """The bytes of a chunk's texts, where each begins, and how many it has."""
     _, offsets, data = chunk.buffers()
-    wide = pa.types.is_large_string(chunk.type)
-    every: NDArray[Any] = np.frombuffer(offsets, dtype=np.int64 if wide else np.int32)
-    ends = every[chunk.offset : chunk.offset + len(chunk) + 1]
+    kind = np.dtype(np.int64 if pa.types.is_large_string(chunk.type) else np.int32)
+    ends: NDArray[Any] = np.frombuffer(offsets, kind, count=len(chunk) + 1, offset=kind.itemsize * chunk.offset)
     first, last = int(ends[0]), int(ends[-1])
     starts = ends[:-1].astype(np.int64)
     sizes = ends[1:] - starts

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from detectors.columns import Coded, Column
-from monitor.sources.formats.arrow.columns import Convert, converter, is_period, is_view, no_times, to_column
+from monitor.sources.formats.arrow.columns import Convert, converter, is_period, is_view, no_times, to_column, views_of
 from monitor.sources.formats.arrow.framing import MALFORMED
 from monitor.sources.formats.fields import Path
 
@@ -215,9 +215,9 @@ def viewed(batch: Any) -> int:
 def _viewed(held: Any) -> int:
     kind = held.type
     if is_view(kind):
-        views = np.frombuffer(held.buffers()[1] or b"", dtype=np.int32)[4 * held.offset : 4 * (held.offset + len(held))]
+        views = views_of(held.buffers()[1], held.offset, len(held))
         there = np.asarray(held.is_valid().to_numpy(zero_copy_only=False))
-        return int(views[::4][there].astype(np.int64).sum())
+        return int(views[there, 0].astype(np.int64).sum())
     return sum(map(_viewed, _arrays_inside(held)))
 
 

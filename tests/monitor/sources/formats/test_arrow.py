@@ -303,6 +303,20 @@ def test_views_that_all_look_at_one_text_are_bounded() -> None:
     assert make_decoder().decode([stream(pa.table({"c": held}))]).rejected == {"expands_too_much": 1}
 
 
+@pytest.mark.parametrize("kind", [pa.string(), pa.large_string(), pa.string_view()], ids=str)
+def test_a_buffer_may_be_longer_than_its_rows_need(kind: Any) -> None:
+    texts = [TEXT * 4, None]
+    good = stream(pa.table({"c": pa.array(texts, kind)}))
+    used = next(buffer.size for buffer in pa.array(texts, kind).buffers()[1:])
+    before = struct.pack("<qq", 8, used)
+    assert good.count(before) == 1
+
+    rows = make_decoder().decode([good.replace(before, struct.pack("<qq", 8, used + 3))])
+
+    assert rows.rejected == {}
+    assert values(rows, "c") == texts
+
+
 def test_texts_whose_ends_lead_outside_are_refused() -> None:
     good = stream(pa.table({"c": ["aa", "bb", "cc"]}))
     ends = struct.pack("<4i", 0, 2, 4, 6)
