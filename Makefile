@@ -102,7 +102,7 @@ format: setup  ## let ruff mend what it can
 	@$(BIN)/ruff check --fix-only --quiet .
 	@$(BIN)/ruff format --quiet .
 
-bench: setup $(BIN)/py-spy  ## every benchmark, about 15 minutes: ratios of one run, benchmarks/RESULTS.md and its plots
+bench: setup $(BIN)/py-spy  ## every benchmark, about 25 minutes: ratios of one run, benchmarks/RESULTS.md and its plots
 	@$(BIN)/python benchmarks/run_all.py
 
 bench-alarms: setup  ## false pages and delays on simulated months beside naive rules, within two hours: docs/ALARMS.md

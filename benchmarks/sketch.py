@@ -75,7 +75,7 @@ def contenders(reference: Reference, rows: int) -> dict[str, Work]:
         for at, feature in enumerate(grid.numeric):
             np.bincount(np.searchsorted(feature.edges, numeric[:, at]), minlength=feature.edges.size + 1)
         for at, category in enumerate(grid.categorical):
-            np.bincount(codes[:, at], minlength=category.counts.size)
+            np.bincount(codes[:, at], minlength=category.usable)
 
     works: dict[str, Work] = {"numpy alone": bare}
     works["pure"] = lambda: numpy_counter(grid).count(numeric, codes, sketch.counts)

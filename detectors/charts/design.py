@@ -250,7 +250,7 @@ class ChartDesign:
         trails = self.trailing_days[: self.numeric] > 0
         active[: self.numeric, CHARTS.index("unseen")] = ~trails  # it leaves its range by nature
         of_times = {each.feature for each in self.calibration.unsteady.wandering if each.how != WANDERS}
-        single = trails & [name in of_times for name in self.layout.names[: self.numeric]]
+        single = trails & np.array([name in of_times for name in self.layout.names[: self.numeric]], np.bool_)
         active[: self.numeric, 2:GAUSSIAN] &= ~single[:, None]  # one value has neither spread nor shape
         return active
 

@@ -105,6 +105,19 @@ def test_a_broken_feature_is_certain_at_once(learnt: Reference, change: Change, 
     assert (point.since[point.firing] == point.start).all()
 
 
+@pytest.mark.parametrize("kind", ["numbers", "categories"])
+def test_a_model_may_have_features_of_one_kind_alone(kind: str) -> None:
+    rng = seeded()
+    numbers = rng.normal(size=(2, 14 * 288 * 30))
+    columns = numbers if kind == "numbers" else np.where(numbers > 0, "a", "b")
+    charted = Charted(fitted(rng, dict(zip("xy", columns, strict=True)), 30), per_month=0.05)
+    for at in range(20):
+        held = columns[:, 30 * at : 30 * at + 30]
+        charted.feed({"x": np.full(30, None, dtype=object) if at > 10 else held[0], "y": held[1]})
+
+    assert "x" in firing_names(charted.points[-1], ["x", "y"])
+
+
 def test_what_goes_missing_for_a_window_a_day_pages_on_none() -> None:
     """As it does in the reference: rows that are gone together say little more than one."""
     rng = seeded()
