@@ -92,7 +92,7 @@ class KsScorer:
         self.layout.same_as(window.layout)
         usable = window.usable[: self.rows.size]
         rows = np.maximum(usable, 1).astype(np.float64)
-        values, upper = sums.distances(self.layout, window.counts, rows, self.cumulated)
+        values, upper = sums.distances(self.layout, window.kept, rows, self.cumulated)
         known = (usable >= max(1, min_rows)) & self.known
         return LateColumns(Ks.name, self.names, known, usable, values, partial(self._rest, upper))
 

@@ -134,7 +134,7 @@ class PsiScorer:
     def __call__(self, window: Tally, min_rows: int = 1) -> ScoreColumns:
         """Score a window."""
         self.layout.same_as(window.layout)
-        counts = sums.run_sums(window.counts, self.cuts, self.kept)
+        counts = sums.run_sums(window.kept, self.cuts, self.kept)
         ratios, apart, expected = sums.shares(counts, self.counts, self.cells)
         values = np.add.reduceat(apart * np.log(ratios), self.cells.starts)
         usable = window.usable

@@ -70,6 +70,7 @@ class Windows(Generic[S]):
         self._starts: list[Nanos] = []  # of the panes, rising
         self._loose: dict[Nanos, S] = {}  # the panes not packed, the one touched last at the end
         self._sum: ClosedWindow[S] | None = None  # the last window's total, so that a slide costs two panes, not all
+        self._opened: tuple[Nanos, S] | None = None  # the last sealed pane that was asked for
 
     # --- counting -----------------------------------------------------------------------------------------------
 
@@ -168,8 +169,12 @@ class Windows(Generic[S]):
         return horizon - horizon % self.spec.slide
 
     def _whole(self, start: Nanos) -> S:
-        pane = self._loose.get(start)
-        return self.sketches.unpacked(self.panes[start]) if pane is None else pane
+        """A sealed pane: it is kept packed from now on, and a window that is this pane alone is the same one."""
+        if start in self._loose:
+            self._pack(start)
+        if self._opened is None or self._opened[0] != start:
+            self._opened = start, self.sketches.unpacked(self.panes[start])
+        return self._opened[1]
 
     def _total(self, start: Nanos, end: Nanos) -> S:
         """The sum of the window's panes; from the last window's total where that is one slide behind."""

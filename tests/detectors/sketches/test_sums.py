@@ -18,6 +18,7 @@ from monitor.stream.events import MINUTE, SeriesKey
 pytestmark = pytest.mark.usefixtures("compiled_parts")
 
 SEEDS = st.integers(0, 2**32 - 1)
+WIDTHS = [np.uint8, np.uint16, np.uint32, np.int64]
 COUNTS = st.sampled_from([1, 2, 40, 10**6, 2**40])  # one above the largest: mostly empty cells, or huge ones
 
 
@@ -68,10 +69,11 @@ def test_distances_are_the_same(case: tuple[Layout, np.ndarray, np.random.Genera
         bins[width:] = True
     reference = sums.Cumulated.of(own, single)
 
-    found = sums.distances(grid, counts, rows, reference)
+    for each in (counts, sums.narrowed(counts)):
+        found = sums.distances(grid, each, rows, reference)
 
-    assert bits(*found) == bits(*sums.numpy_distances(matrix, rows, reference))
-    assert bits(*found) == bits(*by_tables(matrix, rows, own, single))
+        assert bits(*found) == bits(*sums.numpy_distances(matrix, rows, reference))
+        assert bits(*found) == bits(*by_tables(matrix, rows, own, single))
 
 
 @pytest.mark.parametrize("bins", [29, 30, 31, 62, 300])
@@ -85,9 +87,10 @@ def test_the_farthest_edge_is_found_in_whichever_block_it_lies(bins: int) -> Non
         counts[place] = 11
         matrix, rows = grid.numbers(counts), np.array([11.0])
 
-        assert bits(*sums.distances(grid, counts, rows, reference)) == bits(
-            *sums.numpy_distances(matrix, rows, reference)
-        )
+        for kind in WIDTHS:
+            assert bits(*sums.distances(grid, counts.astype(kind), rows, reference)) == bits(
+                *sums.numpy_distances(matrix, rows, reference)
+            )
 
 
 def by_tables(window: np.ndarray, rows: np.ndarray, own: np.ndarray, single: np.ndarray) -> list[np.ndarray]:
@@ -129,11 +132,12 @@ def test_shifts_missing_and_fullest_cells_are_the_same(case: tuple[Layout, np.nd
         row[width:] = 0.0
     rows, zero = rng.integers(0, 3, len(places)), rng.normal(size=len(places))
 
-    assert bits(sums.shifts(grid, counts, places, rows, zero)) == bits(
-        sums.numpy_shifts(grid, counts, places, rows, zero)
-    )
-    assert bits(sums.missing(grid, counts)) == bits(np.add.reduceat(counts, grid.halves)[1::2])
-    assert bits(sums.fullest(grid, counts)) == bits(np.maximum.reduceat(counts, grid.halves)[::2])
+    for each in (counts, sums.narrowed(counts)):
+        assert bits(sums.shifts(grid, each, places, rows, zero)) == bits(
+            sums.numpy_shifts(grid, counts, places, rows, zero)
+        )
+        assert bits(sums.missing(grid, each)) == bits(np.add.reduceat(counts, grid.halves)[1::2])
+        assert bits(sums.fullest(grid, each)) == bits(np.maximum.reduceat(counts, grid.halves)[::2])
 
 
 @pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.uint32, np.int64])
@@ -210,31 +214,40 @@ def test_runs_are_the_same(case: tuple[np.ndarray, np.ndarray, Cells]) -> None:
     window, _, cells = case
     some = np.arange(cells.starts.size)[:: 2 if window.sum() % 2 else 1]
 
-    assert bits(sums.run_sums(window, cells.starts, some)) == bits(np.add.reduceat(window, cells.starts)[some])
+    for each in (window, sums.narrowed(window)):
+        assert bits(sums.run_sums(each, cells.starts, some)) == bits(np.add.reduceat(window, cells.starts)[some])
 
 
-WIDTHS = [np.uint8, np.uint16, np.uint32, np.int64]
-
-
+@pytest.mark.parametrize("held", WIDTHS)
 @pytest.mark.parametrize("gone", WIDTHS)
 @pytest.mark.parametrize("come", WIDTHS)
 def test_counts_of_the_next_window_are_these_without_some_and_with_others(
-    gone: type[np.generic], come: type[np.generic]
+    held: type[np.generic], gone: type[np.generic], come: type[np.generic]
 ) -> None:
-    counts = np.arange(300, 600)
-    less, more = np.arange(0, 300).clip(0, 255).astype(gone), np.arange(300, 0, -1).clip(0, 255).astype(come)
+    """They are kept in the smallest integers that hold them, whatever they were kept in before."""
+    counts = np.arange(100, 220).astype(held)
+    less, more = np.arange(0, 120).astype(gone), np.arange(240, 120, -1).astype(come)
+    for most, kind in [(more, np.uint16), (np.minimum(more, 30), np.uint8)]:
+        found, expected = sums.slid(counts, less, most), counts.astype(int) - less.astype(int) + most.astype(int)
 
-    assert sums.slid(counts, less, more).tolist() == (counts - less.astype(int) + more.astype(int)).tolist()
-    assert counts.tolist() == list(range(300, 600))
-    assert sums._sums.slide(counts, less[1:], more, counts.copy()) is False
-    assert sums._sums.slide(counts, less, more.astype(np.float64), counts.copy()) is False
+        assert found.tolist() == expected.tolist()
+        assert found.dtype == sums.numpy_slid(counts, less, most).dtype == kind
+        assert counts.tolist() == list(range(100, 220))
+    assert sums._sums.slide(counts, less[1:], more, counts.copy()) < 0
+    assert sums._sums.slide(counts, less, more.astype(np.float64), counts.copy()) < 0
+    assert sums._sums.slide(counts, less, more, counts.astype(np.uint32 if held is np.uint8 else np.uint8)) < 0
 
 
 @given(windows())
-def test_a_number_has_as_many_bits_as_the_largest_count(case: tuple[Layout, np.ndarray, np.random.Generator]) -> None:
+def test_counts_are_kept_in_the_smallest_integers_that_hold_them(
+    case: tuple[Layout, np.ndarray, np.random.Generator],
+) -> None:
     _, counts, _ = case
+    kept = sums.narrowed(counts)
 
-    assert sums.bits(counts).bit_length() == int(counts.max()).bit_length()
+    assert kept.tolist() == counts.tolist()
+    assert kept.itemsize == 1 << ((max(int(counts.max()).bit_length(), 1) - 1) // 8).bit_length()
+    assert sums.narrowed(kept) is kept
 
 
 def test_runs_that_are_not_there_are_left_to_numpy() -> None:
@@ -307,19 +320,19 @@ def test_distances_leave_tables_of_another_shape() -> None:
 # dimensions but for B.
 TAKES = {
     "add": "iB",
-    "bits": "i",
-    "distances": "iiidWQdddd",
+    "distances": "BiidWQdddd",
     "distinct": "uui",
     "fade": "ii?iiDd",
-    "fullest": "iii",
-    "missing": "iii",
+    "fullest": "Bii",
+    "missing": "Bii",
     "moments": "iiiDd",
+    "narrow": "iB",
     "nearest": "d?did",
     "pearson": "iiidi",
-    "runs": "iiii",
+    "runs": "Biii",
     "shares": "iiiddd",
-    "shifts": "iiiDidd",
-    "slide": "iBBi",
+    "shifts": "BiiDidd",
+    "slide": "BBBB",
     "subtract": "iB",
     "unvaried": "DWiid?",
 }
@@ -355,7 +368,7 @@ def test_no_arrays_do_harm() -> None:
             rows = int(rng.integers(0, 4))
             found = function(*(thrown(rng, each, rows, int(rng.choice([rows, 2 * rows, 4]))) for each in takes))
             assert isinstance(found, bool | int)
-            if found is True or (name in {"distinct", "bits"} and found > 0):
+            if found is True or (name in {"distinct", "narrow", "slide"} and found > 0):
                 worked.add(name)
         with pytest.raises(TypeError, match="arrays are needed"):
             function()
