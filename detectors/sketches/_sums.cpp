@@ -273,10 +273,10 @@ class Distance {
 
 bool distances(PyObject *const *given) {
     const Counts counts(given[0]);
-    const Ints starts(given[1], 1), widths(given[2], 1);
+    const Ints starts(given[1], 1), widths(given[2], 1), rows(given[3], 1);
     const Array<std::int32_t> upto(given[4], 2);
     const Array<bool> single(given[5], 2);
-    const Floats rows(given[3], 1), behind(given[6], 1), most(given[7], 1);
+    const Floats behind(given[6], 1), most(given[7], 1);
     const Floats values(given[8], 1, PyBUF_CONTIG), upper(given[9], 1, PyBUF_CONTIG);
     if (!counts.fits() || !starts.fits() || !widths.fits() || !rows.fits() || !upto.fits() || !single.fits() ||
         !behind.fits() || !most.fits() || !values.fits() || !upper.fits() || upto.length(1) != single.length(1) ||
@@ -290,7 +290,8 @@ bool distances(PyObject *const *given) {
         for (Py_ssize_t row = 0; row < starts.length(); ++row) {
             const Py_ssize_t first = row * upto.length(1);
             const Reference reference{upto.data() + first, single.data() + first, behind[row], most[row]};
-            distance.find(cells + starts[row], widths[row], rows[row], reference, &values[row], &upper[row]);
+            const double known = static_cast<double>(std::max<std::int64_t>(rows[row], 1));
+            distance.find(cells + starts[row], widths[row], known, reference, &values[row], &upper[row]);
         }
     });
     return true;

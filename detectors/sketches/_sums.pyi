@@ -7,7 +7,7 @@ def distances(
     counts: Counts,
     starts: Ints,
     widths: Ints,
-    rows: Floats,
+    rows: Ints,
     upto: NDArray[np.int32 | np.int64],
     single: Bools,
     behind: Floats,

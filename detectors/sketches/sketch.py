@@ -100,14 +100,18 @@ class Sketch:
     def _changing(self) -> Ints:
         """The counts, of which another state comes now."""
         self._tally = None
-        self.kept = self.counts
-        return self.kept
+        self.kept = counts = self.counts
+        return counts
 
     @classmethod
-    def empty(cls, layout: Layout, *, watched: bool = False) -> Self:
-        """Return a sketch of no rows; `watched`: it notes which columns hold one value alone."""
+    def empty(cls, layout: Layout, *, watched: bool = False, room: Ints | None = None) -> Self:
+        """Return a sketch of no rows; `watched`: it notes which columns hold one value alone. `room`: counts that nobody needs any more."""
         unvaried = Unvaried.of(layout) if watched else None
-        return cls(layout, 0, np.zeros(layout.size, dtype=np.int64), unvaried=unvaried)
+        if room is None:
+            room = np.zeros(layout.size, dtype=np.int64)
+        else:
+            room.fill(0)
+        return cls(layout, 0, room, unvaried=unvaried)
 
     def update(self, numeric: Floats, codes: NDArray[np.int32]) -> None:
         """Count a batch: numeric float64[n, k] with NaN as missing, codes int32[n, c] as `Reference.encode` gives them.
@@ -405,6 +409,7 @@ class Tally:
 
     __slots__ = (
         "_counts",
+        "_enough",
         "_missing",
         "_most",
         "_shifts",
@@ -424,11 +429,11 @@ class Tally:
     def __init__(self, sketch: Sketch) -> None:
         self.layout = sketch.layout
         self.rows = sketch.rows
-        self.arrived = sketch.arrived
-        self.volume = sketch.volume
-        self.beside = sketch.violations
+        self.beside = beside = sketch.violations
+        self.arrived, self.volume = (self.rows, self.rows) if beside is None else (sketch.arrived, sketch.volume)
         self.kept = sketch.kept
         self._counts: Ints | None = None
+        self._enough: tuple[int, Bools] | None = None
         self.ids = sketch.ids
         self.groups = sketch.groups
         self.served = sketch.served
@@ -465,6 +470,13 @@ class Tally:
         if self._usable is None:
             self._usable = self.rows - self.missing
         return self._usable
+
+    def enough(self, least: int) -> Bools:
+        """Whether there are so many rows with a value, and one at least, bool[f]; worked out once for the last number asked for."""
+        held = self._enough  # another thread may ask, too
+        if held is None or held[0] != least:
+            held = self._enough = least, self.usable >= max(1, least)
+        return held[1]
 
     @property
     def unseen(self) -> Ints:

@@ -88,12 +88,12 @@ def narrowed(counts: Counts) -> Counts:
     return counts.astype(_kind(most if most >= 0 else int(np.maximum.reduce(counts))))
 
 
-def distances(layout: Layout, counts: Counts, rows: Floats, reference: Cumulated) -> tuple[Floats, Floats]:
-    """Return how far each number's running share of `rows` is from the reference's: at most at an edge and at most inside, float64[k] each."""
+def distances(layout: Layout, counts: Counts, rows: Ints, reference: Cumulated) -> tuple[Floats, Floats]:
+    """Return how far each number's running share of `rows`, int64[k], or of one where there is none, is from the reference's: at most at an edge and at most inside, float64[k] each."""
     values, upper = np.empty(rows.size), np.empty(rows.size)
     theirs = (reference.upto, reference.single, reference.rows, reference.most)
     if not USED or not _sums.distances(counts, layout.starts, layout.widths, rows, *theirs, values, upper):
-        return numpy_distances(layout.numbers(wide(counts)), rows, reference)
+        return numpy_distances(layout.numbers(wide(counts)), np.maximum(rows, 1).astype(np.float64), reference)
     return values, upper
 
 

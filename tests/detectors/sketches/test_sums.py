@@ -62,7 +62,8 @@ def bits(*found: np.ndarray) -> list[bytes]:
 def test_distances_are_the_same(case: tuple[Layout, np.ndarray, np.random.Generator]) -> None:
     grid, counts, rng = case
     matrix = grid.numbers(counts)
-    rows = np.maximum(matrix.sum(axis=1), 1).astype(np.float64)
+    usable = matrix.sum(axis=1)
+    rows = np.maximum(usable, 1).astype(np.float64)
     own = grid.numbers(drawn(rng, grid.size, rng.choice([2, 1000, 2**31 // 100, 2**40])))
     single = rng.random(own.shape) < rng.choice([0.0, 0.2, 1.0])
     for bins, width in zip(single, grid.widths.tolist(), strict=True):
@@ -70,7 +71,7 @@ def test_distances_are_the_same(case: tuple[Layout, np.ndarray, np.random.Genera
     reference = sums.Cumulated.of(own, single)
 
     for each in (counts, sums.narrowed(counts)):
-        found = sums.distances(grid, each, rows, reference)
+        found = sums.distances(grid, each, usable, reference)
 
         assert bits(*found) == bits(*sums.numpy_distances(matrix, rows, reference))
         assert bits(*found) == bits(*by_tables(matrix, rows, own, single))
@@ -88,7 +89,7 @@ def test_the_farthest_edge_is_found_in_whichever_block_it_lies(bins: int) -> Non
         matrix, rows = grid.numbers(counts), np.array([11.0])
 
         for kind in WIDTHS:
-            assert bits(*sums.distances(grid, counts.astype(kind), rows, reference)) == bits(
+            assert bits(*sums.distances(grid, counts.astype(kind), np.array([11]), reference)) == bits(
                 *sums.numpy_distances(matrix, rows, reference)
             )
 
@@ -109,7 +110,7 @@ def test_a_reference_of_more_rows_than_32_bits_count_is_left_to_numpy() -> None:
     window = np.array([1, 2, 3, 4, 0, 0, 0, 0, 0, 0, 0])
 
     assert wide.upto.dtype == np.int64
-    values, _ = sums.distances(GRID, window, np.array([10.0]), wide)
+    values, _ = sums.distances(GRID, window, np.array([10]), wide)
     assert values == pytest.approx(abs(1 / 10 - 2**31 / counts.sum()))
 
 
@@ -304,7 +305,7 @@ def test_distances_leave_tables_of_another_shape() -> None:
     ends = np.zeros(1), np.zeros(1)
     rows, known = np.ones(1), (np.ones(1), np.ones(1))
     wide, narrow = (np.zeros((1, cells), dtype=np.int32) for cells in (5, 4))
-    window = (np.arange(GRID.size), GRID.starts, GRID.widths, rows)
+    window = (np.arange(GRID.size), GRID.starts, GRID.widths, np.ones(1, dtype=np.int64))
 
     assert sums._sums.distances(*window, wide, wide > 0, *known, *ends) is True
     assert sums._sums.distances(*window, wide, narrow > 0, *known, *ends) is False
@@ -320,7 +321,7 @@ def test_distances_leave_tables_of_another_shape() -> None:
 # dimensions but for B.
 TAKES = {
     "add": "iB",
-    "distances": "BiidWQdddd",
+    "distances": "BiiiWQdddd",
     "distinct": "uui",
     "fade": "ii?iiDd",
     "fullest": "Bii",
