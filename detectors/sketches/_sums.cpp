@@ -134,6 +134,22 @@ Pair pair_of(const std::int32_t *two) {
 #endif
 }
 
+Pair size_of(Pair two) {
+#ifdef __SSE2__
+    return _mm_andnot_pd(_mm_set1_pd(-0.0), two);  // compilers compare and choose
+#else
+    return two < -two ? -two : two;
+#endif
+}
+
+Pair larger_of(Pair one, Pair other) {
+#ifdef __SSE2__
+    return _mm_max_pd(one, other);
+#else
+    return one < other ? other : one;
+#endif
+}
+
 #ifdef __SSE2__
 // Four counts as numbers of 32 bits.
 inline __m128i four(const std::uint8_t *counts) {
@@ -213,9 +229,8 @@ class Distance {
         std::int64_t cell = first;
         for (; cell + PAIR <= last; cell += PAIR) {
             std::memcpy(&upto, running() + cell, sizeof upto);
-            found = upto * share - pair_of(reference_->upto + cell) * theirs;
-            found = found < -found ? -found : found;
-            most = most < found ? found : most;
+            found = size_of(upto * share - pair_of(reference_->upto + cell) * theirs);
+            most = larger_of(most, found);
             std::memcpy(near() + cell, &found, sizeof found);
         }
         for (; cell < last; ++cell) {
@@ -524,6 +539,34 @@ std::int64_t slid_by(const Count *__restrict from, const Gone *__restrict less, 
     return bits;
 }
 
+#ifdef __SSE2__
+inline __m128i sixteen(const std::uint8_t *counts) { return _mm_loadu_si128(reinterpret_cast<const __m128i *>(counts)); }
+
+// The same of counts of 8 bits, as most are: sixteen at a time. Where the sums would not fit they differ from those that stop at the ends.
+inline std::int64_t slid_by(const std::uint8_t *from, const std::uint8_t *less, const std::uint8_t *more, std::uint8_t *to,
+                            Py_ssize_t cells) {
+    constexpr Py_ssize_t TOGETHER = 16;
+    __m128i bits = _mm_setzero_si128(), beyond = bits;
+    Py_ssize_t cell = 0;
+    for (; cell + TOGETHER <= cells; cell += TOGETHER) {
+        const __m128i were = sixteen(from + cell), gone = sixteen(less + cell), come = sixteen(more + cell);
+        const __m128i each = _mm_add_epi8(_mm_sub_epi8(were, gone), come);
+        beyond = _mm_or_si128(beyond, _mm_xor_si128(each, _mm_adds_epu8(_mm_subs_epu8(were, gone), come)));
+        bits = _mm_or_si128(bits, each);
+        _mm_storeu_si128(reinterpret_cast<__m128i *>(to + cell), each);
+    }
+    std::uint8_t found[2 * TOGETHER], all = 0;
+    _mm_storeu_si128(reinterpret_cast<__m128i *>(found), bits);
+    _mm_storeu_si128(reinterpret_cast<__m128i *>(found + TOGETHER), beyond);
+    if (std::any_of(found + TOGETHER, found + 2 * TOGETHER, [](std::uint8_t each) { return each != 0; }))
+        return slid_by<std::uint8_t, std::uint8_t, std::uint8_t>(from, less, more, to, cells);
+    for (std::uint8_t each : found) all = static_cast<std::uint8_t>(all | each);
+    const std::int64_t rest =
+        slid_by<std::uint8_t, std::uint8_t, std::uint8_t>(from + cell, less + cell, more + cell, to + cell, cells - cell);
+    return rest < 0 ? rest : rest | all;
+}
+#endif
+
 // Counts without those of one sketch and with those of another: those of the next window, in as many bits as they had before, and all bits that
 // any of them has. Less than 0 where they do not fit.
 std::int64_t slide(PyObject *const *given) {
@@ -541,6 +584,24 @@ std::int64_t slide(PyObject *const *given) {
     return bits;
 }
 
+template <typename Count>
+std::int64_t sum_of(const Count *cell, const Count *end) {
+    std::int64_t sum = 0;
+    for (; cell < end; ++cell) sum += static_cast<std::int64_t>(*cell);
+    return sum;
+}
+
+#ifdef __SSE2__
+inline std::int64_t sum_of(const std::uint8_t *cell, const std::uint8_t *end) {
+    const __m128i none = _mm_setzero_si128();
+    __m128i both = none;
+    for (; cell + 16 <= end; cell += 16) both = _mm_add_epi64(both, _mm_sad_epu8(sixteen(cell), none));
+    std::int64_t halves[2];
+    _mm_storeu_si128(reinterpret_cast<__m128i *>(halves), both);
+    return halves[0] + halves[1] + sum_of<std::uint8_t>(cell, end);
+}
+#endif
+
 // The runs that are chosen of those that begin here, each added up; the last goes to the end.
 bool chosen_runs(PyObject *const *given) {
     const Counts counts(given[0]);
@@ -554,9 +615,7 @@ bool chosen_runs(PyObject *const *given) {
         for (Py_ssize_t at = 0; at < chosen.length(); ++at) {
             const Py_ssize_t run = chosen[at];
             const std::int64_t end = run + 1 < starts.length() ? starts[run + 1] : counts.length();
-            std::int64_t sum = 0;
-            for (std::int64_t cell = starts[run]; cell < end; ++cell) sum += static_cast<std::int64_t>(cells[cell]);
-            sums[at] = sum;
+            sums[at] = sum_of(cells + starts[run], cells + end);
         }
     });
     return true;

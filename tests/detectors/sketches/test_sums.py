@@ -239,6 +239,19 @@ def test_counts_of_the_next_window_are_these_without_some_and_with_others(
     assert sums._sums.slide(counts, less, more, counts.astype(np.uint32 if held is np.uint8 else np.uint8)) < 0
 
 
+@given(SEEDS)
+def test_counts_of_eight_bits_that_grow_beyond_them_are_kept_in_sixteen(seed: int) -> None:
+    """Sixteen of them are taken together; any of them may be more than they hold."""
+    rng = np.random.default_rng(seed)
+    size, most = int(rng.integers(1, 70)), int(rng.choice([3, 100, 256]))
+    counts, gone, come = (rng.integers(0, most, size).astype(np.uint8) for _ in range(3))
+    gone = np.minimum(gone, counts)
+    found = sums.slid(counts, gone, come)
+
+    assert found.tolist() == (counts.astype(int) - gone + come).tolist()
+    assert found.dtype == sums.numpy_slid(counts, gone, come).dtype
+
+
 @given(windows())
 def test_counts_are_kept_in_the_smallest_integers_that_hold_them(
     case: tuple[Layout, np.ndarray, np.random.Generator],
