@@ -178,7 +178,7 @@ class Baseline:
     def _mean_shift(self, window: Tally) -> Floats:
         places, zero = self._places
         rows = window.usable[: zero.size]
-        return sums.shifts(self.layout, window.counts, places, rows, zero)
+        return sums.shifts(self.layout, window.kept, places, rows, zero)
 
     @cached_property
     def _places(self) -> tuple[Floats, Floats]:

@@ -4,6 +4,7 @@ import math
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import StrEnum
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 Codes = NDArray[np.int32]  # of categories
+Counts = NDArray[np.integer[Any]]  # int64, or in the smallest unsigned integers that hold them
 
 LARGEST = float(np.finfo(np.float64).max)  # counts as infinite: there is no room for an edge beside it
 MAX_CATEGORIES = 1000

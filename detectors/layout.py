@@ -9,9 +9,10 @@ from weakref import WeakKeyDictionary
 
 import numpy as np
 
-from detectors.features import Bools, CategoricalFeature, Feature, Ints, NumericFeature
+from detectors.features import Bools, CategoricalFeature, Counts, Feature, Ints, NumericFeature
 
 Built = TypeVar("Built")
+Counted = TypeVar("Counted", Ints, Counts)
 
 
 class LayoutMismatchError(ValueError):
@@ -124,7 +125,7 @@ class Layout:
         """The last usable cell of each row, int64[f]: over, or other."""
         return self.lost - 1
 
-    def row(self, counts: Ints, name: str) -> Ints:
+    def row(self, counts: Counted, name: str) -> Counted:
         """Return the named feature's part of these counts, a view. Raises KeyError."""
         if name not in self.names:
             raise KeyError(name)

@@ -22,6 +22,7 @@ from monitor.alerting.versions import Announcement, ListedVersions, OfferedRefer
 from monitor.decided import Decided, features_of
 from monitor.facts import (
     AlertChanged,
+    AlertEscalated,
     AlertSeen,
     DecisionMade,
     DecisionRefused,
@@ -65,6 +66,7 @@ OFFSETS = "offsets"  # kind of the rows of which records hold which event times
 OWNED = frozenset({OFFSETS, RETRAINING, LISTED, HOURS, LISTS, REPORTS})  # kinds of rows of those that no series owns
 DISPENSABLE = frozenset({HOURS, LISTS, "resolved"})  # kinds that are shown, decide nothing and fill again
 SHARED = ("watermark", "labels", "resolved", "decisions")  # kinds of records that belong to no series
+ASKING = AlertChanged, AlertEscalated  # facts from which anything follows
 
 
 class Pipeline:
@@ -429,8 +431,9 @@ class Pipeline:
         for each in (self.retraining, *self._rehearsals):
             each.note(facts)
         facts += self.versions.note(facts)
-        followed = [each for fact in facts for each in (fact, *self._follow(fact))]
-        return [*followed, *self._ask_again(None)]
+        if any(isinstance(fact, ASKING) for fact in facts):
+            facts = [each for fact in facts for each in (fact, *self._follow(fact))]
+        return [*facts, *self._ask_again(None)]
 
     def _follow(self, fact: Fact) -> list[Fact]:
         """Keep an alert that has ended; let one that has opened or has become worse ask for retraining."""

@@ -13,7 +13,7 @@ from typing import Self, TypeVar
 
 import numpy as np
 
-from detectors.features import Bools, Feature, Floats, Ints, NumericFeature
+from detectors.features import Bools, Counts, Feature, Floats, Ints, NumericFeature
 from detectors.layout import Layout
 from detectors.sketches.placing import NOWHERE
 from detectors.sketches.sums import run_sums
@@ -149,7 +149,7 @@ class MergedCells:
             position += cuts.size + 1
         return np.concatenate(runs).astype(np.int64), np.concatenate(kept).astype(np.int64)
 
-    def merge(self, counts: Ints) -> Ints:
+    def merge(self, counts: Counts) -> Ints:
         """Return a sketch's counts on these cells, int64[f, width]; zeros beyond a feature's own."""
         starts, kept = self._starts
         merged = np.zeros((len(self.cuts), self.width), dtype=np.int64)

@@ -57,7 +57,7 @@ from detectors.charts.rows import RowCharts
 from detectors.charts.selfcheck import SelfCheck
 from detectors.charts.trailing import Trailing
 from detectors.charts.watch import WatchedSubgroup
-from detectors.features import Bools, Floats, Ints, some
+from detectors.features import Bools, Counts, Floats, Ints, some
 from detectors.layout import Layout
 from detectors.reference.reference import Reference
 from detectors.sketches import IdSample, Tally, sums
@@ -139,7 +139,7 @@ class Charts:
         self._carried_since = np.full(features, NEVER)
         self._carried_error = np.zeros((features, 3))  # of the carried values' sums, squared, where rows come in groups
         self._subgroup: _Subgroup | None = None
-        self.completed: list[Ints | None] = []  # counts of the subgroups that the last pane has completed
+        self.completed: list[Counts | None] = []  # counts of the subgroups that the last pane has completed
         self._standing: ChartStanding | None = None  # until the next change
         self.row_charts = RowCharts(self.design, quiet)
         self.duplicates = DuplicateChart(spec.per_month, self.design.subgroup_ns, quiet, spec.floors.duplicates)
@@ -662,9 +662,9 @@ class _Subgroup:
             self._alone = pane
         else:
             if self._alone is not None:
-                self._sum, self._alone = self._alone.counts.copy(), None
+                self._sum, self._alone = self._alone.kept.astype(np.int64), None
             assert self._sum is not None
-            sums.add(self._sum, pane.counts)
+            sums.add(self._sum, pane.kept)
         if pane.ids is not None:
             self._ids.append(pane.ids.sample)
             if len(self._ids) == MANY_SAMPLES:
@@ -673,9 +673,9 @@ class _Subgroup:
             self._groups = groups if self._groups is None else self._groups.plus(groups)
 
     @property
-    def counts(self) -> Ints | None:
+    def counts(self) -> Counts | None:
         """All counts of its panes, those before a restart left out; None where there are no others. Not to be changed."""
-        return self._sum if self._alone is None else self._alone.counts
+        return self._sum if self._alone is None else self._alone.kept
 
     @property
     def ids(self) -> IdSample | None:

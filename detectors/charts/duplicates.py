@@ -76,6 +76,7 @@ class DuplicateChart:
         self._first = np.array(
             [np.nan, np.nan]
         )  # share and weight that were learnt first: what stands for the reference's
+        self._usual: float | None = None  # the median of what was taught, until more is
         self._before = np.zeros((2, IdSample.most()), dtype=np.uint64)  # hashes and counts of the subgroup before
         self._before_rows = np.zeros(1, dtype=np.int64)
         self.recovery = RateRecovery(np.zeros(1), np.ones(1), quiet)
@@ -120,6 +121,7 @@ class DuplicateChart:
         place = int(self._taught[0]) % REMEMBERED
         self._shares[place], self._weights[place] = share, weight
         self._taught += 1
+        self._usual = None
         if self._taught[0] == LEARNING and np.isnan(self._first[0]):
             self._first[:] = self.usual, float(np.median(self._weights[:LEARNING]))
 
@@ -131,7 +133,9 @@ class DuplicateChart:
     @property
     def usual(self) -> float:
         """The share that is usual."""
-        return float(np.median(self._quiet))
+        if self._usual is None:
+            self._usual = float(np.median(self._quiet))
+        return self._usual
 
     @property
     def tolerated(self) -> float:
@@ -162,6 +166,7 @@ class DuplicateChart:
     def _forget(self) -> None:
         self._rest()
         self._taught[:] = 0
+        self._usual = None
 
     @property
     def _known_before(self) -> IdSample | None:
@@ -176,6 +181,7 @@ class DuplicateChart:
 
     def arrays(self) -> dict[str, NDArray[Any]]:
         """Return all state by name."""
+        self._usual = None  # whoever asks may write into it
         own = {
             "sums": self.sums,
             "firing": self.firing,

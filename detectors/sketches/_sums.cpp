@@ -9,6 +9,7 @@
 #include <limits>
 #include <memory>
 #include <new>
+#include <type_traits>
 
 #ifdef __SSE2__
 #include <emmintrin.h>
@@ -50,6 +51,38 @@ const char *Array<std::uint64_t>::letters() { return "LQ"; }
 
 using Ints = Array<std::int64_t>;
 using Floats = Array<double>;
+
+// Counts as they are kept: in the smallest unsigned integers that hold them, or in 64 bits.
+class Counts {
+  public:
+    explicit Counts(PyObject *object, int flags = PyBUF_CONTIG_RO) : view_(object, flags | PyBUF_FORMAT) {
+        const char *const letters[] = {"B", "H", "IL", "lq"};
+        for (int kind = 0; kind < 4; ++kind)
+            if (view_.holds(letters[kind], Py_ssize_t{1} << kind, 1) && view_.aligned(std::size_t{1} << kind))
+                width_ = Py_ssize_t{1} << kind;
+    }
+    bool fits() const { return width_ > 0; }
+    bool fits(Py_ssize_t cells) const { return width_ > 0 && length() == cells; }
+    Py_ssize_t length() const { return view_.buffer.shape[0]; }
+    Py_ssize_t width() const { return width_; }
+    template <typename Count>
+    Count *data() const { return static_cast<Count *>(view_.buffer.buf); }
+
+    // Let something work on them as what they are.
+    template <typename Work>
+    void with(Work work) const {
+        switch (width_) {
+            case 1: work(data<std::uint8_t>()); break;
+            case 2: work(data<std::uint16_t>()); break;
+            case 4: work(data<std::uint32_t>()); break;
+            default: work(data<std::int64_t>());
+        }
+    }
+
+  private:
+    View view_;
+    Py_ssize_t width_ = 0;
+};
 
 // Whether each run of cells lies within the counts, and no run is longer than a row of the tables.
 bool runs_fit(const Ints &starts, const Ints &widths, Py_ssize_t size, Py_ssize_t widest) {
@@ -101,7 +134,37 @@ Pair pair_of(const std::int32_t *two) {
 #endif
 }
 
+Pair size_of(Pair two) {
+#ifdef __SSE2__
+    return _mm_andnot_pd(_mm_set1_pd(-0.0), two);  // compilers compare and choose
+#else
+    return two < -two ? -two : two;
+#endif
+}
+
+Pair larger_of(Pair one, Pair other) {
+#ifdef __SSE2__
+    return _mm_max_pd(one, other);
+#else
+    return one < other ? other : one;
+#endif
+}
+
+#ifdef __SSE2__
+// Four counts as numbers of 32 bits.
+inline __m128i four(const std::uint8_t *counts) {
+    std::int32_t together;
+    std::memcpy(&together, counts, sizeof together);
+    const __m128i none = _mm_setzero_si128();
+    return _mm_unpacklo_epi16(_mm_unpacklo_epi8(_mm_cvtsi32_si128(together), none), none);
+}
+inline __m128i four(const std::uint16_t *counts) {
+    return _mm_unpacklo_epi16(_mm_loadl_epi64(reinterpret_cast<const __m128i *>(counts)), _mm_setzero_si128());
+}
+#endif
+
 constexpr std::int64_t BLOCK = 32;  // cells that are looked at again together
+constexpr std::int64_t FEWER = 1 << 15;  // cells of 16 bits, whose sum 31 bits hold
 
 class Distance {
   public:
@@ -110,8 +173,8 @@ class Distance {
           blocks_(new (std::nothrow) double[static_cast<std::size_t>(widest / BLOCK + 1)]), widest_(widest) {}
     bool ready() const { return cells_ != nullptr && blocks_ != nullptr; }
 
-    void find(const std::int64_t *counts, std::int64_t width, double rows, const Reference &reference, double *value,
-              double *upper) {
+    template <typename Count>
+    void find(const Count *counts, std::int64_t width, double rows, const Reference &reference, double *value, double *upper) {
         width_ = width;
         rows_ = rows;
         reference_ = &reference;
@@ -129,14 +192,35 @@ class Distance {
     }
 
     // How far all cells are, near enough, and the most of each block; the most of all is returned.
-    double look(const std::int64_t *counts) const {
-        double *const upto = running();
-        std::int64_t sum = 0;
-        for (std::int64_t cell = 0; cell < width_; ++cell) upto[cell] = static_cast<double>(sum += counts[cell]);
+    template <typename Count>
+    double look(const Count *counts) const {
+        run(counts);
         double highest = 0.0;
         for (std::int64_t first = 0; first < width_; first += BLOCK)
             highest = std::max(highest, blocks_[first / BLOCK] = look(first, last(first)));
         return highest;
+    }
+
+    // The rows up to each right edge.
+    template <typename Count>
+    void run(const Count *counts) const {
+        double *const upto = running();
+        std::int64_t sum = 0, cell = 0;
+#ifdef __SSE2__
+        if constexpr (sizeof(Count) <= 2) {  // four at a time; they add up to no more than 32 bits hold
+            __m128i carried = _mm_setzero_si128();
+            for (const std::int64_t whole = width_ <= FEWER ? width_ - 3 : 0; cell < whole; cell += 4) {
+                __m128i each = four(counts + cell);
+                each = _mm_add_epi32(each, _mm_slli_si128(each, 4));
+                each = _mm_add_epi32(_mm_add_epi32(each, _mm_slli_si128(each, 8)), carried);
+                carried = _mm_shuffle_epi32(each, 0xff);
+                _mm_storeu_pd(upto + cell, _mm_cvtepi32_pd(each));
+                _mm_storeu_pd(upto + cell + PAIR, _mm_cvtepi32_pd(_mm_unpackhi_epi64(each, each)));
+            }
+            sum = _mm_cvtsi128_si32(carried);
+        }
+#endif
+        for (; cell < width_; ++cell) upto[cell] = static_cast<double>(sum += static_cast<std::int64_t>(counts[cell]));
     }
 
     double look(std::int64_t first, std::int64_t last) const {
@@ -145,9 +229,8 @@ class Distance {
         std::int64_t cell = first;
         for (; cell + PAIR <= last; cell += PAIR) {
             std::memcpy(&upto, running() + cell, sizeof upto);
-            found = upto * share - pair_of(reference_->upto + cell) * theirs;
-            found = found < -found ? -found : found;
-            most = most < found ? found : most;
+            found = size_of(upto * share - pair_of(reference_->upto + cell) * theirs);
+            most = larger_of(most, found);
             std::memcpy(near() + cell, &found, sizeof found);
         }
         for (; cell < last; ++cell) {
@@ -204,10 +287,11 @@ class Distance {
 };
 
 bool distances(PyObject *const *given) {
-    const Ints counts(given[0], 1), starts(given[1], 1), widths(given[2], 1);
+    const Counts counts(given[0]);
+    const Ints starts(given[1], 1), widths(given[2], 1), rows(given[3], 1);
     const Array<std::int32_t> upto(given[4], 2);
     const Array<bool> single(given[5], 2);
-    const Floats rows(given[3], 1), behind(given[6], 1), most(given[7], 1);
+    const Floats behind(given[6], 1), most(given[7], 1);
     const Floats values(given[8], 1, PyBUF_CONTIG), upper(given[9], 1, PyBUF_CONTIG);
     if (!counts.fits() || !starts.fits() || !widths.fits() || !rows.fits() || !upto.fits() || !single.fits() ||
         !behind.fits() || !most.fits() || !values.fits() || !upper.fits() || upto.length(1) != single.length(1) ||
@@ -217,22 +301,38 @@ bool distances(PyObject *const *given) {
         return false;
     Distance distance(upto.length(1));
     if (!distance.ready()) return false;
-    for (Py_ssize_t row = 0; row < starts.length(); ++row) {
-        const Py_ssize_t first = row * upto.length(1);
-        const Reference reference{upto.data() + first, single.data() + first, behind[row], most[row]};
-        distance.find(counts.data() + starts[row], widths[row], rows[row], reference, &values[row], &upper[row]);
-    }
+    counts.with([&](const auto *cells) {
+        for (Py_ssize_t row = 0; row < starts.length(); ++row) {
+            const Py_ssize_t first = row * upto.length(1);
+            const Reference reference{upto.data() + first, single.data() + first, behind[row], most[row]};
+            const double known = static_cast<double>(std::max<std::int64_t>(rows[row], 1));
+            distance.find(cells + starts[row], widths[row], known, reference, &values[row], &upper[row]);
+        }
+    });
     return true;
 }
 
-double moment(const std::int64_t *counts, std::int64_t width, const double *places) {
+template <typename Count>
+double moment(const Count *counts, std::int64_t width, const double *places) {
     double lanes[LANES] = {};
     const std::int64_t whole = width - width % LANES;
-    for (std::int64_t cell = 0; cell < whole; cell += LANES)
+    std::int64_t cell = 0;
+#ifdef __SSE2__
+    if constexpr (sizeof(Count) <= 2) {
+        __m128d low = _mm_setzero_pd(), high = low;
+        for (; cell < whole; cell += LANES) {
+            const __m128i each = four(counts + cell);
+            low = _mm_add_pd(low, _mm_mul_pd(_mm_cvtepi32_pd(each), _mm_loadu_pd(places + cell)));
+            high = _mm_add_pd(high, _mm_mul_pd(_mm_cvtepi32_pd(_mm_unpackhi_epi64(each, each)), _mm_loadu_pd(places + cell + PAIR)));
+        }
+        _mm_storeu_pd(lanes, low);
+        _mm_storeu_pd(lanes + PAIR, high);
+    }
+#endif
+    for (; cell < whole; cell += LANES)
         for (std::int64_t lane = 0; lane < LANES; ++lane)
             lanes[lane] += static_cast<double>(counts[cell + lane]) * places[cell + lane];
-    for (std::int64_t cell = whole; cell < width; ++cell)
-        lanes[cell - whole] += static_cast<double>(counts[cell]) * places[cell];
+    for (cell = whole; cell < width; ++cell) lanes[cell - whole] += static_cast<double>(counts[cell]) * places[cell];
     return (lanes[0] + lanes[1]) + (lanes[2] + lanes[3]) + 0.0;
 }
 
@@ -326,33 +426,54 @@ bool shares(PyObject *const *given) {
 
 // Each row of counts has its usable cells, then those of missing values: all that the others hold.
 bool missing(PyObject *const *given) {
-    const Ints counts(given[0], 1), bounds(given[1], 1), found(given[2], 1, PyBUF_CONTIG);
+    const Counts counts(given[0]);
+    const Ints bounds(given[1], 1), found(given[2], 1, PyBUF_CONTIG);
     if (!counts.fits() || !bounds.fits() || !found.fits() || !same_length({bounds.length(), 2 * found.length()}) ||
         !chained(bounds, counts.length()))
         return false;
-    for (Py_ssize_t row = 0; row < found.length(); ++row) {
-        const std::int64_t end = row + 1 < found.length() ? bounds[2 * row + 2] : counts.length();
-        std::int64_t sum = 0;
-        for (std::int64_t cell = bounds[2 * row + 1]; cell < end; ++cell) sum += counts[cell];
-        found[row] = sum;
-    }
+    counts.with([&](const auto *cells) {
+        for (Py_ssize_t row = 0; row < found.length(); ++row) {
+            const std::int64_t end = row + 1 < found.length() ? bounds[2 * row + 2] : counts.length();
+            std::int64_t sum = 0;
+            for (std::int64_t cell = bounds[2 * row + 1]; cell < end; ++cell) sum += static_cast<std::int64_t>(cells[cell]);
+            found[row] = sum;
+        }
+    });
     return true;
 }
 
+// The most that a cell of these holds, of which there is one at least.
+template <typename Count>
+std::int64_t most_of(const Count *cell, const Count *end) {
+    Count lanes[LANES] = {*cell, *cell, *cell, *cell};
+    for (; cell + LANES <= end; cell += LANES)
+        for (std::int64_t lane = 0; lane < LANES; ++lane) lanes[lane] = std::max(lanes[lane], cell[lane]);
+    for (; cell < end; ++cell) lanes[0] = std::max(lanes[0], *cell);
+    return static_cast<std::int64_t>(*std::max_element(lanes, lanes + LANES));
+}
+
+#ifdef __SSE2__
+inline std::int64_t most_of(const std::uint8_t *cell, const std::uint8_t *end) {
+    __m128i most = _mm_setzero_si128();
+    for (; cell + 16 <= end; cell += 16) most = _mm_max_epu8(most, _mm_loadu_si128(reinterpret_cast<const __m128i *>(cell)));
+    std::uint8_t lanes[16];
+    _mm_storeu_si128(reinterpret_cast<__m128i *>(lanes), most);
+    for (; cell < end; ++cell) lanes[0] = std::max(lanes[0], *cell);
+    return *std::max_element(lanes, lanes + 16);
+}
+#endif
+
 // The most that a usable cell of each row holds.
 bool fullest(PyObject *const *given) {
-    const Ints counts(given[0], 1), bounds(given[1], 1), found(given[2], 1, PyBUF_CONTIG);
+    const Counts counts(given[0]);
+    const Ints bounds(given[1], 1), found(given[2], 1, PyBUF_CONTIG);
     if (!counts.fits() || !bounds.fits() || !found.fits() || !same_length({bounds.length(), 2 * found.length()}) ||
         !chained(bounds, counts.length()))
         return false;
-    for (Py_ssize_t row = 0; row < found.length(); ++row) {
-        const std::int64_t *cell = counts.data() + bounds[2 * row], *const end = counts.data() + bounds[2 * row + 1];
-        std::int64_t lanes[LANES] = {*cell, *cell, *cell, *cell};
-        for (; cell + LANES <= end; cell += LANES)
-            for (std::int64_t lane = 0; lane < LANES; ++lane) lanes[lane] = std::max(lanes[lane], cell[lane]);
-        for (; cell < end; ++cell) lanes[0] = std::max(lanes[0], *cell);
-        found[row] = std::max(std::max(lanes[0], lanes[1]), std::max(lanes[2], lanes[3]));
-    }
+    counts.with([&](const auto *cells) {
+        for (Py_ssize_t row = 0; row < found.length(); ++row)
+            found[row] = most_of(cells + bounds[2 * row], cells + bounds[2 * row + 1]);
+    });
     return true;
 }
 
@@ -383,79 +504,139 @@ bool move(PyObject *const *given) {
     return fits("lq", 8) && added<std::int64_t>(part, counts, less);
 }
 
-// Counts [cells] of another sketch, packed or not, one at a time.
-struct Part {
-    const View view;
-    Py_ssize_t width = 0;
-
-    Part(PyObject *object, Py_ssize_t cells) : view(object, PyBUF_CONTIG_RO | PyBUF_FORMAT) {
-        const char *const letters[] = {"B", "H", "IL", "lq"};
-        for (int kind = 0; kind < 4; ++kind)
-            if (view.holds(letters[kind], Py_ssize_t{1} << kind, 1) && view.aligned(8) && view.buffer.shape[0] == cells)
-                width = Py_ssize_t{1} << kind;
+// Counts written in fewer bits, all but the lowest of each left out; all bits that any of them has.
+template <typename Count>
+std::int64_t narrowed(const std::int64_t *__restrict from, Py_ssize_t cells, Count *__restrict to) {
+    std::int64_t bits = 0;
+    for (Py_ssize_t cell = 0; cell < cells; ++cell) {
+        bits |= from[cell];
+        to[cell] = static_cast<Count>(from[cell]);
     }
-    bool fits() const { return width > 0; }
-};
-
-template <typename Gone, typename Come>
-void slid_by(const Ints &counts, const Part &gone, const Part &come, const Ints &found) {
-    const auto *less = static_cast<const Gone *>(gone.view.buffer.buf);
-    const auto *more = static_cast<const Come *>(come.view.buffer.buf);
-    const std::int64_t *from = counts.data();
-    std::int64_t *to = found.data();
-    for (Py_ssize_t cell = 0; cell < counts.length(); ++cell)
-        to[cell] = from[cell] - static_cast<std::int64_t>(less[cell]) + static_cast<std::int64_t>(more[cell]);
+    return bits;
 }
 
-// Counts without those of one sketch and with those of another: those of the next window, in one pass.
-bool slide(PyObject *const *given) {
-    const Ints counts(given[0], 1), found(given[3], 1, PyBUF_CONTIG);
-    if (!counts.fits() || !found.fits() || counts.length() != found.length()) return false;
-    const Part gone(given[1], counts.length()), come(given[2], counts.length());
-    if (!gone.fits() || !come.fits()) return false;
-    switch (gone.width * 16 + come.width) {
-        case 0x11: slid_by<std::uint8_t, std::uint8_t>(counts, gone, come, found); return true;
-        case 0x12: slid_by<std::uint8_t, std::uint16_t>(counts, gone, come, found); return true;
-        case 0x21: slid_by<std::uint16_t, std::uint8_t>(counts, gone, come, found); return true;
-        case 0x22: slid_by<std::uint16_t, std::uint16_t>(counts, gone, come, found); return true;
-        case 0x24: slid_by<std::uint16_t, std::uint32_t>(counts, gone, come, found); return true;
-        case 0x42: slid_by<std::uint32_t, std::uint16_t>(counts, gone, come, found); return true;
-        case 0x44: slid_by<std::uint32_t, std::uint32_t>(counts, gone, come, found); return true;
-        default: return false;  // as panes seldom are
-    }
+std::int64_t narrow(PyObject *const *given) {
+    const Ints counts(given[0], 1);
+    const Counts found(given[1], PyBUF_CONTIG);
+    if (!counts.fits() || !found.fits(counts.length())) return -1;
+    std::int64_t bits = 0;
+    found.with([&](auto *to) { bits = narrowed(counts.data(), counts.length(), to); });
+    return bits;
 }
+
+template <typename Count, typename Gone, typename Come>
+std::int64_t slid_by(const Count *__restrict from, const Gone *__restrict less, const Come *__restrict more, Count *__restrict to,
+                     Py_ssize_t cells) {
+    constexpr std::size_t width = sizeof(Count) | sizeof(Gone) | sizeof(Come);  // what is between two of these fits in twice as much
+    using Less = std::conditional_t<width == 1, std::int16_t, std::int32_t>;
+    using Wide = std::conditional_t<width <= 3, Less, std::int64_t>;
+    Wide bits = 0;
+    for (Py_ssize_t cell = 0; cell < cells; ++cell) {
+        const Wide each = static_cast<Wide>(static_cast<Wide>(from[cell]) - static_cast<Wide>(less[cell]) + static_cast<Wide>(more[cell]));
+        bits = static_cast<Wide>(bits | each);
+        to[cell] = static_cast<Count>(each);
+    }
+    return bits;
+}
+
+#ifdef __SSE2__
+inline __m128i sixteen(const std::uint8_t *counts) { return _mm_loadu_si128(reinterpret_cast<const __m128i *>(counts)); }
+
+// The same of counts of 8 bits, as most are: sixteen at a time. Where the sums would not fit they differ from those that stop at the ends.
+inline std::int64_t slid_by(const std::uint8_t *from, const std::uint8_t *less, const std::uint8_t *more, std::uint8_t *to,
+                            Py_ssize_t cells) {
+    constexpr Py_ssize_t TOGETHER = 16;
+    __m128i bits = _mm_setzero_si128(), beyond = bits;
+    Py_ssize_t cell = 0;
+    for (; cell + TOGETHER <= cells; cell += TOGETHER) {
+        const __m128i were = sixteen(from + cell), gone = sixteen(less + cell), come = sixteen(more + cell);
+        const __m128i each = _mm_add_epi8(_mm_sub_epi8(were, gone), come);
+        beyond = _mm_or_si128(beyond, _mm_xor_si128(each, _mm_adds_epu8(_mm_subs_epu8(were, gone), come)));
+        bits = _mm_or_si128(bits, each);
+        _mm_storeu_si128(reinterpret_cast<__m128i *>(to + cell), each);
+    }
+    std::uint8_t found[2 * TOGETHER], all = 0;
+    _mm_storeu_si128(reinterpret_cast<__m128i *>(found), bits);
+    _mm_storeu_si128(reinterpret_cast<__m128i *>(found + TOGETHER), beyond);
+    if (std::any_of(found + TOGETHER, found + 2 * TOGETHER, [](std::uint8_t each) { return each != 0; }))
+        return slid_by<std::uint8_t, std::uint8_t, std::uint8_t>(from, less, more, to, cells);
+    for (std::uint8_t each : found) all = static_cast<std::uint8_t>(all | each);
+    const std::int64_t rest =
+        slid_by<std::uint8_t, std::uint8_t, std::uint8_t>(from + cell, less + cell, more + cell, to + cell, cells - cell);
+    return rest < 0 ? rest : rest | all;
+}
+#endif
+
+// Counts without those of one sketch and with those of another: those of the next window, in as many bits as they had before, and all bits that
+// any of them has. Less than 0 where they do not fit.
+std::int64_t slide(PyObject *const *given) {
+    const Counts counts(given[0]), gone(given[1]), come(given[2]), found(given[3], PyBUF_CONTIG);
+    if (!counts.fits() || !gone.fits(counts.length()) || !come.fits(counts.length()) || !found.fits(counts.length()) ||
+        found.width() != counts.width())
+        return -1;
+    std::int64_t bits = 0;
+    counts.with([&](const auto *from) {
+        using Count = std::remove_const_t<std::remove_pointer_t<decltype(from)>>;
+        gone.with([&](const auto *less) {
+            come.with([&](const auto *more) { bits = slid_by(from, less, more, found.data<Count>(), counts.length()); });
+        });
+    });
+    return bits;
+}
+
+template <typename Count>
+std::int64_t sum_of(const Count *cell, const Count *end) {
+    std::int64_t sum = 0;
+    for (; cell < end; ++cell) sum += static_cast<std::int64_t>(*cell);
+    return sum;
+}
+
+#ifdef __SSE2__
+inline std::int64_t sum_of(const std::uint8_t *cell, const std::uint8_t *end) {
+    const __m128i none = _mm_setzero_si128();
+    __m128i both = none;
+    for (; cell + 16 <= end; cell += 16) both = _mm_add_epi64(both, _mm_sad_epu8(sixteen(cell), none));
+    std::int64_t halves[2];
+    _mm_storeu_si128(reinterpret_cast<__m128i *>(halves), both);
+    return halves[0] + halves[1] + sum_of<std::uint8_t>(cell, end);
+}
+#endif
 
 // The runs that are chosen of those that begin here, each added up; the last goes to the end.
 bool chosen_runs(PyObject *const *given) {
-    const Ints counts(given[0], 1), starts(given[1], 1), chosen(given[2], 1), sums(given[3], 1, PyBUF_CONTIG);
+    const Counts counts(given[0]);
+    const Ints starts(given[1], 1), chosen(given[2], 1), sums(given[3], 1, PyBUF_CONTIG);
     if (!counts.fits() || !starts.fits() || !chosen.fits() || !sums.fits() ||
         !same_length({chosen.length(), sums.length()}) || !chained(starts, counts.length()))
         return false;
     for (Py_ssize_t at = 0; at < chosen.length(); ++at)
         if (chosen[at] < 0 || chosen[at] >= starts.length()) return false;
-    for (Py_ssize_t at = 0; at < chosen.length(); ++at) {
-        const Py_ssize_t run = chosen[at];
-        const std::int64_t end = run + 1 < starts.length() ? starts[run + 1] : counts.length();
-        std::int64_t sum = 0;
-        for (std::int64_t cell = starts[run]; cell < end; ++cell) sum += counts[cell];
-        sums[at] = sum;
-    }
+    counts.with([&](const auto *cells) {
+        for (Py_ssize_t at = 0; at < chosen.length(); ++at) {
+            const Py_ssize_t run = chosen[at];
+            const std::int64_t end = run + 1 < starts.length() ? starts[run + 1] : counts.length();
+            sums[at] = sum_of(cells + starts[run], cells + end);
+        }
+    });
     return true;
 }
 
 bool shifts(PyObject *const *given) {
-    const Ints counts(given[0], 1), starts(given[1], 1), widths(given[2], 1), rows(given[4], 1);
+    const Counts counts(given[0]);
+    const Ints starts(given[1], 1), widths(given[2], 1), rows(given[4], 1);
     const Floats places(given[3], 2), zero(given[5], 1), found(given[6], 1, PyBUF_CONTIG);
     if (!counts.fits() || !starts.fits() || !widths.fits() || !places.fits() || !rows.fits() || !zero.fits() ||
         !found.fits() ||
         !same_length({starts.length(), widths.length(), places.length(), rows.length(), zero.length(), found.length()}) ||
         !runs_fit(starts, widths, counts.length(), places.length(1)))
         return false;
-    for (Py_ssize_t row = 0; row < starts.length(); ++row) {
-        const double sum = moment(counts.data() + starts[row], widths[row], places.data() + row * places.length(1));
-        found[row] = rows[row] ? sum / static_cast<double>(std::max<std::int64_t>(rows[row], 1)) - zero[row]
-                               : std::numeric_limits<double>::quiet_NaN();
-    }
+    counts.with([&](const auto *cells) {
+        for (Py_ssize_t row = 0; row < starts.length(); ++row) {
+            const double sum = moment(cells + starts[row], widths[row], places.data() + row * places.length(1));
+            found[row] = rows[row] ? sum / static_cast<double>(std::max<std::int64_t>(rows[row], 1)) - zero[row]
+                                   : std::numeric_limits<double>::quiet_NaN();
+        }
+    });
     return true;
 }
 
@@ -582,14 +763,11 @@ PyObject *distinct(PyObject *, PyObject *const *arguments, Py_ssize_t number) {
     return PyLong_FromSsize_t(found);
 }
 
-// All bits that any of these counts has: as many as the largest of them.
-PyObject *bits(PyObject *, PyObject *const *arguments, Py_ssize_t number) {
-    if (number != 1) return PyErr_Format(PyExc_TypeError, "1 arrays are needed, not %zd", number);
-    const Ints counts(arguments[0], 1);
-    if (!counts.fits()) return PyLong_FromLong(-1);
-    std::int64_t found = 0;
-    for (Py_ssize_t cell = 0; cell < counts.length(); ++cell) found |= counts[cell];
-    return PyLong_FromLongLong(found);
+// A function of so many arrays that says a number.
+template <std::int64_t (*work)(PyObject *const *), Py_ssize_t arrays>
+PyObject *told(PyObject *, PyObject *const *arguments, Py_ssize_t number) {
+    if (number != arrays) return PyErr_Format(PyExc_TypeError, "%zd arrays are needed, not %zd", arrays, number);
+    return PyLong_FromLongLong(work(arguments));
 }
 
 // A function of so many arrays as one of Python's: True where it was done, False where they do not fit.
@@ -616,14 +794,15 @@ PyMethodDef methods[] = {
     {"moments", method<moments, 5>(), METH_FASTCALL, "moments(counts, starts, widths, places, sums): fill the last."},
     {"pearson", method<pearson, 5>(), METH_FASTCALL, "pearson(window, reference, starts, sums, dof): fill the last two."},
     {"runs", method<chosen_runs, 4>(), METH_FASTCALL, "runs(counts, starts, chosen, sums): fill the last."},
-    {"slide", method<slide, 4>(), METH_FASTCALL, "slide(counts, gone, come, found): fill the last."},
+    {"slide", reinterpret_cast<PyCFunction>(reinterpret_cast<void *>(told<slide, 4>)), METH_FASTCALL,
+     "slide(counts, gone, come, found): fill the last; all bits that any of these has, less than 0 where they do not fit."},
     {"subtract", method<move<true>, 2>(), METH_FASTCALL, "subtract(counts, part): change the first."},
     {"shifts", method<shifts, 7>(), METH_FASTCALL,
      "shifts(counts, starts, widths, places, rows, zero, shifts): fill the last."},
     {"unvaried", method<unvaried, 6>(), METH_FASTCALL,
      "unvaried(numeric, codes, columns, unseen, values, kept): change the values, fill the last."},
-    {"bits", reinterpret_cast<PyCFunction>(reinterpret_cast<void *>(bits)), METH_FASTCALL,
-     "bits(counts): all that any of them has; -1 where they do not fit."},
+    {"narrow", reinterpret_cast<PyCFunction>(reinterpret_cast<void *>(told<narrow, 2>)), METH_FASTCALL,
+     "narrow(counts, found): fill the last; all bits that any of them has, less than 0 where they do not fit."},
     {"distinct", reinterpret_cast<PyCFunction>(reinterpret_cast<void *>(distinct)), METH_FASTCALL,
      "distinct(rising, kept, counts): fill the last two; how many there are, -1 where they do not fit."},
     {"shares", method<shares, 6>(), METH_FASTCALL,

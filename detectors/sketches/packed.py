@@ -2,12 +2,8 @@
 
 import struct
 import zlib
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from detectors.features import Ints
+from detectors.features import Counts
 from detectors.layout import Layout
 from detectors.sketches import sums
 from detectors.sketches.groups import GroupSizes
@@ -33,7 +29,6 @@ VERSION, WITH_IDS, WITH_GROUPS, WITH_MORE, WITH_VIOLATIONS, WITH_SCHEMA = (
 # 5: the same, with what breaks a contract behind them. 6: the same, and behind that what is told of the schema.
 NONE = 0xFFFFFFFF
 LENGTH = struct.Struct("<I")
-KINDS = [(1 << 8 * width, np.dtype(f"u{width}")) for width in (1, 2, 4)]
 
 
 class PackedSketch:
@@ -48,7 +43,7 @@ class PackedSketch:
         self,
         layout: Layout,
         rows: int,
-        counts: Ints,
+        counts: Counts,
         ids: Ids | None = None,
         groups: GroupSizes | None = None,
         served: ServedCounts | None = None,
@@ -66,9 +61,12 @@ class PackedSketch:
         self.unvaried = (
             unvaried if unvaried is not None and unvaried.columns.size else None
         )  # else there is nothing to keep
-        most = rows if rows < KINDS[0][0] else sums.bits(counts)
-        kind = next((each for limit, each in KINDS if most < limit), counts.dtype)
-        self.counts: NDArray[Any] = counts.astype(kind)
+        self.counts = sums.narrowed(counts)
+
+    @property
+    def kept(self) -> Counts:
+        """The counts."""
+        return self.counts
 
     def to_bytes(self) -> bytes:
         """Write the counts with layout, version and checksum; `Sketch.from_bytes` reads them."""

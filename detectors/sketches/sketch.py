@@ -9,7 +9,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.features import Bools, Floats, Ints
+from detectors.features import Bools, Counts, Floats, Ints
 from detectors.layout import Layout, LayoutMismatchError
 from detectors.sketches import sums
 from detectors.sketches.counting import count
@@ -38,7 +38,7 @@ MOST = np.iinfo(np.int64).max
 class Sketch:
     """The counts of one window (or pane) on its layout; only `update`, `add` and `subtract` change it.
 
-    `counts` is int64[layout.size], a ragged [features x cells] matrix; every row of events adds one to each feature's
+    `counts` is int64[layout.size], a ragged [features x cells] matrix, `kept` the same in whatever width they are held; every row of events adds one to each feature's
     row, so each row of counts sums to `rows`. `ids` are those of the rows, None where no row had one; `groups` what the rows
     belong to, sessions or users, None where that is not told. `served` is how their requests were, None where that is not told;
     `unvaried` which columns hold one value alone, None where nobody has watched, or all vary. `violations` are the rules of a data
@@ -52,13 +52,25 @@ class Sketch:
     [2, 1, 0, 0]
     """
 
-    __slots__ = ("_tally", "counts", "groups", "ids", "layout", "rows", "schema", "served", "unvaried", "violations")
+    __slots__ = (
+        "_counts",
+        "_tally",
+        "groups",
+        "ids",
+        "kept",
+        "layout",
+        "rows",
+        "schema",
+        "served",
+        "unvaried",
+        "violations",
+    )
 
     def __init__(
         self,
         layout: Layout,
         rows: int,
-        counts: Ints,
+        counts: Counts,
         ids: Ids | None = None,
         groups: GroupSizes | None = None,
         served: ServedCounts | None = None,
@@ -69,7 +81,8 @@ class Sketch:
         self._tally: Tally | None = None
         self.layout = layout
         self.rows = rows
-        self.counts = counts
+        self.kept = counts
+        self._counts = counts if counts.dtype == sums.INT64 else None
         self.ids = ids
         self.groups = groups
         self.served = served
@@ -77,11 +90,28 @@ class Sketch:
         self.violations = violations
         self.schema = schema
 
+    @property
+    def counts(self) -> Ints:
+        """The counts, int64[layout.size]; of those that are kept in fewer bits a copy, made once."""
+        if self._counts is None:
+            self._counts = sums.wide(self.kept)
+        return self._counts
+
+    def _changing(self) -> Ints:
+        """The counts, of which another state comes now."""
+        self._tally = None
+        self.kept = counts = self.counts
+        return counts
+
     @classmethod
-    def empty(cls, layout: Layout, *, watched: bool = False) -> Self:
-        """Return a sketch of no rows; `watched`: it notes which columns hold one value alone."""
+    def empty(cls, layout: Layout, *, watched: bool = False, room: Ints | None = None) -> Self:
+        """Return a sketch of no rows; `watched`: it notes which columns hold one value alone. `room`: counts that nobody needs any more."""
         unvaried = Unvaried.of(layout) if watched else None
-        return cls(layout, 0, np.zeros(layout.size, dtype=np.int64), unvaried=unvaried)
+        if room is None:
+            room = np.zeros(layout.size, dtype=np.int64)
+        else:
+            room.fill(0)
+        return cls(layout, 0, room, unvaried=unvaried)
 
     def update(self, numeric: Floats, codes: NDArray[np.int32]) -> None:
         """Count a batch: numeric float64[n, k] with NaN as missing, codes int32[n, c] as `Reference.encode` gives them.
@@ -89,8 +119,7 @@ class Sketch:
         A code is 0..K-1 for a known category, K for any other, K + 1 for missing. Raises ValueError for another shape
         or code, and then counts nothing.
         """
-        self._tally = None
-        count(self.layout, numeric, codes, self.counts)
+        count(self.layout, numeric, codes, self._changing())
         self.rows += len(numeric)
         if self.unvaried is not None:
             self.unvaried.update(numeric, codes)
@@ -130,9 +159,8 @@ class Sketch:
     def add(self, other: "Sketch | PackedSketch") -> None:
         """Add the other's counts to these. Raises LayoutMismatchError when the layouts differ."""
         self.layout.same_as(other.layout)
-        self._tally = None
         self.unvaried = self._unvaried_with(other)
-        sums.add(self.counts, other.counts)
+        sums.add(self._changing(), other.kept)
         self.rows += other.rows
         self.ids = _both(self.ids, other.ids)
         self.groups = _all(self.groups, other.groups)
@@ -143,8 +171,7 @@ class Sketch:
     def subtract(self, part: "Sketch | PackedSketch") -> None:
         """Take counts out again that were added before. Raises LayoutMismatchError when the layouts differ."""
         self.layout.same_as(part.layout)
-        self._tally = None
-        sums.subtract(self.counts, part.counts)
+        sums.subtract(self._changing(), part.kept)
         self.rows -= part.rows
         if self.ids is not None and part.ids is not None:
             self.ids = self.ids.less(part.ids)
@@ -181,7 +208,7 @@ class Sketch:
             return self._slid(gone, come)
         self.layout.same_as(gone.layout)
         self.layout.same_as(come.layout)
-        counts, rows = sums.slid(self.counts, gone.counts, come.counts), self.rows - gone.rows + come.rows
+        counts, rows = sums.slid(self.kept, gone.kept, come.kept), self.rows - gone.rows + come.rows
         ids = _both(None, come.ids) if self.ids is None else self.ids.slid(gone.ids, come.ids)
         unvaried = come.unvaried if rows == come.rows else None
         return Sketch(self.layout, rows, counts, ids, unvaried=unvaried)
@@ -197,18 +224,19 @@ class Sketch:
     def copy(self) -> "Sketch":
         """Return a sketch that no longer changes with this one."""
         parts = _both(self.ids, None), _all(self.groups, None), _sum(self.served, None), self.unvaried
-        return Sketch(self.layout, self.rows, self.counts.copy(), *parts, self.violations, self.schema)
+        counts = self.kept.copy() if self.kept is self._counts else self.kept  # in fewer bits they are never changed
+        return Sketch(self.layout, self.rows, counts, *parts, self.violations, self.schema)
 
     def packed(self) -> PackedSketch:
         """Return the same counts, to be kept."""
         parts = self.ids, self.groups, self.served, self.unvaried, self.violations, self.schema
-        return PackedSketch(self.layout, self.rows, self.counts, *parts)
+        return PackedSketch(self.layout, self.rows, self.kept, *parts)
 
     @classmethod
     def unpacked(cls, kept: PackedSketch) -> Self:
         """Return a sketch of kept counts."""
-        counts = kept.counts.astype(np.int64)
         parts = _both(kept.ids, None), _all(kept.groups, None), _sum(kept.served, None), kept.unvaried
+        counts = kept.counts.copy() if kept.counts.dtype == sums.INT64 else kept.counts
         return cls(kept.layout, kept.rows, counts, *parts, kept.violations, kept.schema)
 
     def row(self, name: str) -> Ints:
@@ -223,12 +251,12 @@ class Sketch:
     @property
     def missing(self) -> Ints:
         """Rows without a value (absent or non-finite), int64[f]."""
-        return sums.missing(self.layout, self.counts)
+        return sums.missing(self.layout, self.kept)
 
     @property
     def unseen(self) -> Ints:
         """Rows outside the reference's range or categories, int64[f]."""
-        return unseen(self.layout, self.counts)
+        return unseen(self.layout, self.kept)
 
     @property
     def arrived(self) -> int:
@@ -372,6 +400,7 @@ def _both(one: Ids | None, other: Ids | None) -> Ids | None:
 class Tally:
     """What the detectors ask of one window's counts, which must not change meanwhile: rows by what became of them, int64[f].
 
+    `kept` are the counts in whatever width they are held, to be gone through; `counts` int64[size].
     `all` int64[f] are the rows themselves and `some` bool[f] whether there is any: the same for each feature. `most` are the rows in
     the cell of values that has most of them. `ids` are those of the rows, None where no row had one; `groups` what they belong to,
     `served` how their requests were served. `arrived` are the rows and those that are left out of them, `volume` with
@@ -379,6 +408,8 @@ class Tally:
     """
 
     __slots__ = (
+        "_counts",
+        "_enough",
         "_missing",
         "_most",
         "_shifts",
@@ -386,9 +417,9 @@ class Tally:
         "_usable",
         "arrived",
         "beside",
-        "counts",
         "groups",
         "ids",
+        "kept",
         "layout",
         "rows",
         "served",
@@ -398,10 +429,11 @@ class Tally:
     def __init__(self, sketch: Sketch) -> None:
         self.layout = sketch.layout
         self.rows = sketch.rows
-        self.arrived = sketch.arrived
-        self.volume = sketch.volume
-        self.beside = sketch.violations
-        self.counts = sketch.counts
+        self.beside = beside = sketch.violations
+        self.arrived, self.volume = (self.rows, self.rows) if beside is None else (sketch.arrived, sketch.volume)
+        self.kept = sketch.kept
+        self._counts: Ints | None = None
+        self._enough: tuple[int, Bools] | None = None
         self.ids = sketch.ids
         self.groups = sketch.groups
         self.served = sketch.served
@@ -412,17 +444,24 @@ class Tally:
         self._shifts: tuple[object, Floats] | None = None
 
     @property
+    def counts(self) -> Ints:
+        """The counts, int64[size]."""
+        if self._counts is None:
+            self._counts = sums.wide(self.kept)
+        return self._counts
+
+    @property
     def missing(self) -> Ints:
         """Rows without a value, int64[f]."""
         if self._missing is None:
-            self._missing = sums.missing(self.layout, self.counts)
+            self._missing = sums.missing(self.layout, self.kept)
         return self._missing
 
     @property
     def most(self) -> Ints:
         """Rows in the fullest cell of values, int64[f]."""
         if self._most is None:
-            self._most = sums.fullest(self.layout, self.counts)
+            self._most = sums.fullest(self.layout, self.kept)
         return self._most
 
     @property
@@ -432,11 +471,18 @@ class Tally:
             self._usable = self.rows - self.missing
         return self._usable
 
+    def enough(self, least: int) -> Bools:
+        """Whether there are so many rows with a value, and one at least, bool[f]; worked out once for the last number asked for."""
+        held = self._enough  # another thread may ask, too
+        if held is None or held[0] != least:
+            held = self._enough = least, self.usable >= max(1, least)
+        return held[1]
+
     @property
     def unseen(self) -> Ints:
         """Rows outside the reference's range or categories, int64[f]."""
         if self._unseen is None:
-            self._unseen = unseen(self.layout, self.counts)
+            self._unseen = unseen(self.layout, self.kept)
         return self._unseen
 
     def shifts(self, of: object, work_out: Callable[["Tally"], Floats]) -> Floats:
@@ -457,8 +503,8 @@ class Tally:
         return np.full(len(self.layout.names), self.rows > 0)
 
 
-def unseen(layout: Layout, counts: Ints) -> Ints:
+def unseen(layout: Layout, counts: Counts) -> Ints:
     """Return the rows outside the reference's range or categories, int64[f]."""
-    beyond = counts[layout.beyond]
+    beyond = sums.wide(counts[layout.beyond])
     beyond[: layout.starts.size] += counts[layout.starts]
     return np.asarray(beyond)

@@ -1,6 +1,7 @@
 """Sums over a window's cells, a pass each: by the compiled part where it was built, by numpy where not, to the last bit the same.
 
-Each function asks the compiled part, which does nothing with arrays that it does not know, and then numpy does it.
+Each function asks the compiled part, which does nothing with arrays that it does not know, and then numpy does it. Counts are
+int64, or as they are kept: in the smallest unsigned integers that hold them, an eighth of the memory to go through.
 """
 
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.features import Bools, Floats, Ints
+from detectors.features import Bools, Counts, Floats, Ints
 from detectors.layout import Cells, Layout
 from detectors.sketches.counting import COMPILED
 
@@ -20,6 +21,8 @@ except ImportError:  # installed without a compiler
 
 NOTHING_INSIDE = -2.0  # less than any difference can make up for
 LANES = 4  # partial sums of a moment, as in the compiled part
+KINDS = [(1 << 8 * width, np.dtype(f"u{width}")) for width in (1, 2, 4)]
+INT64 = np.dtype(np.int64)
 USED = COMPILED and _sums is not None
 if USED:
     unvaried, fade, distinct = _sums.unvaried, _sums.fade, _sums.distinct
@@ -60,12 +63,37 @@ class Cumulated:
         return np.asarray(share)
 
 
-def distances(layout: Layout, counts: Ints, rows: Floats, reference: Cumulated) -> tuple[Floats, Floats]:
-    """Return how far each number's running share of `rows` is from the reference's: at most at an edge and at most inside, float64[k] each."""
+def wide(counts: Counts) -> Ints:
+    """Return counts of any width as int64; those that are so already are not copied."""
+    return counts.astype(np.int64, copy=False)
+
+
+def _kind(most: int) -> np.dtype[Any]:
+    """The smallest integers that hold a number not below 0."""
+    for limit, kind in KINDS:
+        if most < limit:
+            return kind
+    return INT64
+
+
+def narrowed(counts: Counts) -> Counts:
+    """Return counts, none of which is below 0, as uint8, uint16 or uint32, the smallest that hold them, and int64 beyond; a copy, unless they are so already."""
+    if counts.dtype.kind == "u":
+        return counts
+    limit, kind = KINDS[0]
+    found = np.empty(counts.size, dtype=kind)
+    most = _sums.narrow(counts, found) if USED else -1
+    if 0 <= most < limit:  # as panes nearly always are
+        return found
+    return counts.astype(_kind(most if most >= 0 else int(np.maximum.reduce(counts))))
+
+
+def distances(layout: Layout, counts: Counts, rows: Ints, reference: Cumulated) -> tuple[Floats, Floats]:
+    """Return how far each number's running share of `rows`, int64[k], or of one where there is none, is from the reference's: at most at an edge and at most inside, float64[k] each."""
     values, upper = np.empty(rows.size), np.empty(rows.size)
     theirs = (reference.upto, reference.single, reference.rows, reference.most)
     if not USED or not _sums.distances(counts, layout.starts, layout.widths, rows, *theirs, values, upper):
-        return numpy_distances(layout.numbers(counts), rows, reference)
+        return numpy_distances(layout.numbers(wide(counts)), np.maximum(rows, 1).astype(np.float64), reference)
     return values, upper
 
 
@@ -86,60 +114,60 @@ def running(counts: Ints) -> Floats:
     return np.asarray(np.subtract(total, total[:, :1] - counts[:, :1], dtype=np.float64))
 
 
-def run_sums(counts: Ints, starts: Ints, chosen: Ints) -> Ints:
+def run_sums(counts: Counts, starts: Ints, chosen: Ints) -> Ints:
     """Return the sums of the chosen runs, int64[c], of counts int64[size]; they begin at `starts` int64[r], rising from 0, the last goes to the end."""
     sums = np.empty(chosen.size, dtype=np.int64)
     if not USED or not _sums.runs(counts, starts, chosen, sums):
-        return np.asarray(np.add.reduceat(counts, starts)[chosen])
+        return np.asarray(np.add.reduceat(wide(counts), starts)[chosen])
     return sums
 
 
-def missing(layout: Layout, counts: Ints) -> Ints:
+def missing(layout: Layout, counts: Counts) -> Ints:
     """Return the rows without a value, int64[f]."""
     found = np.empty(len(layout.names), dtype=np.int64)
     if not USED or not _sums.missing(counts, layout.halves, found):
-        return np.asarray(np.add.reduceat(counts, layout.halves)[1::2])
+        return np.asarray(np.add.reduceat(wide(counts), layout.halves)[1::2])
     return found
 
 
-def fullest(layout: Layout, counts: Ints) -> Ints:
+def fullest(layout: Layout, counts: Counts) -> Ints:
     """Return the rows in the cell of values that has most of them, int64[f]."""
     found = np.empty(len(layout.names), dtype=np.int64)
     if not USED or not _sums.fullest(counts, layout.halves, found):
-        return np.asarray(np.maximum.reduceat(counts, layout.halves)[::2])
+        return np.asarray(np.maximum.reduceat(wide(counts), layout.halves)[::2])
     return found
 
 
-def bits(counts: Ints) -> int:
-    """Return a number of as many bits as the largest of these counts, none of which is below 0."""
-    found = _sums.bits(counts) if USED else -1
-    return found if found >= 0 else int(np.maximum.reduce(counts))
-
-
-def add(counts: Ints, part: NDArray[Any]) -> None:
+def add(counts: Ints, part: Counts) -> None:
     """Add counts of any width to these, int64[size] each."""
     if not USED or not _sums.add(counts, part):
         counts += part
 
 
-def subtract(counts: Ints, part: NDArray[Any]) -> None:
+def subtract(counts: Ints, part: Counts) -> None:
     """Take counts of any width from these."""
     if not USED or not _sums.subtract(counts, part):
         counts -= part
 
 
-def slid(counts: Ints, gone: NDArray[Any], come: NDArray[Any]) -> Ints:
-    """Return counts without some, and with others, int64[size] of any width each."""
+def slid(counts: Counts, gone: Counts, come: Counts) -> Counts:
+    """Return counts without some, and with others, [size] of any width each, in the smallest integers that hold them."""
     found = np.empty_like(counts)
-    if USED and _sums.slide(counts, gone, come, found):
-        return found
-    np.copyto(found, counts)
-    subtract(found, gone)
-    add(found, come)
-    return found
+    most = _sums.slide(counts, gone, come, found) if USED else -1
+    if most < 0:
+        return numpy_slid(counts, gone, come)
+    kind = _kind(most)
+    if kind.itemsize <= found.itemsize:
+        return found.astype(kind, copy=False)
+    return slid(counts.astype(kind), gone, come)  # there are more of some than before
 
 
-def shifts(layout: Layout, counts: Ints, places: Floats, rows: Ints, zero: Floats) -> Floats:
+def numpy_slid(counts: Counts, gone: Counts, come: Counts) -> Counts:
+    """Return the same by numpy."""
+    return narrowed(wide(counts) - gone.astype(np.int64) + come.astype(np.int64))
+
+
+def shifts(layout: Layout, counts: Counts, places: Floats, rows: Ints, zero: Floats) -> Floats:
     """Return the moment of each number over its `rows`, int64[k], less `zero`, float64[k]; NaN where it has none."""
     found = np.empty(rows.size)
     if not USED or not _sums.shifts(counts, layout.starts, layout.widths, places, rows, zero, found):
@@ -147,9 +175,9 @@ def shifts(layout: Layout, counts: Ints, places: Floats, rows: Ints, zero: Float
     return found
 
 
-def numpy_shifts(layout: Layout, counts: Ints, places: Floats, rows: Ints, zero: Floats) -> Floats:
+def numpy_shifts(layout: Layout, counts: Counts, places: Floats, rows: Ints, zero: Floats) -> Floats:
     """Return the same by numpy."""
-    found = numpy_moments(layout.numbers(counts), places) / np.maximum(rows, 1) - zero
+    found = numpy_moments(layout.numbers(wide(counts)), places) / np.maximum(rows, 1) - zero
     return np.where(rows == 0, np.nan, found)
 
 

@@ -151,7 +151,7 @@ class AdwinBank:
         self._room: Room | None = None
         self._waiting: list[WaitingPane] = []
         self.fed = 0  # panes
-        self._journal: deque[tuple[int, bytes]] = deque(maxlen=PANES)
+        self._journal: deque[tuple[int, Ints, Floats]] = deque(maxlen=PANES)
 
     def update(self, pane: Sketch) -> None:
         """Take one sealed pane; a feature with fewer than two usable rows in it sits this one out.
@@ -162,9 +162,7 @@ class AdwinBank:
         tally = pane.tally()
         rows, shifts = tally.usable[: len(self._windows)], self.baseline.mean_shift(tally)
         self._enter(rows, shifts)
-        self._journal.append(
-            (self.fed, rows.astype("<i8", copy=False).tobytes() + shifts.astype("<f8", copy=False).tobytes())
-        )
+        self._journal.append((self.fed, rows, shifts))
 
     def _enter(self, rows: Ints, shifts: Floats) -> None:
         """Let a pane wait until somebody asks where the means stand: many are fed in half the time of one after the other."""
@@ -271,7 +269,10 @@ class AdwinBank:
 
     def take_journal(self) -> list[tuple[int, bytes]]:
         """Return what was fed since the last call, numbered as `fed` counts, at most the last 64 panes: 16 bytes a feature."""
-        found = list(self._journal)
+        found = [
+            (fed, rows.astype("<i8", copy=False).tobytes() + shifts.astype("<f8", copy=False).tobytes())
+            for fed, rows, shifts in self._journal
+        ]
         self._journal.clear()
         return found
 

@@ -11,7 +11,7 @@ from detectors.features import Bools, Floats, Ints
 from detectors.layout import Cells, Layout
 from detectors.protocols import JudgedWindows, WindowDetector
 from detectors.scores import ScoreColumns
-from detectors.sketches import Tally
+from detectors.sketches import Tally, sums
 from detectors.univariate.homogeneity import pearson
 from detectors.univariate.laws import BINARY, LEAST, gamma_tail, limits_by_place, two_cells, usable_rows
 
@@ -92,7 +92,7 @@ class ChiSquaredScorer:
         self.layout.same_as(window.layout)
         if not self.names:
             return ScoreColumns(ChiSquared.name, (), np.empty(0, np.bool_), np.empty(0, np.int64), np.empty(0))
-        counts = window.counts[self.cells.index]
+        counts = sums.wide(window.kept[self.cells.index])
         n = np.add.reduceat(counts, self.cells.starts)
         rare = self._rare((n / np.maximum(self.rows, 1))[self.cells.owner])
         tested, known = (self._pooled(side, rare) for side in (counts, self.counts))

@@ -91,9 +91,8 @@ class KsScorer:
         """Score a window."""
         self.layout.same_as(window.layout)
         usable = window.usable[: self.rows.size]
-        rows = np.maximum(usable, 1).astype(np.float64)
-        values, upper = sums.distances(self.layout, window.counts, rows, self.cumulated)
-        known = (usable >= max(1, min_rows)) & self.known
+        values, upper = sums.distances(self.layout, window.kept, usable, self.cumulated)
+        known = window.enough(min_rows)[: self.rows.size] & self.known
         return LateColumns(Ks.name, self.names, known, usable, values, partial(self._rest, upper))
 
     def _rest(self, upper: Floats, found: ScoreColumns) -> Rest:

@@ -134,13 +134,12 @@ class PsiScorer:
     def __call__(self, window: Tally, min_rows: int = 1) -> ScoreColumns:
         """Score a window."""
         self.layout.same_as(window.layout)
-        counts = sums.run_sums(window.counts, self.cuts, self.kept)
+        counts = sums.run_sums(window.kept, self.cuts, self.kept)
         ratios, apart, expected = sums.shares(counts, self.counts, self.cells)
         values = np.add.reduceat(apart * np.log(ratios), self.cells.starts)
-        usable = window.usable
-        known = (usable >= max(1, min_rows)) & self.known
+        known = window.enough(min_rows) & self.known
         rest = partial(self._rest, counts, expected)  # merged, the counts are few enough to be kept
-        return LateColumns(Psi.name, self.layout.names, known, usable, values, rest)
+        return LateColumns(Psi.name, self.layout.names, known, window.usable, values, rest)
 
     def _rest(self, counts: Ints, expected: Floats, found: ScoreColumns) -> Rest:
         values = found.values

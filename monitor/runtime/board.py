@@ -130,7 +130,7 @@ class ContractBoard:
     exclude: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, which takes three times as long: two are made for each window; nobody changes one
 class SeriesBoard:
     """One series: its last window with rows, and what was scored in it. Another window makes another board."""
 

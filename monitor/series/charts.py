@@ -27,7 +27,7 @@ from detectors.charts.design import GAUSSIAN
 from detectors.charts.matters import Matters, begun, matters
 from detectors.charts.takeover import take_over
 from detectors.encoding import PREDICTION
-from detectors.features import Bools, Floats, some
+from detectors.features import Bools, Counts, Floats, some
 from detectors.scores import LateColumns
 from detectors.univariate import volume
 from monitor.alerting.alerts import AlertState, Span
@@ -112,7 +112,7 @@ class ChartBudget(Operator[Sketch]):
         followed += [(point, self._follow(point, counts)) for point, counts in charted[len(cut_short) :]]
         return [fact for each, was in zip(followed, befores, strict=False) for fact in self._told(*each, was)]
 
-    def _follow(self, point: ChartPoint, counts: NDArray[np.int64] | None) -> list[Episodes]:
+    def _follow(self, point: ChartPoint, counts: Counts | None) -> list[Episodes]:
         """Let each incident take one subgroup of these counts; the episodes before and after, in the order of the alerts."""
         self._suspect(point, counts)
         span = Span(point.start, point.end)
@@ -159,7 +159,7 @@ class ChartBudget(Operator[Sketch]):
         for alert in self.incidents.values() if names else ():
             alert.incident.settle(names)
 
-    def _suspect(self, point: ChartPoint, charted: NDArray[np.int64] | None) -> None:
+    def _suspect(self, point: ChartPoint, charted: Counts | None) -> None:
         """Keep the counts of features that warn or fire, from the subgroup on in which they began."""
         uneasy = np.flatnonzero(point.warning | point.firing.any(axis=1)).tolist()
         names = {self._reference.names[place] for place in uneasy}
@@ -170,7 +170,8 @@ class ChartBudget(Operator[Sketch]):
             del self._suspects[name]
         if charted is not None:
             layout = self._reference.layout
-            self._suspects |= {name: layout.row(charted, name).copy() for name in names - self._suspects.keys()}
+            new = names - self._suspects.keys()
+            self._suspects |= {name: layout.row(charted, name).astype(np.int64) for name in new}
 
     def _counted(self, evidence: Sequence[Evidence]) -> list[Evidence]:
         """The evidence with the counts of the features in front."""

@@ -79,6 +79,8 @@ def told_of(
     teller: Teller, incident: Incident, episodes: tuple[Episode, Episode], window: WindowSpan
 ) -> list[AlertSeen | AlertChanged | AlertEscalated]:
     """How an incident stands after a window or subgroup, given the episode before and after."""
+    if episodes[0].state is episodes[1].state is AlertState.INACTIVE and not incident.news:
+        return []
     about = incident.standing
     facts: list[AlertSeen | AlertChanged | AlertEscalated] = [*teller.told(*episodes, incident.evidence, window, about)]
     if incident.news:

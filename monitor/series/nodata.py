@@ -81,6 +81,8 @@ class Pauses:
 
     def length(self, since: Nanos, until: Nanos) -> Nanos:
         """How long a pause is, without the time in which leaders were silent."""
+        if since == until or not self.unanswered:
+            return until - since
         unanswered = (min(end, until) - max(begin, since) for begin, end in self.unanswered)
         return until - since - sum(each for each in unanswered if each > 0)
 
@@ -140,8 +142,11 @@ class NoData(Operator[Sketch]):
             elsewhere = others is not None and others > last
             return self._follow([], Span(last, max(last, others or last)), 0) if elsewhere else []
         last = last if others is None else max(last, others)  # who asks another version asks the model
+        pause = self.pauses.length(last, clock)
+        if pause <= self._least:  # as nearly always: no limit is less
+            return []
         limit = self.limit(last)
-        return self._open(last, limit) if self.pauses.length(last, clock) > limit else []
+        return self._open(last, limit) if pause > limit else []
 
     def on_pane(self, pane: SealedPane[Sketch]) -> list[Fact]:
         """Take a sealed pane: there are events again. A pause that nobody has looked at meanwhile is told all the same."""

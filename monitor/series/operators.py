@@ -18,7 +18,7 @@ from monitor.stream.sketches import S
 from monitor.stream.windows import ClosedWindow, SealedPane
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: one is made for each window
 class Scored:
     """A closed window and its scores. `counts` are those of its rows, to be shown; None where they were not kept."""
 

@@ -71,7 +71,7 @@ class FeatureScoring(Scoring[Sketch]):
         tally = window.sketch.tally()
         if self._held is not None:
             self._held.forget()
-        counts = self._held = KeptCounts(PackedSketch(tally.layout, tally.rows, tally.counts), tally)
+        counts = self._held = KeptCounts(PackedSketch(tally.layout, tally.rows, tally.kept), tally)
         quality, ids = Qualities(self._reference, counts.tally), WindowIds.of(tally)
         more = ids, self._group_rows(tally), WindowRequests.of(tally.served)
         closed = WindowClosed(self._key, window.start, window.end, tally.rows, quality, *more)
@@ -220,7 +220,7 @@ class KeptCounts:
         return self._tally or self._again()
 
     def _again(self) -> Tally:
-        return Sketch(self.kept.layout, self.kept.rows, self.kept.counts.astype(np.int64)).tally()
+        return Sketch.unpacked(self.kept).tally()
 
 
 @dataclass(slots=True)

@@ -156,18 +156,20 @@ class RetrainTrace:
 class RecordedIncident(Incident):
     """An incident that knows what was done to it since something was told of it: which its entry in the audit log is made of."""
 
-    __slots__ = ("_before", "_called", "_depth", "_results", "_told")
+    __slots__ = ("_before", "_called", "_depth", "_quiet", "_results", "_told")
 
     def __init__(self, state: RuleState, apart: Nanos) -> None:
         super().__init__(state, apart)
         self._called: list[Called] = []
         self._results: list[Episodes | None] = []
+        self._quiet: list[tuple[Span, Episodes]] = []  # subgroups of which nothing came, since anything was noted
         self._before: Incident | None = None
         self._told = True  # what comes next begins anew
         self._depth = 0
 
     def trace(self, teller: Teller, episodes: Episodes, window: WindowSpan) -> IncidentTrace | None:
         """What has led to these episodes; None where it was too much to keep. What comes next begins anew."""
+        self._keep_quiet()
         self._told = True
         which = next((at for at, each in enumerate(self._results) if each is episodes), None)
         if self._before is None or which is None or len(self._called) > MOST_CALLS:
@@ -177,14 +179,30 @@ class RecordedIncident(Incident):
     def passed(self) -> None:
         """Nothing has changed that is told."""
         self._told = True
+        self._quiet.clear()
+
+    @property
+    def _rests(self) -> bool:
+        """Whether nothing is said of it, nor fires."""
+        state = self.state
+        return state.episode.state is AlertState.INACTIVE and not (state.alerts or self.evidence or self.news)
 
     def _note(self, called: Called) -> None:
         if self._told:
             self._called, self._results, self._told = [], [], False
             self._before = copied(self)
+        self._keep_quiet()
+        self._keep(called, None)
+
+    def _keep(self, called: Called, episodes: Episodes | None) -> None:
         if len(self._called) <= MOST_CALLS:
             self._called.append(called)
-            self._results.append(None)
+            self._results.append(episodes)
+
+    def _keep_quiet(self) -> None:
+        for at, episodes in self._quiet:
+            self._keep(Called("follow", at=at), episodes)
+        self._quiet.clear()
 
     def _followed(self, episodes: Episodes) -> Episodes:
         """Keep what came of the last step."""
@@ -198,7 +216,12 @@ class RecordedIncident(Incident):
         at: Span,
         states: Mapping[str, AlertState] = ALL_FIRING,
     ) -> Episodes:
-        """Take one subgroup."""
+        """Take one subgroup. Where nothing fires nor did, as nearly always, nothing becomes of it, and it is noted once anything follows."""
+        if not firing and not evidence and not states and self._rests:
+            episodes = self.state.episode, self.state.episode
+            if len(self._quiet) <= MOST_CALLS:
+                self._quiet.append((at, episodes))
+            return episodes
         self._note(Called("follow", since=dict(firing), states=dict(states), evidence=tuple(evidence), at=at))
         self._depth += 1
         episodes = Incident.follow(self, firing, evidence, at, states)

@@ -24,8 +24,7 @@ Nearness = NDArray[np.float16]
 
 def of_thresholds(scores: ScoreTable, features: int) -> NDArray[np.float64]:
     """Each feature's largest score ÷ threshold, float64[f]; NaN where no score with a threshold is known."""
-    near = np.empty(features)
-    near.fill(np.nan)
+    near = np.full(features, np.nan)
     for part in scores.ready:  # whatever has a threshold is decided by
         if part.asked.bounded:
             part.raise_nearness(near)
@@ -34,8 +33,8 @@ def of_thresholds(scores: ScoreTable, features: int) -> NDArray[np.float64]:
 
 def nearness(scores: ScoreTable, features: int) -> Nearness:
     """The same as float16[f], not below 0."""
-    found: Nearness = of_thresholds(scores, features).clip(0.0, HIGHEST).astype(np.float16)
-    return found
+    near = np.minimum(np.maximum(of_thresholds(scores, features), 0.0), HIGHEST) + 0.0  # one zero instead of two
+    return near.astype(np.float16)
 
 
 def read_points(points: Sequence[TrackPoint]) -> Nearness:

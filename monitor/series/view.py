@@ -64,6 +64,7 @@ class View(Generic[S]):
         self.scoring, self.operators = spec.build(key)
         self._of_panes = [each for each in self.operators if type(each).on_pane is not Operator.on_pane]
         self._of_windows = [each for each in self.operators if type(each).on_window is not Operator.on_window]
+        self._of_time = [each for each in self.operators if type(each).on_time is not Operator.on_time]
         self._of_standing = [each for each in self.operators if type(each).standing is not Operator.standing]
         self._owner = Owner(key, spec.name)
         self._last: WindowSpan | None = None
@@ -138,7 +139,7 @@ class View(Generic[S]):
     def judge_time(self, clock: Nanos) -> list[Fact]:
         """Let the operators take how far event time has come."""
         newest = self.windows.newest
-        return [fact for operator in self.operators for fact in operator.on_time(clock, newest)]
+        return [fact for operator in self._of_time for fact in operator.on_time(clock, newest)]
 
     def close(self, end: Nanos) -> list[Fact]:
         """Seal the pane that ends here, and close the window that does."""

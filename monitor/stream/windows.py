@@ -19,7 +19,7 @@ from monitor.stream.sketches import S, SketchSpec, slid
 LOOSE = 2  # panes of one series held in 64 bits
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen, nor is a pane: they are made for each slide, and it takes a third of the time
 class ClosedWindow(Generic[S]):
     """A window whose panes are sealed: [start, end), and what was counted in it."""
 
@@ -28,7 +28,7 @@ class ClosedWindow(Generic[S]):
     sketch: S
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class SealedPane(Generic[S]):
     """A pane that no event can enter any more and that lies wholly after the first event: [start, end)."""
 
@@ -70,6 +70,8 @@ class Windows(Generic[S]):
         self._starts: list[Nanos] = []  # of the panes, rising
         self._loose: dict[Nanos, S] = {}  # the panes not packed, the one touched last at the end
         self._sum: ClosedWindow[S] | None = None  # the last window's total, so that a slide costs two panes, not all
+        self._opened: tuple[Nanos, S] | None = None  # the last sealed pane that was asked for
+        self._spare: S | None = None  # what was packed last, until nothing closes for now
 
     # --- counting -----------------------------------------------------------------------------------------------
 
@@ -115,11 +117,20 @@ class Windows(Generic[S]):
         packed = self.panes.get(start)
         if packed is None:
             insort(self._starts, start)
-        pane = self.panes[start] = self.sketches.empty() if packed is None else self.sketches.unpacked(packed)
+        if packed is None:
+            pane, self._spare = self._empty(), None
+        else:
+            pane = self.sketches.unpacked(packed)
+        self.panes[start] = pane
         return pane
 
+    def _empty(self) -> S:
+        return self.sketches.empty() if self._spare is None else self.sketches.renewed(self._spare)
+
     def _pack(self, start: Nanos) -> None:
-        self.panes[start] = self._loose.pop(start).packed()
+        pane = self._loose.pop(start)
+        self.panes[start] = pane.packed()
+        self._spare = pane
 
     def restore(self, start: Nanos, pane: S) -> None:
         """Take up a saved pane."""
@@ -148,6 +159,7 @@ class Windows(Generic[S]):
 
     def seal_until(self, watermark: Nanos) -> None:
         """What the watermark has passed is late from now on; called once all that is due is closed."""
+        self._spare = None
         horizon = self._horizon(watermark)
         if self.sealed_until is None or horizon > self.sealed_until:
             self._seal(horizon)
@@ -168,8 +180,12 @@ class Windows(Generic[S]):
         return horizon - horizon % self.spec.slide
 
     def _whole(self, start: Nanos) -> S:
-        pane = self._loose.get(start)
-        return self.sketches.unpacked(self.panes[start]) if pane is None else pane
+        """A sealed pane: it is kept packed from now on, and a window that is this pane alone is the same one."""
+        if start in self._loose:
+            self._pack(start)
+        if self._opened is None or self._opened[0] != start:
+            self._opened = start, self.sketches.unpacked(self.panes[start])
+        return self._opened[1]
 
     def _total(self, start: Nanos, end: Nanos) -> S:
         """The sum of the window's panes; from the last window's total where that is one slide behind."""

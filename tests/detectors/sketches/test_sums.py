@@ -18,6 +18,7 @@ from monitor.stream.events import MINUTE, SeriesKey
 pytestmark = pytest.mark.usefixtures("compiled_parts")
 
 SEEDS = st.integers(0, 2**32 - 1)
+WIDTHS = [np.uint8, np.uint16, np.uint32, np.int64]
 COUNTS = st.sampled_from([1, 2, 40, 10**6, 2**40])  # one above the largest: mostly empty cells, or huge ones
 
 
@@ -61,17 +62,19 @@ def bits(*found: np.ndarray) -> list[bytes]:
 def test_distances_are_the_same(case: tuple[Layout, np.ndarray, np.random.Generator]) -> None:
     grid, counts, rng = case
     matrix = grid.numbers(counts)
-    rows = np.maximum(matrix.sum(axis=1), 1).astype(np.float64)
+    usable = matrix.sum(axis=1)
+    rows = np.maximum(usable, 1).astype(np.float64)
     own = grid.numbers(drawn(rng, grid.size, rng.choice([2, 1000, 2**31 // 100, 2**40])))
     single = rng.random(own.shape) < rng.choice([0.0, 0.2, 1.0])
     for bins, width in zip(single, grid.widths.tolist(), strict=True):
         bins[width:] = True
     reference = sums.Cumulated.of(own, single)
 
-    found = sums.distances(grid, counts, rows, reference)
+    for each in (counts, sums.narrowed(counts)):
+        found = sums.distances(grid, each, usable, reference)
 
-    assert bits(*found) == bits(*sums.numpy_distances(matrix, rows, reference))
-    assert bits(*found) == bits(*by_tables(matrix, rows, own, single))
+        assert bits(*found) == bits(*sums.numpy_distances(matrix, rows, reference))
+        assert bits(*found) == bits(*by_tables(matrix, rows, own, single))
 
 
 @pytest.mark.parametrize("bins", [29, 30, 31, 62, 300])
@@ -85,9 +88,10 @@ def test_the_farthest_edge_is_found_in_whichever_block_it_lies(bins: int) -> Non
         counts[place] = 11
         matrix, rows = grid.numbers(counts), np.array([11.0])
 
-        assert bits(*sums.distances(grid, counts, rows, reference)) == bits(
-            *sums.numpy_distances(matrix, rows, reference)
-        )
+        for kind in WIDTHS:
+            assert bits(*sums.distances(grid, counts.astype(kind), np.array([11]), reference)) == bits(
+                *sums.numpy_distances(matrix, rows, reference)
+            )
 
 
 def by_tables(window: np.ndarray, rows: np.ndarray, own: np.ndarray, single: np.ndarray) -> list[np.ndarray]:
@@ -106,7 +110,7 @@ def test_a_reference_of_more_rows_than_32_bits_count_is_left_to_numpy() -> None:
     window = np.array([1, 2, 3, 4, 0, 0, 0, 0, 0, 0, 0])
 
     assert wide.upto.dtype == np.int64
-    values, _ = sums.distances(GRID, window, np.array([10.0]), wide)
+    values, _ = sums.distances(GRID, window, np.array([10]), wide)
     assert values == pytest.approx(abs(1 / 10 - 2**31 / counts.sum()))
 
 
@@ -129,11 +133,12 @@ def test_shifts_missing_and_fullest_cells_are_the_same(case: tuple[Layout, np.nd
         row[width:] = 0.0
     rows, zero = rng.integers(0, 3, len(places)), rng.normal(size=len(places))
 
-    assert bits(sums.shifts(grid, counts, places, rows, zero)) == bits(
-        sums.numpy_shifts(grid, counts, places, rows, zero)
-    )
-    assert bits(sums.missing(grid, counts)) == bits(np.add.reduceat(counts, grid.halves)[1::2])
-    assert bits(sums.fullest(grid, counts)) == bits(np.maximum.reduceat(counts, grid.halves)[::2])
+    for each in (counts, sums.narrowed(counts)):
+        assert bits(sums.shifts(grid, each, places, rows, zero)) == bits(
+            sums.numpy_shifts(grid, counts, places, rows, zero)
+        )
+        assert bits(sums.missing(grid, each)) == bits(np.add.reduceat(counts, grid.halves)[1::2])
+        assert bits(sums.fullest(grid, each)) == bits(np.maximum.reduceat(counts, grid.halves)[::2])
 
 
 @pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.uint32, np.int64])
@@ -210,31 +215,53 @@ def test_runs_are_the_same(case: tuple[np.ndarray, np.ndarray, Cells]) -> None:
     window, _, cells = case
     some = np.arange(cells.starts.size)[:: 2 if window.sum() % 2 else 1]
 
-    assert bits(sums.run_sums(window, cells.starts, some)) == bits(np.add.reduceat(window, cells.starts)[some])
+    for each in (window, sums.narrowed(window)):
+        assert bits(sums.run_sums(each, cells.starts, some)) == bits(np.add.reduceat(window, cells.starts)[some])
 
 
-WIDTHS = [np.uint8, np.uint16, np.uint32, np.int64]
-
-
+@pytest.mark.parametrize("held", WIDTHS)
 @pytest.mark.parametrize("gone", WIDTHS)
 @pytest.mark.parametrize("come", WIDTHS)
 def test_counts_of_the_next_window_are_these_without_some_and_with_others(
-    gone: type[np.generic], come: type[np.generic]
+    held: type[np.generic], gone: type[np.generic], come: type[np.generic]
 ) -> None:
-    counts = np.arange(300, 600)
-    less, more = np.arange(0, 300).clip(0, 255).astype(gone), np.arange(300, 0, -1).clip(0, 255).astype(come)
+    """They are kept in the smallest integers that hold them, whatever they were kept in before."""
+    counts = np.arange(100, 220).astype(held)
+    less, more = np.arange(0, 120).astype(gone), np.arange(240, 120, -1).astype(come)
+    for most, kind in [(more, np.uint16), (np.minimum(more, 30), np.uint8)]:
+        found, expected = sums.slid(counts, less, most), counts.astype(int) - less.astype(int) + most.astype(int)
 
-    assert sums.slid(counts, less, more).tolist() == (counts - less.astype(int) + more.astype(int)).tolist()
-    assert counts.tolist() == list(range(300, 600))
-    assert sums._sums.slide(counts, less[1:], more, counts.copy()) is False
-    assert sums._sums.slide(counts, less, more.astype(np.float64), counts.copy()) is False
+        assert found.tolist() == expected.tolist()
+        assert found.dtype == sums.numpy_slid(counts, less, most).dtype == kind
+        assert counts.tolist() == list(range(100, 220))
+    assert sums._sums.slide(counts, less[1:], more, counts.copy()) < 0
+    assert sums._sums.slide(counts, less, more.astype(np.float64), counts.copy()) < 0
+    assert sums._sums.slide(counts, less, more, counts.astype(np.uint32 if held is np.uint8 else np.uint8)) < 0
+
+
+@given(SEEDS)
+def test_counts_of_eight_bits_that_grow_beyond_them_are_kept_in_sixteen(seed: int) -> None:
+    """Sixteen of them are taken together; any of them may be more than they hold."""
+    rng = np.random.default_rng(seed)
+    size, most = int(rng.integers(1, 70)), int(rng.choice([3, 100, 256]))
+    counts, gone, come = (rng.integers(0, most, size).astype(np.uint8) for _ in range(3))
+    gone = np.minimum(gone, counts)
+    found = sums.slid(counts, gone, come)
+
+    assert found.tolist() == (counts.astype(int) - gone + come).tolist()
+    assert found.dtype == sums.numpy_slid(counts, gone, come).dtype
 
 
 @given(windows())
-def test_a_number_has_as_many_bits_as_the_largest_count(case: tuple[Layout, np.ndarray, np.random.Generator]) -> None:
+def test_counts_are_kept_in_the_smallest_integers_that_hold_them(
+    case: tuple[Layout, np.ndarray, np.random.Generator],
+) -> None:
     _, counts, _ = case
+    kept = sums.narrowed(counts)
 
-    assert sums.bits(counts).bit_length() == int(counts.max()).bit_length()
+    assert kept.tolist() == counts.tolist()
+    assert kept.itemsize == 1 << ((max(int(counts.max()).bit_length(), 1) - 1) // 8).bit_length()
+    assert sums.narrowed(kept) is kept
 
 
 def test_runs_that_are_not_there_are_left_to_numpy() -> None:
@@ -291,7 +318,7 @@ def test_distances_leave_tables_of_another_shape() -> None:
     ends = np.zeros(1), np.zeros(1)
     rows, known = np.ones(1), (np.ones(1), np.ones(1))
     wide, narrow = (np.zeros((1, cells), dtype=np.int32) for cells in (5, 4))
-    window = (np.arange(GRID.size), GRID.starts, GRID.widths, rows)
+    window = (np.arange(GRID.size), GRID.starts, GRID.widths, np.ones(1, dtype=np.int64))
 
     assert sums._sums.distances(*window, wide, wide > 0, *known, *ends) is True
     assert sums._sums.distances(*window, wide, narrow > 0, *known, *ends) is False
@@ -307,19 +334,19 @@ def test_distances_leave_tables_of_another_shape() -> None:
 # dimensions but for B.
 TAKES = {
     "add": "iB",
-    "bits": "i",
-    "distances": "iiidWQdddd",
+    "distances": "BiiiWQdddd",
     "distinct": "uui",
     "fade": "ii?iiDd",
-    "fullest": "iii",
-    "missing": "iii",
+    "fullest": "Bii",
+    "missing": "Bii",
     "moments": "iiiDd",
+    "narrow": "iB",
     "nearest": "d?did",
     "pearson": "iiidi",
-    "runs": "iiii",
+    "runs": "Biii",
     "shares": "iiiddd",
-    "shifts": "iiiDidd",
-    "slide": "iBBi",
+    "shifts": "BiiDidd",
+    "slide": "BBBB",
     "subtract": "iB",
     "unvaried": "DWiid?",
 }
@@ -355,7 +382,7 @@ def test_no_arrays_do_harm() -> None:
             rows = int(rng.integers(0, 4))
             found = function(*(thrown(rng, each, rows, int(rng.choice([rows, 2 * rows, 4]))) for each in takes))
             assert isinstance(found, bool | int)
-            if found is True or (name in {"distinct", "bits"} and found > 0):
+            if found is True or (name in {"distinct", "narrow", "slide"} and found > 0):
                 worked.add(name)
         with pytest.raises(TypeError, match="arrays are needed"):
             function()
