@@ -22,7 +22,7 @@ NOTHING_INSIDE = -2.0  # less than any difference can make up for
 LANES = 4  # partial sums of a moment, as in the compiled part
 USED = COMPILED and _sums is not None
 if USED:
-    unvaried, fade, distinct = _sums.unvaried, _sums.fade, _sums.distinct
+    unvaried, fade, distinct, joined = _sums.unvaried, _sums.fade, _sums.distinct, _sums.joined
 
 
 @dataclass(frozen=True, slots=True, eq=False)
