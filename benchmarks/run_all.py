@@ -45,7 +45,7 @@ class Section:
 SECTIONS = [  # the most important first: what no time is left for is at the end
     Section("end_to_end", 260),
     Section("peers", 180, "peers/run.py", ("--rounds", "2")),
-    Section("latency", 150),
+    Section("latency", 180),
     Section("stages", 60),
     Section("backlog", 110),
     Section("scaling", 120),

@@ -118,8 +118,10 @@ def merged(samples: Sequence[IdSample], pending: Iterable[Hashes] = ()) -> IdSam
     if len(samples) == 1 and not fresh.rows:
         return samples[0]
     parts = [*samples, fresh]
-    hashes, counts = np.concatenate([each.hashes for each in parts]), np.concatenate([each.counts for each in parts])
     rows = sum(each.rows for each in parts)
+    if len(parts) == 2 and (found := _joined(rows, *parts, bound=min(bounds, default=LARGEST))) is not None:  # noqa: PLR2004 - as a rule
+        return found
+    hashes, counts = np.concatenate([each.hashes for each in parts]), np.concatenate([each.counts for each in parts])
     if bounds:
         inside = hashes <= np.uint64(min(bounds))
         hashes, counts = hashes[inside], counts[inside]
@@ -129,6 +131,16 @@ def merged(samples: Sequence[IdSample], pending: Iterable[Hashes] = ()) -> IdSam
         if small.hashes.size == KEPT:
             return small
     return _added(rows, hashes, counts)
+
+
+def _joined(rows: int, one: IdSample, other: IdSample, *, bound: int) -> IdSample | None:
+    """Two samples to one, by the compiled part; None where it does not take them."""
+    if not sums.USED:
+        return None
+    size = min(one.hashes.size + other.hashes.size, KEPT)
+    kept, counts = np.empty(size, dtype=np.uint64), np.empty(size, dtype=np.int64)
+    found = sums.joined(one.hashes, one.counts, other.hashes, other.counts, bound, kept, counts)
+    return IdSample(rows, kept[:found], counts[:found]) if found >= 0 else None
 
 
 def _added(rows: int, hashes: Hashes, counts: Ints) -> IdSample:
