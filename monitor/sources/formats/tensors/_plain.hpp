@@ -38,17 +38,17 @@ inline int set_in(uint64_t bits) {  // as no instruction counts that every x86-6
   return static_cast<int>((((bits + (bits >> 4)) & 0x0F0F0F0F0F0F0F0Fu) * 0x0101010101010101u) >> 56);
 }
 
-// Some blocks of an array of numbers: where commas are, and what is no digit. That is found out before any number is read, so that how
-// many there are in a block is nothing that a branch has to guess.
+// Some blocks of an array of numbers: where each of them ends, at a comma or the bracket behind the last, and what is no digit. That is found
+// out before any number is read, so that how many there are in a block is nothing that a branch has to guess.
 class Marked {
  public:
   static constexpr size_t BLOCKS = 8;
 
-  uint16_t commas[BLOCKS * BLOCK + 16];
+  uint16_t ends[BLOCKS * BLOCK + 16];
   size_t count = 0;
-  bool closed = false;  // a bracket lies behind the last of them
+  bool closed = false;  // the last of them is the bracket
 
-  // `left` bytes may be read from there. Commas are marked as long as a window may be read behind them.
+  // `left` bytes may be read from there. Ends are marked as long as a window may be read behind them.
   Marked(const char* at, size_t left) {
     size_t block = 0;
     for (; block < BLOCKS && left >= (block + 1) * BLOCK + WINDOW && !closed; ++block) {
@@ -57,21 +57,22 @@ class Marked {
       uint64_t bits = in_block(from, ',');
       others_[block] = no_digits_in_block(from);
       closed = closing != 0;
-      if (closed) bits &= (closing & (~closing + 1)) - 1;
+      if (closed) bits = (bits & (closing ^ (closing - 1))) | (closing & (~closing + 1));
       mark(bits, static_cast<uint16_t>(block * BLOCK));
     }
     others_[block] = others_[block + 1] = ~uint64_t{0};
   }
 
-  // Which bytes from there on are no digits, a bit each, 32 at least.
+  // Which bytes from there on are no digits, a bit each. Words are read as they were written: a processor waits where they overlap.
   uint32_t others(size_t from) const {
-    return static_cast<uint32_t>(word_at(reinterpret_cast<const char*>(others_) + from / 8) >> (from % 8));
+    const uint64_t* const word = others_ + from / 64;
+    return static_cast<uint32_t>(word[0] >> from % 64 | word[1] << 1 << (63 - from % 64));
   }
 
  private:
   void mark(uint64_t bits, uint16_t first) {
     const auto more = static_cast<size_t>(set_in(bits));
-    uint16_t* to = commas + count;
+    uint16_t* to = ends + count;
     count += more;
     for (size_t done = 0; done < more; done += 8)
       for (int each = 0; each < 8; ++each, bits &= bits - 1) *to++ = static_cast<uint16_t>(first + __builtin_ctzll(bits | uint64_t{1} << 63));
