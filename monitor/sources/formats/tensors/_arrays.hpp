@@ -179,23 +179,16 @@ class Arrays {
       const Marked marked(chunk, cursor_.left(chunk));
       if (marked.count == 0 || !numbers_.has_room(marked.count)) break;
       auto to = numbers_.writer();
-      size_t done = 0;  // of which `numbers_` knows
-      for (size_t at = 0; at < marked.count; ++at) {
-        const char* const end = chunk + marked.ends[at];
-        const uint32_t others = marked.others(static_cast<size_t>(begin - chunk));
-        double value;
-        if (plain_number(begin, static_cast<size_t>(end - begin), others, value)) {
-          to.put(value);
-        } else {
-          numbers_.wrote(to, at - done);
-          if (!other_number(begin, end)) return false;
-          to = numbers_.writer();
-          done = at + 1;
-        }
+      for (size_t at = 0, odd = 0; at < marked.count; at = odd + 1) {
+        odd = run(chunk, marked, at, begin, to);
+        numbers_.wrote(to, odd - at);
+        if (odd == marked.count) break;
+        const char* const end = chunk + marked.ends[odd];
+        if (!other_number(begin, end)) return false;
+        to = numbers_.writer();
         begin = end + 1;
         begin += *begin == ' ';
       }
-      numbers_.wrote(to, marked.count - done);
       if (marked.closed) {
         cursor_.at = chunk + marked.ends[marked.count - 1] + 1;
         return closed = true;
@@ -206,6 +199,15 @@ class Arrays {
 #endif
     return true;
   }
+
+#ifdef DRIFTD_WIDE
+  size_t run(const char* chunk, const Marked& marked, size_t at, const char*& begin, typename Numbers::Writer& to) {
+#ifdef DRIFTD_SHUFFLES
+    if (shuffles_) return shuffled_run(chunk, marked, at, begin, to, cursor_.begin());
+#endif
+    return plain_run(chunk, marked, at, begin, to);
+  }
+#endif
 
   // The one that ends there.
   DRIFTD_APART bool other_number(const char* begin, const char* end) {
@@ -237,6 +239,9 @@ class Arrays {
 
   Cursor& cursor_;
   Numbers& numbers_;
+#ifdef DRIFTD_SHUFFLES
+  const bool shuffles_ = shuffles();
+#endif
 };
 
 }  // namespace driftd

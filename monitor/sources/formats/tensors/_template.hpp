@@ -324,9 +324,9 @@ class TemplateReader {
     if (to_.more.begin != nullptr) number(own, SECOND, to_.more);
   }
 
-  // The hashes of `ID#0`, `ID#1`, …: what they have in common is hashed once for each number of digits.
+  // The hashes of `ID#0`, `ID#1`, …, as `hash_id` has them: what they have in common is hashed once for each number of digits.
   void number(std::string_view own, const Lane& lane, const Field<uint64_t>& to) const {
-    char tail[32];
+    char tail[32] = {};  // what stands behind counts as nothing
     const size_t common = own.size() / 8 * 8, left = own.size() - common;
     std::memcpy(tail, own.data() + common, left);
     tail[left] = '#';
@@ -335,22 +335,18 @@ class TemplateReader {
       const size_t size = left + 1 + static_cast<size_t>(digits);
       uint64_t begun = lane.seed ^ (common + size);
       for (size_t at = 0; at < common; at += 8) begun = mix_id(begun, word_at(own.data() + at), lane.step);
-      for (; row < std::min(end, rows); ++row) {
-        int64_t rest = row;
-        for (size_t at = size; at > left + 1; rest /= 10) tail[--at] = static_cast<char>('0' + rest % 10);
-        to.put(to_.rows + row, 0, finished(begun, tail, size, lane));
+      std::memset(tail + left + 1, '0', static_cast<size_t>(digits));
+      tail[left + 1] += digits > 1;
+      for (const int64_t stop = std::min(end, rows);;) {
+        uint64_t mixed = begun;
+        for (size_t at = 0; at < size; at += 8) mixed = mix_id(mixed, word_at(tail + at), lane.step);
+        to.put(to_.rows + row, 0, last_of(mixed));
+        if (++row == stop) break;
+        char* digit = tail + size - 1;
+        for (; *digit == '9'; --digit) *digit = '0';
+        ++*digit;
       }
     }
-  }
-
-  static uint64_t finished(uint64_t mixed, const char* at, size_t left, const Lane& lane) {
-    uint64_t word = 0;
-    for (; left >= 8; at += 8, left -= 8) mixed = mix_id(mixed, word_at(at), lane.step);
-    if (left > 0) {
-      std::memcpy(&word, at, left);
-      mixed = mix_id(mixed, word, lane.step);
-    }
-    return last_of(mixed);
   }
 
   const Template& made_;

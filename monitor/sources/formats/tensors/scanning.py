@@ -182,20 +182,20 @@ class TensorScanner:
             self._targets.clear()
         places, calls, kinds = list[int](), list[Call](), list[int]()
         for place, value in enumerate(records.values):
-            call = self._call(records, place) if value else None
-            if call is not None and EARLIEST <= call.time <= latest:
+            if value and (call := self._call(records, place, latest)) is not None:
                 places.append(place)
                 calls.append(call)
                 kinds.append(self._kind(call))
         times = np.array([call.time for call in calls], dtype=np.int64)
         return TakenCalls(calls, np.array(places, dtype=np.intp), times, np.array(kinds, dtype=np.int32))
 
-    def _call(self, records: TopicRecords, place: int) -> Call | None:
+    def _call(self, records: TopicRecords, place: int, latest: Nanos) -> Call | None:
         try:
             (call,) = self._decoder.calls(records, place)
         except (Rejected, ValueError):
             return None
-        return call if isinstance(call, Call) and type(call.body) is bytes and _is_plain(call.id) else None
+        usable = type(call) is Call and type(call.body) is bytes and EARLIEST <= call.time <= latest
+        return call if usable and _is_plain(call.id) else None
 
     def _kind(self, call: Call) -> int:
         """What tells calls of one kind: all that stands beside their bodies, but ids and times."""
