@@ -198,6 +198,14 @@ PyObject* count(PyObject*, PyObject* capsule) {
   return messages == nullptr ? nullptr : PyLong_FromSize_t(messages->count);
 }
 
+PyObject* size(PyObject*, PyObject* capsule) {
+  const Messages* const messages = messages_of(capsule);
+  if (messages == nullptr) return nullptr;
+  size_t bytes = 0;
+  for (size_t at = 0; at < messages->count; ++at) bytes += messages->values[at].size;
+  return PyLong_FromSize_t(bytes);
+}
+
 // value(messages, at): its bytes.
 PyObject* value(PyObject*, PyObject* arguments) {
   PyObject* capsule;
@@ -218,6 +226,7 @@ PyMethodDef METHODS[] = {
     {"elements", elements, METH_VARARGS, "elements(raw, width): the values of a list of JSON, or of each list in it."},
     {"weave", weave, METH_VARARGS, "weave(texts, threads, rows, most): events of values that lie elsewhere."},
     {"count", count, METH_O, "count(messages): how many there are."},
+    {"size", size, METH_O, "size(messages): the bytes of all of them."},
     {"value", value, METH_VARARGS, "value(messages, at): the bytes of one, None where it has none."},
     {nullptr, nullptr, 0, nullptr}};
 

@@ -43,6 +43,11 @@ class LineValues(Sequence[bytes | None]):
     def _all(self) -> list[bytes | None]:
         return [_lines.value(self.messages, at) for at in range(self._count)]
 
+    @property
+    def nbytes(self) -> int:
+        """What all of them take, wherever they lie."""
+        return _lines.size(self.messages)
+
     def __len__(self) -> int:
         return self._count
 

@@ -101,36 +101,42 @@ Template made_of(const Learner& learner, const char* begin, const char* end, siz
 
 Outcome read(const Template& made, const std::string& text, int64_t width, int64_t room, const Codes& codes) {
   const auto body = alone(text);
-  const auto own = std::make_unique<double[]>(text.size() / 2 + SPARE);
-  Doubles numbers(own.get(), own.get() + text.size() / 2 + SPARE);
-  const auto columns = std::make_unique<double[]>(static_cast<size_t>(width * room));
-  const auto coded = std::make_unique<int32_t[]>(static_cast<size_t>(room));
-  const auto ids = std::make_unique<uint64_t[]>(static_cast<size_t>(2 * room));
+  // rows as those that wait for their other half: their fields one behind another, aligned to nothing
+  const size_t codes_at = 3 + 8 * static_cast<size_t>(width), ids_at = codes_at + 4, size = ids_at + 16;
+  const auto rows = std::make_unique<char[]>(size * static_cast<size_t>(room));
   const auto lacking = std::make_unique<int64_t[]>(static_cast<size_t>(width + 1));
-  Columns to{&codes, columns.get(), coded.get(), ids.get(), ids.get() + room, lacking.get(), width, 1, room, 0};
-  TemplateReader reader(made, body.get(), body.get() + text.size(), numbers, to);
+  const auto step = static_cast<ptrdiff_t>(size);
+  Columns to;
+  to.categories = &codes;
+  to.numbers = {rows.get() + 3, step};
+  to.codes = {rows.get() + codes_at, step};
+  to.ids = {rows.get() + ids_at, step};
+  to.more = {rows.get() + ids_at + 8, step};
+  to.lacking = lacking.get();
+  to.width = width;
+  to.coded = 1;
+  to.room = room;
+  TemplateReader reader(made, body.get(), body.get() + text.size(), to);
   const Outcome outcome = reader.read();
   if (outcome != Outcome::read) return outcome;
   reader.taken(reader.id);
   if (to.rows != reader.rows || to.rows > room) std::abort();
   say(static_cast<uint64_t>(to.rows));
-  for (int64_t at = 0; at < to.rows * width; ++at) {
-    uint64_t bits;
-    std::memcpy(&bits, columns.get() + at, sizeof bits);
-    say(bits);
-  }
   for (int64_t row = 0; row < to.rows; ++row) {
-    say(static_cast<uint64_t>(coded[static_cast<size_t>(row)]));
-    say(ids[static_cast<size_t>(row)]);
-    if (!reader.id.empty() && ids[static_cast<size_t>(room + row)] != hash_id(std::string(reader.id) + '#' + std::to_string(row), SECOND)) std::abort();
+    const char* const at = rows.get() + row * step;
+    for (size_t byte = 3; byte < size; ++byte) say(static_cast<unsigned char>(at[byte]));
+    uint64_t more;
+    std::memcpy(&more, at + ids_at + 8, sizeof more);
+    if (!reader.id.empty() && more != hash_id(std::string(reader.id) + '#' + std::to_string(row), SECOND)) std::abort();
   }
+  for (int64_t column = 0; column <= width; ++column) say(static_cast<uint64_t>(lacking[static_cast<size_t>(column)]));
   return outcome;
 }
 
 // The other reader of such bodies takes their numbers out; its room is sometimes too small.
 void compact(Random& random, const std::string& text) {
   const auto body = alone(text);
-  const size_t enough = text.size() / 2 + SPARE, room = random() % 8 == 0 ? random() % 70 : enough;
+  const size_t enough = text.size() / 2 + 64, room = random() % 8 == 0 ? random() % 70 : enough;
   const auto numbers = std::make_unique<double[]>(room);
   Compactor compactor(body.get(), body.get() + text.size(), numbers.get(), numbers.get() + room);
   const bool understood = compactor.run();

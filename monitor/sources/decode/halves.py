@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +27,7 @@ class HalfColumns:
     def __init__(self, series: SeriesFields, shape: HalfShape, truth: Truth | None) -> None:
         self._series = series
         self._shape = shape
-        self._dtype = shape.dtype(series.half)
+        self.dtype = shape.dtype(series.half)
         self._labels = None if truth is None else LabelColumns(series, truth)
         self._predictions = PredictionColumns(series, truth) if truth is not None and series.half == RESPONSE else None
 
@@ -45,10 +46,8 @@ class HalfColumns:
     def _rows(self, part: SeriesRows, counts: DecodeCounts) -> Rows:
         """All rows; of those without an id the hash is 0."""
         series, shape, count = self._series, self._shape, len(part.times)
-        rows = np.zeros(count, dtype=self._dtype)
+        rows = self._filled(part) if part.waiting is None else part.waiting
         rows["time"], rows["latency"] = part.times, np.nan
-        numbers, categories = series.own
-        rows["numeric"], rows["codes"] = part.numeric[:, :numbers], part.codes[:, :categories]
         if part.groups is not None:
             rows["group"] = part.groups
         if shape.rules:
@@ -57,6 +56,13 @@ class HalfColumns:
             rows["sampled"] = part.weights
         self._serve(part, rows, counts)
         self._label(part, rows, counts)
+        return rows
+
+    def _filled(self, part: SeriesRows) -> Rows:
+        """Rows with their values and ids."""
+        rows = np.zeros(len(part.times), dtype=self.dtype)
+        numbers, categories = self._series.own
+        rows["numeric"], rows["codes"] = part.numeric[:, :numbers], part.codes[:, :categories]
         self._identify(part, rows)
         return rows
 
@@ -138,6 +144,10 @@ class SeriesByHalf:
             shape = half_shape(numeric, categorical, truth, self._specs.get(series.key), sampled=self._sampled)
             self._columns[place] = HalfColumns(series, shape, truth)
         return self._columns[place]
+
+    def dtype(self, series: SeriesFields) -> np.dtype[Any]:
+        """What a row of a series is while it waits."""
+        return self.columns(series).dtype
 
     @staticmethod
     def own(part: SeriesRows) -> SeriesRows:

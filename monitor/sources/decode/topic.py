@@ -137,6 +137,7 @@ class TopicDecoder:
             if key in self._holds.series
         }
         self._halves = SeriesByHalf(self._holds, joined, contracts, sampled=sampled)
+        self._reads.waiting = self._halves.dtype
         for each in self._reads.series.values() if half != WHOLE else ():
             self._halves.contract(each)
         self.bare = decoder_of(form, self._reads)  # its rows are as the format gives them
@@ -181,10 +182,11 @@ class TopicDecoder:
 
     def prepare(self, values: Sequence[bytes | None], now: Nanos) -> Prepared | None:
         """What can be done before their turn on the values of records, in any thread: nothing is changed, nothing is counted."""
+        latest = min(now + self.max_future, LATEST_NANOS)
+        if isinstance(self.bare, Splits):
+            return None if self._splits is None else self._splits.prepare(values, self.readers[0], latest)
         first = self.bare if isinstance(self.bare, Prepares) else self.readers[0]
-        if isinstance(self.bare, Splits):  # which needs the records, too
-            return None
-        return first.prepare(values, min(now + self.max_future, LATEST_NANOS)) if isinstance(first, Prepares) else None
+        return first.prepare(values, latest) if isinstance(first, Prepares) else None
 
     def decode(self, records: TopicRecords, now: Nanos) -> Decoded:
         """Decode one poll's records. Nothing a message holds can raise; what is wrong with it is counted.

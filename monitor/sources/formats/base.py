@@ -138,6 +138,10 @@ class Splits(Protocol):
         """Cut records; what holds no event is counted by reason."""
         ...
 
+    def prepare(self, values: Sequence[bytes | None], reader: "Reader", latest: Nanos, /) -> Prepared:
+        """Cut values ahead, in any thread, and read them by the first reader of `parts`, where that can; nothing is counted."""
+        ...
+
 
 @runtime_checkable
 class Outward(Protocol):
@@ -163,6 +167,13 @@ class DecodeCounts:
     def of_columns(self) -> tuple[Counter[str], ...]:
         """Those of columns, by what they hold: features, labels, latencies, errors."""
         return self.fields, self.labels, self.latencies, self.errors
+
+    def add(self, other: "DecodeCounts") -> None:
+        """Count what was counted apart, too."""
+        self.rejected.update(other.rejected)
+        for own, more in zip(self.of_columns, other.of_columns, strict=True):
+            own.update(more)
+        self.unmonitored += other.unmonitored
 
     def of_number(self, series: SeriesFields, column: int) -> Counter[str]:
         """Those of a column of numbers."""
@@ -222,7 +233,8 @@ class SeriesRows:
     `look` gives the values of a row at some paths, for words; it may have to read the message again, as may `reread`, which gives
     rows, rising, with their values at some paths as they came; None: by `look`. `suspects` are what is not within
     the bounds of their series; None where nobody looked. `violations` are the rules of a contract that rows break. `weights` int64[n] are
-    millionths: how many requests each row stands for, where the log holds a sample of them.
+    millionths: how many requests each row stands for, where the log holds a sample of them. `waiting`: rows as they wait for their
+    other half, where whoever read them wrote numbers, codes and ids there, which then are views of it; rows of a message differ in their ids.
     """
 
     series: SeriesFields
@@ -239,6 +251,7 @@ class SeriesRows:
     violations: RowViolations | None = None
     served: NDArray[np.int16] | None = None
     weights: NDArray[np.int64] | None = None
+    waiting: halves.Rows | None = None
 
     def only(self, kept: NDArray[np.intp]) -> "SeriesRows":
         """Some rows, rising places."""
@@ -257,7 +270,7 @@ class SeriesRows:
         )
 
 
-BY_ROW = "times", "numeric", "codes", "ids", "groups", "more", "messages", "served", "weights"
+BY_ROW = "times", "numeric", "codes", "ids", "groups", "more", "messages", "served", "weights", "waiting"
 
 
 @dataclass(frozen=True, slots=True)

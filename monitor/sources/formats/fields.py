@@ -1,7 +1,7 @@
 """Where a topic's messages keep what is needed: paths, the columns of each series, and whose a message is."""
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
@@ -417,6 +417,8 @@ class TopicFields:
         self.series = {each.key: each for each in series}
         self._wildcards = {key.model: each for key, each in self.series.items() if key.version == ANY_VERSION}
         models = {key.model for key in self.series}
+        self.waiting: Callable[[SeriesFields], np.dtype[Any]] | None = None
+        """What a row of one half of a series is while it waits for the other, where whoever joins them says so."""
         self.unnamed = fields.model_is or (next(iter(models)) if len(models) == 1 else None)
         """The model of a row that names none: the constant one, or the only one."""
 

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from monitor.sources.base import RecordParts, TopicRecords
 from monitor.sources.formats.fields import TopicFields
+from monitor.sources.formats.tensors.bodies import Protocol
 from monitor.sources.formats.tensors.decoding import (
     InferenceDecoder,
     InferenceOptions,
@@ -29,15 +30,9 @@ def calls(records: TopicRecords, place: int) -> Iterable[Call]:
     """The call in a record: the key overrides the body's id, as it does in the server."""
     headers = headers_of(records, place)
     key = records.keys[place] if records.keys else None
-    return [
-        Call(
-            records.values[place] or b"",
-            id=None if not key else key.decode(errors="replace"),
-            time=stamp_of(records, place),
-            model=headers.get(MODEL),
-            version=headers.get(VERSION),
-        )
-    ]
+    own = None if not key else key.decode(errors="replace")
+    beside = own, stamp_of(records, place), headers.get(MODEL), headers.get(VERSION)
+    return [Call(records.values[place] or b"", None, Protocol.ANY, *beside)]  # names take as long as all the rest
 
 
 def comes_apart(options: object) -> bool:

@@ -166,6 +166,27 @@ class ReadAgain:
         return self._rows.take(numbers[rows])
 
 
+@dataclass(frozen=True, slots=True)
+class ArrowScan:
+    """What a scanner has made of some values, and counted; `latest`: the latest time that it took to be valid, `later`: rows that were later."""
+
+    by: "ArrowScanner"
+    values: Values
+    latest: Nanos
+    later: int
+    read: Read
+    counts: DecodeCounts
+
+    def is_of(self, by: "ArrowScanner", values: Values, latest: Nanos) -> bool:
+        """Whether this is what a scanner would make of values now, if a row that was too late is not yet in time."""
+        return self.by is by and self.values is values and self.latest <= latest and not self.later
+
+    @property
+    def nbytes(self) -> int:
+        """What its columns take."""
+        return sum(part.times.nbytes + part.numeric.nbytes + part.codes.nbytes for part in self.read.rows)
+
+
 class ArrowScanner:
     """Messages of one topic to columns, by the layouts of those that Arrow has read."""
 
@@ -181,10 +202,19 @@ class ArrowScanner:
 
     def read(self, records: TopicRecords, latest: Nanos, counts: DecodeCounts) -> Read:
         """Read messages; those of which anything is odd are left."""
-        values = records.values
-        layouts = [layout for layout in self._layouts.values() if layout is not None]
+        found = records.prepared
+        if not (isinstance(found, ArrowScan) and found.is_of(self, records.values, latest)):
+            found = self.prepare(records.values, latest)
+        counts.add(found.counts)
+        return found.read
+
+    def prepare(self, values: Values, latest: Nanos) -> ArrowScan:
+        """Read values without their records, in any thread: it changes nothing here."""
+        counts = DecodeCounts()
+        layouts = [layout for layout in list(self._layouts.values()) if layout is not None]
         if not layouts:
-            return Read((), np.empty(0, dtype=np.intp), np.empty(0, dtype=np.int64), range(len(values)))
+            nothing = Read((), np.empty(0, dtype=np.intp), np.empty(0, dtype=np.int64), range(len(values)))
+            return ArrowScan(self, values, latest, 0, nothing, counts)
         held = lent(values)
         found = self._measured(layouts, held, len(values), latest)
         taken = np.flatnonzero(found.which >= 0)
@@ -195,7 +225,8 @@ class ArrowScanner:
         firsts = np.cumsum(found.sizes[taken]) - found.sizes[taken]
         again = ReadAgain(self._decode, values, taken, firsts)
         counts.unmonitored += int(np.count_nonzero(owners == UNMONITORED))
-        counts.rejected.update({why: n for why, n in zip(REFUSALS, found.refused.tolist(), strict=True) if n})
+        refused = dict(zip(REFUSALS, found.refused.tolist(), strict=True))
+        counts.rejected.update({why: n for why, n in refused.items() if n})
         rows = []
         for number in np.flatnonzero(np.bincount(owners[owners >= 0], minlength=1)).tolist():
             which = np.flatnonzero(owners == number)
@@ -204,7 +235,8 @@ class ArrowScanner:
         if found.refused.any():
             valid = owners != REFUSED
             places, times = places[valid], times[valid]
-        return Read(rows, places, times, np.flatnonzero(found.which < 0).tolist())
+        read = Read(rows, places, times, np.flatnonzero(found.which < 0).tolist())
+        return ArrowScan(self, values, latest, refused["timestamp_in_future"], read, counts)
 
     def _measured(self, layouts: list[Any], held: Any, count: int, latest: Nanos) -> BatchesMeasured:
         which, sizes = np.empty(count, dtype=np.int32), np.empty(count, dtype=np.int64)

@@ -34,6 +34,8 @@ class Cursor {
 
   const char* at;
 
+  const char* begin() const { return begin_; }
+
   // Whether a window may be read from here.
   bool has_window(const char* from) const { return end_ - from >= WINDOW; }
 

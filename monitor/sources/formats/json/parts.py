@@ -8,13 +8,14 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.sources.base import Messages, TopicRecords
-from monitor.sources.formats.base import Rows
+from monitor.sources.base import Messages, Prepared, TopicRecords
+from monitor.sources.formats.base import Prepares, Reader, Rows
 from monitor.sources.formats.fields import Path, TopicFields
 from monitor.sources.formats.json import JsonDecoder
 from monitor.sources.formats.json.documents import read_documents
 from monitor.sources.formats.values import Rejected
-from monitor.sources.lines import USED, cut_lying
+from monitor.sources.lines import USED, LineValues, cut_lying
+from monitor.stream.events import Nanos
 
 Cut = Callable[[bytes], list[bytes]]
 """The events of a message that is not empty, at least one. Raises Rejected."""
@@ -44,6 +45,21 @@ class CutEvents:
     rejected: Counter[str]
 
 
+@dataclass(frozen=True, slots=True)
+class PreparedEvents:
+    """The events of some messages, cut ahead, and what was read of them."""
+
+    messages: Sequence[bytes | None]
+    events: CutEvents
+    prepared: Prepared | None
+
+    @property
+    def nbytes(self) -> int:
+        """What is kept beside the messages."""
+        woven = self.events.values.nbytes if isinstance(self.events.values, LineValues) else 0
+        return woven + self.events.places.nbytes + (0 if self.prepared is None else self.prepared.nbytes)
+
+
 class PartsDecoder:
     """Cuts messages, and leaves the rest to JSON."""
 
@@ -55,9 +71,12 @@ class PartsDecoder:
 
     def split(self, records: TopicRecords) -> tuple[TopicRecords, Counter[str]]:
         """One record an event; keys, offsets and all else of a record are those of each of its events. What holds none is counted."""
-        found = self._parts(records.values)
+        ahead = records.prepared
+        if not (isinstance(ahead, PreparedEvents) and ahead.messages is records.values):
+            ahead = PreparedEvents(records.values, self._parts(records.values), None)
+        found = ahead.events
         if len(found.places) == len(records.values) and not found.rejected:
-            return replace(records, values=found.values, prepared=None), found.rejected
+            return replace(records, values=found.values, prepared=ahead.prepared), found.rejected
         each = found.places
         return (
             replace(
@@ -68,10 +87,15 @@ class PartsDecoder:
                 numbers=_of(records.numbers or _numbers(records), each),
                 stamps=_of(records.stamps, each),
                 headers=_of(records.headers, each),
-                prepared=None,
+                prepared=ahead.prepared,
             ),
             found.rejected,
         )
+
+    def prepare(self, values: Sequence[bytes | None], reader: Reader, latest: Nanos) -> PreparedEvents:
+        """Cut values ahead, in any thread, and read their events."""
+        found = self._parts(values)
+        return PreparedEvents(values, found, reader.prepare(found.values, latest) if isinstance(reader, Prepares) else None)
 
     def decode(self, values: Sequence[bytes | None]) -> Rows:
         """A row an event."""

@@ -5,54 +5,147 @@
 #include "_plain.hpp"
 
 #include <cstdint>
+#include <cstring>
 #include <limits>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace driftd {
 
-// Doubles one behind another, in memory of somebody else's.
-class Doubles {
+constexpr double LARGEST = 9007199254740991;  // up to it no two whole numbers are one double
+
+// --- where numbers go ---------------------------------------------------------------------------------------------------
+//
+// Memory of somebody else's, not aligned to anything. A writer is a copy for as long as it is known that there is room: what it
+// writes could be the place itself, for all that the compiler knows.
+
+// Numbers that lie so many bytes apart, `most` of them at most.
+class Line {
  public:
-  Doubles(double* begin, double* limit) : begin_(begin), end_(begin), limit_(limit) {}
+  struct Writer {
+    char* at;
+    ptrdiff_t step;
 
-  size_t size() const { return static_cast<size_t>(end_ - begin_); }
-  const double* data() const { return begin_; }
-  void clear() { end_ = begin_; }
+    void put(double value) {
+      std::memcpy(at, &value, sizeof value);
+      at += step;
+    }
+  };
 
-  // Where so many more may be written, null where there is no room; nothing else is added until it is said up to where they were.
-  double* room(size_t more) { return static_cast<size_t>(limit_ - end_) < more ? nullptr : end_; }
+  Line(void* begin, ptrdiff_t step, size_t most) : writer_{static_cast<char*>(begin), step}, most_(most) {}
 
-  void filled(double* end) { end_ = end; }
+  size_t size() const { return size_; }
+  size_t missing() const { return missing_; }
+  bool refused() const { return refused_; }  // one for which there was no room
+  bool has_room(size_t more) const { return more <= most_ - size_; }
+  Writer writer() const { return writer_; }
 
-  bool add(double value) {
-    if (end_ == limit_) return false;
-    *end_++ = value;
+  void wrote(const Writer& writer, size_t more) {
+    writer_ = writer;
+    size_ += more;
+  }
+
+  bool add(double value, bool missing) {
+    if (size_ == most_) return refused_ = true, false;
+    writer_.put(value);
+    ++size_;
+    missing_ += missing;
     return true;
   }
 
  private:
-  double* begin_;
-  double* end_;
-  double* limit_;
+  Writer writer_;
+  size_t most_, size_ = 0, missing_ = 0;
+  bool refused_ = false;
 };
 
-constexpr size_t SPARE = 64;  // numbers that may be written at once
-constexpr double LARGEST = 9007199254740991;  // up to it no two whole numbers are one double
+// Numbers of rows of several cells, each cell a line of its own.
+class Cells {
+ public:
+  struct Cell {
+    char* at;
+    ptrdiff_t step;
+    size_t missing = 0;
+  };
 
-// Arrays at a cursor. A NUL stands at the end of the message.
+  struct Writer {
+    Cell* cells;
+    size_t width, next;
+
+    void put(double value) {
+      char* const at = cells[next].at;
+      std::memcpy(at, &value, sizeof value);
+      cells[next].at = at + cells[next].step;
+      next = next + 1 == width ? 0 : next + 1;
+    }
+  };
+
+  Cells(std::vector<Cell>& cells, size_t most) : cells(cells), writer_{cells.data(), cells.size(), 0}, most_(most) {}
+
+  std::vector<Cell>& cells;
+
+  size_t size() const { return size_; }
+  bool refused() const { return refused_; }
+  bool has_room(size_t more) const { return more <= most_ - size_; }
+  Writer writer() const { return writer_; }
+
+  void wrote(const Writer& writer, size_t more) {
+    writer_ = writer;
+    size_ += more;
+  }
+
+  bool add(double value, bool missing) {
+    if (size_ == most_) return refused_ = true, false;
+    cells[writer_.next].missing += missing;
+    writer_.put(value);
+    ++size_;
+    return true;
+  }
+
+ private:
+  Writer writer_;
+  size_t most_, size_ = 0;
+  bool refused_ = false;
+};
+
+// --- arrays ---------------------------------------------------------------------------------------------------------------
+
+// Past `["a", null]`; `take` gets each text, none for null, and may refuse. False where anything else is in it.
+template <typename Take>
+bool texts_of(Cursor& cursor, Take take) {
+  cursor.step();
+  if (*cursor.at == ']') return false;
+  std::string scratch;
+  for (;;) {
+    if (*cursor.at == '"') {
+      std::string_view text;
+      if (!cursor.string(text, scratch) || !take(&text)) return false;
+    } else if (!cursor.literal("null") || !take(nullptr)) {
+      return false;
+    }
+    cursor.space();
+    if (*cursor.at == ']') return cursor.pass();
+    if (*cursor.at != ',') return false;
+    cursor.step();
+  }
+}
+
+// Arrays of numbers at a cursor. A NUL stands at the end of the message.
+template <typename Numbers>
 class Arrays {
  public:
-  Arrays(Cursor& cursor, Doubles& numbers) : cursor_(cursor), numbers_(numbers) {}
+  Arrays(Cursor& cursor, Numbers& numbers) : cursor_(cursor), numbers_(numbers) {}
 
   // Past `[1, null, 2.5]`; false where anything else is in it, or there is no room.
   bool flat() {
     cursor_.step();
     if (*cursor_.at == ']') return false;
     for (;;) {
-      if (!plain_ones()) return false;
-      double value = 0;
-      if (!number(value) || !numbers_.add(value)) return false;
+      bool closed = false;
+      if (!plain_ones(closed)) return false;
+      if (closed) return true;
+      if (!next()) return false;
       if (*cursor_.at != ',') cursor_.space();
       if (*cursor_.at == ']') return cursor_.pass();
       if (*cursor_.at != ',') return false;
@@ -76,46 +169,30 @@ class Arrays {
     }
   }
 
-  // Past `["a", null]`; `take` gets each text, none for null, and may refuse. False where anything else is in it.
-  template <typename Take>
-  bool texts(Take take) {
-    cursor_.step();
-    if (*cursor_.at == ']') return false;
-    std::string scratch;
-    for (;;) {
-      if (*cursor_.at == '"') {
-        std::string_view text;
-        if (!cursor_.string(text, scratch) || !take(&text)) return false;
-      } else if (!cursor_.literal("null") || !take(nullptr)) {
-        return false;
-      }
-      cursor_.space();
-      if (*cursor_.at == ']') return cursor_.pass();
-      if (*cursor_.at != ',') return false;
-      cursor_.step();
-    }
-  }
-
  private:
-  // Past numbers that each have a comma behind them, as long as a window lies behind it; false where one is none. At least the last
-  // of an array is left.
-  bool plain_ones() {
+  // Past numbers and what ends each, as long as a window lies behind it; false where one is none. `closed`: past the array.
+  bool plain_ones([[maybe_unused]] bool& closed) {
 #ifdef DRIFTD_WIDE
     const char* begin = cursor_.at;
-    for (bool more = true; more;) {
+    for (;;) {
       const char* const chunk = begin;
       const Marked marked(chunk, cursor_.left(chunk));
-      double* found = numbers_.room(marked.count);
-      if (marked.count == 0 || found == nullptr) break;
-      for (size_t at = 0; at < marked.count; ++at, ++found) {
-        const char* const end = chunk + marked.commas[at];
-        const uint32_t others = marked.others(static_cast<size_t>(begin - chunk));
-        if (!plain_number(begin, static_cast<size_t>(end - begin), others, *found) && !other_number(begin, end, *found)) return false;
+      if (marked.count == 0 || !numbers_.has_room(marked.count)) break;
+      auto to = numbers_.writer();
+      for (size_t at = 0, odd = 0; at < marked.count; at = odd + 1) {
+        odd = run(chunk, marked, at, begin, to);
+        numbers_.wrote(to, odd - at);
+        if (odd == marked.count) break;
+        const char* const end = chunk + marked.ends[odd];
+        if (!other_number(begin, end)) return false;
+        to = numbers_.writer();
         begin = end + 1;
         begin += *begin == ' ';
       }
-      numbers_.filled(found);
-      more = !marked.closed;
+      if (marked.closed) {
+        cursor_.at = chunk + marked.ends[marked.count - 1] + 1;
+        return closed = true;
+      }
     }
     cursor_.at = begin;
     cursor_.space();
@@ -123,35 +200,48 @@ class Arrays {
     return true;
   }
 
-  bool other_number(const char* begin, const char* end, double& value) {
+#ifdef DRIFTD_WIDE
+  size_t run(const char* chunk, const Marked& marked, size_t at, const char*& begin, typename Numbers::Writer& to) {
+#ifdef DRIFTD_SHUFFLES
+    if (shuffles_) return shuffled_run(chunk, marked, at, begin, to, cursor_.begin());
+#endif
+    return plain_run(chunk, marked, at, begin, to);
+  }
+#endif
+
+  // The one that ends there.
+  DRIFTD_APART bool other_number(const char* begin, const char* end) {
     cursor_.at = past_space(begin);
-    if (!number(value)) return false;
+    if (!next()) return false;
     cursor_.space();
     return cursor_.at == end;
   }
 
-  bool number(double& value) {
+  // Past one of any kind, if there is room for it.
+  bool next() {
 #ifdef DRIFTD_WIDE
     if (cursor_.has_window(cursor_.at)) {
+      double value;
       const char* const behind = in_window(cursor_.at, value);
       if (behind != nullptr) {
-        value += 0.0;  // of -0 it makes 0: an integer has no such sign
-        return cursor_.at = behind, true;
+        cursor_.at = behind;
+        return numbers_.add(value + 0.0, false);  // of -0 it makes 0: an integer has no such sign
       }
     }
 #endif
-    if (*cursor_.at == 'n') {
-      value = std::numeric_limits<double>::quiet_NaN();
-      return cursor_.literal("null");
-    }
+    if (*cursor_.at == 'n') return cursor_.literal("null") && numbers_.add(std::numeric_limits<double>::quiet_NaN(), true);
     Number found;
     if (!cursor_.number(found)) return false;
-    value = found.value + 0.0;
-    return !found.whole || (value <= LARGEST && value >= -LARGEST);  // a longer one is not what it reads as
+    const double value = found.value + 0.0;
+    if (found.whole && !(value <= LARGEST && value >= -LARGEST)) return false;  // a longer one is not what it reads as
+    return numbers_.add(value, false);
   }
 
   Cursor& cursor_;
-  Doubles& numbers_;
+  Numbers& numbers_;
+#ifdef DRIFTD_SHUFFLES
+  const bool shuffles_ = shuffles();
+#endif
 };
 
 }  // namespace driftd

@@ -87,37 +87,70 @@ PyObject* codes(PyObject*, PyObject* listed) {
   });
 }
 
+// A field of rows in an array of theirs, or in one of its own: so many values a row, one behind another; or one, where it has no width.
+template <typename T>
+class Rows {
+ public:
+  Rows(PyObject* object, Py_ssize_t room, Py_ssize_t width) : there_(object != Py_None) {
+    if (!there_) return;
+    if (PyObject_GetBuffer(object, &view_, PyBUF_WRITABLE | PyBUF_STRIDES) != 0) throw Failed();
+    const bool listed = view_.ndim == 2 && view_.shape[1] == width && (width < 2 || view_.strides[1] == sizeof(T));
+    if (view_.itemsize == sizeof(T) && (listed || (view_.ndim == 1 && width < 0)) && view_.shape[0] >= room) return;
+    PyBuffer_Release(&view_);
+    PyErr_SetString(PyExc_ValueError, "an array has another type or is too short");
+    throw Failed();
+  }
+  ~Rows() {
+    if (there_) PyBuffer_Release(&view_);
+  }
+  Rows(const Rows&) = delete;
+  Rows& operator=(const Rows&) = delete;
+
+  Field<T> field() const { return there_ ? Field<T>{static_cast<char*>(view_.buf), view_.strides[0]} : Field<T>{}; }
+
+ private:
+  Py_buffer view_;
+  const bool there_;
+};
+
+constexpr Py_ssize_t ALONE = -1;  // instead of a width
+
 // The columns of a target, and the arrays that they lie in; the tallies are what is missing in each column, and the rows.
 struct Lent {
-  std::unique_ptr<Buffer> numbers, codes, ids, tallies;
+  std::unique_ptr<Rows<double>> numbers;
+  std::unique_ptr<Rows<int32_t>> codes;
+  std::unique_ptr<Rows<uint64_t>> ids, more;
+  std::unique_ptr<Buffer> tallies;
   Columns columns;
 
-  // From (codes, numbers float64[room, width], codes int32[room, coded], ids uint64[0 … 2, room], tallies int64[width + coded + 1], room, width).
+  // From (codes, room, width, numbers float64[room, width], codes int32[room, coded], ids and more uint64[room] or None, tallies
+  // int64[width + coded + 1]).
   explicit Lent(PyObject* described) {
-    PyObject *categories, *numbers_, *codes_, *ids_, *tallies_;
+    PyObject *categories, *numbers_, *codes_, *ids_, *more_, *tallies_;
     Py_ssize_t room, width;
-    checked(PyArg_ParseTuple(described, "OOOOOnn", &categories, &numbers_, &codes_, &ids_, &tallies_, &room, &width));
+    checked(PyArg_ParseTuple(described, "OnnOOOOO", &categories, &room, &width, &numbers_, &codes_, &ids_, &more_, &tallies_));
     const auto& known = *static_cast<const std::vector<Codes>*>(checked(PyCapsule_GetPointer(categories, CODES)));
     const auto coded = static_cast<Py_ssize_t>(known.size());
     if (room < 0 || width < 0) {
       PyErr_SetString(PyExc_ValueError, "there is no such room");
       throw Failed();
     }
-    numbers = std::make_unique<Buffer>(numbers_, 8, room * width);
-    codes = std::make_unique<Buffer>(codes_, 4, room * coded);
-    ids = std::make_unique<Buffer>(ids_, 8, 0);
+    numbers = std::make_unique<Rows<double>>(numbers_, room, width);
+    codes = std::make_unique<Rows<int32_t>>(codes_, room, coded);
+    ids = std::make_unique<Rows<uint64_t>>(ids_, room, ALONE);
+    more = std::make_unique<Rows<uint64_t>>(more_, room, ALONE);
     tallies = std::make_unique<Buffer>(tallies_, 8, width + coded + 1);
     columns.categories = known.data();
-    columns.numbers = numbers->as<double>();
-    columns.codes = codes->as<int32_t>();
+    columns.numbers = numbers->field();
+    columns.codes = codes->field();
+    columns.ids = ids->field();
+    columns.more = more->field();
     columns.lacking = tallies->as<int64_t>();
     columns.rows = columns.lacking[width + coded];
-    if (columns.rows < 0 || columns.rows > room) {
+    if (columns.rows < 0 || columns.rows > room || columns.numbers.begin == nullptr || columns.codes.begin == nullptr) {
       PyErr_SetString(PyExc_ValueError, "there are not so many rows");
       throw Failed();
     }
-    columns.ids = room > 0 && ids->size() >= room ? ids->as<uint64_t>() : nullptr;
-    columns.more = room > 0 && ids->size() >= 2 * room ? ids->as<uint64_t>() + room : nullptr;
     columns.width = width;
     columns.coded = coded;
     columns.room = room;
@@ -156,7 +189,7 @@ struct Scan {
   int32_t* target = nullptr;
 
   // One message by the templates of its kind, the last that read one first.
-  Outcome read(size_t at, Doubles& numbers) {
+  Outcome read(size_t at) {
     const Message& message = messages[at];
     const auto& templates = kinds[static_cast<size_t>(message.kind)];
     size_t& first = last[static_cast<size_t>(message.kind)];
@@ -164,7 +197,7 @@ struct Scan {
       const size_t place = (first + tried) % templates.size();
       const Template& made = *templates[place];
       Columns& to = targets[static_cast<size_t>(made.target)]->columns;
-      TemplateReader reader(made, message.data, message.data + message.size, numbers, to);
+      TemplateReader reader(made, message.data, message.data + message.size, to);
       const Outcome outcome = reader.read();
       if (outcome == Outcome::other) continue;
       if (outcome == Outcome::read) {
@@ -180,14 +213,10 @@ struct Scan {
 
   // From a message on; which one it stopped at, and why: there is no room for its rows, or no template reads it and that is asked for.
   std::pair<size_t, int> run(size_t at, bool stops) {
-    size_t most = 0;
-    for (const Message& message : messages) most = std::max(most, message.size);
-    std::vector<double> held(most / 2 + SPARE);
-    Doubles numbers(held.data(), held.data() + held.size());
     for (; at < messages.size(); ++at) {
       rows[at] = 0;
       if (messages[at].size > MOST_MESSAGE) continue;
-      const Outcome outcome = read(at, numbers);
+      const Outcome outcome = read(at);
       if (outcome == Outcome::full) return {at, STOPPED_ROOM};
       if (outcome == Outcome::other && stops) return {at, STOPPED_OTHER};
     }

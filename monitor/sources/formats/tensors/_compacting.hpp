@@ -8,72 +8,39 @@
 #pragma once
 
 #include "_arrays.hpp"
+#include "_walking.hpp"
 
 #include <string>
 #include <string_view>
 
 namespace driftd {
 
-class Compactor {
+class Compactor : Walk<Compactor> {
+  friend Walk;
+
  public:
   // A NUL stands at `end`.
-  Compactor(const char* begin, const char* end, double* room, double* limit) : numbers(room, limit), cursor_(begin, end), arrays_(cursor_, numbers), begin_(begin), end_(end), copied_(begin) {}
+  Compactor(const char* begin, const char* end, double* room, double* limit)
+      : Walk(begin, end), numbers(room, sizeof(double), static_cast<size_t>(limit - room)), arrays_(cursor_, numbers), copied_(begin) {}
 
   std::string rest;
-  Doubles numbers;  // as many as there are, whatever is claimed
+  Line numbers;  // as many as there are, whatever is claimed
   std::string_view id;
   bool has_id = false;
 
   // Whether the message is wholly understood.
   bool run() {
-    cursor_.space();
-    if (*cursor_.at != '{' || !object(1) || !cursor_.ends()) return false;
+    if (!whole()) return false;
     rest.append(copied_, end_);
     return true;
   }
 
  private:
-  bool object(int depth) {
-    std::string scratch;
-    cursor_.step();
-    if (*cursor_.at == '}') return cursor_.pass();
-    for (;;) {
-      std::string_view key;
-      if (*cursor_.at != '"' || !cursor_.string(key, scratch) || !plain(key) || !cursor_.colon()) return false;
-      if (!member(key, depth)) return false;
-      cursor_.space();
-      if (*cursor_.at == '}') return cursor_.pass();
-      if (*cursor_.at != ',') return false;
-      cursor_.step();
-    }
-  }
-
-  bool member(std::string_view key, int depth) {
+  bool member(std::string_view key, int depth, size_t) {
     if (key == "data" && *cursor_.at == '[' && is_flat()) return array();
     if (key == "id" && depth == 1 && *cursor_.at == '"') return identity();
     return value(depth);
   }
-
-  bool value(int depth) {
-    if (*cursor_.at == '{') return depth < MAX_DEPTH && object(depth + 1);
-    if (*cursor_.at == '[') return depth < MAX_DEPTH && list(depth + 1);
-    return cursor_.skip(depth);
-  }
-
-  bool list(int depth) {
-    cursor_.step();
-    if (*cursor_.at == ']') return cursor_.pass();
-    for (;;) {
-      if (!value(depth)) return false;
-      cursor_.space();
-      if (*cursor_.at == ']') return cursor_.pass();
-      if (*cursor_.at != ',') return false;
-      cursor_.step();
-    }
-  }
-
-  // Whether a key lies in the message as it is meant.
-  bool plain(std::string_view key) const { return key.data() >= begin_ && key.data() <= end_; }
 
   bool identity() {
     std::string scratch;
@@ -103,10 +70,7 @@ class Compactor {
     return true;
   }
 
-  Cursor cursor_;
-  Arrays arrays_;
-  const char* begin_;
-  const char* end_;
+  Arrays<Line> arrays_;
   const char* copied_;  // what lies before is in `rest`
   size_t taken_ = 0;  // arrays
 };

@@ -12,6 +12,7 @@
 #include "../json/_hash.hpp"
 #include "../json/_table.hpp"
 #include "_arrays.hpp"
+#include "_walking.hpp"
 
 #include <algorithm>
 #include <cmath>
@@ -42,69 +43,32 @@ struct Spot {
 
 // --- making one ---------------------------------------------------------------------------------------------------------
 
-class Learner {
+class Learner : Walk<Learner> {
+  friend Walk;
+
  public:
   // A NUL stands at `end`.
-  Learner(const char* begin, const char* end)
-      : own_(static_cast<size_t>(end - begin) / 2 + SPARE), numbers_(own_.data(), own_.data() + own_.size()), cursor_(begin, end), arrays_(cursor_, numbers_), begin_(begin), end_(end) {}
+  Learner(const char* begin, const char* end) : Walk(begin, end) {}
 
   std::vector<Spot> spots;
   std::string probe;
 
   // Whether the message is wholly understood, and has places of numbers or texts.
   bool run() {
-    cursor_.space();
-    if (*cursor_.at != '{' || !object(1) || !cursor_.ends() || !is_plain()) return false;
+    if (!whole() || !is_plain()) return false;
     write();
     return true;
   }
 
  private:
-  bool object(int depth) {
-    const size_t self = objects_++;
-    std::string scratch;
-    cursor_.step();
-    if (*cursor_.at == '}') return cursor_.pass();
-    for (;;) {
-      std::string_view key;
-      if (*cursor_.at != '"' || !cursor_.string(key, scratch) || !plain(key) || !cursor_.colon()) return false;
-      if (!member(key, depth, self)) return false;
-      cursor_.space();
-      if (*cursor_.at == '}') return cursor_.pass();
-      if (*cursor_.at != ',') return false;
-      cursor_.step();
-    }
-  }
-
   bool member(std::string_view key, int depth, size_t self) {
     if (key == "id" && depth == 1) return *cursor_.at == '"' ? identity(self) : cursor_.literal("null");
     const bool shaped = key == "data" || key == "values";
-    const bool whole = key == "ndarray" || (depth == 1 && (key == "instances" || key == "predictions" || key == "inputs" || key == "outputs"));
+    const bool listed = key == "ndarray" || (depth == 1 && (key == "instances" || key == "predictions" || key == "inputs" || key == "outputs"));
     if (*cursor_.at == '[' && key == "shape") shape(self);
-    if (*cursor_.at == '[' && (shaped || whole) && depth + 2 <= MAX_DEPTH && array(self, shaped)) return true;
+    if (*cursor_.at == '[' && (shaped || listed) && depth + 2 <= MAX_DEPTH && array(self, shaped)) return true;
     return value(depth);
   }
-
-  bool value(int depth) {
-    if (*cursor_.at == '{') return depth < MAX_DEPTH && object(depth + 1);
-    if (*cursor_.at == '[') return depth < MAX_DEPTH && list(depth + 1);
-    return cursor_.skip(depth);
-  }
-
-  bool list(int depth) {
-    cursor_.step();
-    if (*cursor_.at == ']') return cursor_.pass();
-    for (;;) {
-      if (!value(depth)) return false;
-      cursor_.space();
-      if (*cursor_.at == ']') return cursor_.pass();
-      if (*cursor_.at != ',') return false;
-      cursor_.step();
-    }
-  }
-
-  // Whether a text lies in the message as it is meant.
-  bool plain(std::string_view text) const { return text.data() >= begin_ && text.data() <= end_; }
 
   bool identity(size_t self) {
     std::string scratch;
@@ -129,13 +93,15 @@ class Learner {
     const char first = *past_space(begin + 1);
     Spot spot{first == '"' ? Place::texts : Place::numbers, begin, begin, self};
     spot.shaped = shaped;
-    numbers_.clear();
     bool found = false;
     if (first == '"') {
-      found = arrays_.texts([&](const std::string_view*) { return ++spot.count, true; });
+      found = texts_of(cursor_, [&](const std::string_view*) { return ++spot.count, true; });
     } else if (first != '{' && first != ']') {
-      found = first == '[' ? arrays_.rows(spot.width) : arrays_.flat();
-      spot.count = numbers_.size();
+      double last;
+      Line numbers(&last, 0, SIZE_MAX);  // they are only counted
+      Arrays<Line> arrays(cursor_, numbers);
+      found = first == '[' ? arrays.rows(spot.width) : arrays.flat();
+      spot.count = numbers.size();
     }
     spot.end = cursor_.at;
     if (found) spots.push_back(spot);
@@ -173,14 +139,6 @@ class Learner {
     }
     probe.append(copied, end_);
   }
-
-  std::vector<double> own_;
-  Doubles numbers_;
-  Cursor cursor_;
-  Arrays arrays_;
-  const char* begin_;
-  const char* end_;
-  size_t objects_ = 0;
 };
 
 // --- reading by one -----------------------------------------------------------------------------------------------------
@@ -191,13 +149,22 @@ struct Codes {
   int32_t unseen = 0, missing = 0;
 };
 
+// Values of rows that lie so many bytes apart, aligned to nothing, those of a row one behind another.
+template <typename T>
+struct Field {
+  char* begin = nullptr;  // null: not wanted
+  ptrdiff_t step = 0;
+
+  char* at(int64_t row, int64_t column = 0) const { return begin + row * step + column * static_cast<ptrdiff_t>(sizeof(T)); }
+  void put(int64_t row, int64_t column, T value) const { std::memcpy(at(row, column), &value, sizeof value); }
+};
+
 // Columns that rows are written to; of numbers that are missing and infinite, and of codes that are missing, how many there are.
 struct Columns {
   const Codes* categories = nullptr;
-  double* numbers = nullptr;
-  int32_t* codes = nullptr;
-  uint64_t* ids = nullptr;   // null: none are read
-  uint64_t* more = nullptr;  // null: not wanted
+  Field<double> numbers;
+  Field<int32_t> codes;
+  Field<uint64_t> ids, more;
   int64_t* lacking = nullptr;  // a number or code column each
   int64_t width = 0, coded = 0, room = 0;
   int64_t rows = 0;
@@ -222,9 +189,9 @@ enum class Outcome : uint8_t { read, other, full };
 
 class TemplateReader {
  public:
-  // A NUL stands at `end`. `numbers` has room for half of the message's bytes, and SPARE more.
-  TemplateReader(const Template& made, const char* begin, const char* end, Doubles& numbers, Columns& to)
-      : made_(made), cursor_(begin, end), end_(end), most_((end - begin) / 2), numbers_(numbers), arrays_(cursor_, numbers), to_(to) {}
+  // A NUL stands at `end`.
+  TemplateReader(const Template& made, const char* begin, const char* end, Columns& to)
+      : made_(made), cursor_(begin, end), end_(end), most_((end - begin) / 2), to_(to) {}
 
   int64_t rows = 0;
   std::string_view id;
@@ -241,7 +208,7 @@ class TemplateReader {
 
   // Their ids: that of their message, and a number each.
   void taken(std::string_view own) {
-    if (to_.ids != nullptr) identify(own);
+    if (to_.ids.begin != nullptr) identify(own);
     for (const auto& [column, count] : lacking_) to_.lacking[column] += count;
     to_.rows += rows;
   }
@@ -283,37 +250,51 @@ class TemplateReader {
 
   bool agree(size_t cells, size_t each) { return cells % each == 0 && agree(static_cast<int64_t>(cells / each)); }
 
+  // How many elements of an array of rows of so many there may be.
+  size_t most(size_t each) const { return static_cast<size_t>(rows != 0 ? rows : to_.room - to_.rows) * each; }
+
+  // Where a column's first number goes, and how far from it the next one.
+  Cells::Cell cell(int32_t column) {
+    if (column == NOBODY) return {reinterpret_cast<char*>(&nowhere_), 0};
+    return {to_.numbers.at(to_.rows, column), to_.numbers.step};
+  }
+
   bool numbers(const Part& part) {
-    numbers_.clear();
-    size_t width = part.width;
-    if (*cursor_.at != '[' || !(width != 0 ? arrays_.rows(width) : arrays_.flat())) return false;
     const size_t each = part.columns.size();
-    if (!agree(numbers_.size(), each)) return false;
-    for (size_t cell = 0; cell < each; ++cell)
-      if (part.columns[cell] != NOBODY) column(part.columns[cell], numbers_.data() + cell, each);
+    if (each == 1) {
+      const Cells::Cell to = cell(part.columns[0]);
+      Line line(to.at, to.step, most(1));
+      if (!filled(part, line)) return false;
+      lack(part.columns[0], line.missing());
+      return true;
+    }
+    cells_.clear();
+    for (const int32_t column : part.columns) cells_.push_back(cell(column));
+    Cells cells(cells_, most(each));
+    if (!filled(part, cells)) return false;
+    for (size_t at = 0; at < each; ++at) lack(part.columns[at], cells_[at].missing);
     return true;
   }
 
-  void column(int32_t column, const double* from, size_t step) {
-    double* to = to_.numbers + to_.rows * to_.width + column;
-    double sum = 0;
-    for (int64_t row = 0; row < rows; ++row, from += step, to += to_.width) {
-      *to = *from;
-      sum += *from * 0;  // a NaN where any of them is none
-    }
-    if (sum == 0) return;
-    int64_t lacking = 0;
-    to = to_.numbers + to_.rows * to_.width + column;
-    for (int64_t row = 0; row < rows; ++row, to += to_.width) lacking += std::isnan(*to);
-    lacking_.emplace_back(column, lacking);
+  template <typename Numbers>
+  bool filled(const Part& part, Numbers& numbers) {
+    Arrays<Numbers> arrays(cursor_, numbers);
+    size_t width = part.width;
+    if (*cursor_.at == '[' && (width != 0 ? arrays.rows(width) : arrays.flat())) return agree(numbers.size(), part.columns.size());
+    full_ = rows == 0 && numbers.refused();
+    return false;
+  }
+
+  void lack(int32_t column, size_t count) {
+    if (column != NOBODY && count != 0) lacking_.emplace_back(column, static_cast<int64_t>(count));
   }
 
   bool texts(const Part& part) {
     if (*cursor_.at != '[') return false;
-    const size_t each = part.columns.size();
-    size_t at = 0, limit = rows != 0 ? static_cast<size_t>(rows) * each : static_cast<size_t>(to_.room - to_.rows) * each;
-    std::vector<int64_t> lacking(each);
-    const bool whole = arrays_.texts([&](const std::string_view* text) {
+    const size_t each = part.columns.size(), limit = most(each);
+    size_t at = 0;
+    std::vector<size_t> lacking(each);
+    const bool whole = texts_of(cursor_, [&](const std::string_view* text) {
       if (at == limit) return full_ = rows == 0, false;
       const size_t cell = at % each;
       const int32_t column = part.columns[cell];
@@ -321,30 +302,31 @@ class TemplateReader {
         const Codes& known = to_.categories[column];
         const int32_t found = text == nullptr ? known.missing : known.texts.find(*text);
         const int32_t code = found < 0 ? known.unseen : found;
-        to_.codes[(to_.rows + static_cast<int64_t>(at / each)) * to_.coded + column] = code;
+        to_.codes.put(to_.rows + static_cast<int64_t>(at / each), column, code);
         lacking[cell] += code == known.missing;
       }
       return ++at, true;
     });
     if (!whole || !agree(at, each)) return false;
     for (size_t cell = 0; cell < each; ++cell)
-      if (lacking[cell] != 0) lacking_.emplace_back(static_cast<int32_t>(to_.width) + part.columns[cell], lacking[cell]);
+      if (lacking[cell] != 0) lack(static_cast<int32_t>(to_.width) + part.columns[cell], lacking[cell]);
     return true;
   }
 
   void identify(std::string_view own) const {
-    const Lane lanes[] = {FIRST, SECOND};
-    uint64_t* const columns[] = {to_.ids + to_.rows, to_.more == nullptr ? nullptr : to_.more + to_.rows};
-    for (int lane = 0; lane < 2; ++lane) {
-      if (columns[lane] == nullptr) continue;
-      if (own.empty()) std::fill_n(columns[lane], rows, uint64_t{0});
-      else number(own, lanes[lane], columns[lane]);
+    if (own.empty()) {
+      for (int64_t row = 0; row < rows; ++row)
+        for (const auto* ids : {&to_.ids, &to_.more})
+          if (ids->begin != nullptr) ids->put(to_.rows + row, 0, 0);
+      return;
     }
+    number(own, FIRST, to_.ids);
+    if (to_.more.begin != nullptr) number(own, SECOND, to_.more);
   }
 
-  // The hashes of `ID#0`, `ID#1`, …: what they have in common is hashed once for each number of digits.
-  void number(std::string_view own, const Lane& lane, uint64_t* to) const {
-    char tail[32];
+  // The hashes of `ID#0`, `ID#1`, …, as `hash_id` has them: what they have in common is hashed once for each number of digits.
+  void number(std::string_view own, const Lane& lane, const Field<uint64_t>& to) const {
+    char tail[32] = {};  // what stands behind counts as nothing
     const size_t common = own.size() / 8 * 8, left = own.size() - common;
     std::memcpy(tail, own.data() + common, left);
     tail[left] = '#';
@@ -353,31 +335,27 @@ class TemplateReader {
       const size_t size = left + 1 + static_cast<size_t>(digits);
       uint64_t begun = lane.seed ^ (common + size);
       for (size_t at = 0; at < common; at += 8) begun = mix_id(begun, word_at(own.data() + at), lane.step);
-      for (; row < std::min(end, rows); ++row) {
-        int64_t rest = row;
-        for (size_t at = size; at > left + 1; rest /= 10) tail[--at] = static_cast<char>('0' + rest % 10);
-        to[row] = finished(begun, tail, size, lane);
+      std::memset(tail + left + 1, '0', static_cast<size_t>(digits));
+      tail[left + 1] += digits > 1;
+      for (const int64_t stop = std::min(end, rows);;) {
+        uint64_t mixed = begun;
+        for (size_t at = 0; at < size; at += 8) mixed = mix_id(mixed, word_at(tail + at), lane.step);
+        to.put(to_.rows + row, 0, last_of(mixed));
+        if (++row == stop) break;
+        char* digit = tail + size - 1;
+        for (; *digit == '9'; --digit) *digit = '0';
+        ++*digit;
       }
     }
-  }
-
-  static uint64_t finished(uint64_t mixed, const char* at, size_t left, const Lane& lane) {
-    uint64_t word = 0;
-    for (; left >= 8; at += 8, left -= 8) mixed = mix_id(mixed, word_at(at), lane.step);
-    if (left > 0) {
-      std::memcpy(&word, at, left);
-      mixed = mix_id(mixed, word, lane.step);
-    }
-    return last_of(mixed);
   }
 
   const Template& made_;
   Cursor cursor_;
   const char* end_;
   const int64_t most_;  // rows that there can be: each takes two bytes at least
-  Doubles& numbers_;
-  Arrays arrays_;
   Columns& to_;
+  std::vector<Cells::Cell> cells_;
+  double nowhere_ = 0;  // what nobody asks for
   std::string scratch_;
   std::vector<std::pair<int32_t, int64_t>> lacking_;
   bool full_ = false;

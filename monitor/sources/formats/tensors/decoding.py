@@ -65,7 +65,7 @@ class InferenceDecoder:
         """`topic`: whose messages they are, None: nobody's."""
         options = (topic.options if topic is not None else None) or InferenceOptions()
         self.wants = wants
-        self._calls = calls
+        self.calls = calls
         self._naming = options.naming
         self._prediction = options.prediction
         self._compacted = Compacted()
@@ -108,10 +108,6 @@ class InferenceDecoder:
             raise Rejected(next(iter(rows.rejected)))
         assert isinstance(rows, TensorRows)
         return ({path: value for path, value in rows.row(at).items() if value is not None} for at in range(len(rows)))
-
-    def calls(self, records: TopicRecords, place: int) -> Iterable[Call | Rejected]:
-        """The calls in a record at a place. Raises Rejected."""
-        return self._calls(records, place)
 
     @property
     def missing(self) -> frozenset[str]:

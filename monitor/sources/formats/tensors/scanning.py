@@ -25,6 +25,7 @@ from monitor.sources.formats.tensors.aiming import ABSENT, NUMBERS, Aim, Cell, P
 from monitor.sources.formats.tensors.rows import ID, TIME, Call, TensorRows
 from monitor.sources.formats.values import EARLIEST, Rejected, is_writable
 from monitor.stream.events import Nanos
+from monitor.stream.halves import Rows as HalfRows
 
 try:
     from monitor.sources.formats.tensors import _columns
@@ -41,6 +42,7 @@ SPARE = 1.05  # times the rows that as many bytes held before
 FEWEST = 256  # rows that there is room for
 PROBED_TEXT = re.compile(rb'"1[0-9]{11}"')
 
+FILLED = "numeric", "codes", "high", "low"  # of a row that waits, what templates fill
 Ints = NDArray[np.int32]
 
 
@@ -73,11 +75,14 @@ class FilledColumns:
     series: SeriesFields | None  # None: of nobody's
     aim: Aim
     codes: Any
+    waits: np.dtype[Any] | None = None  # what a row is while it waits for its other half; None: it does not, or others make it so
     strange: bool = False  # whether there are features that nobody asked for
     density: float = 0.0  # rows of a byte, at most
     numbers: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 0)))
     coded: Ints = field(default_factory=lambda: np.empty((0, 0), dtype=np.int32))
-    ids: NDArray[np.uint64] = field(default_factory=lambda: np.empty((0, 0), dtype=np.uint64))
+    ids: NDArray[np.uint64] | None = None
+    more: NDArray[np.uint64] | None = None
+    waiting: HalfRows | None = None  # what all of them are fields of, where rows are halves
     tallies: NDArray[np.int64] = field(default_factory=lambda: np.zeros(1, dtype=np.int64))
 
     @property
@@ -93,29 +98,39 @@ class FilledColumns:
     @property
     def lent(self) -> "_columns.Target":
         """As the compiled part takes it."""
-        return self.codes, self.numbers, self.coded, self.ids, self.tallies, len(self.numbers), self.width
+        return (
+            self.codes,
+            len(self.numbers),
+            self.width,
+            self.numbers,
+            self.coded,
+            self.ids,
+            self.more,
+            self.tallies,
+        )
 
     def make_room(self, rows: int) -> None:
         """Have room for so many rows, and none that are there."""
-        series, coded = self.series, len(self.aim.categorical)
-        identities = 0 if series is None or not series.id else 1 + series.wide
+        coded = len(self.aim.categorical)
+        self.tallies = np.zeros(self.width + coded + 1, dtype=np.int64)
+        if self.waits is not None:
+            self.waiting = held = np.zeros(rows, dtype=self.waits)
+            self.numbers, self.coded, self.ids, self.more = (held[name] for name in FILLED)
+            return
         self.numbers = np.empty((rows, self.width))
         self.coded = np.empty((rows, coded), dtype=np.int32)
-        self.ids = np.empty((identities, rows), dtype=np.uint64)
-        self.tallies = np.zeros(self.width + coded + 1, dtype=np.int64)
+        series = self.series
+        self.ids = None if series is None or not series.id else np.empty(rows, dtype=np.uint64)
+        self.more = None if series is None or not series.wide else np.empty(rows, dtype=np.uint64)
 
 
 class TakenCalls(NamedTuple):
-    """The calls that templates may read: the record of each, its body, id, event time and kind."""
+    """The calls that templates may read: the record of each, its event time and kind."""
 
-    places: list[int]
     calls: list[Call]
+    places: NDArray[np.intp]
+    times: NDArray[np.int64]
     kinds: Ints
-
-    @property
-    def bodies(self) -> list[bytes]:
-        """What they hold."""
-        return [call.body for call in self.calls]
 
 
 @dataclass(slots=True)
@@ -151,13 +166,9 @@ class TensorScanner:
         for target in self._targets.values():
             target.make_room(0)
         self._scan(records, taken, scanned, counts)
-        which = np.flatnonzero(scanned.rows)
-        places = np.array(taken.places, dtype=np.intp)[which]
-        times = np.array([call.time for call in taken.calls], dtype=np.int64)[which]
-        each = scanned.rows[which]
         left = np.ones(len(records.values), dtype=np.bool_)
-        left[places] = False
-        whose = np.repeat(places, each), np.repeat(times, each)
+        left[taken.places[scanned.rows > 0]] = False
+        whose = np.repeat(taken.places, scanned.rows), np.repeat(taken.times, scanned.rows)
         return Read(scanned.parts, *whose, np.flatnonzero(left).tolist(), strange=scanned.strange)
 
     # --- calls ------------------------------------------------------------------------------------------------------------
@@ -169,21 +180,22 @@ class TensorScanner:
             self._last = None, 0
             self._templates.clear()
             self._targets.clear()
-        places, calls, kinds = [], [], []
+        places, calls, kinds = list[int](), list[Call](), list[int]()
         for place, value in enumerate(records.values):
-            call = self._call(records, place) if value else None
-            if call is not None and EARLIEST <= call.time <= latest:
+            if value and (call := self._call(records, place, latest)) is not None:
                 places.append(place)
                 calls.append(call)
                 kinds.append(self._kind(call))
-        return TakenCalls(places, calls, np.array(kinds, dtype=np.int32))
+        times = np.array([call.time for call in calls], dtype=np.int64)
+        return TakenCalls(calls, np.array(places, dtype=np.intp), times, np.array(kinds, dtype=np.int32))
 
-    def _call(self, records: TopicRecords, place: int) -> Call | None:
+    def _call(self, records: TopicRecords, place: int, latest: Nanos) -> Call | None:
         try:
             (call,) = self._decoder.calls(records, place)
         except (Rejected, ValueError):
             return None
-        return call if isinstance(call, Call) and type(call.body) is bytes and _is_plain(call.id) else None
+        usable = type(call) is Call and type(call.body) is bytes and EARLIEST <= call.time <= latest
+        return call if usable and _is_plain(call.id) else None
 
     def _kind(self, call: Call) -> int:
         """What tells calls of one kind: all that stands beside their bodies, but ids and times."""
@@ -199,7 +211,7 @@ class TensorScanner:
     # --- reading ----------------------------------------------------------------------------------------------------------
 
     def _scan(self, records: TopicRecords, taken: TakenCalls, scanned: ScannedCalls, counts: DecodeCounts) -> None:
-        bodies, owns = taken.bodies, [call.id for call in taken.calls]
+        bodies, owns = [call.body for call in taken.calls], [call.id for call in taken.calls]
         sizes = np.cumsum([0, *map(len, bodies)])
         at = 0
         while at < len(bodies):
@@ -235,10 +247,10 @@ class TensorScanner:
         """Make rows of the columns that are filled."""
         since, scanned.flushed = scanned.flushed, until
         for target in self._targets.values():
+            scanned.strange |= target.strange and target.rows > 0
             if not target.rows:
-                continue
-            scanned.strange |= target.strange
-            if target.series is None:
+                pass  # but it may have had too little room for a message alone
+            elif target.series is None:
                 counts.unmonitored += target.rows
             else:
                 here = since + np.flatnonzero(
@@ -259,23 +271,24 @@ class TensorScanner:
         counts: DecodeCounts,
     ) -> SeriesRows:
         each, rows = scanned.rows[which], target.rows
-        places = np.array(taken.places, dtype=np.intp)[which]
-        times = np.array([taken.calls[at].time for at in which.tolist()], dtype=np.int64)
-        messages = np.repeat(places, each)
+        messages = np.repeat(taken.places[which], each)
         numeric, codes = _told(target, series, counts)
-        ids = target.ids[:, :rows]
+        ids, more, waiting = (
+            None if held is None else held[:rows] for held in (target.ids, target.more, target.waiting)
+        )
         again = partial(self._again, records, messages, np.arange(rows) - np.repeat(np.cumsum(each) - each, each))
         return SeriesRows(
             series,
-            np.repeat(times, each),
+            np.repeat(taken.times[which], each),
             numeric,
             codes,
             lambda row, paths: again(np.array([row]), ()).values(0, paths),
-            ids[0] if series.id else None,
+            ids,
             None,
-            ids[1] if series.wide else None,
+            more,
             messages if series.placed else None,
             again,
+            waiting=waiting,
         )
 
     def _again(
@@ -360,8 +373,18 @@ class TensorScanner:
             missing = self._decoder.missing if aim.nothing else ()
             known = [({**_texts_of(table), **dict.fromkeys(missing, table.missing)}, table) for table in tables]
             codes = _columns.codes([(texts, table.unseen, table.missing) for texts, table in known])
-            self._targets[key] = FilledColumns(len(self._targets), series, aim, codes, strange)
+            waits = self._waits(series, aim)
+            self._targets[key] = FilledColumns(len(self._targets), series, aim, codes, waits, strange)
         return self._targets[key]
+
+
+    def _waits(self, series: SeriesFields | None, aim: Aim) -> np.dtype[Any] | None:
+        """What rows of a series are while they wait, where these are all of the columns of such a row."""
+        waiting = self._topic.waiting
+        if series is None or series.half == WHOLE or waiting is None or not series.wide or NUMBERS in aim.categorical:
+            return None
+        found = waiting(series)
+        return found if (found["numeric"].shape, found["codes"].shape) == ((len(aim.numeric),), (len(aim.categorical),)) else None
 
 
 def _texts_of(table: CategoryTable) -> dict[str, int]:
