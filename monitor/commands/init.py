@@ -20,7 +20,7 @@ from monitor.commands.calibration import better_window
 from monitor.commands.dialect import dialect_of
 from monitor.commands.events import fit_events
 from monitor.commands.exits import Exit
-from monitor.commands.recognising import Recognised, recognise
+from monitor.commands.recognising import Recognised, cause, recognise
 from monitor.commands.records import holds_lines
 from monitor.commands.reference import INDEXES, FitChoice
 from monitor.commands.security import beside, kafka_settings, lines_of
@@ -78,7 +78,8 @@ def init(choice: InitChoice) -> Exit:
     try:
         found = guess(rows, SystemClock().now())
     except NothingLikeEvents as error:
-        raise ConfigError(f"{', '.join(map(str, choice.files)) or topic}: {error}") from None
+        where = ", ".join(map(str, choice.files)) or topic
+        raise ConfigError(f"{where}: {cause(rows, form, is_file=broker is None) or error}") from None
     of_labels = [LabelTopic(topic_of_labels(path, topic), guessed) for path, guessed in labels.items()]
     references = references_of(found.models or (topic,), choice)
     windows = {model: ModelWindow(window_for(found.times)) for model in references}

@@ -31,7 +31,7 @@ from monitor.sources.decode.schema import (
     schemas,
 )
 from monitor.sources.decode.serving import ServedPart, reasons, serve
-from monitor.sources.decode.shaping import named_beside, shaped
+from monitor.sources.decode.shaping import ShapedDecoder, named_beside, shaped
 from monitor.sources.decode.unseen import UnseenSampler, spread
 from monitor.sources.decode.weighing import weighed
 from monitor.sources.formats.base import (
@@ -196,7 +196,6 @@ class TopicDecoder:
         latest = min(now + self.max_future, LATEST_NANOS)
         records = self._split(records, counts)
         of = self._offsets.places(records) if self._contracts and records.values else None
-        counts.fields["unknown"] = 0  # before others: facts stand in this order
         strange, told = False, list[Told]()
         objects, checked = 0, list[CheckedRows]()
         for read, _, places in self._readings(records, np.arange(len(records.values)), latest, counts):
@@ -312,6 +311,11 @@ class TopicDecoder:
         decoded.batches = [replace(self._batch(part), unseen_categories=spread(part)) for part in own]
         decoded.facts += [*counts.facts(self.topic), *self._ahead({partition.index for partition in decoded.seen})]
         return decoded
+
+    def decode_documents(self, rows: Rows, partition: Partition, messages: int) -> Decoded:
+        """Rows of a table each of which is what a message would be, shaped as the mapping wants them; of so many messages."""
+        rows = self.format.shape(rows, None) if isinstance(self.format, ShapedDecoder) else rows
+        return self.decode_rows(rows, partition, messages)
 
     def _halve(
         self,
