@@ -74,12 +74,9 @@ def init(choice: InitChoice) -> Exit:
         choice = replace(choice, files=[path for path in choice.files if path not in labels])
     topic = topic_name(choice)
     rows, form = sample(choice, broker, topic)
-    refuse_labels_alone(rows, ", ".join(map(str, choice.files)) or topic)
-    try:
-        found = guess(rows, SystemClock().now())
-    except NothingLikeEvents as error:
-        where = ", ".join(map(str, choice.files)) or topic
-        raise ConfigError(f"{where}: {cause(rows, form, is_file=broker is None) or error}") from None
+    where = ", ".join(map(str, choice.files)) or topic
+    refuse_labels_alone(rows, where)
+    found = guessed(rows, form, where, is_file=broker is None)
     of_labels = [LabelTopic(topic_of_labels(path, topic), guessed) for path, guessed in labels.items()]
     references = references_of(found.models or (topic,), choice)
     windows = {model: ModelWindow(window_for(found.times)) for model in references}
@@ -109,6 +106,17 @@ def init(choice: InitChoice) -> Exit:
     offline = " --offline" if choice.files else ""
     print(f"next: look through {choice.output}, then `driftd check --config {choice.output}{offline}`")
     return Exit.OK
+
+
+def guessed(rows: Sequence[Mapping[str, Any]], form: Recognised | None, where: str, *, is_file: bool) -> Guess:
+    """What the parts of the events may be. Raises ConfigError."""
+    why = cause(rows, form, is_file=is_file)
+    if why and form is not None and form.canonical:
+        raise ConfigError(f"{where}: {why}")
+    try:
+        return guess(rows, SystemClock().now())
+    except NothingLikeEvents as error:
+        raise ConfigError(f"{where}: {why or error}") from None
 
 
 def write(config: Path, lines: Iterable[str]) -> None:

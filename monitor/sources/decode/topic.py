@@ -15,7 +15,7 @@ from detectors.contract import Contract
 from detectors.sketches.violations import Rule
 from monitor.facts import ContractBroken, EventsAhead, Fact
 from monitor.series.contract import ContractSpec, of_rows
-from monitor.sources.base import Prepared, RecordParts, TopicRecords
+from monitor.sources.base import NotNow, Prepared, RecordParts, TopicRecords
 from monitor.sources.decode.broken import BrokenSampler
 from monitor.sources.decode.contract import RowContract
 from monitor.sources.decode.halves import SeriesByHalf
@@ -242,6 +242,14 @@ class TopicDecoder:
         """Have what the format needs from outside for these records. Raises NotNow."""
         if self._outward is not None:
             self._outward.fetch(records)
+
+    def away(self, records: TopicRecords) -> str | None:
+        """Why the format cannot read these records now, for who does not wait; None where it can."""
+        try:
+            self._fetch(records)
+        except NotNow as why:
+            return str(why)
+        return None
 
     def _split(self, records: TopicRecords, counts: DecodeCounts) -> TopicRecords:
         """One record an event, where the format says that a message holds many."""
