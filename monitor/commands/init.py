@@ -395,7 +395,8 @@ def objects(values: Sequence[bytes | None], where: str) -> list[Mapping[str, Any
             reasons.append(str(reason))
     held = next((value for value in values if value), None)
     if not rows and held is not None:
-        raise ConfigError(f"{where}: messages are {hint(held) or f'no JSON objects: {reasons[0]}'}")
+        help_ = f"{hint(held)}: `init` asks no registry; docs/formats/schema-registry.md says how it is configured"
+        raise ConfigError(f"{where}: messages are {help_ if hint(held) else f'no JSON objects: {reasons[0]}'}")
     return rows or _nothing(where)
 
 
