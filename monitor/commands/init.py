@@ -20,7 +20,7 @@ from monitor.commands.calibration import better_window
 from monitor.commands.dialect import dialect_of
 from monitor.commands.events import fit_events
 from monitor.commands.exits import Exit
-from monitor.commands.recognising import Recognised, cause, recognise
+from monitor.commands.recognising import Recognised, cause, is_sure, recognise
 from monitor.commands.records import holds_lines
 from monitor.commands.reference import INDEXES, FitChoice
 from monitor.commands.security import beside, kafka_settings, lines_of
@@ -111,7 +111,7 @@ def init(choice: InitChoice) -> Exit:
 def guessed(rows: Sequence[Mapping[str, Any]], form: Recognised | None, where: str, *, is_file: bool) -> Guess:
     """What the parts of the events may be. Raises ConfigError."""
     why = cause(rows, form, is_file=is_file)
-    if why and form is not None and form.canonical:
+    if why and is_sure(rows, form):
         raise ConfigError(f"{where}: {why}")
     try:
         return guess(rows, SystemClock().now())

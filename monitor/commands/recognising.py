@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from monitor.settings import ConfigError
 from monitor.sources.base import TopicRecords
+from monitor.sources.decode import naming
 from monitor.sources.decode.mapping import inspect_record
 from monitor.sources.formats.fields import FieldMap, Path, TopicFields
 from monitor.sources.formats.logged import LogDecoder
@@ -32,6 +33,7 @@ LOOKED_AT = 100  # of the messages, one by one
 
 TIME, FEATURES = "ts", "features"  # of a row that needs no mapping
 ANSWERS = {"prediction", "predictions", "outputs", "response"}
+NO_FEATURES = {"ts", "model", "version", "id", "ce", *ANSWERS}
 
 Row = Mapping[str, Any]
 
@@ -175,9 +177,22 @@ def cause(rows: Sequence[Row], form: Recognised | None, *, is_file: bool) -> str
                 or "they say no time; on a topic the broker's timestamp stands in: init --kafka BROKERS --topic NAME"
             )
         return f"{named} none of them says when it was: {why}" if why else ""
-    if any(row.get(FEATURES) for row in rows) or not any(ANSWERS & row.keys() for row in rows):
+    said = names_in(rows)
+    if FEATURES in said or not any(
+        name in ANSWERS or naming.rank((name,), naming.PREDICTIONS) is not None for name in said
+    ):
         return ""
     return (
         f"{named} are answers alone, without what was asked: name a topic or file that holds the requests too, or configure both "
         "as halves of predictions (docs/formats/halves.md)"
     )
+
+
+def is_sure(rows: Sequence[Row], form: Recognised | None) -> bool:
+    """Whether nothing in the rows of a format could be a feature that stands elsewhere."""
+    return form is not None and (form.canonical or names_in(rows) <= NO_FEATURES)
+
+
+def names_in(rows: Sequence[Row]) -> set[str]:
+    """The outermost names that hold anything."""
+    return {name for row in rows for name, value in row.items() if value not in (None, {})}

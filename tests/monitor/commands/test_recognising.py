@@ -273,6 +273,11 @@ NO_EVENTS = {
         ANSWER | {"time": "2026-01-01T00:00:00Z", "data": {"predictions": [0.5]}},
         "messages look like kserve, and are answers alone, .*: name a topic or file that holds the requests too",
     ),
+    "answers in an envelope": (
+        ANSWER | {"type": "scored", "time": "2026-01-01T00:00:00Z", "data": {"prediction": 0.5}},
+        "messages look like cloudevents, and are answers alone, ",
+    ),
+    "scores": ({"id": "r-1", "ts": "2026-01-01T00:00:00Z", "score": 0.5}, "messages are answers alone, "),
     "answers without a time": (
         {"predictions": [0.5, 0.25]},
         "messages look like mlflow, and none of them says when it was: .*: init --kafka BROKERS --topic NAME",
