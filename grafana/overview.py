@@ -247,6 +247,7 @@ def _events() -> list[Any]:
                 "{{topic}} · {{outcome}}",
             ),
             stacked=True,
+            width=6,
         ),
         timeseries(
             "Share of late events",
@@ -256,6 +257,7 @@ def _events() -> list[Any]:
             PercentUnit,
             Query(or_none("max by (topic) (driftd_late_ratio)", "topic"), "{{topic}}"),
             limit=0.05,
+            width=6,
         ),
         timeseries(
             "Repeated ids",
@@ -263,6 +265,7 @@ def _events() -> list[Any]:
             "twice, or a job that was run again; drift of everything else may be its echo. none: no event has an id.",
             PercentUnit,
             Query(or_none("max by (model, version) (driftd_duplicate_share)", "model"), "{{model}} · {{version}}"),
+            width=6,
         ),
         timeseries(
             "Partitions without an answer",
@@ -273,6 +276,14 @@ def _events() -> list[Any]:
                 or_none("count by (topic) (driftd_partition_unreachable_since_timestamp_seconds)", "topic"),
                 "{{topic}}",
             ),
+            width=6,
+        ),
+        timeseries(
+            "Records that wait",
+            "Records that were read and cannot be decoded yet, as while a schema registry is away. Nothing of them is lost, and event "
+            "time waits for them, so no window closes. /readyz and the log line source.records_waiting name the registry and why.",
+            Short,
+            Query(or_none("sum by (topic) (driftd_records_waiting)", "topic"), "{{topic}}"),
         ),
         timeseries(
             "Rejected events by reason",

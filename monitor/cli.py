@@ -225,6 +225,8 @@ def _add_reference(commands: "argparse._SubParsersAction[_Parser]") -> None:
     fit.add_argument("--latency-unit", choices=["s", "ms", "us", "ns"], help="of --latency (s)")
     fit.add_argument("--error", metavar="COL", help="whether the request failed, no feature")
     fit.add_argument("--fine", metavar="TEXT", action="append", default=[], help="in --error, no failure; repeatable")
+    fit.add_argument("--sampling", metavar="COL", help="which share of all rows there is, in percent, no feature")
+    fit.add_argument("--sampling-unit", choices=["percent", "fraction"], help="of --sampling (percent)")
     fit.add_argument(
         "--label",
         nargs="?",
@@ -452,6 +454,8 @@ def _fit(options: argparse.Namespace) -> Exit:
             latency_unit=options.latency_unit,
             error=options.error,
             fine=options.fine,
+            sampling=options.sampling,
+            sampling_unit=options.sampling_unit,
             task=options.task,
             positive=options.positive,
             negative=options.negative,

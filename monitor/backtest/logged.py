@@ -33,7 +33,7 @@ class LoggedTables:
             size_of(path)
             try:
                 for rows, done in objects_of(path, ROWS):
-                    decoded = self._decoder.decode_rows(self._log.decode_objects(rows), self._partition, len(rows))
+                    decoded = self._decoder.decode_documents(self._log.decode_objects(rows), self._partition, len(rows))
                     yield piece_of(decoded, self._partition, new, len(rows), (at + done) / len(self._paths))
                     new = frozenset()
             except TableError as error:

@@ -97,6 +97,7 @@ def refuse_mapped(choice: FitChoice) -> None:
         ("--weight", choice.weight),
         ("--scores", choice.scores),
         ("--fine", choice.fine or None),
+        ("--sampling", choice.sampling),
     ):
         if value is not None:
             raise ConfigError(f"{option}: the configuration says it, in topics.fields")

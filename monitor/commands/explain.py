@@ -190,12 +190,15 @@ def decoder_for(configuration: Configuration, name: str | None) -> TopicDecoder:
 def explain_record(decoder: TopicDecoder, record: TopicRecords, now: Nanos) -> Iterator[Explanation]:
     """What becomes of each row of a single record."""
     nothing: Mapping[Place, object] = {}
+    away = decoder.away(record)
     for verdict, row in zip(
         decoder.verdicts(record, now), chain(rows_of(decoder, record), repeat(nothing)), strict=False
     ):
         explanation = explain_row(decoder, verdict, row)
         if explanation.reason == FRAMED:
             explanation = replace(explanation, detail=hint(record.values[0] or b""))
+        elif explanation.reason is not None and away is not None:
+            explanation = replace(explanation, detail=away)
         yield replace(explanation, mapped=tuple(mapping_steps(decoder.fields, row))) if row else explanation
 
 

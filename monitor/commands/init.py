@@ -20,7 +20,7 @@ from monitor.commands.calibration import better_window
 from monitor.commands.dialect import dialect_of
 from monitor.commands.events import fit_events
 from monitor.commands.exits import Exit
-from monitor.commands.recognising import Recognised, recognise
+from monitor.commands.recognising import Recognised, cause, is_sure, recognise
 from monitor.commands.records import holds_lines
 from monitor.commands.reference import INDEXES, FitChoice
 from monitor.commands.security import beside, kafka_settings, lines_of
@@ -74,11 +74,9 @@ def init(choice: InitChoice) -> Exit:
         choice = replace(choice, files=[path for path in choice.files if path not in labels])
     topic = topic_name(choice)
     rows, form = sample(choice, broker, topic)
-    refuse_labels_alone(rows, ", ".join(map(str, choice.files)) or topic)
-    try:
-        found = guess(rows, SystemClock().now())
-    except NothingLikeEvents as error:
-        raise ConfigError(f"{', '.join(map(str, choice.files)) or topic}: {error}") from None
+    where = ", ".join(map(str, choice.files)) or topic
+    refuse_labels_alone(rows, where)
+    found = guessed(rows, form, where, is_file=broker is None)
     of_labels = [LabelTopic(topic_of_labels(path, topic), guessed) for path, guessed in labels.items()]
     references = references_of(found.models or (topic,), choice)
     windows = {model: ModelWindow(window_for(found.times)) for model in references}
@@ -108,6 +106,17 @@ def init(choice: InitChoice) -> Exit:
     offline = " --offline" if choice.files else ""
     print(f"next: look through {choice.output}, then `driftd check --config {choice.output}{offline}`")
     return Exit.OK
+
+
+def guessed(rows: Sequence[Mapping[str, Any]], form: Recognised | None, where: str, *, is_file: bool) -> Guess:
+    """What the parts of the events may be. Raises ConfigError."""
+    why = cause(rows, form, is_file=is_file)
+    if why and is_sure(rows, form):
+        raise ConfigError(f"{where}: {why}")
+    try:
+        return guess(rows, SystemClock().now())
+    except NothingLikeEvents as error:
+        raise ConfigError(f"{where}: {why or error}") from None
 
 
 def write(config: Path, lines: Iterable[str]) -> None:
@@ -386,7 +395,8 @@ def objects(values: Sequence[bytes | None], where: str) -> list[Mapping[str, Any
             reasons.append(str(reason))
     held = next((value for value in values if value), None)
     if not rows and held is not None:
-        raise ConfigError(f"{where}: messages are {hint(held) or f'no JSON objects: {reasons[0]}'}")
+        help_ = f"{hint(held)}: `init` asks no registry; docs/formats/schema-registry.md says how it is configured"
+        raise ConfigError(f"{where}: messages are {help_ if hint(held) else f'no JSON objects: {reasons[0]}'}")
     return rows or _nothing(where)
 
 

@@ -10,10 +10,18 @@ from pydantic import ValidationError
 
 from monitor.settings import ConfigError
 from monitor.sources.base import TopicRecords
+from monitor.sources.decode import naming
 from monitor.sources.decode.mapping import inspect_record
 from monitor.sources.formats.fields import FieldMap, Path, TopicFields
 from monitor.sources.formats.logged import LogDecoder
-from monitor.sources.formats.registry import UnknownFormatError, decoder_of, gives_halves, options_of, recognised
+from monitor.sources.formats.registry import (
+    UnknownFormatError,
+    decoder_of,
+    gives_halves,
+    options_of,
+    recognised,
+    untimed,
+)
 from monitor.sources.formats.values import Rejected
 
 GENERAL = ("cloudevents", "json-batch", "json-lines")  # what a format of a serving stack may look like, too
@@ -22,6 +30,10 @@ BESIDE = {"features", "outputs", "kserve", "seldon"}  # below which it has what 
 ABOUT = "__"  # how formats call what is about a row and no part of it, such as the version of a connector
 MOST_ASTRAY = 0.2  # of the messages of a topic: malformed ones, or such as somebody tried out
 LOOKED_AT = 100  # of the messages, one by one
+
+TIME, FEATURES = "ts", "features"  # of a row that needs no mapping
+ANSWERS = {"prediction", "predictions", "outputs", "response"}
+NO_FEATURES = {"ts", "model", "version", "id", "ce", *ANSWERS}
 
 Row = Mapping[str, Any]
 
@@ -149,3 +161,38 @@ def _first_line(error: Exception) -> str:
         first = error.errors()[0]
         return f"{'.'.join(map(str, first['loc'])) or 'options'}: {first['msg']}"
     return next(iter(str(error).splitlines()), type(error).__name__)
+
+
+# --- what is no event ---------------------------------------------------------------------------------------------------
+
+
+def cause(rows: Sequence[Row], form: Recognised | None, *, is_file: bool) -> str:
+    """Why messages that are something are no events, and what to do; empty where that is not known."""
+    named = "messages" if form is None else f"messages look like {form.form}, and"
+    if form is not None and all(row.get(TIME) is None for row in rows):
+        why = untimed(form.form)
+        if is_file and form.canonical:
+            why = (
+                why
+                or "they say no time; on a topic the broker's timestamp stands in: init --kafka BROKERS --topic NAME"
+            )
+        return f"{named} none of them says when it was: {why}" if why else ""
+    said = names_in(rows)
+    if FEATURES in said or not any(
+        name in ANSWERS or naming.rank((name,), naming.PREDICTIONS) is not None for name in said
+    ):
+        return ""
+    return (
+        f"{named} are answers alone, without what was asked: name a topic or file that holds the requests too, or configure both "
+        "as halves of predictions (docs/formats/halves.md)"
+    )
+
+
+def is_sure(rows: Sequence[Row], form: Recognised | None) -> bool:
+    """Whether nothing in the rows of a format could be a feature that stands elsewhere."""
+    return form is not None and (form.canonical or names_in(rows) <= NO_FEATURES)
+
+
+def names_in(rows: Sequence[Row]) -> set[str]:
+    """The outermost names that hold anything."""
+    return {name for row in rows for name, value in row.items() if value not in (None, {})}

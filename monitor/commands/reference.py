@@ -22,6 +22,7 @@ from monitor.commands.progress import ProgressLine
 from monitor.commands.remarks import failing, remarks
 from monitor.commands.selfreport import remedies, unseen
 from monitor.commands.served import served as requests_of
+from monitor.commands.shares import in_percent, refuse_odd_sampling
 from monitor.commands.show import print_document
 from monitor.commands.worth import worth
 from monitor.sections import parse_duration
@@ -62,6 +63,8 @@ class FitChoice:
     latency_unit: str | None = None
     error: str | None = None
     fine: list[str] = field(default_factory=list)
+    sampling: str | None = None
+    sampling_unit: str | None = None
     task: str | None = None
     positive: str | None = None
     negative: str | None = None
@@ -106,6 +109,18 @@ def fit(choice: FitChoice) -> Exit:
     refuse_timeless_group(choice)
     label = parse_label(choice)
     served = parse_served(choice)
+    refuse_odd_sampling(
+        choice.sampling,
+        choice.sampling_unit,
+        {
+            "--timestamp": choice.timestamp,
+            "--prediction": choice.prediction,
+            "--group": choice.group,
+            "--label": choice.label,
+            "--latency": choice.latency,
+            "--error": choice.error,
+        },
+    )
     excluded = parse_excluded(choice)
     check_output(choice.target, choice.inputs)
     progress = ProgressLine(terminal=sys.stderr.isatty())
@@ -181,7 +196,8 @@ def profile(
     settled = {**settled_kinds(shape, wanted), **kinds}
     exact = [] if choice.group is None else [choice.group]
     of_labels = [name for name in shape.columns if label is not None and label.holds(name)]
-    read = [*wanted, *of_labels, *([] if served is None else served.names), *exact]
+    beside = [*([] if served is None else served.names), *([] if choice.sampling is None else [choice.sampling])]
+    read = [*wanted, *of_labels, *beside, *exact]
     time = None if choice.timestamp is None else TimeColumn(choice.timestamp, UNITS[choice.timestamp_unit])
     times = chain([time], (None if time is None else replace(time) for _ in count()))  # absent ones are counted once
 
@@ -190,6 +206,7 @@ def profile(
 
     def passes() -> Iterator[Pieces]:
         pieces = chunks(sorted(choice.inputs), shape, read, next(times), kinds, exact, choice.threads)
+        pieces = in_percent(pieces, choice.sampling, choice.sampling_unit)
         return next(exclusions).without(pieces) if excluded else pieces
 
     reference = Reference.fit_chunks(
@@ -204,6 +221,7 @@ def profile(
         label=label,
         served=served,
         threads=choice.threads,
+        sampling=choice.sampling,
     )
     progress.done()
     if excluded:
@@ -275,7 +293,7 @@ def is_glob(text: str) -> bool:
 def can_be_feature(name: str, shape: Shape, choice: FitChoice) -> bool:
     """Whether nothing stands in the way of a column that only a glob names."""
     if (
-        name in {choice.timestamp, choice.label, choice.latency, choice.error}
+        name in {choice.timestamp, choice.label, choice.latency, choice.error, choice.sampling}
         or name in shape.left_out
         or name in excluded_columns(choice, shape)
     ):
@@ -423,7 +441,7 @@ def features_of(choice: FitChoice, shape: Shape, kinds: dict[str, Kind], given: 
     wanted = []
     for name in shape.columns:
         if (
-            name in {choice.timestamp, choice.group, choice.latency, choice.error}
+            name in {choice.timestamp, choice.group, choice.latency, choice.error, choice.sampling}
             or choice.of_labels(name)
             or name in without
             or (choice.columns is not None and name not in named)
@@ -485,6 +503,7 @@ def check_columns(choice: FitChoice, shape: Shape, kinds: dict[str, Kind]) -> No
         ("--weight", choice.weight),
         ("--latency", choice.latency),
         ("--error", choice.error),
+        ("--sampling", choice.sampling),
     )
     if choice.scores is not None and not any(name.startswith(choice.scores) for name in shape.columns):
         raise ConfigError(
@@ -514,6 +533,9 @@ def check_beside(choice: FitChoice, shape: Shape) -> None:
         ("--weight", choice.weight, "cannot be what labels weigh: numbers can"),
         ("--latency", choice.latency, "cannot be what requests took: numbers can"),
         ("--error", choice.error, "cannot say whether requests failed: texts, numbers and truth can"),
+        ("--sampling", choice.sampling, "cannot be a share of rows: numbers can"),
     ):
         if name is not None and shape.left_out.get(name, "") not in {"", *INDEXES}:
             raise ConfigError(f"{option}: {name} is {shape.left_out[name]} and {meant}")
+    if choice.sampling is not None and shape.numeric(choice.sampling) is False:
+        raise ConfigError(f"--sampling: {choice.sampling} holds texts and cannot be a share of rows: numbers can")

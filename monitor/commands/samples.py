@@ -24,6 +24,7 @@ from monitor.sources.kafka.newest import Sample, SampleError, newest_of
 
 RARE = 1e-4  # a feature that is missing in all messages by chance, less often than this, is not there
 SHOWN = 10
+UNFRAMED = {"json", "json-batch", "json-lines"}  # formats of which none has a frame
 IDENTITIES = "id", "group"  # that are read as texts and numbers only
 WITHOUT = {"id": "of the others no repeats are seen", "group": "the others are taken to be of groups like these"}
 TOO_FEW = "a window of so few counts as a usual one"
@@ -114,7 +115,12 @@ def sampled(configuration: Configuration, name: str, sample: Sample) -> TopicSam
     if totals.outcomes["ok"]:
         look_at_paths(found, topic, decoder, records)
     elif records.values and not new:
-        found.problems.append(nothing_taken(name, totals, records.values))
+        away = decoder.away(records)
+        found.problems.append(
+            nothing_taken(topic, totals, records.values)
+            if away is None
+            else f"topics.{name}: none of {len(records.values):,} messages can be read now: {away}"
+        )
     return found
 
 
@@ -183,13 +189,11 @@ def lacking_words(topic: str, spec: SeriesSpec, seen: Totals, lacking: Sequence[
     return f"topics.{topic}: none of {rows:,} messages of {spec.key} has {_some(lacking)}: {of}{unknown}"
 
 
-def nothing_taken(topic: str, totals: Totals, values: Sequence[bytes | None]) -> str:
+def nothing_taken(topic: TopicSettings, totals: Totals, values: Sequence[bytes | None]) -> str:
     """A mapping that takes no message."""
-    help_ = hint(values[0] or b"")
+    help_ = hint(values[0] or b"") if topic.format in UNFRAMED else None
     more = f": they are {help_}" if help_ else "; `driftd explain` shows why"
-    return (
-        f"topics.{topic}: the mapping takes none of {len(values):,} messages: {totals.words().partition(': ')[2]}{more}"
-    )
+    return f"topics.{topic.name}: the mapping takes none of {len(values):,} messages: {totals.words().partition(': ')[2]}{more}"
 
 
 def _some(names: Sequence[str]) -> str:

@@ -658,7 +658,7 @@ class Board:
             self.series[key] = self.series[key].with_window(window, NO_SCORES, {})
         windows = self.windows[key]
         if not windows or windows[-1].end < window.end:
-            brief = WindowClosed(key, window.start, window.end, window.rows, ())
+            brief = WindowClosed(key, window.start, window.end, window.rows, (), unlogged=window.unlogged)
             self.rows_seen[key] += window.rows
             windows.append(brief)  # of five hundred windows that would be most of the memory
 

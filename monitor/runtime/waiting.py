@@ -17,17 +17,23 @@ class PatientSource:
         self._kept: list[TopicRecords] = []
         self._firsts: dict[Partition, int] = {}  # of what is kept
         self._before: dict[Partition, int] = {}  # where the last poll began
-        self._why: str | None = None
+        self._whys: dict[str, str] = {}  # by topic
         self._told: RecordsWaiting | None = None
 
     def keep(self, records: TopicRecords, why: str | None = None) -> None:
-        """Take back what the last poll brought: the next one brings it again, before all that comes after. Without a `why`: for the last one."""
+        """Take back what the last poll brought: the next one brings it again, before all that comes after. Without a `why`: for that of its topic."""
         self._kept.append(records)
-        self._why = why or self._why
+        if why is not None:
+            self._whys[records.topic] = why
         firsts = {partition: first for partition, first, _ in records.offsets}
         for partition in partitions_of(records):
             if (first := firsts.get(partition, self._before.get(partition))) is not None:
                 self._firsts[partition] = min(first, self._firsts.get(partition, first))
+
+    @property
+    def _why(self) -> str | None:
+        """All that is waited for, each once."""
+        return "; ".join(sorted({*self._whys.values()})) or None
 
     @property
     def waiting(self) -> frozenset[Partition]:
@@ -40,7 +46,7 @@ class PatientSource:
         poll, kept = self._source.poll(timeout), self._kept
         if not kept:
             return poll
-        self._kept, self._why = [], None
+        self._kept, self._whys = [], {}
         self._firsts.clear()
         return replace(poll, records=(*kept, *poll.records))
 

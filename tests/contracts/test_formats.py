@@ -17,15 +17,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from google.protobuf.json_format import MessageToJson
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue
 
 from detectors import Reference
 from monitor.commands.records import files_of
 from monitor.facts import EventsRejected, FieldsRejected
 from monitor.sources.base import TopicRecords
 from monitor.sources.decode.topic import Decoded, TopicDecoder
+from monitor.sources.formats.base import DecodeCounts
 from monitor.sources.formats.fields import FieldMap, SeriesFields
 from monitor.sources.formats.registry import options_of
-from monitor.sources.formats.values import LATEST_NANOS
+from monitor.sources.formats.values import LATEST_NANOS, UNUSABLE, unusable
 from monitor.sources.tables.base import Dialect
 from monitor.stream.events import SECOND, SeriesKey
 from tests.fakes import NOON
@@ -62,6 +66,9 @@ def no_options(home: Path) -> Mapping[str, Any]:
     return {}
 
 
+PLAIN_FIELDS = FieldMap()
+
+
 @dataclass(frozen=True)
 class WrittenFormat:
     """How a format writes events, and what is broken in it. `options` are those of its topic, given a directory for schemas."""
@@ -70,6 +77,8 @@ class WrittenFormat:
     broken: Callable[[bytes], Sequence[tuple[bytes, str]]]  # of a good message: broken ones, with their reasons
     options: Callable[[Path], Mapping[str, Any]] = no_options
     beside: Callable[[Event], Beside] = nothing_beside  # the event of a message, where it holds one
+    fields: FieldMap = PLAIN_FIELDS
+    says_more: bool = False  # than an event: features that nobody asks for
 
 
 def drawn(rng: np.random.Generator, rows: int = ROWS) -> list[Event]:
@@ -307,6 +316,49 @@ def broken_change(good: bytes) -> Sequence[tuple[bytes, str]]:
     ]
 
 
+SPANS = FieldMap.parse({"id": "features.row", "prediction": "features.score"}, 1_000_000)
+
+
+def as_request(events: Sequence[Event]) -> Any:
+    """Events as spans of one request, what is in them as attributes."""
+    request = ExportTraceServiceRequest()
+    scope = request.resource_spans.add().scope_spans.add()
+    for at, event in enumerate(events):
+        started = event["ts"] * 1_000_000
+        span = scope.spans.add(trace_id=b"t" * 16, span_id=(at + 1).to_bytes(8, "big"), start_time_unix_nano=started)
+        said = {"gen_ai.request.model": event["model"], "version": event["version"], "row": event["id"]}
+        for name, value in {**said, "score": event["prediction"], **event["features"]}.items():
+            if value is not None:
+                kind = {bool: "bool", int: "int", float: "double", str: "string"}[type(value)]
+                span.attributes.add(key=name, value=AnyValue(**{f"{kind}_value": value}))
+    return request
+
+
+def as_spans(events: Sequence[Event]) -> list[bytes]:
+    return in_batches(events, lambda some: bytes(as_request(some).SerializeToString()))
+
+
+def as_json_spans(events: Sequence[Event]) -> list[bytes]:
+    return in_batches(events, lambda some: MessageToJson(as_request(some)).encode())
+
+
+def broken_spans(good: bytes) -> Sequence[tuple[bytes, str]]:
+    nameless = {"attributes": [{"key": "gen_ai.system", "value": {"stringValue": "x"}}]}
+    return [
+        (b"", "empty"),
+        (b"{", "malformed_json"),
+        (b"[]", "malformed_otlp"),
+        (b"\0\0\0\0\7" + good, "schema_registry_framed"),
+        (b"{}", "not_otlp_traces"),
+        (b'{"resourceLogs": []}', "signal_logs"),
+        (json.dumps({"resourceSpans": [{"scopeSpans": [{"spans": [nameless]}]}]}).encode(), "span_invalid"),
+    ]
+
+
+def in_spans(write: Callable[[Sequence[Event]], list[bytes]]) -> WrittenFormat:
+    return WrittenFormat(write, broken_spans, lambda _: {"version": ["version"]}, fields=SPANS, says_more=True)
+
+
 FORMATS = {
     "json": WrittenFormat(lambda events: list(map(as_json, events)), broken_json),
     "json-lines": WrittenFormat(as_lines, broken_lines),
@@ -320,6 +372,8 @@ FORMATS = {
     "avro": WrittenFormat(as_avro, broken_avro, avro_file),
     "protobuf": WrittenFormat(as_protobuf, broken_protobuf, protobuf_file),
     "debezium": WrittenFormat(as_changes, broken_change),
+    "otel": in_spans(as_json_spans),
+    "otel, Protobuf": in_spans(as_spans),
 }
 FORMATS |= {f"cloudevents, {name}": around(name) for name in ("json", "avro", "protobuf", "json-schema")}
 
@@ -355,7 +409,7 @@ def read(tmp_path_factory: pytest.TempPathFactory) -> Read:
 
 
 def decoder_of(name: str, home: Path, max_future: int = 600 * SECOND) -> TopicDecoder:
-    fields, form = FieldMap(), name.partition(",")[0]
+    fields, form = FORMATS[name].fields, name.partition(",")[0]
     series = [SeriesFields(key, REFERENCE.layout, fields) for key in KEYS]
     section = options_of(form)
     options = None if section is None else section.model_validate(FORMATS[name].options(home))
@@ -392,12 +446,14 @@ def assert_same(some: Decoded, other: Decoded) -> None:
     assert some.seen == other.seen
 
 
-def rejected(decoded: Decoded) -> Counter[str]:
-    return Counter({fact.reason: fact.count for fact in decoded.facts if isinstance(fact, EventsRejected)})
+def rejected(decoded: Decoded) -> list[tuple[str, int]]:
+    """By reason, in the order of the facts."""
+    return [(fact.reason, fact.count) for fact in decoded.facts if isinstance(fact, EventsRejected)]
 
 
-def fields_rejected(decoded: Decoded) -> Counter[str]:
-    return Counter({fact.reason: fact.count for fact in decoded.facts if isinstance(fact, FieldsRejected)})
+def fields_rejected(decoded: Decoded, *, says_more: bool = False) -> list[tuple[str, int]]:
+    facts = [fact for fact in decoded.facts if isinstance(fact, FieldsRejected)]
+    return [(fact.reason, fact.count) for fact in facts if not (says_more and fact.reason == "unknown")]
 
 
 @pytest.mark.parametrize("name", FORMATS)
@@ -412,7 +468,7 @@ def test_one_data_set_is_the_same_columns_in_every_format(name: str, rng: np.ran
 
         assert not rejected(found)
         assert_same(found, expected)
-        assert fields_rejected(found) == fields_rejected(expected)
+        assert fields_rejected(found, says_more=FORMATS[name].says_more) == fields_rejected(expected)
 
 
 def as_container(events: Sequence[Event], path: Path) -> None:
@@ -499,8 +555,47 @@ def test_what_is_broken_is_counted_by_its_reason_and_the_rest_is_exact(
     for ahead in (False, True):
         found = read(name, spoilt, beside, ahead=ahead)
 
-        assert rejected(found) == expected
+        assert rejected(found) == sorted(expected.items())
         assert_same(found, clean)
+
+
+def as_tensors(events: Sequence[Event]) -> list[bytes]:
+    """A request of the open inference protocol, its numbers behind the JSON."""
+    body = {"name": "age", "shape": [len(events), 1], "datatype": "FP64"}
+    ages = np.array([event["features"]["age"] for event in events]).tobytes()
+    asked = {
+        "model_name": "churn",
+        "model_version": "3",
+        "inputs": [body | {"parameters": {"binary_data_size": len(ages)}}],
+    }
+    return [json.dumps(asked).encode() + ages]
+
+
+DOUBLES: Mapping[str, Callable[[Sequence[Event]], list[bytes]]] = {
+    name: FORMATS[name].write for name in ("arrow", "arrow, file", "avro", "protobuf", "otel, Protobuf")
+} | {"mlserver": as_tensors}
+
+
+@pytest.mark.parametrize("name", DOUBLES)
+def test_no_nan_of_a_message_is_taken_for_what_is_there_and_no_number(
+    name: str, rng: np.random.Generator, tmp_path: Path
+) -> None:
+    """Whatever its bits are: those of ours as well."""
+    events = [event | {"features": event["features"] | {"age": UNUSABLE}} for event in drawn(rng, 10)]
+    messages = DOUBLES[name](events)
+    if name == "mlserver":
+        decoder = TopicDecoder("t", [SeriesFields(KEYS[0], REFERENCE.layout, FieldMap())], FieldMap(), SECOND, name)
+    else:
+        decoder = decoder_of(name, tmp_path)
+    assert np.float64(UNUSABLE).tobytes() in b"".join(messages)
+    records = TopicRecords("t", [0] * len(messages), messages, stamps=[NOON] * len(messages))
+
+    for reader in decoder.readers:
+        rows = reader.read(records, NOON, DecodeCounts()).rows
+        found = np.concatenate([part.numeric[:, 0] for part in rows]) if rows else np.empty(0)
+        assert reader is not decoder.readers[-1] or len(found) == 10
+        assert np.isnan(found).all()
+        assert not unusable(found).any()
 
 
 @pytest.mark.parametrize("name", FORMATS)

@@ -22,6 +22,7 @@ from monitor.facts import EventsCounted, EventsRejected
 from monitor.sources.base import TopicRecords
 from monitor.sources.decode.class_scores import OF_CLASS, ClassScores, score_columns
 from monitor.sources.decode.finding import NO_COLUMNS, NOTHING, FeatureFinder
+from monitor.sources.decode.shaping import ShapedDecoder
 from monitor.sources.decode.topic import Decoded, TopicDecoder
 from monitor.sources.formats.base import Rows, SeriesRows
 from monitor.sources.formats.fields import WEIGHT, FieldMap, JoinedFields, Path, SeriesFields
@@ -129,6 +130,10 @@ def _stacked(parts: Sequence[NDArray[Number] | None]) -> NDArray[Number] | None:
     return np.concatenate(there) if there else None
 
 
+def _as_it_is(row: Mapping[Path, object]) -> Iterator[Mapping[Path, object]]:
+    yield row
+
+
 class LearningDecoder(TopicDecoder):
     """A topic's decoder that finds the features of one series by itself and keeps its rows until they are drained."""
 
@@ -206,9 +211,7 @@ class LearningDecoder(TopicDecoder):
         return self._counted(super().decode(records, now))
 
     def decode_rows(self, rows: Rows, partition: Partition, messages: int | None = None) -> Decoded:
-        """Rows on record, whose features are known; those of logs are objects, in which they are found."""
-        if isinstance(rows, DocumentRows):
-            self.finder.look(self._documents_to_look_at(rows))
+        """Rows on record, whose features are known."""
         self.build_anew()
         self._narrow = {
             name: column.dtype
@@ -216,6 +219,12 @@ class LearningDecoder(TopicDecoder):
             if isinstance(column := rows.column(path), np.ndarray) and column.dtype in (np.float32, np.float16)
         }
         return self._counted(super().decode_rows(rows, partition, messages))
+
+    def decode_documents(self, rows: Rows, partition: Partition, messages: int) -> Decoded:
+        """Rows of logs, with the features that are new in them."""
+        assert isinstance(rows, DocumentRows)
+        self.finder.look(self._documents_to_look_at(rows))
+        return super().decode_documents(rows, partition, messages)
 
     def drain(self) -> list[EventColumns]:
         """The rows decoded since the last time."""
@@ -243,8 +252,9 @@ class LearningDecoder(TopicDecoder):
                 yield from self._of_ours(partial(self.inspect, records.only([at])))
 
     def _documents_to_look_at(self, rows: DocumentRows) -> Iterator[Mapping[Path, object]]:
+        shape = self.format.shape_row if isinstance(self.format, ShapedDecoder) else _as_it_is
         for at in self._places_to_look_at(len(rows)):
-            yield from self._of_ours(partial(list, [Document(rows.documents[at])]))
+            yield from self._of_ours(partial(shape, Document(rows.documents[at])))
 
     def _of_ours(self, read: Callable[[], Iterable[Mapping[Path, object]]]) -> list[Mapping[Path, object]]:
         """The rows of a message that are of our series; none of one that cannot be read."""

@@ -263,14 +263,16 @@ def _numbers(column: Column | None, rows: int, reasons: Counter[str]) -> NDArray
 
 
 def _count_absent(series: SeriesFields, rows: Rows, numeric: NDArray[np.float64], counts: DecodeCounts) -> None:
-    """Count what is missing or infinite in columns that are numbers already. A sum that is finite tells that nothing is."""
+    """Count what is missing or infinite in columns that are numbers already, and make their NaNs one. A sum that is finite tells that nothing is."""
     with np.errstate(over="ignore", invalid="ignore"):
         sums = numeric.sum(axis=0)
     for column in np.flatnonzero(~np.isfinite(sums)).tolist():
         held = rows.column(series.numeric[column][1])
         if held is not None and not isinstance(held, Coded) and held.dtype.kind in "biuf":
             reasons, numbers = counts.of_number(series, column), numeric[:, column]
-            reasons["missing"] += int(np.count_nonzero(np.isnan(numbers)))
+            absent = np.isnan(numbers)
+            numbers[absent] = np.nan  # whose bits may have been those of UNUSABLE
+            reasons["missing"] += int(np.count_nonzero(absent))
             reasons["non_finite"] += int(np.count_nonzero(np.isinf(numbers)))
 
 

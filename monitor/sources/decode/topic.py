@@ -15,7 +15,7 @@ from detectors.contract import Contract
 from detectors.sketches.violations import Rule
 from monitor.facts import ContractBroken, EventsAhead, Fact
 from monitor.series.contract import ContractSpec, of_rows
-from monitor.sources.base import Prepared, RecordParts, TopicRecords
+from monitor.sources.base import NotNow, Prepared, RecordParts, TopicRecords
 from monitor.sources.decode.broken import BrokenSampler
 from monitor.sources.decode.contract import RowContract
 from monitor.sources.decode.halves import SeriesByHalf
@@ -31,7 +31,7 @@ from monitor.sources.decode.schema import (
     schemas,
 )
 from monitor.sources.decode.serving import ServedPart, reasons, serve
-from monitor.sources.decode.shaping import named_beside, shaped
+from monitor.sources.decode.shaping import ShapedDecoder, named_beside, shaped
 from monitor.sources.decode.unseen import UnseenSampler, spread
 from monitor.sources.decode.weighing import weighed
 from monitor.sources.formats.base import (
@@ -198,7 +198,6 @@ class TopicDecoder:
         latest = min(now + self.max_future, LATEST_NANOS)
         records = self._split(records, counts)
         of = self._offsets.places(records) if self._contracts and records.values else None
-        counts.fields["unknown"] = 0  # before others: facts stand in this order
         strange, told = False, list[Told]()
         objects, checked = 0, list[CheckedRows]()
         for read, _, places in self._readings(records, np.arange(len(records.values)), latest, counts):
@@ -245,6 +244,14 @@ class TopicDecoder:
         """Have what the format needs from outside for these records. Raises NotNow."""
         if self._outward is not None:
             self._outward.fetch(records)
+
+    def away(self, records: TopicRecords) -> str | None:
+        """Why the format cannot read these records now, for who does not wait; None where it can."""
+        try:
+            self._fetch(records)
+        except NotNow as why:
+            return str(why)
+        return None
 
     def _split(self, records: TopicRecords, counts: DecodeCounts) -> TopicRecords:
         """One record an event, where the format says that a message holds many."""
@@ -314,6 +321,11 @@ class TopicDecoder:
         decoded.batches = [replace(self._batch(part), unseen_categories=spread(part)) for part in own]
         decoded.facts += [*counts.facts(self.topic), *self._ahead({partition.index for partition in decoded.seen})]
         return decoded
+
+    def decode_documents(self, rows: Rows, partition: Partition, messages: int) -> Decoded:
+        """Rows of a table each of which is what a message would be, shaped as the mapping wants them; of so many messages."""
+        rows = self.format.shape(rows, None) if isinstance(self.format, ShapedDecoder) else rows
+        return self.decode_rows(rows, partition, messages)
 
     def _halve(
         self,

@@ -188,10 +188,10 @@ class DecodeCounts:
         return self.fields if column < series.counted[1] else self.labels
 
     def facts(self, topic: str) -> list[Fact]:
-        """As facts, none for nothing."""
+        """As facts, none for nothing; reasons in the order of their names, whoever counted them first."""
         none = {what: self.rejected.pop(what, 0) for what in (TOMBSTONE, SKIPPED)}
-        facts: list[Fact] = [EventsRejected(topic, reason, count) for reason, count in self.rejected.items()]
-        facts += [FieldsRejected(topic, reason, count) for reason, count in self.fields.items() if count]
+        facts: list[Fact] = [EventsRejected(topic, reason, count) for reason, count in sorted(self.rejected.items())]
+        facts += [FieldsRejected(topic, reason, count) for reason, count in sorted(self.fields.items()) if count]
         for outcome, count in (
             ("rejected", self.rejected.total()),
             ("unmonitored", self.unmonitored),

@@ -5,8 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from monitor.sources.base import RecordParts, TopicRecords
-from monitor.sources.formats.base import Decoder, RecordDecoder, Rows
+from monitor.sources.base import NotNow, RecordParts, TopicRecords
+from monitor.sources.formats.base import Decoder, Outward, RecordDecoder, Rows
 from monitor.sources.formats.fields import Path
 from monitor.sources.formats.values import Rejected
 
@@ -18,6 +18,18 @@ class GuardedDecoder:
 
     def __init__(self, decoder: Decoder) -> None:
         self._decoder = decoder
+        self._outward = decoder if isinstance(decoder, Outward) else None
+
+    def fetch(self, records: TopicRecords) -> None:
+        """Have what the decoder needs from outside, if it needs any. Raises NotNow; on what else it fails, it fails again as it decodes."""
+        if self._outward is None:
+            return
+        try:
+            self._outward.fetch(records)
+        except NotNow:
+            raise
+        except Exception:  # noqa: BLE001 - whatever a stranger's code raises
+            return
 
     def decode(self, values: Sequence[bytes | None]) -> Rows:
         """Read messages. Those that the decoder fails on are rejected as `decoder_failed`."""

@@ -131,7 +131,9 @@ def _plain(value: Any) -> Any:
         return int(value) if value == value.to_integral_value() else float(value)
     if isinstance(value, bytes):
         return value.decode(errors="replace")
-    return value
+    if isinstance(value, list):
+        return list(map(_plain, value))
+    return plain(value) if isinstance(value, dict) else value
 
 
 # --- what tells a format ----------------------------------------------------------------------------------------------

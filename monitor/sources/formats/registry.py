@@ -1,7 +1,7 @@
 """The formats there are: a module here with a `decoder`, or an entry point of the group `driftd.formats`.
 
 A module may also have `Options`, the section that stands under `topics[].options`, `recognises`, whether records look like
-this format, and `comes_apart`, whether by these options its rows may be requests or responses (`Rows.halves`). What it needs of other packages it imports where a decoder is made: all modules here are imported to be
+this format, `untimed`, why messages may say no time, and `comes_apart`, whether by these options its rows may be requests or responses (`Rows.halves`). What it needs of other packages it imports where a decoder is made: all modules here are imported to be
 listed. Where one is asked for by its name, no other is.
 """
 
@@ -66,6 +66,11 @@ def gives_halves(name: str, options: Section | None = None) -> bool:
     """Whether a format of ours, by these options, has messages that are half a prediction: its module says so."""
     told: Callable[[Any], bool] | None = getattr(_module(name), "comes_apart", None)
     return told is not None and told(options)
+
+
+def untimed(name: str) -> str:
+    """Why messages of a format of ours may say no time, and what to do; empty where there is nothing to be said."""
+    return str(getattr(_module(name), "untimed", ""))
 
 
 def options_of(name: str) -> type[Section] | None:

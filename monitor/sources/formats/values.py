@@ -18,7 +18,10 @@ UNITS: dict[str, Nanos] = {"s": SECOND, "ms": 1_000_000, "us": 1_000, "ns": 1}
 DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 LEAP = re.compile(r"(.*:[0-9]{2}:)60(|[.,Z+-].*)")
 UNUSABLE = float(np.uint64(0x7FF8000000000001).view(np.float64))
-"""The NaN of a number that is there but is none: a text, an object. `_reader.hpp` writes the same; whoever does not ask sees a NaN."""
+"""The NaN of a number that is there but is none: a text, an object. `_reader.hpp` writes the same; whoever does not ask sees a NaN.
+
+A NaN that a message holds may have the same bits: whoever reads doubles as they lie makes another one of it.
+"""
 HALF_A_CHARACTER = "its name holds half a character, which cannot be written"
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -42,9 +45,10 @@ def number(value: Any, reasons: Counter[str]) -> float:
         as_float = float(value)
     except OverflowError:
         as_float = math.inf if value > 0 else -math.inf
-    if not math.isfinite(as_float):
-        reasons["non_finite"] += 1
-    return as_float
+    if math.isfinite(as_float):
+        return as_float
+    reasons["non_finite"] += 1
+    return math.nan if math.isnan(as_float) else as_float  # of all NaNs this one: those of messages may have any bits
 
 
 def unusable(values: Floats) -> Bools:

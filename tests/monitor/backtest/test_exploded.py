@@ -1,6 +1,7 @@
 """Tables whose columns hold lists: a row an element, places in lists, read as the same messages would be."""
 
 import json
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -124,3 +125,35 @@ def test_fit_and_backtest_of_such_a_table(tmp_path: Path, make: Any, capsys: pyt
     assert np.isclose(found.sketch.missing.sum(), 0)
     assert main(["backtest", *how, "--json", shown]) in {0, 1}, capsys.readouterr().err
     assert json.loads(Path(shown).read_text())["events"]["ok"] == 2000
+
+
+@pytest.mark.parametrize("form", ["jsonl", "parquet"])
+def test_rows_of_a_log_are_exploded_as_any(tmp_path: Path, form: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whether it comes as lines or as a table: fit, backtest and the check of a contract see an element a row."""
+    topic = {"name": "p", "kind": "features", "format": "feast", "options": {"request_data": ["basket"]}}
+    topic["fields"] = {"explode": "features.basket", "features": "features.basket", "model": {"const": "churn"}}
+    model = {"name": "churn", "reference": "r.json", "window": "1s", "min_rows": 1}
+    (tmp_path / "driftd.yaml").write_text(yaml.safe_dump({"topics": [topic], "models": [model]}))
+    stamps = [datetime.fromtimestamp(NOON / 1e9 + at, UTC) for at in range(400)]
+    logged = [
+        {
+            "basket": [{"price": at + each / 2, "at": stamp} for each in range(5)] if at else [],
+            "__log_timestamp": stamp,
+            "__request_id": f"r-{at}",
+        }
+        for at, stamp in enumerate(stamps)
+    ]
+    path = parquet(tmp_path, logged)
+    if form == "jsonl":
+        path = lines(tmp_path, json.loads(json.dumps(logged, default=datetime.isoformat)))
+    how, reference = ["--config", str(tmp_path / "driftd.yaml")], tmp_path / "r.json"
+
+    assert main(["reference", "fit", *how, "--input", str(path), "--output", str(reference)]) == 0
+    found = Reference.load(reference)
+    assert (found.names, found.rows) == (("price",), 5 * 399)
+    assert "at: a time" in (said := capsys.readouterr().err)
+    assert "rows_missing 1" in said
+    main(["backtest", *how, "--input", str(path), "--json", str(tmp_path / "told.json")])
+    assert json.loads((tmp_path / "told.json").read_text())["events"] == {"ok": 5 * 399, "late": 0, "rejected": 1}
+    assert main(["contract", "infer", str(reference), "--output", str(tmp_path / "c.yaml")]) == 0
+    assert main(["contract", "check", str(tmp_path / "c.yaml"), str(path), *how]) == 0, capsys.readouterr()

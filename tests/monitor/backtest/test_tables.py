@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from detectors import Reference
+from detectors.sketches.violations import PART
 from monitor.backtest.recorded import Lines, Piece, RecordedError
 from monitor.backtest.tables import Tables, places_in
 from monitor.facts import EventsCounted, EventsRejected, FieldsRejected
@@ -83,7 +84,9 @@ def everything(pieces: Any) -> tuple[dict[SeriesKey, list[Any]], Counter[tuple[s
     for piece in pieces:
         assert isinstance(piece, Piece)
         for batch in piece.arrived.batches:
-            found = zip(batch.event_times.tolist(), batch.numeric.tolist(), batch.codes.tolist(), strict=True)
+            weights = None if batch.violations is None else batch.violations.weights
+            told = [PART] * len(batch) if weights is None else weights.tolist()
+            found = zip(batch.event_times.tolist(), batch.numeric.tolist(), batch.codes.tolist(), told, strict=True)
             rows.setdefault(batch.key, []).extend(repr(row) for row in found)
         for fact in piece.facts:
             match fact:
@@ -120,6 +123,29 @@ def test_a_table_is_read_as_the_messages_would_be(tmp_path: Path, form: str) -> 
             path = csv(tmp_path, [flat(event) for event in events])
 
     assert everything(tables([path]).pieces()) == expected
+
+
+@pytest.mark.parametrize("form", ["nested", "flat", "csv"])
+@pytest.mark.parametrize(
+    ("said", "mapping"), [(1, "share"), (100, {"path": "share", "unit": "fraction"}), (1, {"const": 12.5})]
+)
+def test_a_row_of_a_table_stands_for_as_many_as_that_of_the_message(
+    tmp_path: Path, form: str, said: float, mapping: Any
+) -> None:
+    shares = [100.0, 12.5, None, 0.0, 100.5, -1.0, 50.0]
+    shown = [None if share is None else share / said for share in shares * 10]
+    events = [message(at, share=share) for at, share in enumerate(shown)]
+    fields = FieldMap.parse({"sampling": mapping}, MS)
+    expected = everything(Lines([lines(tmp_path, events)], decoder(fields=fields)).pieces())
+    write = {"nested": parquet, "flat": parquet, "csv": csv}[form]
+    path = write(tmp_path, events if form == "nested" else [flat(event) for event in events])
+
+    found = everything(tables([path], fields=fields).pieces())
+
+    assert found == expected
+    if "share" in str(mapping):
+        assert found[1]["EventsRejected", "sampling_invalid"] == 30
+        assert {repr(row).split(", ")[-1] for row in found[0][KEY]} == {"1000000)'", "8000000)'", "2000000)'"}
 
 
 def test_each_series_gets_its_own_rows(tmp_path: Path) -> None:

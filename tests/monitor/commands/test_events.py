@@ -479,6 +479,24 @@ def test_how_requests_were_served_is_learnt_from_events_as_from_a_table(tmp_path
     assert (shown["timed"], shown["told"], shown["error_rate"]) == (4000, 4000, 0.025)
 
 
+@pytest.mark.parametrize("unit", ["percent", "fraction"])
+def test_how_much_of_all_a_log_holds_is_told_by_events_as_by_a_table(tmp_path: Path, unit: str) -> None:
+    share = 10.0 if unit == "percent" else 0.1
+    rows = [row | {"share": share if at % 2 else None} for at, row in enumerate(events(4000))]
+    fields = {"prediction": "output.score", "sampling": {"path": "share", "unit": unit}}
+    config = write(tmp_path, topics=[{"name": "predictions", "fields": fields}])
+    of_events = fitted(config, "--input", lines(tmp_path, rows), "--window", "1m")
+    flat_rows = [{"at": row["ts"], "age": row["features"]["age"], "share": row["share"]} for row in rows]
+    table, output = lines(tmp_path, flat_rows, "table.jsonl"), tmp_path / "t.json"
+    given = ["reference", "fit", "--input", str(table), "--output", str(output), "--timestamp", "at", "--window", "1m"]
+    assert main([*given, "--sampling", "share", "--sampling-unit", unit]) == 0
+    of_table = Reference.load(output)
+
+    assert of_table.names == ("age",)
+    assert of_table.rows_per_second == of_events.rows_per_second == pytest.approx(5.5, rel=0.01)
+    assert (of_table.calibration is None) is (of_events.calibration is None)
+
+
 def test_texts_of_a_column_of_errors_can_be_fine_and_it_is_said_where_most_requests_failed(
     tmp_path: Path, capsys: Output
 ) -> None:
@@ -504,6 +522,7 @@ def test_texts_of_a_column_of_errors_can_be_fine_and_it_is_said_where_most_reque
         ),
         (["--error", "status"], "--error status: is a column of a table"),
         (["--fine", "ok"], "--fine: the configuration says it"),
+        (["--sampling", "share"], "--sampling: the configuration says it"),
     ],
 )
 def test_columns_of_requests_are_none_of_events(
@@ -524,11 +543,19 @@ def test_columns_of_requests_are_none_of_events(
         (["--latency", "took"], "--latency: "),
         (["--latency", "ms", "--error", "ms"], "--error: ms is the --latency"),
         (["--latency", "at", "--timestamp", "at"], "--latency: at is the --timestamp"),
+        (["--sampling-unit", "fraction"], "--sampling-unit needs --sampling"),
+        (["--sampling", "ms"], "--sampling needs --timestamp"),
+        (["--sampling", "at", "--timestamp", "at"], "--sampling: at is the --timestamp"),
+        (["--sampling", "share", "--timestamp", "at"], "--sampling: "),
+        (["--sampling", "text", "--timestamp", "at"], "--sampling: text holds texts and cannot be a share of rows"),
+        (["--sampling", "age", "--timestamp", "at"], "age: 0 is no share of rows in percent"),
+        (["--sampling", "ms", "--timestamp", "at", "--columns", "ms"], "--columns: ms is the --sampling"),
     ],
 )
 def test_mistakes_about_columns_of_requests_are_one_line(
     tmp_path: Path, capsys: Output, options: list[str], message: str
 ) -> None:
-    table = lines(tmp_path, [{"at": NOON_MS + at, "age": 1.0 * at, "ms": 5.0} for at in range(10)], "t.jsonl")
+    rows = [{"at": NOON_MS + at, "age": 1.0 * at, "ms": 5.0, "text": "x"} for at in range(10)]
+    table = lines(tmp_path, rows, "t.jsonl")
     said = refused(capsys, "--input", table, "--output", tmp_path / "r.json", *options)
     assert message in said

@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import yaml
 from detectors import Reference
 from monitor.cli import main
 from tests.parts.mock import MockBroker
+from tests.parts.ports import free_ports
 from tests.parts.reader import produce_records
 
 Output = pytest.CaptureFixture[str]
@@ -108,6 +110,24 @@ def test_bytes_that_are_no_text_are_told_in_digits(tmp_path: Path, capsys: Outpu
 
     assert said[0] == "1: value: 55 bytes, 0x0000000007c8c9cacbcccdcecfd0d1d2d3d4d5d6d7d8d9da…"
     assert said[1] == "1: framed by a schema registry: schema 7, then 50 bytes"
+
+
+def test_why_a_schema_cannot_be_had_is_said(tmp_path: Path, capsys: Output, mock_broker: MockBroker) -> None:
+    """Whoever does not wait says what is away: a topic in Avro is not taken for one in JSON."""
+    [port] = free_ports(1)
+    url = f"http://127.0.0.1:{port}"
+    config = configured(tmp_path, mock_broker.bootstrap)
+    settings = yaml.safe_load(config.read_text())
+    settings["topics"][0] |= {"format": "avro", "options": {"registry": {"url": url, "timeout": "1s"}}}
+    config.write_text(yaml.safe_dump(settings))
+    mock_broker.create_topic("p")
+    produce_records(mock_broker, "p", [{"value": b"\0\0\0\0\7abc"}] * 3)
+    away = rf"schema registry {url}: it cannot be reached: [ -~]+ \(schema 7\)"
+
+    said = explained(config, capsys, "--kafka", code=1)
+    assert re.search(f"rejected: schema_unavailable: {away}$", said[0])
+    assert main(["check", "--config", str(config)]) == 2
+    assert re.search(rf"topics\.p: none of 3 messages can be read now: {away}$", capsys.readouterr().err, re.MULTILINE)
 
 
 def test_steps_stand_in_the_objects_for_programs(tmp_path: Path, capsys: Output) -> None:

@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import re
 import sys
 import time
 from pathlib import Path
@@ -254,6 +255,47 @@ def test_a_format_that_needs_options_is_said_in_one_line(tmp_path: Path, capsys:
         "driftd: slips.jsonl: messages look like paper-slips, which needs options: registry: Field required\n"
     )
     assert not (tmp_path / "driftd.yaml").exists()
+
+
+CONNECT = {"type": "struct", "fields": [{"type": "string", "field": "id"}, {"type": "double", "field": "amount"}]}
+ANSWER = {"specversion": "1.0", "id": "r-1", "source": "/", "type": "org.kubeflow.serving.inference.response"}
+NO_EVENTS = {
+    "rows out of Debezium's envelope": (
+        {"id": "r-1", "amount": 1.5, "__deleted": "false"},
+        "messages look like debezium, and none of them says when it was: .*add.fields: op,source.ts_ms",
+    ),
+    "the same with a schema": (
+        {"schema": CONNECT, "payload": {"id": "r-1", "amount": 1.5}},
+        "messages look like debezium, and none of them says when it was: .*have a column of the table",
+    ),
+    "answers": ({"id": "r-1", "ts": "2026-01-01T00:00:00Z", "prediction": 0.5}, "messages are answers alone, "),
+    "answers of a server": (
+        ANSWER | {"time": "2026-01-01T00:00:00Z", "data": {"predictions": [0.5]}},
+        "messages look like kserve, and are answers alone, .*: name a topic or file that holds the requests too",
+    ),
+    "answers in an envelope": (
+        ANSWER | {"type": "scored", "time": "2026-01-01T00:00:00Z", "data": {"prediction": 0.5}},
+        "messages look like cloudevents, and are answers alone, ",
+    ),
+    "scores": ({"id": "r-1", "ts": "2026-01-01T00:00:00Z", "score": 0.5}, "messages are answers alone, "),
+    "answers without a time": (
+        {"predictions": [0.5, 0.25]},
+        "messages look like mlflow, and none of them says when it was: .*: init --kafka BROKERS --topic NAME",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", NO_EVENTS)
+def test_why_messages_are_no_events_is_said_in_one_line(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Output
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    message, words = NO_EVENTS[name]
+    Path("log.jsonl").write_text(f"{json.dumps(message)}\n" * 100)
+
+    assert main(["init", "log.jsonl"]) == 2
+    [line] = capsys.readouterr().err.splitlines()
+    assert re.search(f"^driftd: log.jsonl: {words}", line)
 
 
 def test_plain_events_are_no_format_of_their_own(tmp_path: Path, slips: Any) -> None:

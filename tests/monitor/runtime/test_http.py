@@ -694,6 +694,12 @@ def test_windows_are_the_newest_first(scene: Scene) -> None:
     assert len(scene.json("/api/v1/windows?limit=600")) == 502
 
 
+def test_windows_say_what_a_sampled_log_left_out(scene: Scene) -> None:
+    scene.telemetry.record([WINDOW])
+
+    assert [(one["rows"], one["unlogged"]) for one in scene.json("/api/v1/windows?model=churn&limit=1")] == [(100, 900)]
+
+
 @pytest.mark.parametrize("limit", ["0", "-1", "x", "1.5", "%20", "1e3", "\u0663", "9" * 10, "9" * 5000, "+1"])
 def test_a_limit_that_cannot_be_is_refused(scene: Scene, limit: str) -> None:
     status, kind, body = scene.surface.answer(f"/api/v1/windows?limit={limit}", "")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from monitor.backtest.recorded import Lines, RecordedError
-from monitor.facts import EventsRejected
+from monitor.facts import EventsRejected, RecordsWaiting
 from monitor.runtime.waiting import PatientSource
 from monitor.series.truth import BINARY, Truth
 from monitor.sources.base import Headers, NotNow, TopicRecords
@@ -202,6 +202,20 @@ def test_files_whose_schema_is_away_are_one_line(tmp_path: Path) -> None:
 
 
 # --- the source that takes records back -------------------------------------------------------------------------------
+
+
+def test_all_that_is_waited_for_is_said_each_once() -> None:
+    source, _ = opened({ZERO: [b"a"], Partition("u", 0): [b"b"], Partition("v", 0): [b"c"]})
+    whys = {"t": "registry one is away", "u": "registry two is away", "v": "registry one is away"}
+    for _ in range(2):
+        for records in source.poll(0).records:
+            source.keep(records, whys[records.topic])
+
+    assert source.trouble() == "registry one is away; registry two is away"
+    [said] = source.news(NOON)
+    assert isinstance(said, RecordsWaiting)
+    assert said.why == source.trouble()
+    assert source.news(NOON) == []
 
 
 def opened(log: dict[Partition, list[bytes | None]]) -> tuple[PatientSource, ListSource]:

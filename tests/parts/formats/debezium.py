@@ -74,7 +74,7 @@ def jars(home: Path) -> Path:
             HERE / "debezium-pom.xml",
             "dependency:copy-dependencies",
         )
-        subprocess.run([*command, f"-DoutputDirectory={found}"], check=True, timeout=600)
+        subprocess.run([*command, f"-DoutputDirectory={found}"], check=True, timeout=600, stdout=sys.stderr)
     return found
 
 

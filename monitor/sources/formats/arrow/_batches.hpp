@@ -377,16 +377,20 @@ class Filler {
     }
   }
 
-  // Counts what is not finite. One look at all of the exponents says whether there is any.
-  static void count_odd(const double* found, int64_t count, int64_t* counts) {
+  // Counts what is not finite; of NaNs, whose bits may be those of UNUSABLE, it makes one. One look at all of the exponents says whether there is any.
+  static void count_odd(double* found, int64_t count, int64_t* counts) {
     constexpr uint64_t EXPONENT = 0x7FF0000000000000u, LAST = 0x0010000000000000u;
     uint64_t carried = 0;
     for (int64_t row = 0; row < count; ++row)
       carried |= (load<uint64_t>(reinterpret_cast<const char*>(found + row)) & EXPONENT) + LAST;
     if (carried >> 63 == 0) return;
     for (int64_t row = 0; row < count; ++row) {
-      if (std::isnan(found[row])) ++counts[missing];
-      else if (std::isinf(found[row])) ++counts[non_finite];
+      if (std::isnan(found[row])) {
+        found[row] = NOT_A_NUMBER;
+        ++counts[missing];
+      } else if (std::isinf(found[row])) {
+        ++counts[non_finite];
+      }
     }
   }
 

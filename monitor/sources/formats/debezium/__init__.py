@@ -161,17 +161,26 @@ def _is_streamed(snapshot: Any) -> bool:
     return isinstance(snapshot, str | bool | None) and snapshot in STREAMED
 
 
+untimed = (
+    "rows of a snapshot, and rows that ExtractNewRecordState has taken out of their envelope, say no time: let it add that "
+    "(add.fields: op,source.ts_ms,source.snapshot), or have a column of the table that holds one"
+)
+"""Why messages may say no time, and what to do."""
+
+
 def recognises(records: TopicRecords) -> bool:
-    """Whether each message is a change of Debezium's, or a row with what Debezium puts beside it."""
+    """Whether each message is a change of Debezium's, or a row with what Debezium or Connect's converter puts beside it."""
     held = [raw for raw in records.values if raw]
     return bool(held) and all(map(_is_change, held))
 
 
 def _is_change(raw: bytes) -> bool:
     try:
-        payload, _ = unpacked(read_document(raw))
+        payload, schema = unpacked(read_document(raw))
     except Rejected:
         return False
+    if schema is not None and schema.get("type") == "struct":
+        return isinstance(payload, dict | None)
     if not isinstance(payload, dict):
         return False
     source = payload.get("source")

@@ -7,6 +7,7 @@ import ssl
 import threading
 import time
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
@@ -50,6 +51,8 @@ class Asker:
             status, body = self._get(where)
         except ssl.SSLCertVerificationError as error:
             raise AskError(f"its certificate is not trusted: {error.verify_message}") from None
+        except ssl.SSLError as error:
+            raise AskError(f"TLS fails: {(error.reason or type(error).__name__).replace('_', ' ').lower()}") from None
         except TimeoutError:
             raise AskError("it gave no answer in time") from None
         except OSError as error:
@@ -137,4 +140,16 @@ def _tls(settings: SchemaRegistrySettings) -> ssl.SSLContext:
     except OSError as error:
         why = error.strerror or "holds no certificate"
         raise SchemaRegistryError(f"registry.ca_file: {settings.ca_file} cannot be used: {why}") from None
+    if settings.cert_file is not None:
+        _show(context, settings.cert_file, settings.key_file)
     return context
+
+
+def _show(context: ssl.SSLContext, cert_file: Path, key_file: Path | None) -> None:
+    """Have a certificate of our own to show. Raises SchemaRegistryError."""
+    try:
+        context.load_cert_chain(cert_file, key_file, password="")  # which OpenSSL would ask for on a terminal
+    except OSError as error:
+        where = f"registry.cert_file: {cert_file}{f' with registry.key_file: {key_file}' if key_file else ''}"
+        why = "not a certificate and its key without a password" if isinstance(error, ssl.SSLError) else error.strerror
+        raise SchemaRegistryError(f"{where} cannot be used: {why}") from None

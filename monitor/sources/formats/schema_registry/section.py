@@ -31,6 +31,8 @@ class SchemaRegistrySettings(Section):
     token_file: Path | None = None
     token_env: str | None = None
     ca_file: Path | None = None
+    cert_file: Path | None = None
+    key_file: Path | None = None
     subject: str | None = None
     timeout: PositiveDuration = 5 * SECOND
 
@@ -59,6 +61,10 @@ class SchemaRegistrySettings(Section):
 
     @model_validator(mode="after")
     def _one_way_in(self) -> "SchemaRegistrySettings":
+        if self.key_file is not None and self.cert_file is None:
+            raise ValueError("key_file needs cert_file: the certificate that the key is of")
+        if self.cert_file is not None and urlsplit(self.url).scheme != "https":
+            raise ValueError("cert_file needs an address of https")
         return one_way_in(self)
 
     def secret(self, kind: str, environment: Mapping[str, str] = os.environ) -> str | None:

@@ -15,7 +15,7 @@ from monitor.cli import main
 from monitor.configuration import load
 from monitor.facts import EventsCounted, EventsRejected, FieldsRejected
 from monitor.settings import ConfigError, load_settings
-from monitor.sources.base import TopicRecords
+from monitor.sources.base import NotNow, TopicRecords
 from monitor.sources.decode.topic import TopicDecoder
 from monitor.sources.formats.registry import formats, gives_halves, options_of
 from monitor.stream.events import OffsetRange, Partition, SeriesKey
@@ -195,6 +195,30 @@ def test_a_message_that_a_decoder_fails_on_is_rejected_and_no_other(
     events.write_text(f"{line()}\nboom\n")
     assert main(["explain", "--config", str(config), str(events)]) == 0
     assert capsys.readouterr().out.splitlines()[-2] == "2: rejected: decoder_failed"
+
+
+WAITS = """
+    def fetch(self, records):
+        from pathlib import Path
+        from monitor.sources.base import NotNow
+        if not Path(HERE).exists():
+            raise NotNow("the dictionary of cells is away")
+        raise RuntimeError("which decoding would show")
+"""
+
+
+def test_what_it_needs_from_outside_is_waited_for_and_nothing_is_counted(config: Path) -> None:
+    there = config.with_name("dictionary")
+    (config.parent / "site" / "toy_format.py").write_text(MODULE + WAITS.replace("HERE", repr(str(there))))
+    decoder, records = decoder_of(config), TopicRecords("p", [0, 1], [line(0).encode(), b"x"], ())
+
+    with pytest.raises(NotNow, match="the dictionary of cells is away"):
+        decoder.decode(records, NOON)
+    there.touch()
+    decoded = decoder.decode(records, NOON)
+
+    assert len(decoded.batches[0]) == 1
+    assert EventsRejected("p", "wrong_cells", 1) in decoded.facts
 
 
 def test_a_decoder_that_always_fails_rejects_everything(config: Path) -> None:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from ssl import CERT_REQUIRED
 from uuid import UUID
 
 import pytest
@@ -107,7 +108,7 @@ def test_what_is_no_answer_is_not_now_and_is_asked_again_after_a_pause(
     registry: Registry, wrong: dict[str, object], words: str
 ) -> None:
     clock = Seconds()
-    asking = client(registry, clock, timeout="300ms")
+    asking = client(registry, clock, timeout="300ms" if "delay" in wrong else "20s")
     before = {name: getattr(registry, name) for name in wrong}
     for name, value in wrong.items():
         setattr(registry, name, value)
@@ -213,6 +214,8 @@ def test_a_secret_that_is_not_there_is_said_by_its_key(registry: Registry, tmp_p
         ({"url": "registry:8081"}, "must be an address"),
         ({"url": "http://me:pw@registry"}, "must hold no password"),
         ({"url": "http://registry", "username": "me"}, "username needs password_file"),
+        ({"url": "https://registry", "key_file": "a"}, "key_file needs cert_file"),
+        ({"url": "http://registry", "cert_file": "a"}, "cert_file needs an address of https"),
         (
             {"url": "http://registry", "token_file": "a", "token_env": "B"},
             "token_file and token_env name two: give one",
@@ -371,6 +374,31 @@ def test_a_certificate_is_trusted_by_the_authority_that_is_named_and_by_no_other
                 NotNow, match=r"^schema registry https://\S+: its certificate is not trusted: [ -~]+ \(schema 7\)$"
             ):
                 client(registry, **named).schema(7)
+
+
+def test_a_certificate_of_ours_is_shown_where_the_registry_asks_for_one(tmp_path: Path) -> None:
+    (tmp_path / "ours").mkdir()
+    (context, ca_file), (_, ours) = valid(tmp_path), valid(tmp_path / "ours")
+    context.load_verify_locations(ours)
+    context.verify_mode = CERT_REQUIRED
+    key = tmp_path / "ours" / "key.pem"
+    both = tmp_path / "both.pem"
+    both.write_bytes(ours.read_bytes() + key.read_bytes())
+    with Registry(tls=context) as registry:
+        registry.add(7, TEXT)
+        for ways in ({"cert_file": ours, "key_file": key}, {"cert_file": both}):
+            assert client(registry, ca_file=ca_file, **ways).schema(7).text == TEXT
+        with pytest.raises(NotNow):
+            client(registry, ca_file=ca_file).schema(7)
+        assert registry.asked == ["/schemas/ids/7"] * 2
+
+
+def test_a_certificate_that_cannot_be_shown_is_said_at_start(tmp_path: Path) -> None:
+    _, other = valid(tmp_path)
+    for named in ({"cert_file": other}, {"cert_file": other, "key_file": other}, {"cert_file": tmp_path / "absent"}):
+        settings = RegistrySettings.model_validate({"url": "https://127.0.0.1", **named})
+        with pytest.raises(SchemaRegistryError, match=r"^registry\.cert_file: \S+\.?\S* (with .*)?cannot be used: "):
+            SchemaRegistry(settings, "AVRO")
 
 
 def test_answers_are_bounded(registry: Registry) -> None:

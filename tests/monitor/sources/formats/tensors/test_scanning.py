@@ -15,7 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from detectors import Reference
-from monitor.facts import EventsAhead
+from detectors.sketches.violations import PART
+from monitor.facts import EventsAhead, EventsRejected
 from monitor.sources.decode.topic import Decoded, TopicDecoder
 from monitor.sources.formats import mlserver
 from monitor.sources.formats.base import DecodeCounts
@@ -30,7 +31,7 @@ pytestmark = pytest.mark.usefixtures("compiled_parts")
 
 FUZZ = Path(__file__).parents[5] / "tests" / "native" / "fuzz_tensors.cpp"
 SANITIZED = ("-std=c++17", "-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
-FIELDS = FieldMap()
+FIELDS, SAMPLED = FieldMap(), FieldMap(sampling=("features", "a"))
 REFERENCE = Reference.fit(
     {
         "a": [-9.0, 9.0],
@@ -139,18 +140,19 @@ def traffic(draw: st.DrawFn) -> tuple[list[bytes | None], list[int]]:
     return values, times
 
 
-def decoder(*, compiled: bool, missing: tuple[str, ...] = ("None",)) -> TopicDecoder:
+def decoder(*, compiled: bool, missing: tuple[str, ...] = ("None",), fields: FieldMap = FIELDS) -> TopicDecoder:
     """The decoder of a topic of two models, by one of both ways."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(decoding, "COMPILED", compiled)
         patch.setattr(compacting, "COMPILED", compiled)
         made = TopicDecoder(
             "t",
-            [SeriesFields(key, REFERENCE.layout, FIELDS) for key in KEYS],
-            FIELDS,
+            [SeriesFields(key, REFERENCE.layout, fields) for key in KEYS],
+            fields,
             MINUTE,
             "mlserver",
             options=mlserver.Options(missing=list(missing)),
+            sampled=bool(fields.sampling),
         )
     assert any(isinstance(each, TensorScanner) for each in made.readers) is compiled
     return made
@@ -174,11 +176,11 @@ def told(*polls: Decoded) -> Any:
 
 
 @settings(max_examples=60)
-@given(traffic())
-def test_both_ways_give_the_same(held: tuple[list[bytes | None], list[int]]) -> None:
+@given(traffic(), st.sampled_from([FIELDS, SAMPLED]))
+def test_both_ways_give_the_same(held: tuple[list[bytes | None], list[int]], fields: FieldMap) -> None:
     values, times = held
     keys = [b"" if at % 2 else b"k%d" % at for at in range(len(values))]
-    compiled, pure = (decoder(compiled=each) for each in (True, False))
+    compiled, pure = (decoder(compiled=each, fields=fields) for each in (True, False))
 
     for again in range(2):  # once more with all templates there
         sent = records(*values, keys=keys, stamps=times)
@@ -234,6 +236,19 @@ def tensors(rows: int, seed: int, **more: Any) -> bytes:
         {"name": "data", "shape": [rows], "datatype": "BYTES", "data": rng.choice(["pro", "new"], rows).tolist()},
     ]
     return json.dumps({"id": f"r-{seed}", "model_name": "m", "inputs": held, **more}).encode()
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_a_row_of_tensors_stands_for_as_many_as_its_share_says(compiled: bool) -> None:
+    shares = [100.0, 10.0, None, 0.0, 12.5, 200.0]
+    body = {"name": "a", "shape": [6, 1], "datatype": "FP64", "data": shares}
+    made = decoder(compiled=compiled, fields=SAMPLED)
+    raw = json.dumps({"id": "r", "model_name": "m", "inputs": [body]}).encode()
+    for _ in range(2):  # at first a template is made
+        found = made.decode(records(raw, stamps=[NOON]), NOON)
+
+    assert (found.halves[0].rows["sampled"] / PART).tolist() == [1.0, 10.0, 0.0, 8.0]  # 0: the response may say it
+    assert [fact.count for fact in found.facts if isinstance(fact, EventsRejected)] == [2]
 
 
 def scanned(values: list[bytes], made: TopicDecoder) -> list[int]:
