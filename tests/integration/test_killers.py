@@ -98,14 +98,13 @@ def test_a_batch_that_kills_is_stepped_over_and_nothing_else(
             time.sleep(0.1)
         deaths += not daemon.running
         assert deaths <= 2 * DEATHS, daemon.log.read_text(encoding="utf-8")[-2000:]
-    daemon.wait_for(lambda: daemon.metric("driftd_consumer_lag") == 0 and len(rows_of(daemon)) >= 4)
+    daemon.wait_for(lambda: daemon.metric("driftd_consumer_lag") == 0 and len(rows_of(daemon)) >= 5)
 
     assert deaths >= DEATHS
     [skipped] = daemon.logged("source.records_skipped")
     assert (skipped["partition"], skipped["first"], skipped["last"]) == (f"{TOPIC}/0", 300, 300)
     assert daemon.metric("driftd_events_rejected_total", reason="unreadable_batch") == 1
-    first = BEGIN + WINDOW  # the first window that lies wholly after the first event
-    assert rows_of(daemon) == {start: truth[start] for start in range(first, first + 4 * WINDOW, WINDOW)}
+    assert rows_of(daemon) == {start: truth[start] for start in range(BEGIN, BEGIN + 5 * WINDOW, WINDOW)}
     daemon.kill()
     daemon.start()
     daemon.wait_for(lambda: daemon.metric("driftd_consumer_lag") == 0)

@@ -33,7 +33,7 @@ ONE_BATCH: Mapping[str, Any] = {  # a fetch brings one batch, and the next is no
     "queued.min.messages": 1,
     "fetch.min.bytes": 1,
 }
-NO_OTHER = 60_000  # milliseconds from one fetch to the next: by then who reads has assigned anew, or is gone
+NO_OTHER = {"fetch.queue.backoff.ms": 1_000}  # from one fetch to the next: by then who reads has assigned anew, or is gone; the first waits as long
 
 
 @dataclass(slots=True)
@@ -69,27 +69,28 @@ class Scouts:
         return Sighting(Stage(stage), first, begins, died=died), status
 
     def _orders(self, partition: Partition, order: Order, growth: int) -> bytes:
-        backoff = {"fetch.queue.backoff.ms": NO_OTHER} if order.alone else {}
-        properties = {**properties_of(self._choice), **ONE_BATCH, **backoff, "statistics.interval.ms": 0}
+        pace = NO_OTHER if order.alone else {}
+        properties = {**properties_of(self._choice), **ONE_BATCH, **pace, "statistics.interval.ms": 0}
         where = {"topic": partition.topic, "partition": partition.index, "offset": order.offset, "alone": order.alone}
         seconds = ALONE_SECONDS if order.alone else self._choice.scouting
         return json.dumps({**where, "seconds": seconds, "growth": growth, "properties": properties}).encode()
 
     def _run(self, seen: int, orders: bytes) -> int:
-        """The exit status. One that takes too long is killed."""
+        """The exit status. One that takes too long is killed, and has not died."""
         command = [sys.executable, "-m", "monitor.sources.kafka.scout", str(seen)]
         ways = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         quiet = subprocess.DEVNULL
-        with subprocess.Popen(
+        with subprocess.Popen(  # noqa: S603 - ourselves
             command, stdin=subprocess.PIPE, stdout=quiet, stderr=quiet, env=ways, pass_fds=[seen]
         ) as child:
             self._child = child
             try:
                 if self._stopped:
                     raise subprocess.TimeoutExpired(command, 0)
-                child.communicate(orders, STARTING + 2 * ANSWER + max(ALONE_SECONDS, self._choice.scouting))
+                child.communicate(orders, STARTING + ANSWER + max(ALONE_SECONDS, self._choice.scouting))
             except subprocess.TimeoutExpired:
                 child.kill()
+                return 0
         return child.returncode
 
     def stop(self) -> None:
@@ -166,14 +167,15 @@ class Suspects:
         for partition, ranges in (found for each in self._examinations for found in each.take()):
             if partition in self._kept:
                 self._kept[partition].ranges = ranges
-        free = {place for place, suspect in self._kept.items() if positions.get(place) != suspect.position}  # made anew
+        anew = {place for place, suspect in self._kept.items() if positions.get(place) != suspect.position}
+        self._let_go(anew)
         self._read_apart(polled)
-        for partition, suspect in self._kept.items() - free:
+        for partition, suspect in self._kept.items():
             self._step_over(partition, suspect, polled)
             positions[partition] = suspect.position
-        free |= {place for place, suspect in self._kept.items() if suspect.ranges == []} | set(polled.lost)
-        self._let_go(free)
-        return polled, frozenset(free)
+        through = {place for place, suspect in self._kept.items() if suspect.ranges == [] or place in polled.lost}
+        self._let_go(through)
+        return polled, frozenset(anew | through)
 
     def _step_over(self, partition: Partition, suspect: Suspect, polled: Polled) -> None:
         while suspect.ranges and suspect.position >= suspect.ranges[0][0]:
@@ -204,7 +206,7 @@ class Suspects:
 
     def _reading(self) -> PartitionReader:
         if self._reader is None:
-            properties = {**self.choice.properties, **ONE_BATCH, "fetch.queue.backoff.ms": NO_OTHER}
+            properties = {**self.choice.properties, **ONE_BATCH, **NO_OTHER}
             self._client = reading_client(
                 replace(self.choice, properties=properties), error_cb=lambda _error: None
             ).client
