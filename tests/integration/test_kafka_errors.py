@@ -6,7 +6,9 @@ import random
 import pytest
 from confluent_kafka import KafkaError
 
+from monitor.facts import SourceTroubled
 from monitor.sources.base import SourceError
+from monitor.sources.kafka import stalls
 from monitor.stream.events import Partition
 from tests.parts.mock import Api, MockBroker
 from tests.parts.reader import Reader, numbered, produce, reading
@@ -36,7 +38,7 @@ CODES = (
     KafkaError.UNKNOWN_LEADER_EPOCH,
     KafkaError.OFFSET_NOT_AVAILABLE,
 )
-DRAWN = 6  # of each request's codes, unless all are wanted
+DRAWN = 3  # of each request's codes, unless all are wanted
 TIMES = 3  # that a code is answered
 COUNT = 60  # records a partition, before and again after
 
@@ -84,3 +86,22 @@ def test_an_error_of_the_broker_loses_and_repeats_nothing_or_is_named(
                 for index in range(2)
             }
             assert reader.values == expected, (request_.name, KafkaError(code).name())
+
+
+def test_a_partition_of_which_nothing_comes_is_assigned_anew_and_told_until_it_moves(
+    mock_broker: MockBroker, topic: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stalls, "STALLED_AFTER", 1.0)
+    monkeypatch.setattr(stalls, "HOPELESS_AFTER", 2.0)
+    mock_broker.create_topic(topic)
+    with reading(mock_broker, topic) as reader:
+        reader.until(lambda: bool(reader.ends))
+        mock_broker.push_errors(Api.FETCH, *[KafkaError.REPLICA_NOT_AVAILABLE] * 5_000)
+        produce(mock_broker, topic, numbered(COUNT))
+        reader.until(lambda: "nothing comes though more lies there" in (reader.source.trouble() or ""))
+        assert any(fact.error == "STALLED" for fact in reader.all(SourceTroubled))
+        mock_broker.clear_errors(Api.FETCH)
+        reader.read(COUNT)
+        reader.until(lambda: reader.source.trouble() is None)
+
+        assert reader.values == {Partition(topic, 0): numbered(COUNT)}

@@ -46,7 +46,7 @@ def scout(orders: Mapping[str, Any], report: Callable[[Stage, int, int], None]) 
     consumer.incremental_assign([place])
     ends = time.monotonic() + orders["seconds"]
     while time.monotonic() < ends:
-        message = consumer.poll(0.2)
+        message: Any = consumer.poll(0.2)
         if message is None:
             continue
         error = message.error()

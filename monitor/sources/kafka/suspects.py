@@ -33,7 +33,9 @@ ONE_BATCH: Mapping[str, Any] = {  # a fetch brings one batch, and the next is no
     "queued.min.messages": 1,
     "fetch.min.bytes": 1,
 }
-NO_OTHER = {"fetch.queue.backoff.ms": 1_000}  # from one fetch to the next: by then who reads has assigned anew, or is gone; the first waits as long
+NO_OTHER = {
+    "fetch.queue.backoff.ms": 1_000
+}  # from one fetch to the next: by then who reads has assigned anew, or is gone; the first waits as long
 
 
 @dataclass(slots=True)
