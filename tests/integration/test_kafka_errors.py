@@ -68,7 +68,7 @@ def test_an_error_of_the_broker_loses_and_repeats_nothing_or_is_named(
     mock_broker: MockBroker, topic: str, request_: Api
 ) -> None:
     for code in chosen(request_):
-        name = f"{topic[-60:]}-{abs(code)}"
+        name = f"{topic[-60:]}-{code}"
         mock_broker.create_topic(name, 2)
         for index in range(2):
             produce(mock_broker, name, numbered(COUNT, f"{index}-before-"), partition=index)
