@@ -10,7 +10,7 @@ KERNELS := $(wildcard detectors/*/_*.[ch]pp monitor/sources/_*.[ch]pp monitor/so
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test test-parallel test-servers test-serial test-seeds check schedules sanitize format bench bench-alarms bench-alarms-short streams kills exactly-once targets parts lock dashboards clean formats fuzz-tensors serving debezium fuzz-protobuf kills-halves fuzz-avro fuzz-arrow fuzz-step
+.PHONY: help setup demo test test-parallel test-servers test-serial test-seeds check schedules sanitize format bench bench-alarms bench-alarms-short streams kills kafka-errors exactly-once targets parts lock dashboards clean formats fuzz-tensors serving debezium fuzz-protobuf kills-halves fuzz-avro fuzz-arrow fuzz-step
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -64,6 +64,9 @@ kills: setup  ## predictions and labels through a daemon that is killed a hundre
 
 kills-halves: setup  ## requests and responses through a daemon that is killed fifty times while halves wait, some minutes
 	@KILLS=50 $(BIN)/python -m pytest -q --timeout=3600 tests/integration/test_halves.py
+
+kafka-errors: setup  ## every error code to every request of the reader, on librdkafka's mock cluster, some minutes
+	@ERRORS=all $(BIN)/python -m pytest -q -p no:randomly --timeout=900 tests/integration/test_kafka_errors.py
 
 exactly-once: setup  ## ten drawn days of one incident at every target: eight kills a day, receivers away, answers lost; about twenty minutes
 	@DAYS=$(or $(DAYS),10) $(BIN)/python -m pytest -q -p no:randomly --timeout=900 tests/integration/test_exactly_once.py

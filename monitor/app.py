@@ -60,6 +60,7 @@ from monitor.sources.kafka.client import KafkaChoice
 from monitor.sources.kafka.secured import SecretFileError, secured
 from monitor.sources.kafka.source import KafkaSource
 from monitor.store.sqlite import StateError, StateStore
+from monitor.store.starts import Starts
 from monitor.stream.clocks import TOLERANCE
 from monitor.stream.events import SECOND, Nanos, Partition, SeriesKey
 from monitor.stream.halves import REQUEST, RESPONSE, WHOLE
@@ -78,6 +79,7 @@ COMPILED = {
 HALF = {None: WHOLE, "request": REQUEST, "response": RESPONSE}
 LABEL = ("label",)  # where a label stands, unless its topic says otherwise
 DRAIN = 5.0  # seconds at the end for what can be delivered at once
+SCOUTING = 10.0  # seconds that are read ahead of us, at least, where we have died
 STUCK_AFTER = 30 * SECOND  # a loop that has not turned for so long is not ready
 
 
@@ -303,7 +305,11 @@ def label_topics(settings: Settings) -> frozenset[str]:
 
 
 def build_source(
-    settings: Settings, clock: Clock, threads: int = 1, parts: Mapping[str, RecordParts] = MappingProxyType({})
+    settings: Settings,
+    clock: Clock,
+    threads: int = 1,
+    parts: Mapping[str, RecordParts] = MappingProxyType({}),
+    starts: Starts | None = None,
 ) -> KafkaSource:
     """The Kafka source; `parts` of records are wanted beside their values, by topic. Raises ConfigError for properties that the client refuses."""
     kafka = settings.kafka
@@ -318,9 +324,10 @@ def build_source(
         parts=parts,
         label_topics=label_topics(settings),
         threads=threads,
+        scouting=max(SCOUTING, 2 * settings.checkpoint_interval / SECOND),
     )
     try:
-        return KafkaSource(choice, clock)
+        return KafkaSource(choice, clock, starts)
     except (KafkaException, ValueError, TypeError) as error:  # many kinds, all of them about its configuration
         raise ConfigError(f"kafka.properties: {explain_client(error)}") from None
 
@@ -473,7 +480,7 @@ class Daemon:
         settings, clock = configuration.settings, clock or SystemClock()
         with ExitStack() as taken:
             decoders = build_decoders(configuration)
-            source = source or build_source(settings, clock, threads, wanted_parts(decoders))
+            source = source or build_source(settings, clock, threads, wanted_parts(decoders), Starts(settings.state))
             taken.callback(source.close)
             store = StateStore(settings.state, settings.audit_keep, DISPENSABLE)
             taken.callback(store.close)
@@ -537,6 +544,8 @@ class Daemon:
             return "starting: positions are being looked up"
         if self.checkpointer.failing is not None:
             return self.checkpointer.failing
+        if self.loop.held is not None:
+            return self.loop.held
         turned = self.telemetry.look(lambda board: board.turned_at)
         if turned is not None and self.clock.now() - turned > STUCK_AFTER:
             return "the loop has not turned for 30 s"
@@ -555,6 +564,10 @@ class Daemon:
 
     def run(self) -> None:
         """Restore, read until told to stop, then drain and save. Raises SourceError or StateError when it cannot go on."""
+        with Starts(self.store.directory).orderly():
+            self._run()
+
+    def _run(self) -> None:
         self.server.serve(self.surface)
         try:
             facts, positions, topics = self._restore()

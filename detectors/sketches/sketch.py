@@ -168,6 +168,10 @@ class Sketch:
         self.violations = all_violations(self.violations, other.violations)
         self.schema = all_runs(self.schema, other.schema)
 
+    def settle(self) -> None:
+        """Put the ids of all parts together: a sum that nothing is taken out of again would else keep those of everything it was made of."""
+        self.ids = None if self.ids is None else self.ids.whole()
+
     def subtract(self, part: "Sketch | PackedSketch") -> None:
         """Take counts out again that were added before. Raises LayoutMismatchError when the layouts differ."""
         self.layout.same_as(part.layout)

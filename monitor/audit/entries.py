@@ -16,12 +16,14 @@ from monitor.facts import (
     AlertEscalated,
     CalibrationLearnt,
     ChartsTakenOver,
+    ClockSet,
     DecisionEnded,
     DecisionMade,
     DecisionRefused,
     Fact,
     LevelChanged,
     OffsetsLost,
+    PositionSuspected,
     RecordsSkipped,
     ReportMade,
     RetrainDecided,
@@ -323,7 +325,16 @@ def _of_lost(fact: OffsetsLost, now: Nanos) -> AuditNote:
 
 def _of_skipped(fact: RecordsSkipped, now: Nanos) -> AuditNote:
     body = {"topic": fact.partition.topic, "partition": fact.partition.index}
-    return AuditNote(now, "events.skipped", {**body, "first": fact.first, "last": fact.last})
+    return AuditNote(now, "events.skipped", {**body, "first": fact.first, "last": fact.last, "cause": fact.cause})
+
+
+def _of_suspicion(fact: PositionSuspected, now: Nanos) -> AuditNote:
+    body = {"topic": fact.partition.topic, "partition": fact.partition.index}
+    return AuditNote(now, "position.suspected", {**body, "offset": fact.offset, "deaths": fact.deaths})
+
+
+def _of_clock(fact: ClockSet, now: Nanos) -> AuditNote:
+    return AuditNote(now, "clock.set", {"by": fact.by, "behind": fact.behind})
 
 
 def _note(
@@ -357,6 +368,8 @@ WRITTEN: Mapping[type[Fact], Callable[[Any, Nanos], AuditNote | None]] = {
     ServiceLearnt: _of_learnt,
     OffsetsLost: _of_lost,
     RecordsSkipped: _of_skipped,
+    PositionSuspected: _of_suspicion,
+    ClockSet: _of_clock,
     RetrainRunEnded: _of_run,
     RetrainEnded: _of_request_ended,
     VersionSeen: _of_version,

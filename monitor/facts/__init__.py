@@ -16,6 +16,7 @@ from monitor.facts.daemon import (
     BackupFailed,
     CheckpointFailed,
     CheckpointSaved,
+    ClockSet,
     DaemonStarted,
     DaemonStopped,
     DeliveryTried,
@@ -74,6 +75,7 @@ from monitor.facts.sources import (
     PartitionsAssigned,
     PartitionsHeld,
     PartitionsUnreachable,
+    PositionSuspected,
     ReaderChosen,
     RecordsSkipped,
     RecordsWaiting,
@@ -150,6 +152,7 @@ Fact = (
     | PartitionsAssigned
     | PartitionsHeld
     | PartitionsUnreachable
+    | PositionSuspected
     | RecordsWaiting
     | TopicsMissing
     | ReaderChosen
@@ -162,6 +165,7 @@ Fact = (
     | LagMeasured
     | PanesOpen
     | CheckpointSaved
+    | ClockSet
     | AuditHead
     | CheckpointFailed
     | DeliveryTried
@@ -205,6 +209,7 @@ __all__ = [
     "CheckpointSaved",
     "ClassCoverage",
     "ClassTold",
+    "ClockSet",
     "ContractBroken",
     "ContractSample",
     "CoverageTest",
@@ -249,6 +254,7 @@ __all__ = [
     "PerformanceDifference",
     "PerformanceEstimated",
     "PerformanceJudged",
+    "PositionSuspected",
     "Qualities",
     "RateImproved",
     "ReaderChosen",

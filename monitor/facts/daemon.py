@@ -23,6 +23,14 @@ class CheckpointSaved:
 
 
 @dataclass(frozen=True, slots=True)
+class ClockSet:
+    """The wall clock was set `by` so much, forth or back (negative), and is `behind` where it would be by so much."""
+
+    by: Nanos
+    behind: Nanos
+
+
+@dataclass(frozen=True, slots=True)
 class StateBegun:
     """There was no state: a new one was made."""
 

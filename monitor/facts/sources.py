@@ -78,11 +78,21 @@ class OffsetsExpired:
 
 @dataclass(frozen=True, slots=True)
 class RecordsSkipped:
-    """Records that the client could not decompress were stepped over."""
+    """Records were stepped over, because the client could not read them (`unreadable`) or dies of it (`kills`)."""
 
     partition: Partition
     first: int
     last: int
+    cause: str = "unreadable"
+
+
+@dataclass(frozen=True, slots=True)
+class PositionSuspected:
+    """So many starts in a row have died at this position: the partition is kept back while child processes look what lies there."""
+
+    partition: Partition
+    offset: int
+    deaths: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ from monitor.facts import (
     CalibrationStands,
     CheckpointFailed,
     CheckpointSaved,
+    ClockSet,
     ContractBroken,
     DecisionMade,
     DecisionsStand,
@@ -115,7 +116,7 @@ VIOLATIONS = "driftd_contract_violations_total"
 SAMPLES = 3  # of a rule
 GOES_ON = (
     *("deliveries", "lags", "unreachable", "late", "partitions_held", "topics_missing", "waiting", "checkpoint_at"),
-    *("checkpoint_durations", "state_bytes", "retrains", "turned_at", "answered_at"),
+    *("checkpoint_durations", "state_bytes", "retrains", "turned_at", "answered_at", "clock_behind"),
 )  # of the process, whatever series there are
 EVENT_OUTCOMES = ("ok", "late", "rejected", "unmonitored", "tombstone", "skipped")
 
@@ -283,6 +284,7 @@ class Board:
     late: dict[str, LateShare] = field(default_factory=dict)  # by topic
     partitions_held: int = 0
     topics_missing: int = 0
+    clock_behind: Nanos = 0  # the wall clock, where it was set back
     waiting: RecordsWaiting | None = None  # records that cannot be decoded yet
     native: bool | None = None  # whether the native reader reads; None: not known yet
     watermark: Nanos | None = None
@@ -568,6 +570,8 @@ class Board:
                 self.panes = {**self.panes, **dict(panes)}
             case CheckpointFailed():
                 self.counters["driftd_checkpoint_failures_total"][()] += 1
+            case ClockSet(_, behind):
+                self.clock_behind = behind
             case StateRecovered() | StateLost() | BackupFailed():
                 self._note_state(fact)
             case ModelTallied(model=model):

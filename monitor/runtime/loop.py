@@ -19,6 +19,7 @@ from monitor.runtime.lateness import Lateness
 from monitor.runtime.rows import RowsWatch
 from monitor.runtime.telemetry import Telemetry
 from monitor.runtime.waiting import PatientSource, partitions_of
+from monitor.runtime.wall import Reading, WallClock
 from monitor.series.traces import untraced
 from monitor.sources.base import NotNow, Poll, Prepared, TopicRecords
 from monitor.sources.decode.topic import Decoded, TopicDecoder
@@ -37,7 +38,6 @@ from monitor.targets.base import Subscriber
 from monitor.targets.payloads import Sender, notices
 from monitor.targets.reports import report_notices
 
-CLOCK_JUMP: Nanos = SECOND  # more than that between wall clock and monotonic clock from one turn to the next
 REST: Nanos = 10 * SECOND  # processing time from one look at who gets nothing to the next
 POLL = 0.2  # seconds: small batches are collected for so long, and a stop is noticed as soon
 COLLECT_AFTER = 200_000  # container objects: a batch makes tens of thousands, all freed by their reference counts
@@ -108,7 +108,9 @@ class Loop:
         self._silence_told: Nanos = 0
         self._rested_at: Nanos = 0
         self._freed = FreedMemory()
-        self._clock_offset: Nanos | None = None  # wall time less monotonic time, at the last turn
+        self._wall = WallClock()
+        self._jumped = False  # the wall clock, since the last turn
+        self.held: str | None = None  # why nothing is read for now
 
     def begin(self, facts: Sequence[Fact]) -> None:
         """Tell what a restore found, and save at once where reading begins: a crash before the first interval loses nothing."""
@@ -121,10 +123,12 @@ class Loop:
         self._source.prepare_with(self._prepare)
         while not stopping.is_set():
             self._telemetry.turned()
-            if self._checkpointer.failing is None:
-                self.turn(POLL)
-            else:  # what cannot be saved is not read
+            if self._checkpointer.failing is not None:  # what cannot be saved is not read
                 stopping.wait(RETRY_AFTER)
+            elif self._read_clock().held:
+                stopping.wait(POLL)
+            else:
+                self.turn(POLL)
             if self._checkpointer.due or (self._hasty and self._checkpointer.failing is None):
                 self.save()
             if self._pipeline.versions.moved and self._checkpointer.failing is None:
@@ -149,12 +153,17 @@ class Loop:
     def turn(self, timeout: float) -> None:
         """One poll, and all that follows from it."""
         poll = self._source.poll(timeout)
-        now = self._clock.now()
+        reading = self._read_clock()
+        now = reading.now
+        if reading.behind:  # the source asks the clock that is behind
+            asked = {partition: min(at + reading.behind, now) for partition, at in poll.confirmed.items()}
+            poll = replace(poll, confirmed=asked)
         arrived, facts = self._decode(poll, now)
-        if self._clock_jumped(now):
+        if self._jumped:  # set, or the machine slept: nobody knows how long a partition was silent
             arrived = replace(arrived, unconfirmed=frozenset(self._source.positions()))
         self._explainer.see(arrived.batches)
         self._explainer.hear(facts)
+        self._jumped = False
         facts += self._pipeline.ingest(arrived, now)
         advanced = [*self._pipeline.advance(), *self._silence(poll, now), *self._rest(now), *self._decide(now)]
         facts += self._explainer.explain(advanced)
@@ -204,11 +213,16 @@ class Loop:
             self._checkpointer.add(report_notices(made, self._subscribers, self._sender))
             self._telemetry.record(made)
 
-    def _clock_jumped(self, now: Nanos) -> bool:
-        """Whether the wall clock was set, or the machine slept: then nobody knows how long a partition was silent."""
-        offset, before = now - round(self._clock.elapsed() * SECOND), self._clock_offset
-        self._clock_offset = offset
-        return before is not None and abs(offset - before) > CLOCK_JUMP
+    def _read_clock(self) -> Reading:
+        """What is now; where the clock was set back, why nothing is read for a while."""
+        reading = self._wall.read(self._clock.now(), self._clock.elapsed())
+        self._jumped |= reading.jumped
+        self.held = None
+        if reading.held:
+            self.held = f"the clock was set back by {reading.behind / SECOND:.0f} s: nothing is read until it is back, or for a minute"
+        if news := self._wall.take_news():
+            self._tell(news)
+        return reading
 
     def _decode(self, poll: Poll, now: Nanos) -> tuple[MicroBatch, list[Fact]]:
         facts: list[Fact] = list(poll.facts)

@@ -367,6 +367,9 @@ METRICS: dict[str, Spec] = {
     "driftd_state_backup_failures_total": Spec("counter", "Backups of the state that could not be made"),
     "driftd_state_bytes": Spec("gauge", "Size of the state on disk"),
     "driftd_loop_timestamp_seconds": Spec("gauge", "Wall time of the loop's last turn; if it is old the loop hangs"),
+    "driftd_clock_behind_seconds": Spec(
+        "gauge", "How far the wall clock was set back from where it had come; 0: it was not"
+    ),
     "driftd_ready": Spec("gauge", "1: ready, as /readyz says"),
     "driftd_reference_info": Spec("gauge", "1; the reference in use", (*SERIES, "reference", "rows")),
     "driftd_build_info": Spec("gauge", "1; the version that runs", ("version",)),
@@ -492,6 +495,7 @@ class Exposition:
         waiting = () if board.waiting is None else board.waiting.records
         yield "driftd_records_waiting", [((topic,), count) for topic, count in waiting]
         yield "driftd_state_bytes", [((), board.state_bytes)]
+        yield "driftd_clock_behind_seconds", [((), board.clock_behind / SECOND)]
         saved = started if board.checkpoint_at is None else board.checkpoint_at
         yield "driftd_checkpoint_age_seconds", [((), max(0, self.status.now() - saved) / SECOND)]
         answered = started if board.answered_at is None else board.answered_at

@@ -26,6 +26,7 @@ from monitor.facts import (
     ChartsTakenOver,
     CheckpointFailed,
     CheckpointSaved,
+    ClockSet,
     ContractBroken,
     DaemonStarted,
     DaemonStopped,
@@ -56,6 +57,7 @@ from monitor.facts import (
     PartitionsUnreachable,
     PerformanceEstimated,
     PerformanceJudged,
+    PositionSuspected,
     RateImproved,
     ReaderChosen,
     RecordsSkipped,
@@ -237,6 +239,9 @@ class Telemetry:
                 self._say_version(fact)
             case StateBegun() | StateRecovered() | StateLost() | BackupFailed():
                 self._say_state(fact)
+            case ClockSet(by, behind):
+                level = logging.ERROR if behind else logging.WARNING
+                self._log.log(level, "clock.set", seconds=round(by / SECOND, 3), behind=round(behind / SECOND, 3))
             case _:
                 self._say_source(fact)
 
@@ -503,8 +508,10 @@ class Telemetry:
                 log.info("source.offsets_expired", partition=str(partition), first=first)
             case OffsetsLost(partition, wanted, resumed, cause):
                 log.error("source.offsets_lost", partition=str(partition), wanted=wanted, resumed=resumed, cause=cause)
-            case RecordsSkipped(partition, first, last):
-                log.error("source.records_skipped", partition=str(partition), first=first, last=last)
+            case RecordsSkipped(partition, first, last, cause):
+                log.error("source.records_skipped", partition=str(partition), first=first, last=last, cause=cause)
+            case PositionSuspected(partition, offset, deaths):
+                log.error("source.position_suspected", partition=str(partition), offset=offset, deaths=deaths)
             case LateShare(topic, share, many=True, changed=True, cause=cause):
                 log.warning("events.late", topic=topic, share=round(share or 0.0, 4), cause=cause)
             case LateShare(topic, share, changed=True):

@@ -96,6 +96,7 @@ class Material:
         self.taken += 1
         self._totals_changed = True
         self.total.add(window)
+        self.total.settle()
         self._keep(start, self._whole(window) if self.cells is None else self._merged(window))
         if self.cells is None and len(self._windows) == SOUNDED:
             self._choose_cells()

@@ -34,6 +34,8 @@ class Driftd:
         }
         self.config.write_text(yaml.safe_dump(settings), encoding="utf-8")
         self.log = home / "driftd.log"
+        self.wrapper: list[str] = []  # what starts it, as with a limit
+        self.module = "monitor"
         self._child: Child | None = None
         DAEMONS.append(self)
 
@@ -51,7 +53,8 @@ class Driftd:
         return self._child is not None and self._child.running
 
     def start(self, *, ready: bool = True) -> None:
-        command = [sys.executable, "-m", "monitor", "run", "--config", self.config, *threads.option()]
+        driftd = [sys.executable, "-m", self.module, "run", "--config", self.config, *threads.option()]
+        command = [*self.wrapper, *driftd]
         self._child = Child("driftd", command, log=self.log)
         if ready:
             self._child.wait_until(lambda: self.status("/readyz") == 200, seconds=60)

@@ -74,6 +74,9 @@ class KafkaChoice:
     parts: Mapping[str, RecordParts] = field(default_factory=dict)  # by topic, what is wanted beside values
     label_topics: frozenset[str] = frozenset()  # those that bring no event time
     threads: int = 1  # the loop's, and those that read ahead for it
+    scouting: float = (
+        10.0  # how long one reads ahead of us where we have died: longer than from one checkpoint to the next
+    )
     closing: float = 5.0  # a commit under way to a broker that is away would hold it for much longer
 
     def parts_of(self, topic: str) -> RecordParts:

@@ -31,6 +31,14 @@ class Polled:
     troubles: list[tuple[Partition | None, KafkaError]] = field(default_factory=list)
     messages: int = 0
 
+    def add(self, apart: "Polled") -> None:
+        """What was polled apart, of other partitions."""
+        self.taken = [*self.taken, *apart.taken]
+        self.begins |= apart.begins
+        self.skipped += apart.skipped
+        self.troubles += apart.troubles
+        self.messages += apart.messages
+
     @property
     def answered(self) -> bool:
         """Whether anything came."""
@@ -51,14 +59,23 @@ class PartitionReader:
         self.batch = batch  # messages to take at once, at most
         self.positions: dict[Partition, int] = {}
         self.unreadable: dict[Partition, UnreadableBatch] = {}  # ends being searched for; positions stand before them
-        self.held: frozenset[Partition] = frozenset()  # not assigned for now, for they run ahead
+        self.held: frozenset[Partition] = frozenset()  # not assigned for now, for they run ahead or are kept back
+        self.kept_back: frozenset[Partition] = frozenset()  # held until released, whoever else is to be held
 
     # --- assignment -------------------------------------------------------------------------------------------------
 
-    def take_on(self, starts: Mapping[Partition, int]) -> None:
-        """Read these from here on."""
+    def take_on(self, starts: Mapping[Partition, int], kept_back: frozenset[Partition] = frozenset()) -> None:
+        """Read these from here on, but for those that are kept back."""
         self.positions.update(starts)
-        self._consumer.incremental_assign(_places(starts, starts))
+        self.kept_back |= kept_back
+        self.held |= kept_back
+        if read := starts.keys() - kept_back:
+            self._consumer.incremental_assign(_places(read, starts))
+
+    def release(self, partitions: frozenset[Partition]) -> None:
+        """Read these, which were kept back, from where their positions are now."""
+        self.kept_back -= partitions
+        self.hold(self.held - partitions)
 
     def let_go(self, partitions: Iterable[Partition]) -> None:
         """Read nothing more of these."""
@@ -69,9 +86,10 @@ class PartitionReader:
             del self.positions[partition]
 
     def move_to(self, partition: Partition, offset: int) -> None:
-        """Go on elsewhere."""
+        """Go on elsewhere, once it is not held."""
         self.positions[partition] = offset
-        self._fetch_from(partition, offset)
+        if partition not in self.held:
+            self._fetch_from(partition, offset)
 
     def _fetch_from(self, partition: Partition, offset: int) -> None:
         """By a new assignment: a seek is refused after the errors that ask for one."""
@@ -85,7 +103,7 @@ class PartitionReader:
         By assignment, not by the client's pause: both throw away what was fetched ahead, but an assignment begins
         at our own position and reports the end anew. Returns whether anything changed.
         """
-        held = partitions.intersection(self.positions).difference(self.unreadable)
+        held = (partitions | self.kept_back).intersection(self.positions).difference(self.unreadable)
         if held == self.held:
             return False
         if stopped := held - self.held:

@@ -17,6 +17,7 @@ from monitor.facts import (
     PartitionsAssigned,
     PartitionsHeld,
     PartitionsUnreachable,
+    PositionSuspected,
     ReaderChosen,
     SourceAnswered,
     SourceTroubled,
@@ -34,7 +35,10 @@ from monitor.sources.kafka.lookup import list_partitions
 from monitor.sources.kafka.portion import Portion
 from monitor.sources.kafka.reader import PartitionReader
 from monitor.sources.kafka.reading import reading_client
+from monitor.sources.kafka.stalls import Stalls
+from monitor.sources.kafka.suspects import DEATHS, Suspects
 from monitor.sources.kafka.troubles import said
+from monitor.store.starts import Starts
 from monitor.stream.events import SECOND, Nanos, Partition
 
 PATIENCE = 1.0  # seconds: what the loop waits for an answer about topics and bounds while it runs
@@ -58,8 +62,12 @@ T = TypeVar("T")
 class KafkaSource:
     """All partitions of some topics, read from positions that the caller keeps."""
 
-    def __init__(self, choice: KafkaChoice, clock: Clock) -> None:
+    def __init__(self, choice: KafkaChoice, clock: Clock, starts: Starts | None = None) -> None:
+        """`starts`: where is kept how often we have died at a position; None: nowhere."""
         self._choice = choice
+        self._starts = starts
+        self._suspects = Suspects(choice)
+        self._stalls = Stalls()
         self._clock = clock
         self._stored: dict[Partition, int] = {}
         self._missing: tuple[str, ...] | None = None  # None: not looked up yet
@@ -111,7 +119,7 @@ class KafkaSource:
         self._stored, self._topics = dict(positions), dict(topics)
         deadline = self._clock.elapsed() + self._choice.startup_timeout
         known_topics = {partition.topic for partition in positions}
-        starts = {}
+        starts, ends = {}, {}
         found = self._insist(self._partitions, deadline)
         unknown = [partition for partition in found if partition not in positions]
         left = self._insist(partial(self._audit.left, unknown), deadline)
@@ -122,9 +130,10 @@ class KafkaSource:
             first = low if self._choice.from_earliest or partition.topic in known_topics else high
             made_anew = partition.topic in anew
             starts[partition] = self._start_of(partition, low, high, first, left.get(partition), anew=made_anew)
+            ends[partition] = high
         self._topics |= ids
         self._sure = self._when_asked = starts
-        self._take_on(starts)
+        self._take_on(starts, ends)
         self._audit.begin(positions)
         self._look_for_other_committers(START_PATIENCE)
         self._next_lookup = self._clock.elapsed() + self._choice.lookup_every
@@ -249,13 +258,25 @@ class KafkaSource:
         self._reader.move_to(partition, at)  # where it is, too: the client may have given the old one up
         self._stranded.discard(partition)
 
-    def _take_on(self, starts: Mapping[Partition, int]) -> None:
+    def _take_on(self, starts: Mapping[Partition, int], ends: Mapping[Partition, int]) -> None:
         if not starts:
             return
-        self._reader.take_on(starts)
+        suspected = self._suspected(starts, ends)
+        self._reader.take_on(starts, frozenset(each.partition for each in suspected))
+        self._suspects.keep(suspected)
+        self._pending += suspected
         self._pending.append(PartitionsAssigned(tuple(starts.items())))
         self._taken_on.update(starts)
         self._heard |= dict.fromkeys(starts, self._clock.elapsed())  # its bounds were asked for a moment ago
+
+    def _suspected(self, starts: Mapping[Partition, int], ends: Mapping[Partition, int]) -> list[PositionSuspected]:
+        """Those of which something is to be read where we have died again and again. That we begin there is noted before we do."""
+        deaths = {} if self._starts is None else self._starts.begin(starts)
+        return [
+            PositionSuspected(place, starts[place], count)
+            for place, count in sorted(deaths.items())
+            if count >= DEATHS and starts[place] < ends[place]
+        ]
 
     # --- reading ------------------------------------------------------------------------------------------------
 
@@ -265,6 +286,10 @@ class KafkaSource:
         self._reader.batch = self._portion.messages
         self._look_up()
         polled = self._reader.poll(timeout)
+        if self._suspects:
+            apart, released = self._suspects.poll(self._reader.positions)
+            polled.add(apart)
+            self._reader.release(released)
         self._messages = polled.messages
         self._pending += polled.skipped
         for _, error in polled.troubles:
@@ -353,7 +378,7 @@ class KafkaSource:
         """Read a partition that was not there when we began. Raises KafkaException and SourceError."""
         anew = partition in self._stored and partition.topic in self._differing(self._ids_now(partition.topic))
         low, high = self._bounds(partition, PATIENCE)
-        self._take_on({partition: self._start_of(partition, low, high, first=low, anew=anew)})
+        self._take_on({partition: self._start_of(partition, low, high, first=low, anew=anew)}, {partition: high})
 
     def _measure_lag(self, ends: Mapping[Partition, LeaderEnd]) -> None:
         now = self._clock.elapsed()
@@ -363,7 +388,17 @@ class KafkaSource:
         positions = self._reader.positions
         lags = tuple((place, max(0, ends[place].offset - at)) for place, at in positions.items() if place in ends)
         self._pending.append(LagMeasured(lags))
+        self._heal(ends, now)
         self._tell_unreachable(now)
+
+    def _heal(self, ends: Mapping[Partition, LeaderEnd], now: float) -> None:
+        """Assign anew what nothing comes of though more lies there."""
+        doubtful = self._doubtful()
+        moving = {place: end.offset for place, end in ends.items() if place not in doubtful}
+        for place, seconds in self._stalls.see(self._reader.positions, moving, now):
+            self._last_trouble = f"{place}: nothing has come for {seconds:.0f} s though more lies there; assigned anew"
+            self._pending.append(SourceTroubled("STALLED", self._last_trouble))
+            self._reader.move_to(place, self._reader.positions[place])
 
     def _tell_unreachable(self, now: float) -> None:
         """Say which leaders have been silent for a minute, when that changes."""
@@ -425,11 +460,14 @@ class KafkaSource:
             silent, labels = ", ".join(map(str, sorted(self._unreachable))), self._choice.label_topics
             stands = "event time" if any(each.topic not in labels for each in self._unreachable) else "performance"
             return f"{silent}: no leader has answered for a minute, so {stands} stands still"
+        if stalled := self._stalls.hopeless(self._clock.elapsed()):
+            return f"{', '.join(map(str, stalled))}: nothing comes though more lies there: a transaction that is open, or a broker that is ill"
         return None if self._reader.positions or self._missing else "no partition is assigned yet"
 
     def close(self) -> None:
         """Close the client; after some seconds it is left behind, since everything that matters is saved."""
         self._ends.close()
+        self._suspects.close()
         if self._ahead is not None:
             self._ahead.stop(self._choice.closing)
         if self._closing is None:

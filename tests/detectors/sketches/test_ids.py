@@ -110,6 +110,24 @@ def test_a_sketch_keeps_its_ids_when_packed_written_and_read() -> None:
     assert read.ids.sample.duplicates().rows == 950
 
 
+def test_a_sum_that_is_settled_says_the_same_and_holds_one_part() -> None:
+    """A sum that goes on for weeks would else hold the ids of every window."""
+    kept, settled = Sketch.empty(LAYOUT), Sketch.empty(LAYOUT)
+    for first in (1, 500, 1500, 200, 3000):
+        pane = a_sketch(hashes(700, first=first)).packed()
+        kept.add(pane)
+        settled.add(pane)
+        settled.settle()
+        assert settled.ids is not None
+        assert len(settled.ids.parts) == 1
+
+    assert settled.to_bytes() == kept.to_bytes()
+    blank = a_sketch(np.zeros(3, dtype=np.uint64))
+    before = blank.to_bytes()
+    blank.settle()
+    assert blank.to_bytes() == before
+
+
 def test_what_was_added_can_be_taken_out_again() -> None:
     panes = [a_sketch(hashes(700, first=first)).packed() for first in (1, 500, 1500)]
     total = Sketch.empty(LAYOUT)
