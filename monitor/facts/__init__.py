@@ -19,6 +19,7 @@ from monitor.facts.daemon import (
     DaemonStarted,
     DaemonStopped,
     DeliveryTried,
+    NoticesUnclaimed,
     OutboxDecided,
     StateBegun,
     StateRecovered,
@@ -86,6 +87,7 @@ from monitor.facts.versions import (
     ChartsTakenOver,
     FirstRowsCounted,
     ReferenceAbsent,
+    ReferenceStoodIn,
     RegistryAnswered,
     VersionChanged,
     VersionSeen,
@@ -165,6 +167,7 @@ Fact = (
     | AuditHead
     | CheckpointFailed
     | DeliveryTried
+    | NoticesUnclaimed
     | OutboxDecided
     | DaemonStarted
     | DaemonStopped
@@ -184,6 +187,7 @@ Fact = (
     | ReferenceAbsent
     | FirstRowsCounted
     | ChartsTakenOver
+    | ReferenceStoodIn
     | RegistryAnswered
 )
 
@@ -237,6 +241,7 @@ __all__ = [
     "MetricSeen",
     "MetricTold",
     "ModelTallied",
+    "NoticesUnclaimed",
     "OffsetSpan",
     "OffsetsExpired",
     "OffsetsLost",
@@ -255,6 +260,7 @@ __all__ = [
     "RecordsSkipped",
     "RecordsWaiting",
     "ReferenceAbsent",
+    "ReferenceStoodIn",
     "RegistryAnswered",
     "ReliabilityTold",
     "Report",

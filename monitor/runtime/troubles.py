@@ -44,6 +44,11 @@ def _of_the_daemon(status: DaemonStatus) -> Iterator[Trouble]:
             "another process commits under driftd's group",
             "stop the second daemon, or give it a kafka.group_id of its own",
         )
+    for place, why in status.stood_in.items():
+        yield Trouble(
+            f"the registry {why}: {place} is the reference that was kept at the last start that had it",
+            "once the registry answers, restart driftd: it looks whether there is another",
+        )
 
 
 # --- the broker -------------------------------------------------------------------------------------------------------
@@ -143,10 +148,22 @@ def _of_lost_events(outcomes: Mapping[str, Mapping[str, float]]) -> Iterator[Tro
 
 
 def _of_target(target: TargetHealth) -> Trouble:
+    if not target.configured:
+        return _unclaimed(target)
     waits = f"; {target.pending} wait, the oldest for {minutes(target.oldest)}" if target.oldest is not None else ""
     said = f": {target.last.detail}" if target.last is not None and target.last.detail else ""
     again = "that notice is not tried again" if target.gave_up else "driftd tries again by itself"
     return Trouble(f"{target.name} does not take what it is told{said}{waits}", f"see the receiver; {again}")
+
+
+def _unclaimed(target: TargetHealth) -> Trouble:
+    """What waits for a target that was renamed or removed."""
+    oldest = "" if target.oldest is None else f", the oldest for {minutes(target.oldest)}"
+    many = "1 notice waits" if target.pending == 1 else f"{thousands(target.pending)} notices wait"
+    return Trouble(
+        f"{many} for {target.name}, which is no longer a target{oldest}",
+        f"driftd outbox retry --target {target.name} --to NAME gives them to another, driftd outbox drop to nobody",
+    )
 
 
 # --- words ------------------------------------------------------------------------------------------------------------
