@@ -22,9 +22,9 @@ OF_SUBJECT = (
     "SELECT {} FROM delivery AS other WHERE other.target = {} AND other.subject = {} AND other.status = 'pending'"
 )
 DUE = (
-    "SELECT this.seq, notice.id, type, notice.subject, event_time, COALESCE(data, CAST('{}' AS BLOB)), rendered, created, attempts "
+    "SELECT this.seq, notice.id, type, notice.subject, event_time, COALESCE(data, CAST('{}' AS BLOB)), rendered, created, attempts "  # noqa: S608 - ours
     "FROM delivery AS this INDEXED BY delivery_due CROSS JOIN notice ON notice.seq = this.notice "
-    "WHERE target = ?1 AND status = 'pending' AND due > ?2 AND due <= ?3 ORDER BY due, this.seq LIMIT 1"
+    f"WHERE target = ?1 AND status = 'pending' AND due < {FOLLOWS} AND (due <= ?2 OR due > ?2 + ?3) ORDER BY this.seq LIMIT 1"
 )
 
 
@@ -102,12 +102,9 @@ def _insert_notice(db: sqlite3.Connection, notice: Notice, targets: Iterable[str
 
 
 def next_due(db: sqlite3.Connection, target: str, now: Nanos) -> OutboxRow | None:
-    """The notice that is due first. Those of one subject are due one after the other."""
-    for after, until in ((-1, now), (now + LONGEST_WAIT, FOLLOWS - 1)):
-        row = db.execute(DUE, (target, after, until)).fetchone()
-        if row is not None:
-            return OutboxRow(row[0], Notice(*row[1:8]), row[7], row[8])
-    return None
+    """The first notice that is due. Those of one subject are due one after the other."""
+    row = db.execute(DUE, (target, now, LONGEST_WAIT)).fetchone()
+    return None if row is None else OutboxRow(row[0], Notice(*row[1:8]), row[7], row[8])
 
 
 def _line_up(db: sqlite3.Connection, target: str, subject: str) -> None:
@@ -211,7 +208,7 @@ def is_overtaken(
 def retry(db: sqlite3.Connection, target: str, notice: str, now: Nanos) -> bool:
     """Try a delivery now, and as long again as a new one; false where it was taken meanwhile."""
     tried = db.execute(
-        "UPDATE delivery SET status = 'pending', attempts = 0, created = ?3, due = MIN(due, created, ?3) "
+        "UPDATE delivery SET status = 'pending', attempts = 0, created = ?3, due = ?3 "
         "WHERE target = ?1 AND id = ?2 AND status IN ('pending', 'dead') RETURNING subject",
         (target, notice, now),
     ).fetchone()
@@ -238,7 +235,7 @@ def move(db: sqlite3.Connection, target: str, notice: str, to: str, now: Nanos) 
         return True
     standing.move(db, target, subject, to)
     db.execute(
-        "UPDATE delivery SET target = ?2, status = 'pending', attempts = 0, created = ?3, due = MIN(due, created, ?3) WHERE seq = ?1",
+        "UPDATE delivery SET target = ?2, status = 'pending', attempts = 0, created = ?3, due = ?3 WHERE seq = ?1",
         (seq, to, now),
     )
     _lead(db, target, subject)

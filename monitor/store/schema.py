@@ -76,7 +76,7 @@ SUMS = _sums()
 FOLLOWS = 2**63 - 1
 LINED_UP = """
 DROP INDEX delivery_pending;
-CREATE INDEX delivery_due ON delivery (target, due, seq) WHERE status = 'pending';
+CREATE INDEX delivery_due ON delivery (target, seq, due) WHERE status = 'pending' AND due < 9223372036854775807;
 CREATE INDEX delivery_age ON delivery (target, created) WHERE status = 'pending';
 CREATE INDEX delivery_ended ON delivery (status, seq) WHERE status <> 'pending';
 CREATE INDEX delivery_said ON delivery (target, subject, seq) WHERE status <> 'pending';

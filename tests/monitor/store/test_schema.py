@@ -212,7 +212,7 @@ def test_of_a_state_of_format_5_each_alert_waits_in_line(tmp_path: Path) -> None
         ("c", NOON),
         ("d", None),
     ]
-    assert [each.id for each in drained(store, "pager")] == ["c", "a", "b", "d"]
+    assert [each.id for each in drained(store, "pager")] == ["a", "b", "c", "d"]
     assert list(damaged(store._db)) == []
     assert layout(store._db) == todays_layout()
     store.close()

@@ -519,5 +519,5 @@ def test_a_bad_day_of_a_receiver_ends_with_all_delivered_once_an_id_in_order(
     for subject in range(5):
         assert [name for name in taken if int(name[1:]) % 5 == subject] == ids[subject::5]
     told = " ".join(fact.detail for fact in scene.facts)
-    for words in ("in time", "broke off", "answered 307", "169.254.169.254 is a link-local", "answered 503"):
+    for words in ("in time", "broke off", "answered 307", "trainer.internal is a link-local", "answered 503"):
         assert words in told, words
