@@ -239,7 +239,7 @@ def load(
 ) -> Configuration:
     """Read references and secrets; paths are relative to `base`. `kept`: what stands in for references whose registry is away.
 
-    Raises AwayError where only such a registry is in the way, else ConfigError, a line for each problem; each begins with the configuration's `file`, where that is given.
+    Raises ReferenceAwayError where only such a registry is in the way, else ConfigError, a line for each problem; each begins with the configuration's `file`, where that is given.
     """
     problems: list[str] = []
     specs: list[SeriesSpec] = []
@@ -257,7 +257,7 @@ def load(
             specs.append(series_spec(settings, model, shared[path], base))
             wholes.append(shared[path])
         except ConfigError as error:
-            away += isinstance(error, AwayError)
+            away += isinstance(error, ReferenceAwayError)
             problems.append(str(error))
     for key, target in settings.told if needs_secrets else ():
         try:
@@ -281,7 +281,7 @@ def load(
         problems.append(str(error))
     if problems:
         begun = "" if file is None else f"{file}: "
-        kind = AwayError if away == len(problems) else ConfigError
+        kind = ReferenceAwayError if away == len(problems) else ConfigError
         raise kind("\n".join(f"{begun}{problem}" for problem in problems))
     return Configuration(
         settings,
@@ -338,7 +338,7 @@ def report_folder(settings: Settings, base: Path) -> Subscriber | None:
     return Subscriber(ReportFolder((base / told.folder).absolute(), told.keep), FOLDER_TYPE, frozenset(), reports=True)
 
 
-class AwayError(ConfigError):
+class ReferenceAwayError(ConfigError):
     """A registry is away, without which there is nothing to begin with: nothing is wrong with the configuration."""
 
 
@@ -356,7 +356,7 @@ def referred(
             raise ConfigError(f"{key}.reference: {text} needs a section registry")
         return Reference.from_dict(serial.parse(fetched(registry, uri, text, kept)))
     except RegistryAwayError as error:
-        raise AwayError(f"{key}.reference: {text}: {error}") from None
+        raise ReferenceAwayError(f"{key}.reference: {text}: {error}") from None
     except (RegistryError, ReferenceFormatError, ValueError) as error:
         raise ConfigError(f"{key}.reference: {text}: {error}") from None
 

@@ -11,7 +11,7 @@ from detectors import PluginError
 from monitor.app import Daemon
 from monitor.commands.arguments import usable_cores
 from monitor.commands.exits import Exit
-from monitor.configuration import AwayError, Configuration, load
+from monitor.configuration import ReferenceAwayError, Configuration, load
 from monitor.runtime.loop import calm_collector
 from monitor.runtime.process import share_interpreter
 from monitor.runtime.telemetry import configure_logging
@@ -30,7 +30,7 @@ def run(config: Path, threads: int | None = None) -> Exit:
     settings = with_absolute_state(settings, base)
     try:
         configuration = load(settings, base, file=config, kept=KeptReferences(settings.state))
-    except AwayError as error:  # the supervisor tries again
+    except ReferenceAwayError as error:  # the supervisor tries again
         return cannot(str(error))
     try:
         daemon = Daemon.start(configuration, threads=threads)

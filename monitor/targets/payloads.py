@@ -73,7 +73,7 @@ def incident_url(page: str | None, incident: str) -> str | None:
     return None if page is None else f"{page}/incident?id={quote(incident, safe='')}"
 
 
-class Said(msgspec.Struct):
+class Speaker(msgspec.Struct):
     """Who says a notice, as far as that is told."""
 
     instance: str = ""
@@ -85,7 +85,7 @@ def source_of(notice: Notice) -> str:
     >>> source_of(Notice("5e9", FIRING, "churn/3/drift", 0, b'{"instance":"eu"}'))
     '/driftd/eu/churn/3/drift'
     """
-    instance = msgspec.json.decode(notice.data, type=Said).instance
+    instance = msgspec.json.decode(notice.data, type=Speaker).instance
     return "/driftd/" + quote(f"{instance}/{notice.subject}" if instance else notice.subject)
 
 
