@@ -11,7 +11,7 @@ from detectors import PluginError
 from monitor.app import Daemon
 from monitor.commands.arguments import usable_cores
 from monitor.commands.exits import Exit
-from monitor.configuration import ReferenceAwayError, Configuration, load
+from monitor.configuration import Configuration, ReferenceAwayError, load
 from monitor.runtime.loop import calm_collector
 from monitor.runtime.process import share_interpreter
 from monitor.runtime.telemetry import configure_logging
