@@ -173,7 +173,7 @@ def test_the_configuration_takes_a_reference_of_the_registry(home: Path, server:
 
 
 def test_a_start_goes_on_with_the_reference_it_had_while_the_registry_is_away(
-    home: Path, server: RegistryServer, capsys: pytest.CaptureFixture[str]
+    home: Path, server: RegistryServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     own, model = fitted(1), {"name": "churn", "reference": "models:/churn/3"}
     server.artifacts["1/run3/artifacts/driftd/reference.json"] = json.dumps(own.to_dict()).encode()
@@ -181,6 +181,7 @@ def test_a_start_goes_on_with_the_reference_it_had_while_the_registry_is_away(
     (home / "driftd.yaml").write_text(yaml.safe_dump(settings))
     read = load_settings(home / "driftd.yaml")
     server.down = True
+    monkeypatch.setattr("monitor.commands.run.configure_logging", lambda *_: None)  # which holds for the process
     assert main(["run", "--config", str(home / "driftd.yaml")]) == 3  # never had: nothing to begin with
     assert "models[0].reference: models:/churn/3: answered 503: no database" in capsys.readouterr().err
 
