@@ -1,6 +1,6 @@
 """What a delivery costs the store, by how many others wait: processor time, without the disk's syncs.
 
-    .venv/bin/python benchmarks/outbox.py 100 1000 10000
+    .venv/bin/python -m benchmarks.outbox 100 1000 10000
 
 `one alert`: all wait behind one another; `many alerts`: each is of its own; `behind one`: all but the delivered wait behind one that was put off.
 """
