@@ -59,6 +59,7 @@ LEFT_OUT: Mapping[type[Fact], str] = {
     facts.BaselineTrails: PER_WINDOW,
     facts.ContractBroken: PER_WINDOW,
     facts.FewRows: PER_WINDOW,
+    facts.DetectorFailed: PER_WINDOW,
     facts.RateImproved: "good to know, no alert",
     facts.SchemaChanged: "the alert that it opens or ends says the same",
     facts.CalibrationStands: "the alert of the rule `calibration` says the same",

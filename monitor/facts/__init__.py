@@ -96,6 +96,7 @@ from monitor.facts.versions import (
 from monitor.facts.windows import (
     BaselineTrails,
     CalibrationStands,
+    DetectorFailed,
     FeatureQuality,
     FeaturesTracked,
     FewRows,
@@ -116,6 +117,7 @@ Fact = (
     | FieldsRejected
     | WindowClosed
     | WindowScored
+    | DetectorFailed
     | FewRows
     | FeaturesTracked
     | SubgroupCharted
@@ -220,6 +222,7 @@ __all__ = [
     "DecisionRefused",
     "DecisionsStand",
     "DeliveryTried",
+    "DetectorFailed",
     "EventsAhead",
     "EventsCounted",
     "EventsRejected",

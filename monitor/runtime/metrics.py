@@ -234,6 +234,11 @@ METRICS: dict[str, Spec] = {
         "How much of what a cold reference needs of live traffic it has learnt",
         SERIES,
     ),
+    "driftd_detector_failures_total": Spec(
+        "counter",
+        "Windows that a detector of another package failed on: its scores are not known",
+        (*SERIES, "detector"),
+    ),
     "driftd_chart_warnings_total": Spec(
         "counter", "Control charts that began to warn, at half their threshold", SERIES
     ),

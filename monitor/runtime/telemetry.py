@@ -34,6 +34,7 @@ from monitor.facts import (
     DecisionRefused,
     DecisionsStand,
     DeliveryTried,
+    DetectorFailed,
     EventsAhead,
     EventsCounted,
     EventsRejected,
@@ -235,6 +236,9 @@ class Telemetry:
                 about = {"model": key.model, "version": key.version, "at": rfc3339(at)}
                 names = list(features[:MOST_NAMED])
                 self._log.info("version.charts_kept", **about, before=before, features=names, kept=len(features))
+            case DetectorFailed(key, _, detector, why):
+                about = {"model": key.model, "version": key.version, "detector": detector}
+                self._complain(logging.ERROR, "detector.failed", **about, detail=why)
             case ReferenceStoodIn(place, why):
                 self._log.warning("reference.kept", reference=place, why=why)
             case VersionSeen() | VersionChanged() | ReferenceAbsent() | RegistryAnswered() | FirstRowsCounted():

@@ -30,6 +30,7 @@ def troubles(board: Board, models: Sequence[ModelGlance], status: DaemonStatus) 
         *_of_the_daemon(status),
         *_of_the_broker(board, status),
         *_of_event_time(board, models, status),
+        *_of_detectors(board),
         *_of_late_events(board),
         *_of_lost_events(status.outcomes()),
         *(_of_target(each) for each in targets(board, status) if each.stuck),
@@ -119,6 +120,17 @@ def _is_left_behind(board: Board, model: ModelGlance, status: DaemonStatus) -> b
     if model.board.window is None:  # while old events are caught up with, its own may still come
         return status.now() - status.started > waited and status.now() - board.watermark <= waited
     return board.watermark - model.board.window.end > waited
+
+
+def _of_detectors(board: Board) -> Iterator[Trouble]:
+    """Detectors of others that failed on the last window of a series."""
+    for (key, _), failed in sorted(board.failed.items()):
+        series = board.series.get(key)
+        if series is not None and series.window is not None and series.window.end == failed.end:
+            yield Trouble(
+                f"{failed.why}: on the last window of {key} its scores are not known, and alerts on them stand still",
+                "mend the detector and restart driftd",
+            )
 
 
 # --- what becomes of events, and of notices ---------------------------------------------------------------------------
