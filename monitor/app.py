@@ -20,7 +20,7 @@ from monitor.audit.entries import STARTED, start_note
 from monitor.clock import Clock, SystemClock
 from monitor.configuration import Configuration
 from monitor.explain.explainer import Explainer
-from monitor.facts import DaemonStarted, DaemonStopped, Fact
+from monitor.facts import DaemonStarted, DaemonStopped, Fact, NoticesUnclaimed, ReferenceStoodIn
 from monitor.following import aliases_of, asker, finder, followed_keys, following, policies_of
 from monitor.pipeline import DISPENSABLE, Pipeline
 from monitor.runtime.approval import ApprovalLinks, Approvals
@@ -80,6 +80,7 @@ HALF = {None: WHOLE, "request": REQUEST, "response": RESPONSE}
 LABEL = ("label",)  # where a label stands, unless its topic says otherwise
 DRAIN = 5.0  # seconds at the end for what can be delivered at once
 SCOUTING = 10.0  # seconds that are read ahead of us, at least, where we have died
+MOST_NAMED = 20  # notices whose ids a start tells
 STUCK_AFTER = 30 * SECOND  # a loop that has not turned for so long is not ready
 
 
@@ -388,6 +389,7 @@ def build_pipeline(configuration: Configuration) -> tuple[Pipeline, Explainer]:
         label_topics(settings),
         reports=configuration.reports,
         versions=versions,
+        instance=settings.instance or "",
     )
     pipeline.retraining.heard = models_heard(configuration)
     references = {spec.key: spec.reference for spec in configuration.specs}
@@ -452,6 +454,7 @@ class Daemon:
                 VERSION,
                 settings.http.external_url,
                 None if self.links is None else self.links.of,
+                settings.instance or "",
             ),
             inbox=self.inbox,
             wake=self._wake,
@@ -507,17 +510,18 @@ class Daemon:
             patience=self._patience,
             outcomes=self.telemetry.outcomes,
             audited=lambda: self.store.audit_head.seq,
+            stood_in=configuration.stood_in,
         )
         exposition = Exposition(self.telemetry.look, status, process_metrics())
         deciding = Deciding(configuration.token, self.inbox, self.telemetry.look)
         outbox = OutboxDesk(
             self.store.undelivered,
-            lambda chosen, told: self.store.retry(chosen, self.clock.now(), told),
+            lambda chosen, told, to: self.store.retry(chosen, self.clock.now(), told, to),
             self.store.drop,
             lambda: self.telemetry.look(lambda board: dict(board.deliveries)),
             self.telemetry.record,
             self._try_now,
-            frozenset(notifier.told for notifier in self.notifiers),
+            {target.name: target for target in configuration.subscribers},
             self.clock.now,
         )
         approvals = None if self.links is None else Approvals(self.links, self.inbox, self.telemetry, status)
@@ -582,7 +586,8 @@ class Daemon:
             self.checkpointer.note([self._started()])
             self.source.open(positions, topics)
             self._opened = True
-            self.loop.begin([*self.store.found, *facts])
+            stood_in = [ReferenceStoodIn(place, why) for place, why in self._base.stood_in.items()]
+            self.loop.begin([*self.store.found, *stood_in, *self._unclaimed(), *facts])
             self._forget_standing()
             self._begun = True
             self.loop.run(self.stopping)
@@ -613,6 +618,17 @@ class Daemon:
         sections = {**configuration.section_hashes(), **references_of(configuration)}
         return start_note(VERSION, configuration.config_hash, sections, before, self.clock.now())
 
+    def _unclaimed(self) -> list[Fact]:
+        """What is owed to targets that were renamed or removed: it waits until somebody decides."""
+        told = {target.name for target in self._configuration.subscribers}
+        return [
+            NoticesUnclaimed(
+                target, owed.pending, owed.oldest or 0, tuple(self.store.first_waiting(target, MOST_NAMED))
+            )
+            for target, owed in sorted(self.store.backlog().items())
+            if target not in told
+        ]
+
     def _renewed(self) -> Parts:
         """All that depends on which series there are, anew: for the versions that are followed now, from what was just saved."""
         self._configuration, self._refused = with_versions(self._base, self.store)
@@ -631,10 +647,10 @@ class Daemon:
     def _forget_standing(self) -> None:
         """Forget what stands of targets and series that are gone, once the ends that a restore found are saved: who is told of these is told."""
         if self.checkpointer.failing is None:
+            owed = self.store.backlog().keys()  # who is owed something may yet get another name
+            series = (spec.key for spec in self._configuration.specs)
             with suppress(sqlite3.Error):  # at the next start, then
-                self.store.forget_standing_of_others(
-                    still_heard(self._configuration.subscribers, (spec.key for spec in self._configuration.specs))
-                )
+                self.store.forget_standing_of_others(still_heard(self._configuration.subscribers, series, owed))
 
     def stop(self) -> None:
         """Ask for the end, from a signal. While positions are looked up nothing has been read: the end comes at once."""

@@ -48,12 +48,13 @@ from monitor.settings.schema import (
     TopicSettings,
 )
 from monitor.sources.formats.fields import PREDICTION
+from monitor.store.references import KeptReferences
 from monitor.stream.events import DAY, SeriesKey
 from monitor.stream.halves import longest_to_count
 from monitor.stream.join import JoinSpec
 from monitor.stream.windows import WindowSpec
 from monitor.targets.base import Subscriber, TargetSettings, subscribed
-from monitor.targets.model_registry import ModelRegistry, ModelUri, RegistryError
+from monitor.targets.model_registry import ModelRegistry, ModelUri, RegistryAwayError, RegistryError
 from monitor.targets.reports import FOLDER, FOLDER_TYPE, KINDS, ReportFolder
 from monitor.targets.secrets import SecretError, Secrets
 from monitor.targets.transport import Transport
@@ -98,6 +99,7 @@ class Configuration:
     references: tuple[Reference, ...] = field(default=(), repr=False)  # of the models, whole
     registry: ModelRegistry | None = None
     webhook_secret: bytes | None = field(default=None, repr=False)  # of the registry
+    stood_in: Mapping[str, str] = field(default_factory=dict)  # references as they were kept, and why they are used
 
     @property
     def subscribers(self) -> tuple[Subscriber, ...]:
@@ -139,7 +141,7 @@ class Configuration:
         for target in (*effective["webhooks"], *effective["targets"]):
             _drop_unrouted(target)
         self._drop_reports(effective)
-        for name in ("audit_keep", "registry", "targets"):
+        for name in ("audit_keep", "instance", "registry", "targets"):
             if not effective[name]:
                 del effective[name]
         self._drop_later(effective["models"])
@@ -233,10 +235,11 @@ def load(
     *,
     needs_secrets: bool = True,
     file: Path | None = None,
+    kept: KeptReferences | None = None,
 ) -> Configuration:
-    """Read references and secrets; paths are relative to `base`.
+    """Read references and secrets; paths are relative to `base`. `kept`: what stands in for references whose registry is away.
 
-    Raises ConfigError, a line for each problem; each begins with the configuration's `file`, where that is given.
+    Raises ReferenceAwayError where only such a registry is in the way, else ConfigError, a line for each problem; each begins with the configuration's `file`, where that is given.
     """
     problems: list[str] = []
     specs: list[SeriesSpec] = []
@@ -245,14 +248,16 @@ def load(
     shared: dict[Path, Reference] = {}
     wholes: list[Reference] = []
     secrets = Secrets(base, environment)
+    away = 0
     for number, model in enumerate(settings.models):
         try:
             path = base / model.reference
             if path not in shared:
-                shared[path] = referred(settings, model, secrets, f"models[{number}]")
+                shared[path] = referred(settings, model, secrets, f"models[{number}]", kept)
             specs.append(series_spec(settings, model, shared[path], base))
             wholes.append(shared[path])
         except ConfigError as error:
+            away += isinstance(error, ReferenceAwayError)
             problems.append(str(error))
     for key, target in settings.told if needs_secrets else ():
         try:
@@ -276,7 +281,8 @@ def load(
         problems.append(str(error))
     if problems:
         begun = "" if file is None else f"{file}: "
-        raise ConfigError("\n".join(f"{begun}{problem}" for problem in problems))
+        kind = ReferenceAwayError if away == len(problems) else ConfigError
+        raise kind("\n".join(f"{begun}{problem}" for problem in problems))
     return Configuration(
         settings,
         tuple(specs),
@@ -289,6 +295,7 @@ def load(
         references=tuple(wholes),
         registry=registry,
         webhook_secret=webhook_secret,
+        stood_in={} if kept is None else kept.used,
     )
 
 
@@ -331,7 +338,13 @@ def report_folder(settings: Settings, base: Path) -> Subscriber | None:
     return Subscriber(ReportFolder((base / told.folder).absolute(), told.keep), FOLDER_TYPE, frozenset(), reports=True)
 
 
-def referred(settings: Settings, model: ModelSettings, secrets: Secrets, key: str) -> Reference:
+class ReferenceAwayError(ConfigError):
+    """A registry is away, without which there is nothing to begin with: nothing is wrong with the configuration."""
+
+
+def referred(
+    settings: Settings, model: ModelSettings, secrets: Secrets, key: str, kept: KeptReferences | None
+) -> Reference:
     """The reference of a model, of a file or of the registry. Raises ConfigError."""
     text = str(model.reference)
     if not text.startswith("models:/"):
@@ -341,10 +354,25 @@ def referred(settings: Settings, model: ModelSettings, secrets: Secrets, key: st
         registry, _ = load_registry(settings, secrets)
         if registry is None:
             raise ConfigError(f"{key}.reference: {text} needs a section registry")
-        with Transport(SystemClock()) as io:
-            return Reference.from_dict(serial.parse(registry.reference(uri, io)))
+        return Reference.from_dict(serial.parse(fetched(registry, uri, text, kept)))
+    except RegistryAwayError as error:
+        raise ReferenceAwayError(f"{key}.reference: {text}: {error}") from None
     except (RegistryError, ReferenceFormatError, ValueError) as error:
         raise ConfigError(f"{key}.reference: {text}: {error}") from None
+
+
+def fetched(registry: ModelRegistry, uri: ModelUri, place: str, kept: KeptReferences | None) -> bytes:
+    """A reference of the registry, as it is there, or as it was where the registry is away. Raises RegistryError."""
+    try:
+        with Transport(SystemClock()) as io:
+            content = registry.reference(uri, io)
+    except RegistryAwayError as error:
+        if kept is None or (held := kept.instead(place, str(error))) is None:
+            raise
+        return held
+    if kept is not None:
+        kept.keep(place, content)
+    return content
 
 
 def load_reference(path: Path, key: str) -> Reference:

@@ -35,6 +35,8 @@ from monitor.facts import (
     StateReset,
     WatermarkAdvanced,
 )
+from monitor.naming import STATE as NAMES
+from monitor.naming import Names
 from monitor.reporting.reports import STATE as REPORTS
 from monitor.reporting.reports import ReportPlan, Reports
 from monitor.reporting.tallies import HOURS, LISTS, Tallies
@@ -65,7 +67,7 @@ BEGINNING: Nanos = -(2**63)
 OFFSETS = "offsets"  # kind of the rows of which records hold which event times
 OWNED = frozenset({OFFSETS, RETRAINING, LISTED, HOURS, LISTS, REPORTS})  # kinds of rows of those that no series owns
 DISPENSABLE = frozenset({HOURS, LISTS, "resolved"})  # kinds that are shown, decide nothing and fill again
-SHARED = ("watermark", "labels", "resolved", "decisions")  # kinds of records that belong to no series
+SHARED = ("watermark", "labels", "resolved", "decisions", NAMES)  # kinds of records that belong to no series
 ASKING = AlertChanged, AlertEscalated  # facts from which anything follows
 
 
@@ -81,6 +83,7 @@ class Pipeline:
         rehearsals: Sequence[Retraining] = (),
         reports: ReportPlan | None = None,
         versions: Versions | None = None,
+        instance: str = "",
     ) -> None:
         self.series = {spec.key: Series(spec) for spec in specs}
         self.views = {(key, name): view for key, series in self.series.items() for name, view in series.views.items()}
@@ -98,6 +101,8 @@ class Pipeline:
         self.watermark = Watermark(idle_after)
         self.folder = Folder({place: view.spec.windows.slide for place, view in self.views.items()})
         self.retraining = retraining_of([series.spec for series in self.series.values()])
+        self._instance, self._names = instance, Names(instance)
+        self.retraining.instance = instance
         self._rehearsals = rehearsals
         self.versions = Versions() if versions is None else versions
         self.offsets = OffsetIndex()
@@ -105,7 +110,7 @@ class Pipeline:
         self.decided = Decided({key: features_of(series.spec) for key, series in self.series.items()}, self.retraining)
         timezone = None if reports is None else reports.schedule.timezone
         self.tallies = Tallies([each.spec for each in self.series.values()], timezone)
-        self.reports = Reports(self.tallies, reports)
+        self.reports = Reports(self.tallies, reports, instance)
         self._dirty: set[str] = set()
         self._came_at: Nanos | None = None  # processing time: the last events, or that we began
         self._read_at: Nanos | None = None  # processing time: the last turn
@@ -405,9 +410,13 @@ class Pipeline:
 
     def _open_incidents(self) -> dict[str, AlertSeen]:
         """Each alert that is open, by the id of its incident."""
+        seen = self._names.tell(self._open_alerts())
+        return {alert.incident: alert for alert in seen if isinstance(alert, AlertSeen)}
+
+    def _open_alerts(self) -> list[AlertSeen]:
         told = (fact for view in self.views.values() for operator in view.operators for fact in operator.current())
         seen = chain(told, *(each.alerts() for each in self.performance.values()))
-        return {alert.incident: alert for alert in seen if isinstance(alert, AlertSeen) and alert.state in OPEN}
+        return [alert for alert in seen if isinstance(alert, AlertSeen) and alert.state in OPEN]
 
     def expire(self, now: Nanos) -> list[Fact]:
         """End the decisions whose time is over, and the waiting for references."""
@@ -427,7 +436,7 @@ class Pipeline:
 
     def _followed(self, facts: Iterable[Fact]) -> list[Fact]:
         """The facts, each with what follows from it. Those of one window stand together before any of them asks for anything."""
-        facts = list(facts)
+        facts = self._names.tell(facts)
         for each in (self.retraining, *self._rehearsals):
             each.note(facts)
         facts += self.versions.note(facts)
@@ -477,9 +486,9 @@ class Pipeline:
         if self.watermark.value is not None:
             facts.append(WatermarkAdvanced(self.watermark.value))
         for view in self.views.values():
-            facts += view.current()
+            facts += self._names.tell(view.current())
         for each in self.performance.values():
-            facts += each.current()
+            facts += self._names.tell(each.current())
         facts += self.resolved
         facts += self.decided.current()
         facts += self.versions.current()
@@ -496,7 +505,8 @@ class Pipeline:
 
     def snapshot(self) -> list[Record]:
         """All state as records."""
-        records = [self._shared_record(kind) for kind in SHARED if kind != "labels" or self._label_topics]
+        there = {"labels": bool(self._label_topics), NAMES: self._names != Names()}
+        records = [self._shared_record(kind) for kind in SHARED if there.get(kind, True)]
         records += [*self.tallies.snapshot(), *self.reports.snapshot()]
         records += [
             *self.versions.snapshot(),
@@ -541,6 +551,8 @@ class Pipeline:
                 saved = saved_watermark(self._labels)
             case "decisions":
                 return Record(kind, "", self.decided.to_bytes())
+            case "instance":
+                saved = self._names
             case _:
                 saved = list(self.resolved)
         return Record(kind, "", msgspec.json.encode(saved))
@@ -549,6 +561,7 @@ class Pipeline:
         """Take up saved state. What belongs to a series that changed is dropped and said; the rest goes on."""
         rows: dict[Owner, list[Entry]] = {}
         facts: list[Fact] = []
+        self._names = Names()  # whoever saved no name had none
         for record in records:
             if record.payload is None:
                 continue
@@ -566,6 +579,9 @@ class Pipeline:
         for view in self.views.values():
             if self.watermark.value is not None and view.windows.sealed_until is None:
                 view.windows.seal_until(self.watermark.value)  # a new view, or one that starts anew
+        facts = self._names.tell(facts)
+        if self._names.begin(self._instance, self._open_alerts()):
+            self._dirty.add(NAMES)
         self.retraining.stand(self._open_incidents())
         self._agenda.clear()
         for view in self.views.values():
@@ -600,6 +616,8 @@ class Pipeline:
                 restore_watermark(self._labels, payload, now)
             case "decisions":
                 return self.decided.restore(payload, now)
+            case "instance":
+                self._names = msgspec.json.decode(payload, type=Names)
             case _:
                 self.resolved.extend(msgspec.json.decode(payload, type=list[AlertChanged]))
         return []
@@ -628,9 +646,10 @@ class Pipeline:
 
     def _ended(self, facts: Sequence[Fact]) -> list[Fact]:
         """Keep the alerts that ended with their rule."""
+        facts = self._names.tell(facts)
         for ended in facts:
             self._follow(ended)
-        return list(facts)
+        return facts
 
 
 def retraining_of(

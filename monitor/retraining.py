@@ -12,7 +12,7 @@ import msgspec
 from detectors.charts import IncidentKind
 from monitor.alerting.decisions import Approve, Asked, Refusal, RefusedError, Reject, Trigger
 from monitor.alerting.episodes import OPEN, Evidence
-from monitor.alerting.ids import digest, notice_id
+from monitor.alerting.ids import notice_id, plain_id
 from monitor.alerting.labelled import LabelledWindows
 from monitor.alerting.retraining import (
     ASKED_AGAIN,
@@ -110,6 +110,7 @@ class Retraining:
         self.models = {model: ModelState() for model in policies}
         self.decided: deque[RetrainDecided] = deque(maxlen=keep)
         self.heard: Collection[str] | None = None  # models whose requests somebody is told of; None: all
+        self.instance = ""  # in whose name requests are made
         self.lag: Nanos = 0  # of event time behind the wall clock, where events wait to be read
         self._references = references
         self._open: dict[str, tuple[SeriesKey, str]] = {}  # by incident: its series, and which veto it is
@@ -183,7 +184,7 @@ class Retraining:
     def _ask(self, alert: AlertChanged) -> RetrainDecided:
         onset = alert.since if alert.onset is None else alert.onset
         wish = RetrainWish(
-            id=notice_id(alert.key, alert.rule, alert.kind, alert.since, REQUESTED),
+            id=notice_id(alert.key, alert.rule, alert.kind, alert.since, REQUESTED, instance=alert.instance),
             key=alert.key,
             reason=reason_of(alert.kind),
             at=alert.window.end,
@@ -310,7 +311,9 @@ class Retraining:
             if is_silent(state.window, before, due):
                 continue
             yield self._wish(
-                WaitingWish(self._plain(model, due, SCHEDULE_REASON, digest([model, SCHEDULE_REASON, due])))
+                WaitingWish(
+                    self._plain(model, due, SCHEDULE_REASON, plain_id(self.instance, model, SCHEDULE_REASON, due))
+                )
             )
         yield from self._expired(model, at)
 
@@ -462,7 +465,12 @@ class Retraining:
                 return self._approved(model, asked, event_time)
             case Trigger(force=force):
                 wish = self._plain(
-                    model, event_time, MANUAL_REASON, digest([model, MANUAL_REASON, asked.id]), asked.by, asked.reason
+                    model,
+                    event_time,
+                    MANUAL_REASON,
+                    plain_id(self.instance, model, MANUAL_REASON, asked.id),
+                    asked.by,
+                    asked.reason,
                 )
                 state, vetoes = self.models[model], self._vetoes(wish)
                 trace = self._trace("decide", wish, vetoes, forced=force)

@@ -23,7 +23,7 @@ NOON: Nanos = 1_795_435_200 * SECOND  # 2026-11-23T12:00:00Z
 
 def nothing_waits() -> OutboxDesk:
     """An outbox in which every notice is delivered."""
-    return OutboxDesk(list, lambda *_: [], lambda *_: [], dict, lambda _: None, lambda _: None, frozenset())
+    return OutboxDesk(lambda _: [], lambda *_: [], lambda *_: [], dict, lambda _: None, lambda _: None, {})
 
 
 class NobodyOutside:

@@ -45,8 +45,10 @@ def trace_of(document: Mapping[str, Any]) -> Trace:
 
 
 def digest_of(fact: AlertChanged | AlertEscalated) -> str:
-    """A hash of all that a fact says, words apart."""
-    return hashlib.sha256(canonical(plain(wordless(fact)))).hexdigest()
+    """A hash of all that a fact says, words apart, and under whose name it is told: that is decided after it."""
+    told = plain(wordless(fact))
+    told.get("alert", told).pop("instance")
+    return hashlib.sha256(canonical(told)).hexdigest()
 
 
 def plain(value: Any) -> Any:

@@ -43,6 +43,7 @@ LARGE = ("counted", "judged", "sums")  # of inputs, in the order in which they a
 MOST_EVIDENCE = 20  # features of an alert that an entry names
 ELSEWHERE: Mapping[type[Fact], str] = {  # written down, but not from the fact
     facts.DeliveryTried: "delivered, present, refused and dead in the transaction that ends the delivery; a later try ends nothing",
+    facts.NoticesUnclaimed: "what is owed stands in the outbox, and how each of them ends is written down",
     facts.OutboxDecided: "in the transaction that has a notice tried again, or dropped",
     facts.DaemonStarted: "with what has changed in the configuration since the last start",
 }
@@ -60,11 +61,13 @@ LEFT_OUT: Mapping[type[Fact], str] = {
     facts.BaselineTrails: PER_WINDOW,
     facts.ContractBroken: PER_WINDOW,
     facts.FewRows: PER_WINDOW,
+    facts.DetectorFailed: PER_WINDOW,
     facts.RateImproved: "good to know, no alert",
     facts.SchemaChanged: "the alert that it opens or ends says the same",
     facts.CalibrationStands: "the alert of the rule `calibration` says the same",
     facts.CalibrationLearning: "nothing is learnt yet",
     facts.ServiceLearning: "nothing is learnt yet",
+    facts.ReferenceStoodIn: "the start's own entry has the reference's hash",
     facts.ReferenceAbsent: "tried again; how the version is judged meanwhile is in the entry of it",
     facts.FirstRowsCounted: "the version's change says the same",
     facts.VersionsStand: "repeats what was written down when it was heard of",

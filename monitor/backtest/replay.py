@@ -7,11 +7,12 @@ from itertools import pairwise
 
 import numpy as np
 
+from detectors import PluginError
 from monitor.backtest.inject import Plant
 from monitor.backtest.order import RecordOrder
 from monitor.backtest.recorded import Recorded
 from monitor.explain.explainer import Explainer
-from monitor.facts import EventsCounted, Fact
+from monitor.facts import DetectorFailed, EventsCounted, Fact
 from monitor.pipeline import Pipeline
 from monitor.sources.formats.values import LATEST_NANOS
 from monitor.stream.clocks import LatestTimes
@@ -232,6 +233,9 @@ class Replay:
         self._explainer.see(arrived.batches)
         counted = self._pipeline.ingest(arrived, self._now)
         advanced = self._pipeline.advance()
+        for fact in advanced:
+            if isinstance(fact, DetectorFailed):  # the daemon goes on; here somebody sees whether it works
+                raise PluginError(fact.why)
         late = any(isinstance(fact, EventsCounted) and fact.outcome == "late" for fact in counted)
         behind = self._pipeline.watermark.behind() if late else {}
         return Turn([*counted, *self._explainer.explain(advanced)], arrived.batches, 0, 0, done, advanced, behind)

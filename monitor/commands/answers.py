@@ -231,6 +231,7 @@ class OutboxItem(TypedDict):
     attempts: int
     status: int | None
     detail: str | None
+    configured: NotRequired[bool]
 
 
 class OutboxAnswer(TypedDict):

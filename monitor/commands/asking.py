@@ -138,6 +138,8 @@ def _add_outbox(commands: Commands) -> None:
             "notice", nargs="?", metavar="ID", help="as `driftd outbox list` names it (all of --target)"
         )
         action.add_argument("--target", metavar="NAME", help="of this target (all that wait for it)")
+        if name == "retry":
+            action.add_argument("--to", metavar="NAME", help="let this target have it from now on: the other is gone")
         _by_whom(action)
         _way(action)
 
@@ -251,6 +253,8 @@ def _outbox(options: argparse.Namespace, action: str) -> Exit:
     if options.notice is None and options.target is None:
         raise ConfigError(f"outbox {action} needs an ID, --target, or both (see driftd outbox {action} --help)")
     body = {"action": action, "notice": options.notice, "target": options.target, "reason": options.reason}
+    if action == "retry" and options.to is not None:
+        body["to"] = options.to
     way = Way(options.config, options.url, options.token_file)
     return decide(way, body, by=options.by, as_json=options.json)
 

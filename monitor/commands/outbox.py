@@ -53,7 +53,9 @@ def decide(way: Way, body: dict[str, Any], *, by: str | None, as_json: bool) -> 
     if as_json:
         print(pretty(done))
         return Exit.OK
-    said = "is tried again" if done["action"] == "retry" else "is dropped"
+    to = body.get("to")
+    again = "is tried again" if to is None else f"goes to {to}"
+    said = again if done["action"] == "retry" else "is dropped"
     for each in done["notices"]:
         print(f"{each['notice']}  {each['target']}  {each['type']} {each['subject']} {said}")
     for each in done["overtaken"]:
@@ -64,7 +66,10 @@ def decide(way: Way, body: dict[str, Any], *, by: str | None, as_json: bool) -> 
 
 def line(item: OutboxItem) -> str:
     """A notice that a target has not taken, in a line."""
-    state = "given up" if item["state"] == "dead" else f"next attempt {item['due_at']}"
+    waits = "waits behind another" if item["due_at"] is None else f"next attempt {item['due_at']}"
+    state = "given up" if item["state"] == "dead" else waits
+    if not item.get("configured", True):
+        state += ", no longer a target"
     detail = f": {item['detail']}" if item["detail"] else ""
     attempts = f"{item['attempts']} attempt{'' if item['attempts'] == 1 else 's'}"
     about = f"{item['target']}  {item['type']} {item['subject']}"

@@ -11,12 +11,13 @@ from detectors import PluginError
 from monitor.app import Daemon
 from monitor.commands.arguments import usable_cores
 from monitor.commands.exits import Exit
-from monitor.configuration import Configuration, load
+from monitor.configuration import Configuration, ReferenceAwayError, load
 from monitor.runtime.loop import calm_collector
 from monitor.runtime.process import share_interpreter
 from monitor.runtime.telemetry import configure_logging
 from monitor.settings import Settings, load_settings
 from monitor.sources.base import SourceError
+from monitor.store.references import KeptReferences
 from monitor.store.sqlite import StateError
 
 
@@ -26,7 +27,11 @@ def run(config: Path, threads: int | None = None) -> Exit:
     settings = load_settings(config)
     base = config.resolve().parent
     configure_logging(settings.log.level, settings.log.format)
-    configuration = load(with_absolute_state(settings, base), base, file=config)
+    settings = with_absolute_state(settings, base)
+    try:
+        configuration = load(settings, base, file=config, kept=KeptReferences(settings.state))
+    except ReferenceAwayError as error:  # the supervisor tries again
+        return cannot(str(error))
     try:
         daemon = Daemon.start(configuration, threads=threads)
     except StateError as error:

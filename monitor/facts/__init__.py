@@ -20,6 +20,7 @@ from monitor.facts.daemon import (
     DaemonStarted,
     DaemonStopped,
     DeliveryTried,
+    NoticesUnclaimed,
     OutboxDecided,
     StateBegun,
     StateRecovered,
@@ -88,6 +89,7 @@ from monitor.facts.versions import (
     ChartsTakenOver,
     FirstRowsCounted,
     ReferenceAbsent,
+    ReferenceStoodIn,
     RegistryAnswered,
     VersionChanged,
     VersionSeen,
@@ -96,6 +98,7 @@ from monitor.facts.versions import (
 from monitor.facts.windows import (
     BaselineTrails,
     CalibrationStands,
+    DetectorFailed,
     FeatureQuality,
     FeaturesTracked,
     FewRows,
@@ -116,6 +119,7 @@ Fact = (
     | FieldsRejected
     | WindowClosed
     | WindowScored
+    | DetectorFailed
     | FewRows
     | FeaturesTracked
     | SubgroupCharted
@@ -169,6 +173,7 @@ Fact = (
     | AuditHead
     | CheckpointFailed
     | DeliveryTried
+    | NoticesUnclaimed
     | OutboxDecided
     | DaemonStarted
     | DaemonStopped
@@ -188,6 +193,7 @@ Fact = (
     | ReferenceAbsent
     | FirstRowsCounted
     | ChartsTakenOver
+    | ReferenceStoodIn
     | RegistryAnswered
 )
 
@@ -221,6 +227,7 @@ __all__ = [
     "DecisionRefused",
     "DecisionsStand",
     "DeliveryTried",
+    "DetectorFailed",
     "EventsAhead",
     "EventsCounted",
     "EventsRejected",
@@ -242,6 +249,7 @@ __all__ = [
     "MetricSeen",
     "MetricTold",
     "ModelTallied",
+    "NoticesUnclaimed",
     "OffsetSpan",
     "OffsetsExpired",
     "OffsetsLost",
@@ -261,6 +269,7 @@ __all__ = [
     "RecordsSkipped",
     "RecordsWaiting",
     "ReferenceAbsent",
+    "ReferenceStoodIn",
     "RegistryAnswered",
     "ReliabilityTold",
     "Report",

@@ -29,6 +29,7 @@ class AlertSeen:
     evidence: tuple[Evidence, ...]
     kind: IncidentKind = IncidentKind.DRIFT
     about: Standing = NOTHING
+    instance: str = ""  # under whose name it is told
 
     @property
     def incident(self) -> str:
@@ -36,7 +37,7 @@ class AlertSeen:
         return (
             ""
             if self.since is None or self.state not in OPEN
-            else incident_id(self.key, self.rule, self.kind, self.since)
+            else incident_id(self.key, self.rule, self.kind, self.since, self.instance)
         )
 
 
@@ -65,11 +66,12 @@ class AlertChanged:
     kind: IncidentKind = IncidentKind.DRIFT
     about: Standing = NOTHING
     trace: Any = field(default=None, compare=False, repr=False)  # what it was decided from, for the audit log alone
+    instance: str = ""  # under whose name it is told
 
     @property
     def incident(self) -> str:
         """The id of the incident, the same from opening to end."""
-        return incident_id(self.key, self.rule, self.kind, self.since)
+        return incident_id(self.key, self.rule, self.kind, self.since, self.instance)
 
     @property
     def opened(self) -> bool:

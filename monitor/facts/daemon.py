@@ -82,14 +82,25 @@ class DeliveryTried:
 
 
 @dataclass(frozen=True, slots=True)
+class NoticesUnclaimed:
+    """At a start: notices wait for a target that is not configured. `notices` are the ids of those that have waited longest."""
+
+    target: str
+    count: int
+    oldest: Nanos  # wall time
+    notices: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class OutboxDecided:
-    """A person has had a notice tried again, or dropped, for one target."""
+    """A person has had a notice tried again, or dropped, for one target. `to`: another target that has it from now on."""
 
     action: str  # retry or drop
     target: str
     notice: str  # its id
     by: str
     why: str
+    to: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

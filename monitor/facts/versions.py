@@ -55,6 +55,14 @@ class ChartsTakenOver:
 
 
 @dataclass(frozen=True, slots=True)
+class ReferenceStoodIn:
+    """At a start: a reference could not be had from its registry, and is the one that was kept. `place`: as it is configured."""
+
+    place: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class RegistryAnswered:
     """A registry was asked for the versions of a model; `why` in one line where it could not say."""
 

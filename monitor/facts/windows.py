@@ -233,6 +233,16 @@ class FeaturesTracked:
 
 
 @dataclass(frozen=True, slots=True)
+class DetectorFailed:
+    """A detector of another package failed on the window that ends so: its scores are not known, and what rests on them stands still."""
+
+    key: SeriesKey
+    end: Nanos
+    detector: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
 class FewRows:
     """Usual windows, `length` long, hold fewer rows than `min_rows`, so that most detectors say insufficient data; `few` False: no longer."""
 

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from monitor.alerting.ids import digest
+from monitor.alerting.ids import plain_id
 from monitor.alerting.schedule import LATEST, Schedule
 from monitor.facts import Fact, ReportMade
 from monitor.reporting.making import UTC_NAME, ReportSpan, report_of
@@ -78,8 +78,9 @@ class ReportCourse:
 class Reports:
     """Makes the reports of a plan; none where there is none."""
 
-    def __init__(self, tallies: Tallies, plan: ReportPlan | None) -> None:
+    def __init__(self, tallies: Tallies, plan: ReportPlan | None, instance: str = "") -> None:
         self._tallies = tallies
+        self._instance = instance  # in whose name reports are made
         self._plan = plan
         self._courses: dict[str, ReportCourse] = {}
         self._look_at: Nanos | None = None  # wall time before which nothing is due
@@ -116,7 +117,7 @@ class Reports:
         self._changed = True
         if start < end:
             report = report_of(self._tallies.tallied(model), ReportSpan(start, end, plan.schedule.timezone), read)
-            yield ReportMade(digest(["report", model, due]), due, report)
+            yield ReportMade(plain_id(self._instance, "report", model, due), due, report)
 
     # --- state --------------------------------------------------------------------------------------------------
 

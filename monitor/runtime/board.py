@@ -36,6 +36,7 @@ from monitor.facts import (
     DecisionMade,
     DecisionsStand,
     DeliveryTried,
+    DetectorFailed,
     EventsAhead,
     EventsCounted,
     EventsRejected,
@@ -253,6 +254,9 @@ class Board:
         default_factory=dict
     )  # by feature compared with its past
     resolved: deque[AlertChanged] = field(default_factory=lambda: deque(maxlen=KEPT_RESOLVED))
+    failed: Mapping[tuple[SeriesKey, str], DetectorFailed] = field(
+        default_factory=dict
+    )  # by detector: its last failure
     counters: dict[str, Counter[tuple[str, ...]]] = field(default_factory=lambda: defaultdict(Counter))
     expected_warnings: dict[tuple[str, str], float] = field(default_factory=dict)  # by model and version
     suspect: dict[tuple[str, str], bool] = field(default_factory=dict)  # same: it warns more often than by chance
@@ -474,10 +478,18 @@ class Board:
         else:
             self.services = {**self.services, fact.key: self.services.get(fact.key, ServiceBoard()).hear(fact)}
 
+    def _note_unjudged(self, fact: FewRows | DetectorFailed) -> None:
+        """Why windows of a series are not judged as they should be."""
+        if isinstance(fact, FewRows):
+            self.series[fact.key] = replace(self.series[fact.key], few=fact if fact.few else None)
+        else:
+            self.failed = {**self.failed, (fact.key, fact.detector): fact}
+            self.counters["driftd_detector_failures_total"][fact.key.model, fact.key.version, fact.detector] += 1
+
     def _note(self, fact: Fact) -> None:
         match fact:
-            case FewRows(key, few=few):
-                self.series[key] = replace(self.series[key], few=fact if few else None)
+            case FewRows() | DetectorFailed():
+                self._note_unjudged(fact)
             case FeaturesTracked(key):
                 self.tracks[key].add(fact)
             case PerformanceJudged() | JoinCounted() | LabelDelays() | HalvesCounted():

@@ -1,5 +1,6 @@
 """How samples are written for a scrape, in both of Prometheus's formats: a family's head, a label, a line."""
 
+import hashlib
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import Literal
@@ -12,6 +13,7 @@ Sample = tuple[str, float]  # labels as `labelled` writes them, and the value
 CLASSIC = "text/plain; version=0.0.4; charset=utf-8"
 NO_NUMBER = b"null"
 NAMES_KEPT = 1 << 14  # a few MiB
+LONGEST_LABEL = 200  # characters: names of features are as long as whoever fitted the reference made them
 OPENMETRICS = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
 
@@ -27,7 +29,19 @@ def labelled(names: Iterable[str], values: Iterable[str]) -> str:
 @lru_cache(maxsize=NAMES_KEPT)
 def label(name: str, value: str) -> str:
     """One label. Values are names out of the configuration and references: the same ones every time."""
-    return f'{name}="{escape(value)}"'
+    return f'{name}="{escape(bounded(value))}"'
+
+
+def bounded(value: str) -> str:
+    """A value of a label, cut where it is too long; those that begin alike stay apart.
+
+    >>> bounded("age"), len(bounded("a" * 10_000)), bounded("a" * 10_000)[-14:]
+    ('age', 200, 'a…27dd1f61b867')
+    """
+    if len(value) <= LONGEST_LABEL:
+        return value
+    mark = hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()[:12]
+    return f"{value[: LONGEST_LABEL - 13]}…{mark}"
 
 
 def numbers(values: Iterable[float]) -> list[bytes]:

@@ -242,6 +242,7 @@ class TargetHealth:
     oldest: Nanos | None  # age of what waits longest
     outcomes: Mapping[str, int]  # attempts since the daemon started
     last: DeliveryTried | None
+    configured: bool = True  # False: it is owed something, and no longer a target
 
     @property
     def gave_up(self) -> bool:
@@ -251,21 +252,22 @@ class TargetHealth:
     @property
     def stuck(self) -> bool:
         """Whether people are not told."""
-        return self.gave_up or (self.oldest is not None and self.oldest > PENDING_LONG)
+        return self.gave_up or not self.configured or (self.oldest is not None and self.oldest > PENDING_LONG)
 
 
 def targets(board: Board, status: DaemonStatus) -> list[TargetHealth]:
-    """All targets, as configured."""
+    """All targets, as configured, and after them those that are owed something though they no longer are."""
     counted: dict[str, dict[str, int]] = {}
     for (target, outcome), count in board.counters.get("driftd_target_deliveries_total", {}).items():
         counted.setdefault(target, {})[outcome] = count
     backlog, now = status.backlog(), status.now()
     found = []
-    for name in status.targets:
+    for name in (*status.targets, *sorted(backlog.keys() - set(status.targets))):
         waiting, last = backlog.get(name, Backlog(0, None)), board.deliveries.get(name)
         oldest = None if waiting.oldest is None else max(0, now - waiting.oldest)
         kind, address = status.addresses.get(name, ("", ""))
-        found.append(TargetHealth(name, kind, address, waiting.pending, oldest, counted.get(name, {}), last))
+        ended, configured = counted.get(name, {}), name in status.targets
+        found.append(TargetHealth(name, kind, address, waiting.pending, oldest, ended, last, configured))
     return found
 
 

@@ -234,6 +234,11 @@ METRICS: dict[str, Spec] = {
         "How much of what a cold reference needs of live traffic it has learnt",
         SERIES,
     ),
+    "driftd_detector_failures_total": Spec(
+        "counter",
+        "Windows that a detector of another package failed on: its scores are not known",
+        (*SERIES, "detector"),
+    ),
     "driftd_chart_warnings_total": Spec(
         "counter", "Control charts that began to warn, at half their threshold", SERIES
     ),
@@ -395,6 +400,7 @@ class DaemonStatus:
     patience: Mapping[SeriesKey, Nanos] = field(default_factory=dict)  # how old a last window may be
     outcomes: Callable[[], Mapping[str, Mapping[str, float]]] = dict  # of the last minutes' events, by topic
     audited: Callable[[], int] = int  # entries of the audit log
+    stood_in: Mapping[str, str] = field(default_factory=dict)  # references as they were kept, and why they are used
 
 
 def _chosen(accept: str) -> str:
@@ -509,7 +515,11 @@ class Exposition:
         backlog, now = self.status.backlog(), self.status.now()
         pending: list[Value] = []
         oldest: list[Value] = []
-        for target in self.status.targets:  # under the label `webhook`, whatever its type: dashboards know it so
+        gone = sorted(backlog.keys() - set(self.status.targets))  # owed, though no longer configured
+        for target in (
+            *self.status.targets,
+            *gone,
+        ):  # under the label `webhook`, whatever its type: dashboards know it so
             waiting = backlog.get(target, Backlog(0, None))
             pending.append(((target,), waiting.pending))
             age = 0.0 if waiting.oldest is None else max(0, now - waiting.oldest) / SECOND

@@ -73,6 +73,7 @@ def target(target: TargetHealth) -> Mapping[str, Any]:
         "attempts": dict(target.outcomes),
         "last": None if last is None else {"outcome": last.outcome, "status": last.status, "detail": last.detail},
         "stuck": target.stuck,
+        "configured": target.configured,
     }
 
 

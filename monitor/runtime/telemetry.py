@@ -35,6 +35,7 @@ from monitor.facts import (
     DecisionRefused,
     DecisionsStand,
     DeliveryTried,
+    DetectorFailed,
     EventsAhead,
     EventsCounted,
     EventsRejected,
@@ -50,6 +51,7 @@ from monitor.facts import (
     LateShare,
     LevelChanged,
     ModelTallied,
+    NoticesUnclaimed,
     OffsetsExpired,
     OffsetsLost,
     OutboxDecided,
@@ -63,6 +65,7 @@ from monitor.facts import (
     RecordsSkipped,
     RecordsWaiting,
     ReferenceAbsent,
+    ReferenceStoodIn,
     RegistryAnswered,
     ReportMade,
     RequestsServed,
@@ -216,7 +219,7 @@ class Telemetry:
                 self._say_series(fact)
             case CalibrationLearning() | CalibrationLearnt() | BaselineTrails() | PerformanceJudged():
                 self._say_learning(fact)
-            case DeliveryTried() | OutboxDecided() | ReportMade():
+            case DeliveryTried() | OutboxDecided() | NoticesUnclaimed() | ReportMade():
                 self._say_delivery(fact)
             case DecisionMade() | DecisionRefused() | DecisionEnded() | ApprovalLinkUsed():
                 self._say_decision(fact)
@@ -235,6 +238,11 @@ class Telemetry:
                 about = {"model": key.model, "version": key.version, "at": rfc3339(at)}
                 names = list(features[:MOST_NAMED])
                 self._log.info("version.charts_kept", **about, before=before, features=names, kept=len(features))
+            case DetectorFailed(key, _, detector, why):
+                about = {"model": key.model, "version": key.version, "detector": detector}
+                self._complain(logging.ERROR, "detector.failed", **about, detail=why)
+            case ReferenceStoodIn(place, why):
+                self._log.warning("reference.kept", reference=place, why=why)
             case VersionSeen() | VersionChanged() | ReferenceAbsent() | RegistryAnswered() | FirstRowsCounted():
                 self._say_version(fact)
             case StateBegun() | StateRecovered() | StateLost() | BackupFailed():
@@ -368,14 +376,19 @@ class Telemetry:
         told = {"target": fact.run.target, "outcome": run.state.value, "run": run.run}
         self._log.log(level, "retrain.run_ended", **about, **told, **where)
 
-    def _say_delivery(self, fact: DeliveryTried | OutboxDecided | ReportMade) -> None:
+    def _say_delivery(self, fact: DeliveryTried | OutboxDecided | NoticesUnclaimed | ReportMade) -> None:
         if isinstance(fact, ReportMade):
             about = {"model": fact.model, "id": fact.id, "due": rfc3339(fact.due)}
             self._log.info("report.made", **about, summary=in_short(fact.report))
             return
         if isinstance(fact, OutboxDecided):
             told = {"target": fact.target, "id": fact.notice, "by": fact.by, "reason": fact.why}
-            self._log.info("outbox.dropped" if fact.action == "drop" else "outbox.retried", **told)
+            moved = {} if fact.to is None else {"to": fact.to}
+            self._log.info("outbox.dropped" if fact.action == "drop" else "outbox.retried", **told, **moved)
+            return
+        if isinstance(fact, NoticesUnclaimed):
+            about = {"target": fact.target, "count": fact.count, "oldest": rfc3339(fact.oldest)}
+            self._log.warning("outbox.unclaimed", **about, ids=list(fact.notices))
             return
         level = logging.INFO if fact.outcome in {"delivered", "present"} else logging.WARNING
         said = {"id": fact.notice, "status": fact.status, "detail": fact.detail}

@@ -30,6 +30,7 @@ def troubles(board: Board, models: Sequence[ModelGlance], status: DaemonStatus) 
         *_of_the_daemon(status),
         *_of_the_broker(board, status),
         *_of_event_time(board, models, status),
+        *_of_detectors(board),
         *_of_late_events(board),
         *_of_lost_events(status.outcomes()),
         *(_of_target(each) for each in targets(board, status) if each.stuck),
@@ -43,6 +44,11 @@ def _of_the_daemon(status: DaemonStatus) -> Iterator[Trouble]:
         yield Trouble(
             "another process commits under driftd's group",
             "stop the second daemon, or give it a kafka.group_id of its own",
+        )
+    for place, why in status.stood_in.items():
+        yield Trouble(
+            f"the registry {why}: {place} is the reference that was kept at the last start that had it",
+            "once the registry answers, restart driftd: it looks whether there is another",
         )
 
 
@@ -116,6 +122,17 @@ def _is_left_behind(board: Board, model: ModelGlance, status: DaemonStatus) -> b
     return board.watermark - model.board.window.end > waited
 
 
+def _of_detectors(board: Board) -> Iterator[Trouble]:
+    """Detectors of others that failed on the last window of a series."""
+    for (key, _), failed in sorted(board.failed.items()):
+        series = board.series.get(key)
+        if series is not None and series.window is not None and series.window.end == failed.end:
+            yield Trouble(
+                f"{failed.why}: on the last window of {key} its scores are not known, and alerts on them stand still",
+                "mend the detector and restart driftd",
+            )
+
+
 # --- what becomes of events, and of notices ---------------------------------------------------------------------------
 
 
@@ -143,10 +160,22 @@ def _of_lost_events(outcomes: Mapping[str, Mapping[str, float]]) -> Iterator[Tro
 
 
 def _of_target(target: TargetHealth) -> Trouble:
+    if not target.configured:
+        return _unclaimed(target)
     waits = f"; {target.pending} wait, the oldest for {minutes(target.oldest)}" if target.oldest is not None else ""
     said = f": {target.last.detail}" if target.last is not None and target.last.detail else ""
     again = "that notice is not tried again" if target.gave_up else "driftd tries again by itself"
     return Trouble(f"{target.name} does not take what it is told{said}{waits}", f"see the receiver; {again}")
+
+
+def _unclaimed(target: TargetHealth) -> Trouble:
+    """What waits for a target that was renamed or removed."""
+    oldest = "" if target.oldest is None else f", the oldest for {minutes(target.oldest)}"
+    many = "1 notice waits" if target.pending == 1 else f"{thousands(target.pending)} notices wait"
+    return Trouble(
+        f"{many} for {target.name}, which is no longer a target{oldest}",
+        f"driftd outbox retry --target {target.name} --to NAME gives them to another, driftd outbox drop to nobody",
+    )
 
 
 # --- words ------------------------------------------------------------------------------------------------------------

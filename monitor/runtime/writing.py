@@ -306,6 +306,6 @@ def names(seen: AlertSeen) -> Iterator[str]:
     if seen.rule != BUDGET_RULE or seen.kind is IncidentKind.DRIFT:
         yield f"{seen.key}/{seen.rule}"
     of = seen.key, seen.rule, seen.kind, seen.since
-    yield notice_id(*of, FIRING)
+    yield notice_id(*of, FIRING, instance=seen.instance)
     for again in seen.about.escalations:
-        yield notice_id(*of, ESCALATED, again.at)
+        yield notice_id(*of, ESCALATED, again.at, seen.instance)

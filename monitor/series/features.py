@@ -3,7 +3,9 @@
 from collections.abc import Collection, Sequence
 from functools import partial
 
-from detectors import Reference, ScoreColumns, Sketch, Tally, WindowDetector, window_detectors
+import numpy as np
+
+from detectors import PluginError, Reference, ScoreColumns, Sketch, Tally, WindowDetector, window_detectors
 from detectors.calibration import calibrate
 from detectors.charts import duplicates
 from detectors.plugins import columns_of, is_own
@@ -172,6 +174,8 @@ class DetectorScorer:
         self._min_rows = min_rows
         self._late = self._of if is_own(detector) else None
         self._scorer: Scorer | None = None  # of a detector of ours, once it was asked
+        self._names: tuple[str, ...] = ()  # that it scored last
+        self.failed: str | None = None  # why it did not score the last window
 
     def columns(self, window: Tally, scored: object) -> ScoreColumns:
         """Score a window."""
@@ -180,7 +184,18 @@ class DetectorScorer:
             return self._scorer(window, self._min_rows)
         if is_own(self.detector):
             self._scorer = prepared(self.detector, self._reference)
-        return columns_of(self.detector, self._reference, window, self._min_rows)
+        try:
+            columns, self.failed = columns_of(self.detector, self._reference, window, self._min_rows), None
+        except (
+            PluginError
+        ) as error:  # a stranger's: what it says of this window is not known, and nothing else waits for it
+            self.failed, many = str(error), len(self._names)
+            nothing = np.zeros(many)
+            return ScoreColumns(
+                self.gives, self._names, np.zeros(many, dtype=bool), np.zeros(many, dtype=np.int64), nothing
+            )
+        self._names = columns.names
+        return columns
 
     def later(self, window: Tally) -> Later | None:
         """Counts are all it needs. One of another package scores at once, for what fails in there is told where the window is."""

@@ -15,7 +15,16 @@ from detectors.univariate import volume
 from monitor.alerting.alerts import AlertState
 from monitor.alerting.rules import AlertRule, lowest_threshold
 from monitor.alerting.table import AskedScores, DetectorScores, ScoreTable
-from monitor.facts import Fact, FeaturesTracked, Qualities, WindowClosed, WindowIds, WindowRequests, WindowScored
+from monitor.facts import (
+    DetectorFailed,
+    Fact,
+    FeaturesTracked,
+    Qualities,
+    WindowClosed,
+    WindowIds,
+    WindowRequests,
+    WindowScored,
+)
 from monitor.series.contract import ID, UNIQUE, broken_in
 from monitor.series.history import KIND as WINDOW
 from monitor.series.history import History
@@ -23,7 +32,7 @@ from monitor.series.judging import Judging
 from monitor.series.operators import ColumnScorer, Later, LateScorer, Scored, Scoring
 from monitor.series.records import Entry
 from monitor.series.tracks import TrackKeeper
-from monitor.stream.events import SeriesKey
+from monitor.stream.events import Nanos, SeriesKey
 from monitor.stream.windows import ClosedWindow
 
 OK, WARNING, DRIFT, INSUFFICIENT = 0, 1, 2, -1
@@ -115,7 +124,14 @@ class FeatureScoring(Scoring[Sketch]):
         self._changed = True
         window, hour = self._tracks.add(scored.window.start, scored.window.end, scored.scores)
         tracked = FeaturesTracked(self._key, self._asking.features, (window,), (hour,))
-        return [*self._told(scored, standing), tracked]
+        return [*self._told(scored, standing), tracked, *self._failures(scored.window.end)]
+
+    def _failures(self, end: Nanos) -> Iterator[DetectorFailed]:
+        """Which detectors of others did not score the last window."""
+        for scorer, _ in self._scorers:
+            why = getattr(scorer, "failed", None)
+            if why is not None:
+                yield DetectorFailed(self._key, end, scorer.gives, why)
 
     def _told(self, scored: Scored, standing: Mapping[str, AlertState]) -> list[Fact]:
         self._states = LateStates(partial(self.states, scored.scores, standing))

@@ -511,6 +511,9 @@ class LogSettings(Section):
     format: Literal["json", "console"] = "json"
 
 
+InstanceName = Annotated[str, Field(max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]  # it stands in addresses
+
+
 def _grouped_by(topic: TopicSettings, group: str, key: str) -> FieldsSettings:
     """The fields of a topic whose rows are grouped by what stands under a key of a model. Raises ValueError."""
     if topic.fields.group is not None:
@@ -531,6 +534,7 @@ class Settings(BaseSettings):
         env_prefix="DRIFTD_", env_nested_delimiter="__", extra="forbid", frozen=True, validate_default=False
     )
 
+    instance: InstanceName | None = None
     kafka: KafkaSettings = KafkaSettings()
     topics: list[TopicSettings] = Field(min_length=1)
     defaults: ModelDefaults = ModelDefaults()

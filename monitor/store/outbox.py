@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from monitor.store import standing
 from monitor.store.notice import Notice
+from monitor.store.schema import FOLLOWS
 from monitor.store.standing import Course
 from monitor.stream.events import DAY, Nanos
 
@@ -14,6 +15,17 @@ __all__ = ["AddressedNotice", "Backlog", "Notice", "OutboxRow", "Undelivered"]
 KEPT_ENDED = 1000  # delivered rows, without data, and dead ones: what was said, and a guard against saying it twice
 ENDS = frozenset({"model.alert.resolved", "model.alert.settled"})  # types of notices that say that an incident is over
 LONGEST_WAIT: Nanos = 2 * DAY  # no retry is put off so far: the clock was set back since
+
+
+# Those of a subject that wait for a target: whoever is first, by number, is the only one that may be due.
+OF_SUBJECT = (
+    "SELECT {} FROM delivery AS other WHERE other.target = {} AND other.subject = {} AND other.status = 'pending'"
+)
+DUE = (
+    "SELECT this.seq, notice.id, type, notice.subject, event_time, COALESCE(data, CAST('{}' AS BLOB)), rendered, created, attempts "  # noqa: S608 - ours
+    "FROM delivery AS this INDEXED BY delivery_due CROSS JOIN notice ON notice.seq = this.notice "
+    f"WHERE target = ?1 AND status = 'pending' AND due < {FOLLOWS} AND (due <= ?2 OR due > ?2 + ?3) ORDER BY this.seq LIMIT 1"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +50,10 @@ class OutboxRow:
 
 @dataclass(frozen=True, slots=True)
 class Undelivered:
-    """What a target has not taken: `pending`, to be tried again at `due`, or `dead`, given up."""
+    """What a target has not taken: `pending`, to be tried again at `due`, or `dead`, given up.
+
+    `due` None: it waits behind another of its subject.
+    """
 
     target: str
     id: str
@@ -46,7 +61,7 @@ class Undelivered:
     subject: str
     status: str
     created: Nanos
-    due: Nanos
+    due: Nanos | None
     attempts: int
 
 
@@ -80,23 +95,36 @@ def _insert_notice(db: sqlite3.Connection, notice: Notice, targets: Iterable[str
         (notice.id, notice.type, notice.subject, notice.event_time, notice.data),
     )
     db.executemany(
-        "INSERT INTO delivery (target, id, subject, notice, created, due) VALUES (?, ?, ?, ?, ?, ?)",
-        [(target, notice.id, notice.subject, cursor.lastrowid, now, now) for target in targets],
+        "INSERT INTO delivery (target, id, subject, notice, created, due) VALUES (?1, ?2, ?3, ?4, ?5, "  # noqa: S608 - ours
+        f"CASE WHEN EXISTS ({OF_SUBJECT.format('1', '?1', '?3')}) THEN {FOLLOWS} ELSE ?5 END)",
+        [(target, notice.id, notice.subject, cursor.lastrowid, now) for target in targets],
     )
 
 
 def next_due(db: sqlite3.Connection, target: str, now: Nanos) -> OutboxRow | None:
-    """The first notice due, none of whose subject stands before it undelivered."""
-    row = db.execute(
-        "SELECT this.seq, notice.id, type, notice.subject, event_time, COALESCE(data, CAST('{}' AS BLOB)), rendered, created, attempts "
-        "FROM delivery AS this INDEXED BY delivery_pending "  # in order: a long queue is not sorted for its first row
-        "CROSS JOIN notice ON notice.seq = this.notice "
-        "WHERE target = ?1 AND status = 'pending' AND (due <= ?2 OR due > ?2 + ?3) AND NOT EXISTS "
-        "(SELECT 1 FROM delivery AS before WHERE before.target = this.target AND before.subject = this.subject "
-        "AND before.status = 'pending' AND before.seq < this.seq) ORDER BY this.seq LIMIT 1",
-        (target, now, LONGEST_WAIT),
-    ).fetchone()
+    """The first notice that is due. Those of one subject are due one after the other."""
+    row = db.execute(DUE, (target, now, LONGEST_WAIT)).fetchone()
     return None if row is None else OutboxRow(row[0], Notice(*row[1:8]), row[7], row[8])
+
+
+def _line_up(db: sqlite3.Connection, target: str, subject: str) -> None:
+    """Let the first of a subject that waits be due, and no other."""
+    first = f"({OF_SUBJECT.format('MIN(seq)', '?1', '?2')})"
+    db.execute(
+        f"UPDATE delivery SET due = {FOLLOWS} WHERE target = ?1 AND subject = ?2 AND status = 'pending' "  # noqa: S608 - ours
+        f"AND due < {FOLLOWS} AND seq > {first}",
+        (target, subject),
+    )
+    _lead(db, target, subject)
+
+
+def _lead(db: sqlite3.Connection, target: str, subject: str) -> None:
+    """Let the first of a subject that waits be due, if it waited behind another."""
+    db.execute(
+        f"UPDATE delivery SET due = created WHERE due = {FOLLOWS} AND status = 'pending' "  # noqa: S608 - ours
+        f"AND seq = ({OF_SUBJECT.format('MIN(seq)', '?1', '?2')})",
+        (target, subject),
+    )
 
 
 def end(db: sqlite3.Connection, row: OutboxRow, status: str) -> None:
@@ -109,7 +137,9 @@ def end(db: sqlite3.Connection, row: OutboxRow, status: str) -> None:
 
 
 def _end(db: sqlite3.Connection, seq: int, status: str) -> None:
+    target, subject = db.execute("SELECT target, subject FROM delivery WHERE seq = ?", (seq,)).fetchone()
     db.execute("UPDATE delivery SET status = ? WHERE seq = ?", (status, seq))
+    _lead(db, target, subject)
     db.execute(
         "UPDATE notice SET data = NULL, rendered = NULL WHERE seq = (SELECT notice FROM delivery WHERE seq = ?1) "
         "AND NOT EXISTS (SELECT 1 FROM delivery WHERE notice = notice.seq AND status NOT IN ('delivered', 'dropped'))",
@@ -120,8 +150,8 @@ def _end(db: sqlite3.Connection, seq: int, status: str) -> None:
 
 def _forget(db: sqlite3.Connection, status: str) -> None:
     ended = db.execute(
-        "SELECT notice, seq FROM delivery WHERE status = ?1 "
-        "AND seq <= (SELECT MAX(seq) FROM delivery WHERE status = ?1) - ?2",
+        "SELECT notice, seq FROM delivery INDEXED BY delivery_ended WHERE status = ?1 AND status <> 'pending' "
+        "AND seq <= (SELECT MAX(seq) FROM delivery WHERE status = ?1 AND status <> 'pending') - ?2",
         (status, KEPT_ENDED),
     ).fetchall()
     db.executemany("DELETE FROM delivery WHERE seq = ?", [(seq,) for _, seq in ended])
@@ -136,11 +166,12 @@ def postpone(db: sqlite3.Connection, row: OutboxRow, due: Nanos) -> None:
     db.execute("UPDATE delivery SET due = ?, attempts = attempts + 1 WHERE seq = ?", (due, row.seq))
 
 
-def undelivered(db: sqlite3.Connection) -> list[Undelivered]:
-    """All that no target has taken yet, the oldest first."""
+def undelivered(db: sqlite3.Connection, most: int = -1) -> list[Undelivered]:
+    """What no target has taken yet, the oldest first: so many of them, all where that is negative."""
     rows = db.execute(
-        "SELECT target, notice.id, type, notice.subject, status, created, due, attempts FROM delivery "
-        "JOIN notice ON notice.seq = delivery.notice WHERE status IN ('pending', 'dead') ORDER BY delivery.seq"
+        f"SELECT target, notice.id, type, notice.subject, status, created, NULLIF(due, {FOLLOWS}), attempts FROM delivery "  # noqa: S608
+        "JOIN notice ON notice.seq = delivery.notice WHERE status IN ('pending', 'dead') ORDER BY delivery.seq LIMIT ?",
+        (most,),
     )
     return [Undelivered(*row) for row in rows]
 
@@ -150,18 +181,22 @@ def deliveries(db: sqlite3.Connection, notice: str) -> dict[str, str]:
     return dict(db.execute("SELECT target, status FROM delivery WHERE id = ?", (notice,)).fetchall())
 
 
-def is_overtaken(db: sqlite3.Connection, target: str, notice: str, again: Collection[tuple[str, str]] = ()) -> bool:
+def is_overtaken(
+    db: sqlite3.Connection, target: str, notice: str, again: Collection[tuple[str, str]] = (), to: str | None = None
+) -> bool:
     """Whether an alert has moved on, and this, said now, would open it again: for good, where its end is not to be said.
 
-    A target has taken what was said later of it; or its end was dropped, or given up and is not among those said `again`.
+    A target, or the one that it is to be said `to`, has taken what was said later of it; or its end was dropped, or given up and
+    is not among those said `again`.
     """
     later = db.execute(
         "SELECT later.id, later.status, notice.type FROM delivery AS this "
         "JOIN notice AS own ON own.seq = this.notice "
-        "JOIN delivery AS later ON later.target = this.target AND later.subject = this.subject AND later.seq > this.seq "
+        "JOIN delivery AS later INDEXED BY delivery_said ON later.target IN (?1, ?3) AND later.subject = this.subject "
+        "AND later.seq > this.seq AND later.status <> 'pending' AND later.id <> this.id "
         "JOIN notice ON notice.seq = later.notice "
-        "WHERE this.target = ? AND this.id = ? AND own.type GLOB 'model.alert.*' AND notice.type GLOB 'model.alert.*'",
-        (target, notice),
+        "WHERE this.target = ?1 AND this.id = ?2 AND own.type GLOB 'model.alert.*' AND notice.type GLOB 'model.alert.*'",
+        (target, notice, to or target),
     )
     return any(
         status == "delivered"
@@ -174,10 +209,38 @@ def retry(db: sqlite3.Connection, target: str, notice: str, now: Nanos) -> bool:
     """Try a delivery now, and as long again as a new one; false where it was taken meanwhile."""
     tried = db.execute(
         "UPDATE delivery SET status = 'pending', attempts = 0, created = ?3, due = ?3 "
-        "WHERE target = ?1 AND id = ?2 AND status IN ('pending', 'dead')",
+        "WHERE target = ?1 AND id = ?2 AND status IN ('pending', 'dead') RETURNING subject",
         (target, notice, now),
+    ).fetchone()
+    if tried is not None:
+        _line_up(db, target, tried[0])
+    return tried is not None
+
+
+def move(db: sqlite3.Connection, target: str, notice: str, to: str, now: Nanos) -> bool:
+    """Let another target have a delivery, under its id and in its place among those of its subject; false where it was taken meanwhile.
+
+    Where that target has the notice already, it is that delivery which is tried again, if it was not taken.
+    """
+    row = db.execute(
+        "SELECT seq, subject FROM delivery WHERE target = ? AND id = ? AND status IN ('pending', 'dead')",
+        (target, notice),
+    ).fetchone()
+    if row is None:
+        return False
+    seq, subject = row
+    if db.execute("SELECT 1 FROM delivery WHERE target = ? AND id = ?", (to, notice)).fetchone() is not None:
+        _end(db, seq, "dropped")
+        retry(db, to, notice, now)
+        return True
+    standing.move(db, target, subject, to)
+    db.execute(
+        "UPDATE delivery SET target = ?2, status = 'pending', attempts = 0, created = ?3, due = ?3 WHERE seq = ?1",
+        (seq, to, now),
     )
-    return tried.rowcount > 0
+    _lead(db, target, subject)
+    _line_up(db, to, subject)
+    return True
 
 
 def drop(db: sqlite3.Connection, target: str, notice: str) -> bool:
@@ -190,7 +253,39 @@ def drop(db: sqlite3.Connection, target: str, notice: str) -> bool:
     return row is not None
 
 
+# How many wait for each target, kept up by the changes themselves: a queue of thousands is not counted with each of its deliveries.
+COUNTS = """
+PRAGMA temp_store = MEMORY;
+CREATE TEMP TABLE owed (target TEXT PRIMARY KEY, pending INTEGER NOT NULL) WITHOUT ROWID;
+INSERT INTO owed SELECT target, COUNT(*) FROM delivery WHERE status = 'pending' GROUP BY target;
+CREATE TEMP TRIGGER owed_more AFTER INSERT ON main.delivery WHEN NEW.status = 'pending' BEGIN
+    INSERT INTO owed VALUES (NEW.target, 1) ON CONFLICT (target) DO UPDATE SET pending = pending + 1; END;
+CREATE TEMP TRIGGER owed_else AFTER UPDATE OF target, status ON main.delivery BEGIN
+    UPDATE owed SET pending = pending - 1 WHERE target = OLD.target AND OLD.status = 'pending';
+    INSERT INTO owed SELECT NEW.target, 1 WHERE NEW.status = 'pending'
+        ON CONFLICT (target) DO UPDATE SET pending = pending + 1; END;
+"""
+
+
+def keep_count(db: sqlite3.Connection) -> None:
+    """Count what waits, once: from now on a connection counts along."""
+    db.executescript(COUNTS)
+
+
 def count_backlog(db: sqlite3.Connection) -> dict[str, Backlog]:
     """What each target still waits for."""
-    rows = db.execute("SELECT target, COUNT(*), MIN(created) FROM delivery WHERE status = 'pending' GROUP BY target")
+    rows = db.execute(
+        "SELECT target, pending, (SELECT MIN(created) FROM delivery AS waiting INDEXED BY delivery_age "
+        "WHERE waiting.target = owed.target AND status = 'pending') FROM owed WHERE pending > 0"
+    )
     return {target: Backlog(pending, oldest) for target, pending, oldest in rows}
+
+
+def first_waiting(db: sqlite3.Connection, target: str, most: int) -> list[str]:
+    """The ids of the first notices that wait for a target."""
+    rows = db.execute(
+        "SELECT id FROM delivery INDEXED BY delivery_age WHERE target = ? AND status = 'pending' "
+        "ORDER BY created, seq LIMIT ?",
+        (target, most),
+    )
+    return [name for (name,) in rows]

@@ -8,7 +8,7 @@ import msgspec
 from monitor.store import sums
 
 APPLICATION_ID = 0x64726674  # "drft"
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 
 STATE = """
 CREATE TABLE record (kind TEXT, key TEXT, payload BLOB NOT NULL, PRIMARY KEY (kind, key)) WITHOUT ROWID;
@@ -71,6 +71,20 @@ def _sums() -> str:
 
 SUMS = _sums()
 
+# Of a subject only the first that waits is ever due; those behind it are at `FOLLOWS`, so that a long queue is not gone through for its
+# first row. What has ended is found by its status, and how old the oldest that waits is, without counting the others.
+FOLLOWS = 2**63 - 1
+LINED_UP = """
+DROP INDEX delivery_pending;
+CREATE INDEX delivery_due ON delivery (target, seq, due) WHERE status = 'pending' AND due < 9223372036854775807;
+CREATE INDEX delivery_age ON delivery (target, created) WHERE status = 'pending';
+CREATE INDEX delivery_ended ON delivery (status, seq) WHERE status <> 'pending';
+CREATE INDEX delivery_said ON delivery (target, subject, seq) WHERE status <> 'pending';
+UPDATE delivery SET due = 9223372036854775807 WHERE status = 'pending' AND EXISTS
+    (SELECT 1 FROM delivery AS before WHERE before.target = delivery.target AND before.subject = delivery.subject
+     AND before.status = 'pending' AND before.seq < delivery.seq);
+"""
+
 # Format 1 had one table, a row a webhook, with the body rendered. Each row becomes a notice of its own, for two
 # webhooks could be told the same with different bodies. What was said before stays said: UNIQUE (id, target).
 FROM_1 = """
@@ -82,11 +96,12 @@ DROP TABLE outbox;
 """
 
 STEPS = {  # from which format
-    0: STATE + OUTBOX + STANDING + AUDIT + SUMS,
-    1: OUTBOX + FROM_1 + STANDING + AUDIT + SUMS,
-    2: STANDING + AUDIT + SUMS,
-    3: AUDIT + SUMS,
-    4: SUMS,
+    0: STATE + OUTBOX + STANDING + AUDIT + SUMS + LINED_UP,
+    1: OUTBOX + FROM_1 + STANDING + AUDIT + SUMS + LINED_UP,
+    2: STANDING + AUDIT + SUMS + LINED_UP,
+    3: AUDIT + SUMS + LINED_UP,
+    4: SUMS + LINED_UP,
+    5: LINED_UP,
 }
 
 

@@ -58,6 +58,7 @@ class StateStore:
         try:
             self._db, self.found = open_state(directory, dispensable)
             self._identity = self._identities()
+            outbox.keep_count(self._db)
             self._backlog = outbox.count_backlog(self._db)
             self._head = audit.head(self._db)
         except BaseException:
@@ -256,25 +257,37 @@ class StateStore:
         with self._transaction() as db:
             outbox.postpone(db, row, due)
 
-    def undelivered(self) -> list[Undelivered]:
-        """All that no target has taken yet, the oldest first."""
+    def undelivered(self, most: int = -1) -> list[Undelivered]:
+        """What no target has taken yet, the oldest first: so many of them, all where that is negative."""
         with self._lock:
-            return outbox.undelivered(self._db)
+            return outbox.undelivered(self._db, most)
+
+    def first_waiting(self, target: str, most: int) -> list[str]:
+        """The ids of the notices that have waited longest for a target."""
+        with self._lock:
+            return outbox.first_waiting(self._db, target, most)
 
     def deliveries(self, notice: str) -> dict[str, str]:
         """How the deliveries of a notice stand, by target."""
         with self._lock:
             return outbox.deliveries(self._db, notice)
 
-    def retry(self, chosen: Iterable[Undelivered], now: Nanos, told: Told = untold) -> list[Undelivered]:
-        """Try these now; those that were, and not what something said later of the same alert has overtaken."""
+    def retry(
+        self, chosen: Iterable[Undelivered], now: Nanos, told: Told = untold, to: str | None = None
+    ) -> list[Undelivered]:
+        """Try these now, or let another target have them; those that were, and not what something said later of the same alert has overtaken."""
         with self._transaction() as db:
             chosen = list(chosen)
             again = {(each.target, each.id) for each in chosen}
-            fit = [each for each in chosen if not outbox.is_overtaken(db, each.target, each.id, again)]
-            tried = [each for each in fit if outbox.retry(db, each.target, each.id, now)]
+            fit = [each for each in chosen if not outbox.is_overtaken(db, each.target, each.id, again, to)]
+            tried = [each for each in fit if self._try_again(each, now, to)]
             self._append(told(tried))
         return tried
+
+    def _try_again(self, row: Undelivered, now: Nanos, to: str | None) -> bool:
+        if to is None or to == row.target:
+            return outbox.retry(self._db, row.target, row.id, now)
+        return outbox.move(self._db, row.target, row.id, to, now)
 
     def drop(self, chosen: Iterable[Undelivered], told: Told = untold) -> list[Undelivered]:
         """Deliver these never, nor say again what only they would have opened; those that were not taken meanwhile."""

@@ -114,6 +114,11 @@ def forget(db: sqlite3.Connection, gone: Iterable[tuple[str, str]]) -> None:
     db.executemany("DELETE FROM standing WHERE target = ? AND place = ?", gone)
 
 
+def move(db: sqlite3.Connection, target: str, subject: str, to: str) -> None:
+    """Let another target be the one that was told what stands of a subject, where it was told nothing of it itself."""
+    db.execute("UPDATE OR IGNORE standing SET target = ? WHERE target = ? AND subject = ?", (to, target, subject))
+
+
 def forget_dropped(db: sqlite3.Connection, target: str, notice: str) -> None:
     """Forget what a target was never told, for a person dropped it: what opened an incident of which it has nothing else, or an end."""
     db.execute("DELETE FROM standing WHERE target = ? AND id = ? AND NOT is_open", (target, notice))

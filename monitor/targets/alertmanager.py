@@ -156,6 +156,7 @@ class Alertmanager:
             "version": fields["version"],
             "kind": fields["kind"],
             "rule": fields["rule"],
+            **({"instance": fields["instance"]} if fields["instance"] else {}),  # another one has alerts of its own
         }
         annotations = {
             "summary": self.wording.title_of(said, LONGEST_SUMMARY),

@@ -4,7 +4,6 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from typing import ClassVar, Literal
-from urllib.parse import quote
 
 import msgspec
 from pydantic import model_validator
@@ -14,7 +13,7 @@ from monitor.sections import at_most_one
 from monitor.store.outbox import Notice
 from monitor.targets.base import Delivered, Delivery
 from monitor.targets.identity import run_id
-from monitor.targets.payloads import rfc3339
+from monitor.targets.payloads import rfc3339, source_of
 from monitor.targets.rest import Api, RestSettings, read_token
 from monitor.targets.secrets import Secrets
 from monitor.targets.transport import Transport
@@ -53,7 +52,7 @@ class ArgoEvents:
             "ce-specversion": "1.0",
             "ce-id": run_id(notice),
             "ce-type": notice.type,
-            "ce-source": "/driftd/" + quote(notice.subject),
+            "ce-source": source_of(notice),
             "ce-time": rfc3339(notice.event_time),
         }
         answer = self.api.ask(io, "POST", "", {"id": run_id(notice), "driftd": msgspec.Raw(notice.data)}, **headers)

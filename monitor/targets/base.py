@@ -2,7 +2,7 @@
 
 import math
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from enum import Enum
 from fnmatch import fnmatchcase
@@ -38,6 +38,7 @@ NoticeType = Literal[
 KindOfIncident = Literal["drift", "data_quality", "prediction", "performance", "service", "*"]
 SeverityOfAlert = Literal["info", "warning", "critical", "*"]
 EVERY = "*"
+REPORT = "model.report"
 
 
 class Fault(Enum):
@@ -231,6 +232,10 @@ class Subscriber:
         """Whether it is to be told of this type."""
         return kind in self.types or EVERY in self.types
 
+    def may_have(self, kind: str) -> bool:
+        """Whether it understands what was said to another, of this type."""
+        return self.reports if kind == REPORT else self.wants(kind)
+
 
 def subscribed(target: Target, settings: TargetSettings) -> Subscriber:
     """A target, with what its settings say it is told."""
@@ -244,12 +249,16 @@ def subscribed(target: Target, settings: TargetSettings) -> Subscriber:
     )
 
 
-def still_heard(subscribers: Iterable[Subscriber], series: Iterable[SeriesKey]) -> Stays:
-    """Whether a target hears of a series and a kind of incidents, as all is configured now."""
+def still_heard(subscribers: Iterable[Subscriber], series: Iterable[SeriesKey], owed: Collection[str] = ()) -> Stays:
+    """Whether a target hears of a series and a kind of incidents, as all is configured now; who is gone and `owed` something may yet."""
+    subscribers = list(subscribers)
+    gone = set(owed) - {each.name for each in subscribers}
     targets = {each.name: each for each in subscribers if each.is_remembered}
     models = {str(key): key.model for key in series}
 
     def stays(target: str, key: str, kind: str) -> bool:
+        if target in gone:
+            return key in models
         return target in targets and key in models and targets[target].routing.takes(models[key], kind)
 
     return stays

@@ -166,6 +166,7 @@ def read(notice: Notice, target: str) -> Saying:
         "reject": links.get("reject", ""),
         "event_time": rfc3339(notice.event_time),
         "features": lines(data.get("evidence", ()), data.get("evidence_total", 0)),
+        "instance": data.get("instance") or "",
         "incident": data.get("incident") or request.get("id") or notice.id,
         "kind": data.get("kind") or ("report" if state is State.REPORTED else WITHOUT_KIND),
         "model": data.get("model", ""),
@@ -178,7 +179,7 @@ def read(notice: Notice, target: str) -> Saying:
         "severity": data.get("severity") or "",
         "since": alert.get("since", ""),
         "state": state.value,
-        "summary": reasoned(data.get("summary", ""), data.get("because")),
+        "summary": by_whom(data.get("instance"), reasoned(data.get("summary", ""), data.get("because"))),
         "url": data.get("url") or links.get("incident") or links.get("model") or "",
         "version": data.get("model_version", ""),
         "window_end": window.get("end", ""),
@@ -190,6 +191,15 @@ def read(notice: Notice, target: str) -> Saying:
 def reasoned(summary: str, because: str | None) -> str:
     """A summary that says why nothing was requested."""
     return summary if not because or because in summary else f"{summary}; {because}"
+
+
+def by_whom(instance: str | None, summary: str) -> str:
+    """A summary that begins with which driftd says it, where that has a name.
+
+    >>> by_whom("eu", "churn/3: mean +0.8 σ"), by_whom(None, "churn/3: mean +0.8 σ")
+    ('eu: churn/3: mean +0.8 σ', 'churn/3: mean +0.8 σ')
+    """
+    return f"{instance}: {summary}" if instance else summary
 
 
 def lines(evidence: Any, total: int) -> str:

@@ -33,6 +33,10 @@ class RegistryError(Exception):
     """A registry does not say what it was asked for; one line says why, without a secret."""
 
 
+class RegistryAwayError(RegistryError):
+    """It does not answer, or has trouble of its own: later it may."""
+
+
 @dataclass(frozen=True, slots=True)
 class ModelUri:
     """`models:/name/version` or `models:/name@alias`."""
@@ -158,6 +162,8 @@ class ModelRegistry:
         return json_of(answer)
 
     def _refuse(self, answer: Answer) -> None:
+        if answer.status >= HTTPStatus.INTERNAL_SERVER_ERROR or answer.status == HTTPStatus.TOO_MANY_REQUESTS:
+            raise RegistryAwayError(self.api.words(answer))
         if answer.status != HTTPStatus.OK:
             raise RegistryError(self.api.words(answer))
 
@@ -165,7 +171,7 @@ class ModelRegistry:
         try:
             return self.api.ask(io, method, path, body)
         except TransportError as error:
-            raise RegistryError(f"does not answer: {error}") from None
+            raise RegistryAwayError(f"does not answer: {error}") from None
 
     def _send(self, io: Transport, method: str, path: str, content: bytes) -> Answer:
         headers = {"user-agent": "driftd", **self.api.headers}
@@ -175,7 +181,7 @@ class ModelRegistry:
         try:
             return io.send(Request(method, api.url + path, headers, content, api.timeout, MOST_REFERENCE, api.ca_file))
         except TransportError as error:
-            raise RegistryError(f"does not answer: {error}") from None
+            raise RegistryAwayError(f"does not answer: {error}") from None
 
 
 def _path(place: str) -> str:

@@ -19,7 +19,7 @@ from monitor.facts import AlertChanged, AlertEscalated, AlertSeen, Fact, Retrain
 from monitor.store.outbox import AddressedNotice, Notice
 from monitor.store.standing import Course, place_of
 from monitor.stream.events import SeriesKey
-from monitor.targets.base import Subscriber
+from monitor.targets.base import REPORT, Subscriber
 from monitor.targets.retraining import (
     COMPLETED,
     FAILED,
@@ -34,13 +34,12 @@ from monitor.targets.retraining import (
     rfc3339,
 )
 
-__all__ = ["COMPLETED", "FAILED", "PENDING", "RETRAIN", "SUPPRESSED", "rfc3339"]  # of those from elsewhere
+__all__ = ["COMPLETED", "FAILED", "PENDING", "REPORT", "RETRAIN", "SUPPRESSED", "rfc3339"]  # of those from elsewhere
 
 FIRING = "model.alert.firing"
 RESOLVED = "model.alert.resolved"
 ESCALATED = "model.alert.escalated"
 SETTLED = "model.alert.settled"
-REPORT = "model.report"
 NOBODY = ""  # of the types: an end that is written down and not said
 MOST_EVIDENCE = 50  # features
 MOST_OFFSETS = 8  # partitions of a feature, the earliest
@@ -57,6 +56,12 @@ class Sender:
     approvals: Callable[[str], Mapping[str, str]] | None = (
         None  # links that decide on a request, by its id; None: there are none
     )
+    instance: str = ""  # which driftd speaks; empty where it has no name
+
+    def said(self, data: Mapping[str, Any], alert: AlertChanged | None) -> bytes:
+        """What is said, as JSON, with who says it: of an alert whoever opened it."""
+        instance = self.instance if alert is None else alert.instance
+        return msgspec.json.encode({**data, "instance": instance} if instance else data)
 
 
 def incident_url(page: str | None, incident: str) -> str | None:
@@ -68,13 +73,29 @@ def incident_url(page: str | None, incident: str) -> str | None:
     return None if page is None else f"{page}/incident?id={quote(incident, safe='')}"
 
 
+class Speaker(msgspec.Struct):
+    """Who says a notice, as far as that is told."""
+
+    instance: str = ""
+
+
+def source_of(notice: Notice) -> str:
+    """The source of a notice, as CloudEvents have it.
+
+    >>> source_of(Notice("5e9", FIRING, "churn/3/drift", 0, b'{"instance":"eu"}'))
+    '/driftd/eu/churn/3/drift'
+    """
+    instance = msgspec.json.decode(notice.data, type=Speaker).instance
+    return "/driftd/" + quote(f"{instance}/{notice.subject}" if instance else notice.subject)
+
+
 def identity(alert: AlertChanged | AlertSeen, kind: str) -> str:
     """The id of a notification: a hash of what is said, so that a replay or a lost state says it under the same id."""
     again = isinstance(alert, AlertChanged) and kind in {ESCALATED, SETTLED}
     at = (
         alert.window.end if again and isinstance(alert, AlertChanged) else None
     )  # of one alert these may be said more than once
-    return notice_id(alert.key, alert.rule, alert.kind, alert.since, kind, at)
+    return notice_id(alert.key, alert.rule, alert.kind, alert.since, kind, at, alert.instance)
 
 
 def notices(facts: Iterable[Fact], subscribers: Sequence[Subscriber], sender: Sender) -> list[AddressedNotice]:
@@ -135,7 +156,7 @@ def _of_model(
 
 def _of_end(fact: RetrainEnded, subscribers: Sequence[Subscriber], sender: Sender) -> list[AddressedNotice]:
     """What is said of a request that has ended."""
-    said = ended_notice(fact, sender.config_hash, sender.version, sender.page)
+    said = ended_notice(fact, sender.config_hash, sender.version, sender.page, sender.instance)
     model = fact.request.key.model
     told = tuple(each.name for each in subscribers if each.wants(said.type) and each.routing.takes_model(model))
     return [AddressedNotice(said, told)] if told else []
@@ -163,7 +184,7 @@ def notice(fact: AlertChanged | AlertEscalated | RetrainDecided, kind: str, send
         return retrain_notice(fact, kind, sender)
     alert = fact if isinstance(fact, AlertChanged) else fact.alert
     name = identity(alert, kind)
-    data = msgspec.json.encode(data_of(fact, alert, sender))
+    data = sender.said(data_of(fact, alert, sender), alert)
     return Notice(name, kind, f"{alert.key}/{alert.rule}", alert.window.end, data)
 
 
@@ -178,7 +199,7 @@ def retrain_notice(fact: RetrainDecided, kind: str, sender: Sender) -> Notice:
     room = MOST_BYTES - (len(msgspec.json.encode(more.get("offsets", []))))
     data = plain_item(fact, sender.config_hash, sender.version) if alert is None else data_of(fact, alert, sender, room)
     subject = f"{fact.key}/{fact.reason}" if alert is None else f"{alert.key}/{alert.rule}"
-    encoded = msgspec.json.encode({"decision_id": name, **data, **more})
+    encoded = sender.said({"decision_id": name, **data, **more}, alert)
     return Notice(name, kind, subject, fact.at, encoded)
 
 

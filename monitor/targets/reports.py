@@ -66,6 +66,7 @@ def data_of(made: ReportMade, report: Report, sender: Sender) -> dict[str, objec
         "report": report,
         "config_hash": sender.config_hash,
         "driftd_version": sender.version,
+        **({"instance": sender.instance} if sender.instance else {}),
     }
     return data | ({} if sender.page is None else {"url": f"{sender.page}/report?model={quote(report.model, safe='')}"})
 

@@ -109,11 +109,13 @@ def summary_of(decided: RetrainDecided) -> str:
 # --- how a request ended ----------------------------------------------------------------------------------------------
 
 
-def ended_notice(fact: RetrainEnded, config_hash: str, version: str, page: str | None) -> Notice:
+def ended_notice(fact: RetrainEnded, config_hash: str, version: str, page: str | None, instance: str = "") -> Notice:
     """What is said of a request that is in flight no longer. It has the subject of the request: it goes out after that."""
     request = fact.request
     kind = FAILED if fact.failed else COMPLETED
     data = ended_item(request, config_hash, version)
+    if instance:
+        data["instance"] = instance
     if page is not None:
         data["links"] = links_to(page, request.key, request.incident)
     name = digest([request.id, kind, request.outcome, request.version])

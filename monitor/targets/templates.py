@@ -23,6 +23,7 @@ DATA_FIELDS = frozenset(
         "reason",
         "kind",
         "incident",
+        "instance",
         "severity",
         "alert.rule",
         "alert.since",

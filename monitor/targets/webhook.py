@@ -10,7 +10,7 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from pathlib import Path
 from typing import Literal
-from urllib.parse import quote, urlsplit
+from urllib.parse import urlsplit
 
 import msgspec
 from pydantic import Field, field_validator, model_validator
@@ -20,7 +20,7 @@ from monitor.sections import PositiveDuration, parse_duration
 from monitor.store.outbox import Notice
 from monitor.stream.events import SECOND
 from monitor.targets.base import Delivered, Delivery, Fault, Refused, TargetSettings, TryLater, bounded_delay
-from monitor.targets.payloads import rfc3339
+from monitor.targets.payloads import rfc3339, source_of
 from monitor.targets.secrets import SecretError, Secrets
 from monitor.targets.transport import Answer, Request, Transport, trusted
 
@@ -122,7 +122,7 @@ class Webhook:
             "ce-specversion": "1.0",
             "ce-id": notice.id,
             "ce-type": notice.type,
-            "ce-source": "/driftd/" + quote(notice.subject),
+            "ce-source": source_of(notice),
             "ce-time": rfc3339(notice.event_time),
             "user-agent": "driftd",
         }

@@ -99,7 +99,7 @@ def target_row(target: TargetHealth) -> list[Inside]:
     given_up = tried.get("dead", 0) + tried.get("refused", 0)
     return [
         name(target.name),
-        text(f"{target.kind} {target.address}".strip() or NONE),
+        text(f"{target.kind} {target.address}".strip() or (NONE if target.configured else "no longer configured")),
         tag("span", said, class_="warn" if target.stuck else None),
         count(target.pending),
         NONE if target.oldest is None else spell(target.oldest),

@@ -38,6 +38,7 @@ from monitor.facts import (
     ContractBroken,
     ContractSample,
     CoverageTest,
+    DetectorFailed,
     EventsCounted,
     EventsRejected,
     Fact,
@@ -168,6 +169,7 @@ FACTS: list[Fact] = [
     ),
     BaselineTrails(CHURN, NOON, "age", 28, 9, 0.4, 0.01, paused=False),
     CalibrationLearning(IDLE, NOON, 84 * 60 * MINUTE, 14 * DAY, windows=84, needed=52),
+    DetectorFailed(CHURN, NOON, "mode", "detector mode failed: ValueError"),
     FewRows(CHURN, 100.0, 5 * MINUTE, 200, few=True),
     EventsCounted("t", "ok", 7),
     EventsRejected("t", "too_large", 2),
@@ -812,6 +814,7 @@ def test_metrics_say_what_was_told(scene: Scene, style: str) -> None:
     assert found["driftd_feature_shift_sigma"] == {("churn", "3", "age"): -1.5}
     assert found["driftd_calibration_info"] == {("churn", "3", "day"): 1, ("idle", "*", "cold"): 1}
     assert found["driftd_chart_warnings"] == {("churn", "3"): 3}
+    assert found["driftd_detector_failures"] == {("churn", "3", "mode"): 1}
     assert found["driftd_chart_warnings_expected"] == {("churn", "3"): 0.5}
     assert found["driftd_calibration_suspect"] == {("churn", "3"): 1}
     assert found["driftd_allowance_ratio"] == {("churn", "3"): 1.5}

@@ -10,9 +10,12 @@ import yaml
 from structlog.testing import capture_logs
 
 from monitor.cli import main
+from monitor.runtime.outbox import OutboxDesk
+from monitor.runtime.writing import NotGrantedError
+from monitor.targets.base import Subscriber
 from tests import deciding
 from tests.deciding import TOKEN, Scene, running
-from tests.fakes import Receiver
+from tests.fakes import ListTarget, Receiver
 
 Output = pytest.CaptureFixture[str]
 
@@ -74,14 +77,31 @@ def test_it_is_tried_again_and_delivered_under_its_id(scene: Scene, receiver: Re
     assert receiver.requests[-1].headers["webhook-id"] == notice
 
 
-def test_what_waits_for_a_target_that_is_gone_can_only_be_dropped(scene: Scene) -> None:
-    store, (first, _) = scene.daemon.store, waiting(scene)
-    store._db.execute("UPDATE delivery SET target = 'renamed' WHERE id = ?", (first["notice"],))
+def test_what_waits_for_a_target_that_is_gone_goes_to_another_or_to_nobody(scene: Scene, receiver: Receiver) -> None:
+    store, (first, second) = scene.daemon.store, waiting(scene)
+    store._db.execute("UPDATE delivery SET target = 'renamed'")
 
-    said = "renamed: no longer a target; what waits for it can be dropped"
+    said = "renamed: no longer a target; another can have what waits for it (to), or it is dropped"
     assert post(scene, {"action": "retry", "notice": first["notice"]}) == (409, {"error": said})
+    assert post(scene, {"action": "retry", "target": "renamed", "to": "trainor"}) == (
+        409,
+        {"error": "to: there is no target trainor; there is trainer"},
+    )
+    assert post(scene, {"action": "drop", "target": "renamed", "to": "trainer", "reason": "r"})[0] == 400
+    assert post(scene, {"action": "retry", "notice": second["notice"], "to": "trainer"})[0] == 200
+    scene.eventually(lambda: receiver.requests[-1].headers["webhook-id"] == second["notice"])
     assert post(scene, {"action": "drop", "target": "renamed", "reason": "renamed"})[0] == 200
-    assert len(waiting(scene)) == 1
+    scene.eventually(lambda: waiting(scene) == [])
+
+
+def test_nothing_goes_to_a_target_that_would_not_understand_it(scene: Scene) -> None:
+    alerts = Subscriber(ListTarget("alerts"), "webhook", frozenset({"model.alert.firing"}))
+    desk = OutboxDesk(
+        scene.daemon.store.undelivered, lambda *_: [], lambda *_: [], dict, list, lambda _: None, {"alerts": alerts}
+    )
+
+    with pytest.raises(NotGrantedError, match=r"^to: alerts does not take model\.retrain\.requested \(its types\)$"):
+        desk.answer(b'{"action": "retry", "target": "trainer", "to": "alerts", "by": "ana"}')
 
 
 def test_a_receiver_that_was_mended_need_not_be_waited_for(tmp_path: Path, receiver: Receiver) -> None:

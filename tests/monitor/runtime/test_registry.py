@@ -14,7 +14,8 @@ from structlog.testing import capture_logs
 from monitor.cli import main
 from monitor.commands.connections import look_at_registry
 from monitor.configuration import load
-from monitor.settings import load_settings
+from monitor.settings import ConfigError, load_settings
+from monitor.store.references import KeptReferences
 from monitor.stream.events import SECOND
 from tests.apis.mlflow_registry import RegistryServer, signed
 from tests.fakes import NOON
@@ -169,6 +170,33 @@ def test_the_configuration_takes_a_reference_of_the_registry(home: Path, server:
     with capture_logs(), renewing(home, REGISTRY, registry=at(server), model=model) as scene:
         assert scene.daemon.pipeline.series.keys()
         scene.feed(events("3", 0, 5, seed=2))
+
+
+def test_a_start_goes_on_with_the_reference_it_had_while_the_registry_is_away(
+    home: Path, server: RegistryServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, model = fitted(1), {"name": "churn", "reference": "models:/churn/3"}
+    server.artifacts["1/run3/artifacts/driftd/reference.json"] = json.dumps(own.to_dict()).encode()
+    settings = {"topics": [{"name": "t"}], "models": [model], "registry": at(server), "state": str(home / "state")}
+    (home / "driftd.yaml").write_text(yaml.safe_dump(settings))
+    read = load_settings(home / "driftd.yaml")
+    server.down = True
+    monkeypatch.setattr("monitor.commands.run.configure_logging", lambda *_: None)  # which holds for the process
+    assert main(["run", "--config", str(home / "driftd.yaml")]) == 3  # never had: nothing to begin with
+    assert "models[0].reference: models:/churn/3: answered 503: no database" in capsys.readouterr().err
+
+    server.down = False
+    assert load(read, home, {}, kept=KeptReferences(read.state)).stood_in == {}
+    server.down = True
+    found = load(read, home, {}, kept=KeptReferences(read.state))
+
+    assert found.references[0].hash == own.hash
+    assert found.stood_in == {"models:/churn/3": "answered 503: no database"}
+    assert (home / "state").stat().st_mode & 0o777 == 0o700
+    server.down = False
+    del server.artifacts["1/run3/artifacts/driftd/reference.json"]  # it answers, and has none: that is no outage
+    with pytest.raises(ConfigError, match="has no artifact"):
+        load(read, home, {}, kept=KeptReferences(read.state))
 
 
 @pytest.mark.parametrize(

@@ -14,7 +14,7 @@ from monitor.store import schema
 from monitor.store.outbox import AddressedNotice, Backlog, Notice
 from monitor.store.schema import SCHEMA_VERSION, data_of, layout, todays_layout
 from monitor.store.sqlite import StateError, StateStore
-from monitor.store.sums import damaged
+from monitor.store.sums import damaged, teach
 from monitor.stream.events import SECOND, Partition
 from monitor.targets.webhook import render
 from tests.fakes import NOON
@@ -25,6 +25,7 @@ RETRAIN = "8dfb9b69951289566ad9b53af6bb83e3"
 RESOLVED = "c2db119dfce8c2a0d401650998386d24"
 OTHER_FIRING = "8b33b31b6e7d7ce32eecd7d784d8a504"
 FORMAT_1 = Path(__file__).with_name("format_1.sql").read_text(encoding="utf-8")  # made by the build before format 2
+FORMAT_5 = Path(__file__).with_name("format_5.sql").read_text(encoding="utf-8")  # made by the build before format 6
 FORMAT_4 = Path(__file__).with_name("format_4.sql").read_text(encoding="utf-8")  # made by the build before format 5
 
 
@@ -135,7 +136,7 @@ def test_a_migration_that_fails_leaves_the_old_state(tmp_path: Path, monkeypatch
     with monkeypatch.context() as broken:
         broken.setitem(schema.STEPS, 1, "DELETE FROM record; SELECT nonsense;")
         with pytest.raises(
-            StateError, match="cannot be brought to format 5: no such column: nonsense; it is as it was"
+            StateError, match="cannot be brought to format 6: no such column: nonsense; it is as it was"
         ):
             StateStore(tmp_path)
 
@@ -189,6 +190,32 @@ def test_a_state_of_format_4_gets_checksums_and_all_else_stays(tmp_path: Path) -
     assert list(damaged(store._db)) == []
     store.close()
     StateStore(tmp_path).close()  # which looks at every row
+
+
+def write_format_5(directory: Path) -> None:
+    """A state of format 5: four notices wait for one target, of which the first three of one alert, that first put off by ten minutes."""
+    with sqlite3.connect(directory / "driftd.sqlite3") as database:
+        teach(database)
+        database.executescript(FORMAT_5)
+    database.close()
+
+
+def test_of_a_state_of_format_5_each_alert_waits_in_line(tmp_path: Path) -> None:
+    write_format_5(tmp_path)
+    store = StateStore(tmp_path)
+
+    assert store.found == []
+    assert store.backlog() == {"pager": Backlog(4, NOON)}
+    assert [(row.id, row.due) for row in store.undelivered()] == [
+        ("a", NOON + 600 * SECOND),
+        ("b", None),
+        ("c", NOON),
+        ("d", None),
+    ]
+    assert [each.id for each in drained(store, "pager")] == ["a", "b", "c", "d"]
+    assert list(damaged(store._db)) == []
+    assert layout(store._db) == todays_layout()
+    store.close()
 
 
 def test_every_older_format_comes_to_the_same_tables(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import sqlite3
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -284,7 +284,7 @@ def test_a_newer_format_is_refused(tmp_path: Path) -> None:
     StateStore(tmp_path).close()
     before = make_database(tmp_path, f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
 
-    with pytest.raises(StateError, match=r"was written by a newer driftd \(format 6; this one reads 5\)$"):
+    with pytest.raises(StateError, match=r"was written by a newer driftd \(format 7; this one reads 6\)$"):
         StateStore(tmp_path)
 
     assert (tmp_path / "driftd.sqlite3").read_bytes() == before
@@ -432,9 +432,9 @@ def test_what_is_dropped_is_neither_delivered_nor_said_anew(store: StateStore) -
     assert store._db.execute("SELECT data FROM notice WHERE id = 'a'").fetchone() == (None,)
 
 
-def ends(name: str) -> AddressedNotice:
+def ends(name: str, *targets: str) -> AddressedNotice:
     """An end of the same alert."""
-    said = note(name)
+    said = note(name, *targets)
     return replace(said, notice=replace(said.notice, type="model.alert.resolved"))
 
 
@@ -478,3 +478,60 @@ def test_what_is_dropped_in_flight_stays_dropped(store: StateStore) -> None:
     store.dead(row)
 
     assert store.undelivered() == []
+
+
+def test_what_one_target_is_owed_goes_to_another_in_its_order_and_under_its_ids(store: StateStore) -> None:
+    save(store, note("a", "old"), note("x", "new"), ends("b", "old"), note("c", "old", subject="other"))
+
+    moved = store.retry([row for row in store.undelivered() if row.target == "old"], NOON + 1, to="new")
+
+    assert [row.id for row in moved] == ["a", "b", "c"]
+    assert store.backlog() == {"new": Backlog(4, NOON)}
+    delivered = []
+    while (row := store.next_due("new", NOON + 1)) is not None:
+        delivered.append(row.notice.id)
+        store.delivered(row)
+    assert sorted(delivered) == ["a", "b", "c", "x"]
+    assert [name for name in delivered if name != "c"] == ["a", "x", "b"]  # of one subject as they were said
+    assert delivered.index("a") < delivered.index("b")
+
+
+def test_what_another_target_was_told_since_overtakes_what_is_moved(store: StateStore) -> None:
+    save(store, note("a", "old"), ends("b", "new"))
+    deliver(store, "new")
+
+    assert store.retry(store.undelivered(), NOON, to="new") == []
+    assert [(row.target, row.id) for row in store.undelivered()] == [("old", "a")]
+
+
+def test_what_another_target_has_is_not_said_to_it_twice(store: StateStore) -> None:
+    save(store, note("a", "old", "new"))
+    deliver(store, "new")
+
+    assert [row.id for row in store.retry(store.undelivered(), NOON, to="new")] == ["a"]
+    assert store.undelivered() == []
+    assert due(store, "new") is None
+
+
+def steps(store: StateStore, act: Callable[[], object]) -> int:
+    """How many hundred steps of SQLite's machine something takes."""
+    taken: list[None] = []
+    store._db.set_progress_handler(lambda: taken.append(None), 100)
+    act()
+    store._db.set_progress_handler(None, 0)
+    return len(taken)
+
+
+def test_ten_thousand_that_wait_behind_one_cost_those_that_are_due_nothing(store: StateStore) -> None:
+    save(store, *(note(f"n{number}") for number in range(10_000)), note("other", subject="other"))
+    first = store.next_due("trainer", NOON)
+    assert first is not None
+    store.postpone(first, NOON + 10**12)
+    other = store.next_due("trainer", NOON)
+    assert other is not None
+    assert other.notice.id == "other"
+
+    assert steps(store, lambda: store.next_due("trainer", NOON)) < 20
+    assert steps(store, lambda: store.delivered(other)) < 20
+    assert steps(store, lambda: store.postpone(first, NOON)) < 20
+    assert store.backlog() == {"trainer": Backlog(10_000, NOON)}

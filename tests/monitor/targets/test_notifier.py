@@ -1,10 +1,14 @@
 """The outbox to a real receiver, on a clock set by hand: until taken, in order, and never twice under another id."""
 
 import random
+import socket
 import sqlite3
+import struct
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +24,7 @@ from monitor.targets.base import AlreadyThere, Delivered, Fault, Refused, Subscr
 from monitor.targets.notifier import GIVE_UP_AFTER, LONGEST_DELAY, LONGEST_OF_REQUESTS, Notifier, delay_after
 from monitor.targets.transport import Transport
 from monitor.targets.webhook import Webhook, decode_secret
-from tests.fakes import NOON, ListTarget, ManualClock, Receiver
+from tests.fakes import NOON, Answer, ListTarget, ManualClock, Receiver
 
 SECRET = "whsec_" + "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3"
 DAY = 86_400
@@ -452,3 +456,69 @@ def test_a_bug_in_a_target_holds_back_that_notice_alone_and_its_text_is_not_told
 def test_a_delay_that_makes_no_sense_is_refused(delay: float) -> None:
     with pytest.raises(ValueError, match="must be from 1 to 86400 seconds"):
         TryLater(delay=delay)
+
+
+# --- all that a receiver can do, in one day ---------------------------------------------------------------------------
+
+
+def hang(handler: BaseHTTPRequestHandler) -> None:
+    """Say nothing until the other has gone."""
+    handler.connection.settimeout(30)
+    handler.rfile.read(1)
+
+
+def drip(handler: BaseHTTPRequestHandler) -> None:
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\nx-a: ")
+    for _ in range(600):
+        time.sleep(0.05)
+        handler.wfile.write(b"b")
+
+
+def long_body(handler: BaseHTTPRequestHandler) -> None:
+    """A gigabyte, as much of it as is wanted: it was taken, whatever else is said."""
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\ncontent-length: 1073741824\r\n\r\n")
+    for _ in range(1024):
+        handler.wfile.write(bytes(2**20))
+
+
+def reset(handler: BaseHTTPRequestHandler) -> None:
+    handler.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    handler.connection.close()
+
+
+def test_a_bad_day_of_a_receiver_ends_with_all_delivered_once_an_id_in_order(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It hangs, drips, never ends, resets, redirects to us, is another host for a while, and is down for ten minutes."""
+    inside = Receiver()  # where it redirects to: nobody but us could reach it
+    webhook = Webhook("trainer", scene.receiver.url.replace("127.0.0.1", "trainer.internal"), b"k" * 32, timeout=0.3)
+    notifier = Notifier(of_type_webhook(webhook), scene.store, scene.clock, scene.facts.append)
+    resolved = {"trainer.internal": "127.0.0.1"}
+    kind = socket.AF_INET, socket.SOCK_STREAM, 6, ""
+    monkeypatch.setattr("socket.getaddrinfo", lambda host, port, *_, **__: [(*kind, (resolved.get(host, host), port))])
+    ids = [f"n{number}" for number in range(40)]
+    scene.store._db.execute("PRAGMA synchronous = OFF")
+    for number, name in enumerate(ids):
+        scene.say(name, subject=f"s{number % 5}")
+    redirects: list[Answer] = [(307, {"location": inside.url})]
+    scene.receiver.answers = [204, hang, 204, drip, 204, long_body, reset, *redirects, 500, 429, 404, 204]
+    for minute in range(60):
+        resolved["trainer.internal"] = "169.254.169.254" if 4 <= minute < 6 else "127.0.0.1"  # the name was rebound
+        down = [(503, {"retry-after": "5"})] * 200 if 6 <= minute < 16 else []
+        scene.receiver.answers = [*scene.receiver.answers, *down][:200] if minute < 16 else []
+        while notifier.turn(scene.io):
+            pass
+        scene.clock.advance(60)
+        if not scene.store.backlog():
+            break
+
+    assert inside.requests == []
+    inside.close()
+    assert scene.store.backlog() == {}
+    taken = [fact.notice for fact in scene.facts if fact.outcome == "delivered"]
+    assert sorted(taken) == sorted(ids)
+    for subject in range(5):
+        assert [name for name in taken if int(name[1:]) % 5 == subject] == ids[subject::5]
+    told = " ".join(fact.detail for fact in scene.facts)
+    for words in ("in time", "broke off", "answered 307", "trainer.internal is a link-local", "answered 503"):
+        assert words in told, words
