@@ -23,6 +23,7 @@ from monitor.facts.daemon import (
     StateBegun,
     StateRecovered,
     StateReset,
+    WebAccessChanged,
 )
 from monitor.facts.decisions import ApprovalLinkUsed, DecisionEnded, DecisionMade, DecisionRefused, DecisionsStand
 from monitor.facts.events import (
@@ -147,6 +148,7 @@ Fact = (
     | StateRecovered
     | StateLost
     | BackupFailed
+    | WebAccessChanged
     | PartitionsAssigned
     | PartitionsHeld
     | PartitionsUnreachable
@@ -287,6 +289,7 @@ __all__ = [
     "VersionTold",
     "VersionsStand",
     "WatermarkAdvanced",
+    "WebAccessChanged",
     "WindowClosed",
     "WindowIds",
     "WindowRequests",
