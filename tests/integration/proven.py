@@ -121,7 +121,10 @@ class Load(Thread):
             return reason, (bad if isinstance(bad, str) else json.dumps(bad)).encode("latin-1")
         second = number / PER_SECOND
         shift = 1.5 if PERIOD / 3 < second % PERIOD < 2 * PERIOD / 3 else 0.0
-        features: dict[str, Any] = {"x": self._random.gauss(shift, 1.0), "plan": self._random.choice("abcd")}
+        features: dict[str, Any] = {
+            "x": self._random.gauss(shift, 1.0),
+            "plan": self._random.choices("abcd", (33, 33, 33, 1))[0],
+        }
         if self._random.random() < 0.01:
             features[self._random.choice(["x", "plan"])] = None
         late_by = self._random.randrange(400)
@@ -233,7 +236,7 @@ class ProvenRun:
         elif self.state.exists():
             shutil.copytree(self.state, kept)
 
-    def finish(self, load: Load, *, patience: float = 120) -> None:
+    def finish(self, load: Load, *, patience: float = 240) -> None:
         """Wait until all is read and told, stop, and write down what the metrics say."""
         daemon = self.daemon
         load.write(self.home / "truth.jsonl")

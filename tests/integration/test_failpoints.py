@@ -35,7 +35,7 @@ LENGTH, LIVED = (
 )  # seconds of event time: one alert that fires and resolves, and of them before the failure where a state is there
 HANG = 3  # seconds
 DISK = "16m"
-PATIENCE, SUPERVISED = 120.0, 10.0  # seconds
+PATIENCE, SUPERVISED = 240.0, 10.0  # seconds
 Prepare = Callable[[ProvenRun], None]
 BROKEN = "UPDATE record SET payload = CAST(payload || x'00' AS BLOB) WHERE kind = ?"  # its checksum stays what it was
 
@@ -159,7 +159,7 @@ def proven(base: Path, home: Path, bootstrap: str, load: Load, step: Step, actio
     with proven_run(home, bootstrap, load.seed, group=home.name, state=state) as run:
         SCENES[step.partition(".")[0]](run)
         fail(run, step, action, (disk or home) / "ballast")
-        run.daemon.wait_for(lambda: run.daemon.status("/readyz") == 200)
+        run.daemon.wait_for(lambda: run.daemon.status("/readyz") == 200, seconds=PATIENCE)
         run.finish(load)
     return home
 
@@ -170,7 +170,7 @@ def cases() -> Sequence[tuple[Step, Action]]:
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600 * len(ACTIONS))
+@pytest.mark.timeout(1200 * len(ACTIONS))
 def test_a_step_that_fails_breaks_no_invariant(
     mock_broker: "MockBroker", tmp_path: Path, disks: Callable[[str], Path]
 ) -> None:
