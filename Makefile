@@ -10,7 +10,7 @@ KERNELS := $(wildcard detectors/*/_*.[ch]pp monitor/sources/_*.[ch]pp monitor/so
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test test-parallel test-servers test-serial test-seeds check schedules sanitize format bench bench-alarms bench-alarms-short streams kills kafka-errors exactly-once targets parts lock dashboards clean formats fuzz-tensors serving debezium fuzz-protobuf kills-halves fuzz-avro fuzz-arrow fuzz-step
+.PHONY: help setup demo test test-parallel test-servers test-serial test-seeds check schedules sanitize format bench bench-alarms bench-alarms-short streams kills kafka-errors exactly-once targets parts lock dashboards clean formats fuzz-tensors serving debezium fuzz-protobuf kills-halves fuzz-avro fuzz-arrow fuzz-step kills-verified failpoints sbom advisories
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -67,6 +67,12 @@ kills-halves: setup  ## requests and responses through a daemon that is killed f
 
 kafka-errors: setup  ## every error code to every request of the reader, on librdkafka's mock cluster, some minutes
 	@ERRORS=all $(BIN)/python -m pytest -q -p no:randomly --timeout=900 tests/integration/test_kafka_errors.py
+
+kills-verified: setup  ## a daemon under load killed KILLS times (500), twenty minutes; a verifier of its own decides, and writes build/kills-verified.json
+	@mkdir -p build && KILLS=$(or $(KILLS),500) KILLS_REPORT=$(CURDIR)/build/kills-verified.json $(BIN)/python -m pytest -q -p no:randomly -k ahead tests/integration/test_kills.py
+
+failpoints: setup  ## every step of saving, delivering and migrating crashes, raises, hangs and fills the disk (root), ten minutes: build/failpoints.json
+	@mkdir -p build && FAILPOINTS=all FAILPOINTS_REPORT=$(CURDIR)/build/failpoints.json $(BIN)/python -m pytest -q -p no:randomly tests/integration/test_failpoints.py
 
 exactly-once: setup  ## ten drawn days of one incident at every target: eight kills a day, receivers away, answers lost; about twenty minutes
 	@DAYS=$(or $(DAYS),10) $(BIN)/python -m pytest -q -p no:randomly --timeout=900 tests/integration/test_exactly_once.py
@@ -133,6 +139,14 @@ damaged-states: setup  ## 10 000 damaged files of a state at its loader: whole, 
 
 formats:  ## make what is recorded of heavy libraries again, each in an environment of its own; fails where it differs
 	@$(BIN)/python -m tests.parts.formats.making
+
+sbom:  ## what a release is made of, from the lock, as CycloneDX: build/sbom.json
+	@mkdir -p build && test -x build/.sbom/bin/cyclonedx-py || { $(PYTHON) -m venv build/.sbom && build/.sbom/bin/pip install --quiet --disable-pip-version-check cyclonedx-bom==7.5.0; }
+	@build/.sbom/bin/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible --of JSON -o build/sbom.json requirements/run.txt
+
+advisories:  ## what is known against the locked versions; needs the network of its data
+	@mkdir -p build && test -x build/.advisories/bin/pip-audit || { $(PYTHON) -m venv build/.advisories && build/.advisories/bin/pip install --quiet --disable-pip-version-check pip-audit; }
+	@build/.advisories/bin/pip-audit --disable-pip --require-hashes -r requirements/run.txt
 
 lock:  ## lock the newest versions that pyproject.toml allows (needs uv)
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade pyproject.toml -o requirements/run.txt

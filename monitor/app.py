@@ -2,7 +2,7 @@
 
 import re
 import sqlite3
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from importlib.metadata import version
@@ -18,7 +18,7 @@ from detectors.reference.service import ERROR, LATENCY
 from monitor.audit.chain import AuditNote
 from monitor.audit.entries import STARTED, start_note
 from monitor.clock import Clock, SystemClock
-from monitor.configuration import Configuration
+from monitor.configuration import Configuration, load_access
 from monitor.explain.explainer import Explainer
 from monitor.facts import DaemonStarted, DaemonStopped, Fact, NoticesUnclaimed, ReferenceStoodIn
 from monitor.following import aliases_of, asker, finder, followed_keys, following, policies_of
@@ -27,6 +27,7 @@ from monitor.runtime.approval import ApprovalLinks, Approvals
 from monitor.runtime.audit import AuditDesk
 from monitor.runtime.board import Board, ContractBoard, SeriesBoard
 from monitor.runtime.checkpoint import Checkpointer
+from monitor.runtime.gate import OPEN, Gate
 from monitor.runtime.http import Server, Surface
 from monitor.runtime.inbox import Inbox
 from monitor.runtime.loop import Loop, Parts
@@ -46,6 +47,7 @@ from monitor.series.truth import Truth
 from monitor.settings import ConfigError, Settings, mask_url
 from monitor.settings.fields import BrokerTimeSettings, ConstantSettings
 from monitor.settings.schema import SECRET_FILES, KafkaSettings, TopicSettings
+from monitor.settings.web import WebAccess
 from monitor.sources.base import RecordParts, Source
 from monitor.sources.decode.contract import seen_by, slow_columns
 from monitor.sources.decode.joining import PredictionColumns, prediction_fields
@@ -487,7 +489,8 @@ class Daemon:
             taken.callback(source.close)
             store = StateStore(settings.state, settings.audit_keep, DISPENSABLE)
             taken.callback(store.close)
-            server = Server(settings.http.host, settings.http.port)
+            secured = configuration.access is not None and configuration.access.context is not None
+            server = Server(settings.http.host, settings.http.port, secured=secured)
             taken.callback(server.close)
             daemon = cls(configuration, clock, source, store, server, decoders)
             taken.pop_all()
@@ -527,8 +530,17 @@ class Daemon:
         approvals = None if self.links is None else Approvals(self.links, self.inbox, self.telemetry, status)
         audit = AuditDesk(lambda: self.store.audit_head, self.store.audit_page)
         hook = RegistryHook(configuration.webhook_secret, self.clock.now, self.outside.look_now)
+        gate = build_gate(configuration, lambda fact: self.telemetry.record([fact]))
         return Surface(
-            self.telemetry, exposition, self.ready, deciding, outbox, audit=audit, approvals=approvals, hook=hook
+            self.telemetry,
+            exposition,
+            self.ready,
+            deciding,
+            outbox,
+            audit=audit,
+            approvals=approvals,
+            hook=hook,
+            gate=gate,
         )
 
     def _try_now(self, targets: Collection[str]) -> None:
@@ -674,6 +686,14 @@ class Daemon:
         self.source.close()
         self.server.close()
         self.store.close()
+
+
+def build_gate(configuration: Configuration, tell: Callable[[Fact], None]) -> Gate:
+    """Who is let in."""
+    settings, access = configuration.settings, configuration.access
+    if access is None:
+        return OPEN
+    return Gate(access, lambda: load_access(settings, configuration.base) or WebAccess(), tell, configuration.token)
 
 
 def models_heard(configuration: Configuration) -> frozenset[str]:

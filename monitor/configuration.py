@@ -47,6 +47,7 @@ from monitor.settings.schema import (
     RuleSettings,
     TopicSettings,
 )
+from monitor.settings.web import WebAccess, read_access
 from monitor.sources.formats.fields import PREDICTION
 from monitor.store.references import KeptReferences
 from monitor.stream.events import DAY, SeriesKey
@@ -100,6 +101,7 @@ class Configuration:
     registry: ModelRegistry | None = None
     webhook_secret: bytes | None = field(default=None, repr=False)  # of the registry
     stood_in: Mapping[str, str] = field(default_factory=dict)  # references as they were kept, and why they are used
+    access: WebAccess | None = None  # what the web configuration asks of connections and requests
 
     @property
     def subscribers(self) -> tuple[Subscriber, ...]:
@@ -147,7 +149,7 @@ class Configuration:
         self._drop_later(effective["models"])
         _drop_defaults(effective["retraining"], self.settings.retraining)
         self._drop_unsaid(effective["topics"])
-        for key in ("token_file", "token_env", "external_url", "approval_links"):
+        for key in ("token_file", "token_env", "external_url", "approval_links", "web_config_file"):
             if effective["http"][key] is None:
                 del effective["http"][key]
         return effective
@@ -269,12 +271,13 @@ def load(
         targets = with_reports(settings, targets)
     except ConfigError as error:
         problems.append(str(error))
-    token = approval_key = registry = webhook_secret = None
+    token = approval_key = registry = webhook_secret = access = None
     try:
+        access = load_access(settings, base) if needs_secrets else None
         token = load_token(settings, secrets) if needs_secrets else None
         approval_key = load_approval_key(settings, secrets) if needs_secrets else None
     except ConfigError as error:
-        problems.append(str(error))
+        problems += str(error).splitlines()
     try:
         registry, webhook_secret = load_registry(settings, secrets) if needs_secrets else (None, None)
     except ConfigError as error:
@@ -296,6 +299,7 @@ def load(
         registry=registry,
         webhook_secret=webhook_secret,
         stood_in={} if kept is None else kept.used,
+        access=access,
     )
 
 
@@ -393,6 +397,17 @@ def load_token(settings: Settings, secrets: Secrets) -> bytes | None:
         return secrets.token(settings.http.token_file, settings.http.token_env)
     except SecretError as error:
         raise ConfigError(f"http.{error}") from None
+
+
+def load_access(settings: Settings, base: Path) -> WebAccess | None:
+    """What the web configuration comes to; None where there is none. Raises ConfigError, a line for each problem."""
+    file = settings.http.web_config_file
+    if file is None:
+        return None
+    try:
+        return read_access(base / file)
+    except ConfigError as error:
+        raise ConfigError("\n".join(f"http.web_config_file: {line}" for line in str(error).splitlines())) from None
 
 
 def load_approval_key(settings: Settings, secrets: Secrets) -> bytes | None:

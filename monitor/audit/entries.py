@@ -104,6 +104,7 @@ LEFT_OUT: Mapping[type[Fact], str] = {
     facts.AuditHead: "says how far this log is",
     facts.StateBegun: "the entry of the start is the first",
     facts.BackupFailed: OPERATION,
+    facts.WebAccessChanged: OPERATION,
     facts.CheckpointFailed: "what cannot be saved cannot be written down",
     facts.DaemonStopped: OPERATION,
 }

@@ -17,6 +17,8 @@ import msgspec
 from monitor.commands.answers import DecisionItem, RequestItem
 from monitor.commands.exits import Exit
 from monitor.settings import ConfigError, find_config, load_settings
+from monitor.settings.schema import HttpSettings
+from monitor.settings.web import read_access
 from monitor.targets.secrets import SecretError, Secrets
 
 ROUTE, RETRAINING = "/api/v1/decisions", "/api/v1/retraining"
@@ -208,10 +210,10 @@ def reach(way: Way, *, writes: bool) -> Listener:
     if url is None or (writes and way.token_file is None):
         config = find_config(way.config)
         http = load_settings(config).http
-        host = ANYWHERE.get(http.host, http.host)
-        url = url or (f"http://[{host}]:{http.port}" if ":" in host else f"http://{host}:{http.port}")
         secrets = Secrets(config.resolve().parent, os.environ)
-    if not writes:
+        url = url or own_url(http, secrets.base)
+    guarded = http is not None and http.web_config_file is not None and (http.token_file or http.token_env)
+    if not writes and not guarded:
         return Listener(checked(url))
     try:
         if way.token_file is not None:
@@ -223,6 +225,13 @@ def reach(way: Way, *, writes: bool) -> Listener:
     if token is None:
         raise ConfigError("http: neither token_file nor token_env is set, so nobody may decide; or give --token-file")
     return Listener(checked(url), token)
+
+
+def own_url(http: HttpSettings, base: Path) -> str:
+    """Where the daemon of a configuration is reached from here. Raises ConfigError."""
+    host = ANYWHERE.get(http.host, http.host)
+    secured = http.web_config_file is not None and read_access(base / http.web_config_file).context is not None
+    return f"http{'s' * secured}://" + (f"[{host}]:{http.port}" if ":" in host else f"{host}:{http.port}")
 
 
 def checked(url: str) -> str:

@@ -1,5 +1,6 @@
 """`driftd run`: the daemon, until it is told to stop."""
 
+import os
 import signal
 import sys
 from contextlib import suppress
@@ -12,10 +13,11 @@ from monitor.app import Daemon
 from monitor.commands.arguments import usable_cores
 from monitor.commands.exits import Exit
 from monitor.configuration import Configuration, ReferenceAwayError, load
+from monitor.failpoints import VARIABLE, arm
 from monitor.runtime.loop import calm_collector
 from monitor.runtime.process import share_interpreter
 from monitor.runtime.telemetry import configure_logging
-from monitor.settings import Settings, load_settings
+from monitor.settings import ConfigError, Settings, load_settings
 from monitor.sources.base import SourceError
 from monitor.store.references import KeptReferences
 from monitor.store.sqlite import StateError
@@ -28,6 +30,7 @@ def run(config: Path, threads: int | None = None) -> Exit:
     base = config.resolve().parent
     configure_logging(settings.log.level, settings.log.format)
     settings = with_absolute_state(settings, base)
+    make_fail(os.environ.get(VARIABLE))
     try:
         configuration = load(settings, base, file=config, kept=KeptReferences(settings.state))
     except ReferenceAwayError as error:  # the supervisor tries again
@@ -54,6 +57,16 @@ def run(config: Path, threads: int | None = None) -> Exit:
     except (SourceError, StateError) as error:
         return cannot(str(error))
     return Exit.OK
+
+
+def make_fail(step: str | None) -> None:
+    """Let a step fail, as a test wants it, and say so. Raises ConfigError."""
+    try:
+        failpoint = arm(step)
+    except ValueError as error:
+        raise ConfigError(str(error)) from None
+    if failpoint is not None:
+        print(f"driftd: {VARIABLE} is set, which is for tests alone: {step}", file=sys.stderr, flush=True)
 
 
 def warm_up(configuration: Configuration) -> Thread:

@@ -25,6 +25,7 @@ from monitor.facts.daemon import (
     StateBegun,
     StateRecovered,
     StateReset,
+    WebAccessChanged,
 )
 from monitor.facts.decisions import ApprovalLinkUsed, DecisionEnded, DecisionMade, DecisionRefused, DecisionsStand
 from monitor.facts.events import (
@@ -153,6 +154,7 @@ Fact = (
     | StateRecovered
     | StateLost
     | BackupFailed
+    | WebAccessChanged
     | PartitionsAssigned
     | PartitionsHeld
     | PartitionsUnreachable
@@ -302,6 +304,7 @@ __all__ = [
     "VersionTold",
     "VersionsStand",
     "WatermarkAdvanced",
+    "WebAccessChanged",
     "WindowClosed",
     "WindowIds",
     "WindowRequests",

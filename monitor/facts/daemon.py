@@ -55,6 +55,13 @@ class BackupFailed:
 
 
 @dataclass(frozen=True, slots=True)
+class WebAccessChanged:
+    """The files of the web configuration have changed, and are in force; or not, for this error: then what was in force still is."""
+
+    error: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class AuditHead:
     """How far the audit log is written: whoever keeps number and hash elsewhere can prove that nothing before was changed."""
 

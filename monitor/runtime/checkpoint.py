@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from monitor.audit.chain import AuditNote
 from monitor.clock import Clock
 from monitor.facts import AuditHead, BackupFailed, CheckpointFailed, CheckpointSaved, Fact
+from monitor.failpoints import Step, reach
 from monitor.pipeline import Pipeline
 from monitor.series.records import Record
 from monitor.sources.base import Source
@@ -65,6 +66,7 @@ class Checkpointer:
         for record in self._pipeline.snapshot() if self.whole else self._pipeline.changes():
             self._records[record.kind, record.key] = record
         positions, topics = self._source.positions(), self._source.topics()
+        reach(Step.CHANGES_TAKEN)
         try:
             self._store.save(
                 self._records.values(),
@@ -87,7 +89,9 @@ class Checkpointer:
         self._records.clear()
         self._notices.clear()
         self._audited.clear()
+        reach(Step.SAVED)
         self._source.commit(positions)
+        reach(Step.TOLD)
         ended = self._clock.elapsed()
         self._next = ended + self._interval
         saved = CheckpointSaved(self._clock.now(), ended - began, self._store.size())

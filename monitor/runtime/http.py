@@ -19,6 +19,7 @@ from monitor.runtime.audit import NOTHING_WRITTEN, AuditDesk
 from monitor.runtime.board import Board
 from monitor.runtime.compared import side_by_side
 from monitor.runtime.decisions import asked_lately, listed
+from monitor.runtime.gate import CHALLENGE, OPEN, Gate
 from monitor.runtime.metrics import Exposition
 from monitor.runtime.outbox import OutboxDesk
 from monitor.runtime.page.approval import FORM_POLICY
@@ -74,7 +75,9 @@ class Surface:
         approvals: Approvals | None = None,
         audit: AuditDesk = NOTHING_WRITTEN,
         hook: RegistryHook = NO_HOOK,
+        gate: Gate = OPEN,
     ) -> None:
+        self.gate = gate
         self._hook = hook
         self._telemetry = telemetry
         self._metrics = metrics
@@ -128,7 +131,12 @@ class Surface:
                 return self._readiness()
 
     def stands_ready(self, line: bytes) -> bool:
-        """Whether what the first line of a request asks for is there: what machines ask often, unless it has to be written first."""
+        """Whether what the first line of a request asks for is there: what machines ask often, unless it has to be written first.
+
+        Where a password has to be compared, it is not.
+        """
+        if self.gate.asks:
+            return False
         if line.startswith(b"GET /metrics "):
             return self._metrics.stands_ready()
         return line.startswith((b"GET /healthz ", b"GET /readyz "))
@@ -246,11 +254,21 @@ def _page(query: dict[str, list[str]]) -> tuple[int, int]:
 class Server(HttpListener):
     """Binds its address when it is made, and answers once it serves a surface. Raises OSError where the port is taken."""
 
+    def __init__(self, host: str, port: int, *, secured: bool = False) -> None:
+        super().__init__(host, port)
+        self._scheme = "https" if secured else "http"
+
+    @property
+    def url(self) -> str:
+        """Where it is served."""
+        return f"{self._scheme}://{self.place}"
+
     def serve(self, surface: Surface) -> None:
         """Serve in threads of its own. Connections made before have waited in the backlog."""
         self.begin(
             lambda received, address: Exchange(received, address, surface).said,
             lambda received: surface.stands_ready(received[: received.find(b"\n")]),
+            surface.gate,
         )
 
 
@@ -310,7 +328,12 @@ class Exchange(BaseHTTPRequestHandler):
         self._send(lambda: self._surface.answer(self.path, accept), with_body=with_body)
 
     def _send(self, answer: Callable[[], tuple[HTTPStatus, str, bytes]], *, with_body: bool) -> None:
+        gate, challenge = self._surface.gate, "Bearer"
         try:
+            if not self._proves_itself():
+                challenge = CHALLENGE
+                gate.admit(self.headers.get("authorization", ""), self.client_address[0])
+                challenge = "Bearer"
             status, kind, body = answer()
         except NotGrantedError as error:
             status, kind, body = refusal(error)
@@ -320,15 +343,20 @@ class Exchange(BaseHTTPRequestHandler):
             return
         self.send_response(status)
         if status is HTTPStatus.UNAUTHORIZED:
-            self.send_header("www-authenticate", "Bearer")
+            self.send_header("www-authenticate", challenge)
         self.send_header("content-type", kind)
         self.send_header("content-length", str(len(body)))
         self.send_header("cache-control", "no-store")
-        for header, value in {HTML: GUARDS, FORM: FORM_GUARDS}.get(kind, {}).items():
+        ours = {HTML: GUARDS, FORM: FORM_GUARDS}.get(kind, {})
+        for header, value in (*ours.items(), *(each for each in gate.headers if each[0].lower() not in ours)):
             self.send_header(header, value)
         self.end_headers()
         if with_body:
             self._answer = body
+
+    def _proves_itself(self) -> bool:
+        """Whether it is a message of the registry, which is signed: it has no password."""
+        return self.command == "POST" and self.path.partition("?")[0] == HOOK
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
         """Requests are not logged."""

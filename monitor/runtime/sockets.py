@@ -3,18 +3,22 @@
 One thread waits for all sockets, so that a client that is silent, drips or does not read costs a socket and no thread. Few threads
 work on whole requests, few of one address at a time, and addresses take turns: who asks much waits, others do not. What stands
 ready is answered by the thread that waits, while nobody works: to hand it over would ask a busy interpreter for two more turns.
+
+With TLS the same thread shakes hands, piece by piece as they come, within the time that a head has: a millisecond or two of work a client.
 """
 
 import socket as sockets
+import ssl
 import sys
 import traceback
 from collections import OrderedDict, deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from selectors import EVENT_READ, EVENT_WRITE, DefaultSelector
 from socket import AF_INET, AF_INET6, SHUT_RDWR, SO_REUSEADDR, SOL_SOCKET, socket
 from threading import Condition, Thread
+from typing import Any, Protocol
 
 from monitor.clock import SystemClock
 
@@ -33,11 +37,40 @@ BACKLOG = 128
 PIECE = 65_536  # bytes read at once
 TOO_LONG = b"HTTP/1.0 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 CLOCK = SystemClock()
+LATER = BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError  # what a socket says that has to wait
+ASKED_FOR: Mapping[type[Exception], int] = {ssl.SSLWantReadError: EVENT_READ, ssl.SSLWantWriteError: EVENT_WRITE}
 
 Work = Callable[[bytes, str], Sequence[bytes]]
 """Of a whole request and the address it is from, what is answered: pieces to be sent one after the other."""
 StandsReady = Callable[[bytes], bool]
 """Whether a whole request can be answered with what is there, in a moment."""
+
+
+class Guard(Protocol):
+    """Who may connect, as it stands now."""
+
+    @property
+    def context(self) -> ssl.SSLContext | None:
+        """What connections are made under; None: without TLS."""
+
+    def look(self) -> None:
+        """See whether that has changed."""
+
+    def knows(self, certificate: Mapping[str, Any] | None) -> bool:
+        """Whether a client with this certificate, verified before, may ask."""
+
+
+class OpenDoor:
+    """Everybody, without TLS."""
+
+    context = None
+
+    def look(self) -> None:
+        """Nothing changes."""
+
+    def knows(self, certificate: Mapping[str, Any] | None) -> bool:
+        """Nobody is asked."""
+        return certificate is None
 
 
 @dataclass(slots=True, eq=False)
@@ -75,6 +108,22 @@ class HttpConnection:
         if length > MOST_BODY:  # whoever works on it sees the length, and refuses
             self.unread = max(0, min(length, MOST_UNREAD) - (len(self.received) - head))
             del self.received[head:]
+
+    @property
+    def piece(self) -> memoryview:
+        """What is sent next. TLS wants the very bytes again that it could not send, so they are always as many."""
+        return self.rest[:PIECE] if isinstance(self.socket, ssl.SSLSocket) else self.rest
+
+    @property
+    def certificate(self) -> Mapping[str, Any] | None:
+        """The client's, verified; None where it has shown none."""
+        return self.socket.getpeercert() if isinstance(self.socket, ssl.SSLSocket) else None
+
+    def end(self) -> None:
+        """Say by TLS that this is the end, where there is TLS; nobody waits for an answer."""
+        if isinstance(self.socket, ssl.SSLSocket):
+            with suppress(OSError, ValueError):
+                self.socket.unwrap()
 
     def deadline(self) -> float:
         """When it is hung up on, in monotonic seconds."""
@@ -167,15 +216,19 @@ class HttpListener:
         self._handed_over = 0  # requests that were, and have not come back answered
         self._stopping = self._full = False  # full: those that would connect wait in the backlog
         self._thread: Thread | None = None
+        self._guard: Guard = OpenDoor()
 
     @property
-    def url(self) -> str:
-        """Where it is served."""
+    def place(self) -> str:
+        """Host and port, as a URL writes them."""
         host, port = self.address
-        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
-    def begin(self, work: Work, stands_ready: StandsReady = lambda _received: False) -> None:
+    def begin(
+        self, work: Work, stands_ready: StandsReady = lambda _received: False, guard: Guard | None = None
+    ) -> None:
         """Answer, in threads of its own. Connections made before have waited in the backlog."""
+        self._guard = guard or OpenDoor()
         self._work = work
         self._stands_ready = stands_ready
         self._thread = Thread(target=self._wait, name="http", daemon=True)
@@ -222,6 +275,7 @@ class HttpListener:
             self._read(client)
 
     def _accept(self) -> None:
+        self._guard.look()
         while len(self._open) <= MOST_OPEN:
             try:
                 accepted, address = self._listening.accept()
@@ -231,13 +285,26 @@ class HttpListener:
                 self._drop_oldest()
                 break
             accepted.settimeout(0)
-            client = HttpConnection(accepted, str(address[0]), CLOCK.elapsed())
+            if (guarded := self._guarded(accepted)) is None:
+                continue
+            client = HttpConnection(guarded, str(address[0]), CLOCK.elapsed())
             if len(self._open) == MOST_OPEN:
                 self._drop_oldest()
             self._open[client] = None
             self._read(client)
         self._full = True
         self._selector.unregister(self._listening)
+
+    def _guarded(self, accepted: socket) -> socket | None:
+        """The same connection under TLS, if there is TLS, before hands are shaken; None where it went away."""
+        context = self._guard.context
+        if context is None:
+            return accepted
+        try:
+            return context.wrap_socket(accepted, server_side=True, do_handshake_on_connect=False)
+        except (OSError, ValueError):
+            accepted.close()
+            return None
 
     def _accept_again(self) -> None:
         if self._full:
@@ -249,6 +316,12 @@ class HttpListener:
         self._selector.register(client.socket, event, client)
         client.waited_for = True
 
+    def _wait_again(self, client: HttpConnection, why: Exception, event: int) -> None:
+        """Wait for what a socket asks for: TLS may want to read where we write, and the other way round."""
+        wanted = ASKED_FOR.get(type(why), event)
+        if not client.waited_for or self._selector.get_key(client.socket).events != wanted:
+            self._wait_for(client, wanted)
+
     def _wait_no_more(self, client: HttpConnection) -> None:
         if client.waited_for:
             self._selector.unregister(client.socket)
@@ -256,13 +329,14 @@ class HttpListener:
 
     def _read(self, client: HttpConnection) -> None:
         try:
-            whole = client.take(client.socket.recv(PIECE))
-        except BlockingIOError:
-            whole = False
-        except OSError:
+            whole = client.take(client.socket.recv(PIECE))  # a record of TLS is no longer: none is left inside
+        except LATER as why:
+            self._wait_again(client, why, EVENT_READ)
+            return
+        except (OSError, ValueError):
             self._drop(client)
             return
-        if whole and client.received:
+        if whole and client.received and self._guard.knows(client.certificate):
             self._wait_no_more(client)
             self._have_answered(client)
         elif whole:
@@ -270,8 +344,8 @@ class HttpListener:
         elif client.wanted is None and len(client.received) > MOST_HEAD:
             client.rest = unsent(client.socket, (TOO_LONG,))
             self._go_on_writing(client)
-        elif not client.waited_for:
-            self._wait_for(client, EVENT_READ)
+        else:
+            self._wait_again(client, BlockingIOError(), EVENT_READ)
 
     def _have_answered(self, client: HttpConnection) -> None:
         if self._handed_over or not self._stands_ready(bytes(client.received)):
@@ -307,6 +381,7 @@ class HttpListener:
             self._wait_for(client, EVENT_WRITE)
             self._bound_unsent()
         else:
+            client.end()
             self._drop(client)
 
     def _bound_unsent(self) -> None:
@@ -320,13 +395,15 @@ class HttpListener:
 
     def _write(self, client: HttpConnection) -> None:
         try:
-            client.rest = client.rest[client.socket.send(client.rest) :]
-        except BlockingIOError:
+            client.rest = client.rest[client.socket.send(client.piece) :]
+        except LATER as why:
+            self._wait_again(client, why, EVENT_WRITE)
             return
         except OSError:
             self._drop(client)
             return
         if not client.rest:
+            client.end()
             self._drop(client)
 
     def _hang_up_late(self, now: float) -> None:
@@ -343,7 +420,7 @@ class HttpListener:
         self._wait_no_more(client)
         self._open.pop(client, None)
         with suppress(OSError):
-            client.socket.shutdown(SHUT_RDWR)
+            socket.shutdown(client.socket, SHUT_RDWR)  # not that of TLS, which would let others write in the clear
         client.socket.close()
 
     # --- those that work ----------------------------------------------------------------------------------------------
@@ -369,10 +446,11 @@ class HttpListener:
 
 def unsent(to: socket, answer: Sequence[bytes]) -> memoryview:
     """What is left of an answer when as much was sent as the client reads at once; nothing where it went away."""
+    secured, sent = isinstance(to, ssl.SSLSocket), 0
     try:
-        sent = to.sendmsg(answer)
-    except BlockingIOError:
-        sent = 0
+        sent = to.send(b"".join(answer)[:PIECE]) if secured else to.sendmsg(answer)
+    except LATER:
+        pass
     except OSError:
         return memoryview(b"")
     return memoryview(b"".join(answer))[sent:] if sent < sum(map(len, answer)) else memoryview(b"")

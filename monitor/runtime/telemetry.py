@@ -90,6 +90,7 @@ from monitor.facts import (
     VersionSeen,
     VersionsStand,
     WatermarkAdvanced,
+    WebAccessChanged,
     WindowClosed,
     WindowScored,
 )
@@ -472,7 +473,7 @@ class Telemetry:
     def _say_source(self, fact: Fact) -> None:
         log = self._log
         match fact:
-            case DaemonStarted() | DaemonStopped() | ReaderChosen():
+            case DaemonStarted() | DaemonStopped() | ReaderChosen() | WebAccessChanged():
                 self._say_start(fact)
             case ContractBroken():
                 self._say_broken(fact)
@@ -498,7 +499,7 @@ class Telemetry:
         else:
             self._log.info("source.records_decoded", waited_for=why, seconds=seconds)
 
-    def _say_start(self, fact: DaemonStarted | DaemonStopped | ReaderChosen) -> None:
+    def _say_start(self, fact: DaemonStarted | DaemonStopped | ReaderChosen | WebAccessChanged) -> None:
         log = self._log
         match fact:
             case DaemonStarted(url, brokers, version, config_hash, compiled, timed):
@@ -510,6 +511,10 @@ class Telemetry:
                 log.info("source.reader", native=native, threads=threads, **why)
             case DaemonStopped():
                 log.info("daemon.stopped")
+            case WebAccessChanged(None):
+                log.info("http.access_changed")
+            case WebAccessChanged(error):
+                log.error("http.access_refused", error=error)
 
     def _say_loss(self, fact: Fact) -> None:
         log = self._log

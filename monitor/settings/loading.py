@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 from pydantic_settings import SettingsError
 
+from monitor.failpoints import VARIABLE as FAILPOINT
 from monitor.sections import Section
 from monitor.settings.schema import SECRET_FILES, Settings
 from monitor.targets.webhook import WebhookSettings
@@ -42,7 +43,7 @@ LINKS = re.compile(  # what Kubernetes sets of a service called driftd, or drift
     r"DRIFTD_([A-Z0-9_]+_)?(SERVICE_(HOST|PORT(_[A-Z0-9_]+)?)|PORT_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)"
 )
 LINK = re.compile(r"DRIFTD_([A-Z0-9_]+_)?PORT")
-OWN_VARIABLES = frozenset({CONFIG_VARIABLE, "DRIFTD_PURE"})
+OWN_VARIABLES = frozenset({CONFIG_VARIABLE, "DRIFTD_PURE", FAILPOINT})
 KeyPath = tuple[int | str, ...]
 
 

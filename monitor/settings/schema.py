@@ -476,6 +476,7 @@ class HttpSettings(Section):
     token_env: str | None = None
     external_url: str | None = None  # what links lead to, for those who read alerts
     approval_links: ApprovalLinksSettings | None = None
+    web_config_file: Path | None = None  # TLS and users, as Prometheus and its exporters take them
 
     @field_validator("external_url")
     @classmethod

@@ -7,6 +7,7 @@ from contextlib import closing, suppress
 from itertools import islice
 from pathlib import Path
 
+from monitor.failpoints import Step, reach
 from monitor.store import sums
 from monitor.store.schema import APPLICATION_ID, SCHEMA_VERSION, layout, todays_layout
 
@@ -45,10 +46,13 @@ def new_backup(directory: Path) -> Path:
 def rotate(directory: Path) -> None:
     """The backup that was made becomes the newest, the oldest goes. Raises OSError."""
     sync(new_backup(directory))
+    reach(Step.BACKUP_WHOLE)
     for age in range(BACKUPS, 1, -1):
         with suppress(FileNotFoundError):
             _backup(directory, age - 1).replace(_backup(directory, age))
+    reach(Step.BACKUP_SHIFTED)
     new_backup(directory).replace(_backup(directory, 1))
+    reach(Step.BACKUP_NAMED)
     sync(directory)
 
 

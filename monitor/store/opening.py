@@ -13,6 +13,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 from monitor.facts import Fact, StateBegun, StateRecovered
+from monitor.failpoints import Step, reach
 from monitor.store import files, sums
 from monitor.store.files import DamageError
 from monitor.store.schema import APPLICATION_ID, SCHEMA_VERSION, migrate
@@ -53,11 +54,13 @@ def make(path: Path) -> None:
         raise StateError(f"state: {path} cannot be made: {error}") from None
     unfinished.chmod(0o600)
     files.sync(unfinished)
+    reach(Step.CREATED)
     if any(
         path.with_name(path.name + end).exists() for end in files.BESIDE
     ):  # of one that is gone: SQLite would add it to ours
         files.set_aside(path, files.kept_name(path.parent))
     unfinished.replace(path)
+    reach(Step.NAMED)
     files.sync(path.parent)
 
 
@@ -149,10 +152,12 @@ def _without(connection: sqlite3.Connection, path: Path, dispensable: Collection
         kept = files.kept_name(path.parent)
         files.copy(connection, kept)
         files.sync(kept)
+        reach(Step.REPAIR_KEPT)
         connection.execute("BEGIN IMMEDIATE")
         connection.executemany("DELETE FROM record WHERE kind = ?", [(kind,) for kind in kinds])
         if left := files.check(connection):
             raise DamageError(sums.words(left))
+        reach(Step.REPAIRED)
         connection.execute("COMMIT")
     except UnicodeDecodeError as error:
         raise DamageError(str(error)) from None
@@ -176,8 +181,11 @@ def _recovered(path: Path, why: str, cause: str) -> tuple[sqlite3.Connection, li
     there = path.exists()
     unfinished = path.with_name(path.name + ".recovered")
     files.put(whole, unfinished)
+    reach(Step.RECOVERY_COPIED)
     files.set_aside(path, kept)
+    reach(Step.SET_ASIDE)
     unfinished.replace(path)
+    reach(Step.RECOVERED)
     files.sync(path.parent)
     try:
         connection = _opened(path)

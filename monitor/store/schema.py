@@ -5,6 +5,7 @@ from functools import cache
 
 import msgspec
 
+from monitor.failpoints import Step, reach
 from monitor.store import sums
 
 APPLICATION_ID = 0x64726674  # "drft"
@@ -126,7 +127,14 @@ def migrate(connection: sqlite3.Connection) -> None:
         connection.create_function("data_of", 1, data_of)
         sums.teach(connection)
         marks = f"PRAGMA application_id={APPLICATION_ID};PRAGMA user_version={SCHEMA_VERSION};"
-        connection.executescript(f"BEGIN IMMEDIATE;{STEPS[version]}{marks}COMMIT;")
+        if version:
+            reach(Step.MIGRATION_BEGUN)
+        connection.executescript(f"BEGIN IMMEDIATE;{STEPS[version]}{marks}")
+        if version:
+            reach(Step.MIGRATED)
+        connection.execute("COMMIT")
+        if version:
+            reach(Step.MIGRATION_DONE)
 
 
 def layout(connection: sqlite3.Connection) -> list[tuple[str, str | None]]:

@@ -10,6 +10,7 @@ from threading import RLock, Thread
 from types import MappingProxyType
 
 from monitor.audit.chain import AuditLog, AuditNote, Link
+from monitor.failpoints import Step, reach
 from monitor.series.records import Record
 from monitor.store import audit, files, outbox, standing
 from monitor.store.opening import StateError, open_state
@@ -120,6 +121,7 @@ class StateStore:
                 db.execute("DELETE FROM record")
             db.executemany("DELETE FROM record WHERE kind = ? AND key = ?", gone)
             db.executemany("INSERT OR REPLACE INTO record VALUES (?, ?, ?, ?)", kept)
+            reach(Step.RECORDS)
             db.executemany(
                 "INSERT OR REPLACE INTO position VALUES (?, ?, ?, ?)",
                 [(*place, checksum(*place)) for place in places],
@@ -129,9 +131,12 @@ class StateStore:
                 "WHERE id <> excluded.id",
                 [(*topic, checksum(*topic)) for topic in topics.items()],
             )
+            reach(Step.POSITIONS)
             outbox.insert(db, notices, now)
+            reach(Step.OUTBOX)
             self._append(audited)
             self._prune(now)
+            reach(Step.AUDIT)
 
     def records(self) -> list[Record]:
         """All saved records."""
@@ -187,6 +192,7 @@ class StateStore:
             if self._identities() != self._identity:
                 raise StateGoneError(f"{self.path} was deleted or replaced while driftd ran")
             files.copy(self._db, files.new_backup(self.directory))
+        reach(Step.BACKUP_COPIED)
         self._backing_up = Thread(target=self._finish_backup, name="state-backup", daemon=True)
         self._backing_up.start()
 
@@ -245,6 +251,7 @@ class StateStore:
         with self._transaction() as db:
             outbox.end(db, row, "delivered")
             self._append([] if told is None else [told])
+            reach(Step.DELIVERED)
 
     def dead(self, row: OutboxRow, told: AuditNote | None = None) -> None:
         """Give a delivery up. The notice is kept."""
@@ -256,6 +263,7 @@ class StateStore:
         """Try a delivery again at `due`."""
         with self._transaction() as db:
             outbox.postpone(db, row, due)
+            reach(Step.POSTPONED)
 
     def undelivered(self, most: int = -1) -> list[Undelivered]:
         """What no target has taken yet, the oldest first: so many of them, all where that is negative."""

@@ -11,6 +11,7 @@ from monitor.audit.chain import AuditNote
 from monitor.audit.entries import delivery_note
 from monitor.clock import Clock
 from monitor.facts import DeliveryTried
+from monitor.failpoints import Step, reach
 from monitor.store.outbox import Notice, OutboxRow
 from monitor.store.sqlite import StateStore
 from monitor.stream.events import DAY, SECOND, Nanos
@@ -141,12 +142,15 @@ class Notifier(Thread):
             self._tell(self._tried(notice, "retried", delivery.status, delivery.detail))
 
     def _deliver(self, io: Transport, row: OutboxRow) -> None:
+        reach(Step.CHOSEN)
         delivery = self._attempt(io, row.notice)
+        reach(Step.SENT)
         if self._again_every is not None:
             self._said[row.notice.id] = self._clock.elapsed()
         outcome, detail = "retried", delivery.detail
         try:
             outcome = self._note(row, delivery)
+            reach(Step.NOTED)
         except sqlite3.Error as error:  # a full disk: nothing is sent until that can be written down
             self._unnoted = row, delivery
             detail = str(error)

@@ -3,7 +3,7 @@
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError, URLError
@@ -52,10 +52,10 @@ class Driftd:
     def running(self) -> bool:
         return self._child is not None and self._child.running
 
-    def start(self, *, ready: bool = True) -> None:
+    def start(self, *, ready: bool = True, environment: Mapping[str, str] | None = None) -> None:
         driftd = [sys.executable, "-m", self.module, "run", "--config", self.config, *threads.option()]
         command = [*self.wrapper, *driftd]
-        self._child = Child("driftd", command, log=self.log)
+        self._child = Child("driftd", command, log=self.log, environment=environment)
         if ready:
             self._child.wait_until(lambda: self.status("/readyz") == 200, seconds=60)
 

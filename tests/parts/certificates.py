@@ -18,6 +18,19 @@ def expired(home: Path) -> tuple[SSLContext, Path]:
     return _made(home, timedelta(days=-1))
 
 
+def lock(key: Path, locked: Path) -> None:
+    """The same key, encrypted."""
+    from cryptography.hazmat.primitives.serialization import (
+        BestAvailableEncryption,
+        Encoding,
+        PrivateFormat,
+        load_pem_private_key,
+    )
+
+    found = load_pem_private_key(key.read_bytes(), None)
+    locked.write_bytes(found.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, BestAvailableEncryption(b"secret")))
+
+
 def _made(home: Path, until: timedelta) -> tuple[SSLContext, Path]:
     try:
         from cryptography import x509

@@ -1,10 +1,11 @@
 """A server as a child process: it dies with the test run, and its log explains a failed start."""
 
+import os
 import shutil
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 
@@ -15,12 +16,18 @@ class StartFailed(Exception):  # noqa: N818  it is a failed start
 class Child:
     """One started process. Signals go to its own id, never to a name."""
 
-    def __init__(self, name: str, command: Sequence[str | Path], *, log: Path) -> None:
+    def __init__(
+        self, name: str, command: Sequence[str | Path], *, log: Path, environment: Mapping[str, str] | None = None
+    ) -> None:
         self.name = name
         self.log = log
         with log.open("ab") as output:
             self._process = subprocess.Popen(
-                [*_dies_with_its_parent(), *command], stdin=subprocess.DEVNULL, stdout=output, stderr=output
+                [*_dies_with_its_parent(), *command],
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                env={**os.environ, **(environment or {})},
             )
 
     @property

@@ -1,15 +1,20 @@
 """Connections of the HTTP server: whoever is silent, drips, does not read or asks much keeps nobody else waiting."""
 
 import socket
+import ssl
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from pathlib import Path
 from threading import Event, Semaphore, Thread, current_thread
+from typing import Any
 
 import pytest
 
 from monitor.runtime import sockets
 from monitor.runtime.sockets import MOST_OF_ADDRESS, MOST_OPEN, MOST_WORKING, TOO_LONG, HttpListener
+from tests.parts import certificates
 
 ASKED = b"GET /quick HTTP/1.0\r\n\r\n"
 LARGE = b"GET /large HTTP/1.0\r\n\r\n"
@@ -18,14 +23,36 @@ ANSWER = bytes(range(256)) * 25_000  # larger than the buffers of any socket
 PATIENCE = 30.0  # seconds
 
 
+@dataclass
+class Guarded:
+    """TLS, and who is known."""
+
+    context: ssl.SSLContext
+    trusting: ssl.SSLContext  # a client's
+    known: bool = True
+
+    def look(self) -> None:
+        """Nothing changes."""
+
+    def knows(self, _certificate: Mapping[str, Any] | None) -> bool:
+        return self.known
+
+
+@pytest.fixture(scope="module")
+def guarded(tmp_path_factory: pytest.TempPathFactory) -> Guarded:
+    home: Path = tmp_path_factory.mktemp("certificates")
+    context, ca_file = certificates.valid(home)
+    return Guarded(context, ssl.create_default_context(cafile=ca_file))
+
+
 class Scene:
     """A server that says back what it was asked; what is large is answered with more than a socket takes at once."""
 
-    def __init__(self) -> None:
-        self.open = ExitStack()
+    def __init__(self, guard: Guarded | None) -> None:
+        self.open, self.guard = ExitStack(), guard
         self.begun, self.free = Semaphore(0), Event()
         self.listener = HttpListener("127.0.0.1", 0)
-        self.listener.begin(self.work, lambda received: received.startswith(READY))
+        self.listener.begin(self.work, lambda received: received.startswith(READY), guard)
         self.open.callback(self.listener.close)
         self.open.callback(self.free.set)
 
@@ -36,7 +63,10 @@ class Scene:
         self.answered_by = current_thread().name
         return (b"", ANSWER) if b"/large" in received else (b"said ", received)
 
-    def client(self, said: bytes = b"", address: str = "127.0.0.1", buffer: int | None = None) -> socket.socket:
+    def client(
+        self, said: bytes = b"", address: str = "127.0.0.1", buffer: int | None = None, *, raw: bool = False
+    ) -> socket.socket:
+        """`raw`: without TLS, though there is TLS."""
         found = socket.socket()
         self.open.callback(found.close)
         if buffer is not None:
@@ -44,6 +74,8 @@ class Scene:
         found.settimeout(PATIENCE)
         found.bind((address, 0))
         found.connect(self.listener.address)
+        if self.guard is not None and not raw:
+            found = self.open.enter_context(self.guard.trusting.wrap_socket(found, server_hostname="127.0.0.1"))
         found.sendall(said)
         return found
 
@@ -64,9 +96,23 @@ def read(client: socket.socket) -> bytes:
     return received
 
 
+@pytest.fixture(params=["plain", "TLS"])
+def scene(request: pytest.FixtureRequest) -> Iterator[Scene]:
+    found = Scene(request.getfixturevalue("guarded") if request.param == "TLS" else None)
+    with found.open:
+        yield found
+
+
 @pytest.fixture
-def scene() -> Iterator[Scene]:
-    found = Scene()
+def plain() -> Iterator[Scene]:
+    found = Scene(None)
+    with found.open:
+        yield found
+
+
+@pytest.fixture
+def secured(guarded: Guarded) -> Iterator[Scene]:
+    found = Scene(guarded)
     with found.open:
         yield found
 
@@ -91,10 +137,14 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     ids=["silent", "half a head", "no body"],
 )
 @pytest.mark.usefixtures("patient")
-def test_hundreds_of_clients_that_never_ask_keep_nobody_waiting(scene: Scene, said: bytes) -> None:
-    first = scene.client(said)
-    for _ in range(2 * MOST_OPEN):
-        scene.client(said)
+def test_hundreds_of_clients_that_never_ask_keep_nobody_waiting(
+    scene: Scene, said: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    most = MOST_OPEN if scene.guard is None else 32  # hands are shaken here, too
+    monkeypatch.setattr(sockets, "MOST_OPEN", most)
+    first = scene.client(said, raw=not said)  # before it shakes hands, where there is TLS
+    for _ in range(2 * most):
+        scene.client(said, raw=not said)
 
     assert [scene.answered() for _ in range(3)] == [b"said " + ASKED] * 3
     assert first.recv(1) == b""  # the oldest was hung up on
@@ -142,7 +192,7 @@ def drip(client: socket.socket) -> None:
 
 def test_a_client_that_drips_is_hung_up_on_though_each_byte_comes_in_time(impatient: float, scene: Scene) -> None:
     began, client = time.monotonic(), scene.client()
-    with pytest.raises((ConnectionResetError, BrokenPipeError)):
+    with pytest.raises((ConnectionResetError, BrokenPipeError, ssl.SSLEOFError)):
         drip(client)
 
     assert time.monotonic() - began >= impatient
@@ -173,8 +223,8 @@ def test_a_request_may_come_in_any_pieces(scene: Scene) -> None:
     assert read(client) == b"said " + request
 
 
-def test_what_ends_early_is_worked_on_as_it_is(scene: Scene) -> None:
-    client = scene.client(b"GET /a")
+def test_what_ends_early_is_worked_on_as_it_is(plain: Scene) -> None:
+    client = plain.client(b"GET /a")
     client.shutdown(socket.SHUT_WR)
     assert read(client) == b"said GET /a"
 
@@ -203,13 +253,13 @@ def test_who_asks_much_waits_and_others_do_not(scene: Scene) -> None:
 
 
 @pytest.mark.usefixtures("patient")
-def test_where_all_are_worked_on_the_next_wait_and_are_answered(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_all_are_worked_on_the_next_wait_and_are_answered(plain: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sockets, "MOST_OPEN", 3)
-    slow = [scene.client(b"GET /slow HTTP/1.0\r\n\r\n") for _ in range(3)]
+    slow = [plain.client(b"GET /slow HTTP/1.0\r\n\r\n") for _ in range(3)]
     for _ in slow:
-        assert scene.begun.acquire(timeout=PATIENCE)
-    late = scene.client(ASKED)
-    scene.free.set()
+        assert plain.begun.acquire(timeout=PATIENCE)
+    late = plain.client(ASKED)
+    plain.free.set()
 
     assert read(late) == b"said " + ASKED
 
@@ -245,3 +295,29 @@ def test_a_mistake_of_ours_is_printed_and_the_next_is_answered(
     assert "TypeError" in capsys.readouterr().err
     monkeypatch.undo()
     assert scene.answered() == b"said " + ASKED
+
+
+def test_who_speaks_no_tls_where_there_is_tls_is_hung_up_on(secured: Scene) -> None:
+    client = secured.client(ASKED, raw=True)
+    with suppress(ConnectionResetError):
+        assert not client.recv(100).startswith(b"said")
+    assert secured.answered() == b"said " + ASKED
+
+
+def test_who_is_not_known_by_a_certificate_is_not_answered(secured: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(secured.guard, "known", False)
+    assert secured.answered() == b""
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_handshake_that_never_ends_is_hung_up_on(secured: Scene) -> None:
+    client = secured.client(b"\x16\x03\x01\x02\x00", raw=True)  # the first bytes of one
+    assert client.recv(1) == b""
+
+
+def test_an_answer_over_tls_has_an_end_that_cannot_be_forged(secured: Scene) -> None:
+    """The client hears that it is the end by TLS; a connection that was cut would raise."""
+    client = secured.client(LARGE)
+    assert isinstance(client, ssl.SSLSocket)
+    client.suppress_ragged_eofs = False
+    assert read(client) == ANSWER

@@ -1,0 +1,174 @@
+"""The verifier finds what is wrong: a run that was good is spoilt in one way after the other, and each promise is said to be broken where it is."""
+
+import json
+import random
+import shutil
+import sqlite3
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from monitor.store import files, sums
+from tests.integration.proven import PARTITIONS, PERIOD, TOPIC, Load, ProvenRun, proven_run, verdict
+from tests.parts.mock import MockBroker
+from tests.verifier.replay import FIRING, RESOLVED
+from tests.verifier.runs import document, verified
+
+Spoil = Callable[[Path], None]
+
+
+@pytest.fixture(scope="module")
+def good(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with one kill."""
+    home, seed = tmp_path_factory.mktemp("good") / "run", random.getrandbits(32)
+    broker = MockBroker()
+    broker.create_topic(TOPIC, PARTITIONS)
+    load = Load(broker.bootstrap, seed, PERIOD, pause=0.0)
+    with proven_run(home, broker.bootstrap, seed) as run:
+        load.produce(0, PERIOD // 2)
+        killed(run)
+        load.produce(PERIOD // 2, PERIOD)
+        run.daemon.start()
+        run.finish(load)
+    broker.stop()
+    return home
+
+
+def killed(run: ProvenRun) -> None:
+    """Read something, and die."""
+    run.daemon.start()
+    run.daemon.wait_for(lambda: run.daemon.metric("driftd_events_total", outcome="ok") > 0)
+    run.daemon.wait_told()
+    run.daemon.kill()
+    run.keep()
+
+
+def lines(path: Path, change: Callable[[list[Any]], list[Any]]) -> None:
+    """Write a file of JSON anew, a line each."""
+    found = change([json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()])
+    path.unlink()
+    path.write_text("".join(json.dumps(line) + "\n" for line in found), encoding="utf-8")
+
+
+def sent(home: Path, change: Callable[[list[Any]], list[Any]]) -> None:
+    lines(home / "truth.jsonl", lambda found: [found[0], *change(found[1:])])
+
+
+def said(home: Path, change: Callable[[list[Any]], list[Any]]) -> None:
+    lines(home / "webhooks.jsonl", change)
+
+
+def first_good(found: list[Any]) -> int:
+    """The number of the first record that counts."""
+    return next(number for number, record in enumerate(found) if not record[2] and '"x": null' not in record[3])
+
+
+def one_more(home: Path) -> None:
+    """An event that was never counted: under an offset that was read."""
+
+    def change(found: list[Any]) -> list[Any]:
+        return [*found, found[first_good(found)]]
+
+    sent(home, change)
+
+
+def other_value(home: Path) -> None:
+    def change(found: list[Any]) -> list[Any]:
+        at = first_good(found)
+        event = json.loads(found[at][3])
+        event["features"]["x"] = -1e6 if event["features"]["x"] > 0 else 1e6
+        return [*found[:at], [*found[at][:3], json.dumps(event)], *found[at + 1 :]]
+
+    sent(home, change)
+
+
+def sql(state: Path, statement: str) -> None:
+    with closing(sqlite3.connect(state / files.DATABASE)) as database, database:
+        sums.teach(database)
+        database.execute(statement)
+
+
+def metrics(home: Path, name: str, by: int) -> None:
+    """Add to the first sample of a metric that is not zero."""
+    text = (home / "metrics.txt").read_text(encoding="utf-8").splitlines()
+    at = next(at for at, line in enumerate(text) if line.startswith(name + "{") and not line.endswith(" 0.0"))
+    sample, _, value = text[at].rpartition(" ")
+    (home / "metrics.txt").write_text("\n".join([*text[:at], f"{sample} {float(value) + by}", *text[at + 1 :], ""]))
+
+
+def unlike(found: list[Any]) -> list[Any]:
+    """The last line once more, with another body."""
+    last = json.loads(json.dumps(found[-1]))
+    last["body"]["data"]["window"]["rows"] += 1
+    return [*found, last]
+
+
+def another(found: list[Any]) -> list[Any]:
+    return [*found, found[-1] | {"id": "0" * 32}]
+
+
+def untaken(found: list[Any]) -> list[Any]:
+    return [each | {"taken": each["taken"] and each["type"] != RESOLVED} for each in found]
+
+
+def early(found: list[Any]) -> list[Any]:
+    """The end of an alert before its beginning."""
+    return sorted(found, key=lambda each: each["type"] != RESOLVED)
+
+
+def without(kind: str) -> Callable[[list[Any]], list[Any]]:
+    return lambda found: [each for each in found if each["type"] != kind]
+
+
+def forged(found: list[Any]) -> list[Any]:
+    return [found[0] | {"verified": False}, *found[1:]]
+
+
+FEWER = "UPDATE record SET payload = REPLACE(payload, '\"rows\":', '\"rows\":1') WHERE kind = 'window'"
+BACK = "UPDATE position SET next_offset = next_offset - 1 WHERE partition = 0"
+ON = "UPDATE position SET next_offset = 999999999 WHERE partition = 0"
+SUM = f"UPDATE record SET sum = {sums.of('record')}"
+PLACED = f"UPDATE position SET sum = {sums.of('position')}"
+SPOILT: dict[str, tuple[str, Spoil]] = {
+    "an event was lost": ("I1", one_more),
+    "an event was counted twice": ("I1", lambda home: sent(home, lambda found: found[1:])),
+    "a window has other rows": ("I1", lambda home: [sql(home / "state", each) for each in (FEWER, SUM)] and None),
+    "a row is damaged": ("I1", lambda home: sql(home / "state", FEWER)),
+    "a value was counted as another": ("I2", other_value),
+    "something was said that is not so": ("I3", lambda home: said(home, another)),
+    "an alert was never told": ("I4", lambda home: said(home, without(FIRING))),
+    "an end was never taken": ("I4", lambda home: said(home, untaken)),
+    "an end was told first": ("I4", lambda home: said(home, early)),
+    "two bodies have one id": ("I4", lambda home: said(home, unlike)),
+    "a signature is wrong": ("I4", lambda home: said(home, forged)),
+    "a delivery still waits": ("I4", lambda home: sql(home / "state", "UPDATE delivery SET status = 'pending'")),
+    "a reason was counted twice": ("I5", lambda home: metrics(home, "driftd_events_rejected_total", 1)),
+    "an outcome was not counted": ("I5", lambda home: metrics(home, "driftd_events_total", -1)),
+    "not all was read": ("I6", lambda home: [sql(home / "state", each) for each in (BACK, PLACED)] and None),
+    "positions went back": ("I6", lambda home: [sql(home / "killed/0001", each) for each in (ON, PLACED)] and None),
+}
+
+
+def test_what_was_good_holds_as_another_process_sees_it(good: Path, tmp_path: Path) -> None:
+    found = verdict([good], tmp_path / "verdict.json")
+
+    assert found["violations"] == []
+    assert set(found["invariants"].values()) == {True}
+    assert found["figures"]["states"] == 2
+    assert found["figures"]["transitions"] == 3
+    assert found["figures"]["events"] == PERIOD * 100
+
+
+@pytest.mark.parametrize("how", SPOILT)
+def test_what_was_spoilt_is_found(good: Path, tmp_path: Path, how: str) -> None:
+    invariant, spoil = SPOILT[how]
+    home = tmp_path / "run"
+    shutil.copytree(good, home)
+    spoil(home)
+    found = document([verified(home)])
+
+    assert not found["invariants"][invariant], found
+    assert not found["holds"]
