@@ -388,8 +388,8 @@ class Telemetry:
             self._log.info("outbox.dropped" if fact.action == "drop" else "outbox.retried", **told, **moved)
             return
         if isinstance(fact, NoticesUnclaimed):
-            about = {"target": fact.target, "count": fact.count, "oldest": rfc3339(fact.oldest)}
-            self._log.warning("outbox.unclaimed", **about, ids=list(fact.notices))
+            owed = {"target": fact.target, "oldest": rfc3339(fact.oldest), "ids": list(fact.notices)}
+            self._log.warning("outbox.unclaimed", count=fact.count, **owed)
             return
         level = logging.INFO if fact.outcome in {"delivered", "present"} else logging.WARNING
         said = {"id": fact.notice, "status": fact.status, "detail": fact.detail}

@@ -68,7 +68,7 @@ class Model:
         row.target = to or row.target
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(STEPS)
 def test_what_is_due_waits_and_moves_is_what_a_list_says(steps: list[tuple[str, str, Any]]) -> None:
     with TemporaryDirectory() as home:
