@@ -312,6 +312,7 @@ TAKES = {
     "distinct": "uui",
     "fade": "ii?iiDd",
     "fullest": "iii",
+    "joined": "uiuiui",
     "missing": "iii",
     "moments": "iiiDd",
     "nearest": "d?did",
@@ -355,7 +356,7 @@ def test_no_arrays_do_harm() -> None:
             rows = int(rng.integers(0, 4))
             found = function(*(thrown(rng, each, rows, int(rng.choice([rows, 2 * rows, 4]))) for each in takes))
             assert isinstance(found, bool | int)
-            if found is True or (name in {"distinct", "bits"} and found > 0):
+            if found is True or (name in {"distinct", "joined", "bits"} and found > 0):
                 worked.add(name)
         with pytest.raises(TypeError, match="arrays are needed"):
             function()
