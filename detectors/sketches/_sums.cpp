@@ -763,13 +763,11 @@ PyObject *distinct(PyObject *, PyObject *const *arguments, Py_ssize_t number) {
     return PyLong_FromSsize_t(found);
 }
 
-// Two samples of ids to one, each rising, with the rows of each id: of as many as there is room for, none beyond the bound.
+// Two samples of ids to one, each rising, with the rows of each id: as many as there is room for.
 PyObject *joined(PyObject *, PyObject *const *arguments, Py_ssize_t number) {
-    if (number != 7) return PyErr_Format(PyExc_TypeError, "7 arguments are needed, not %zd", number);
-    const Array<std::uint64_t> ids(arguments[0], 1), others(arguments[2], 1), kept(arguments[5], 1, PyBUF_CONTIG);
-    const Ints rows(arguments[1], 1), more(arguments[3], 1), counts(arguments[6], 1, PyBUF_CONTIG);
-    const unsigned long long bound = PyLong_AsUnsignedLongLong(arguments[4]);
-    if (PyErr_Occurred()) return nullptr;
+    if (number != 6) return PyErr_Format(PyExc_TypeError, "6 arrays are needed, not %zd", number);
+    const Array<std::uint64_t> ids(arguments[0], 1), others(arguments[2], 1), kept(arguments[4], 1, PyBUF_CONTIG);
+    const Ints rows(arguments[1], 1), more(arguments[3], 1), counts(arguments[5], 1, PyBUF_CONTIG);
     if (!ids.fits() || !others.fits() || !kept.fits() || !rows.fits() || !more.fits() || !counts.fits() ||
         ids.length() != rows.length() || others.length() != more.length() || kept.length() != counts.length())
         return PyLong_FromLong(-1);
@@ -777,9 +775,7 @@ PyObject *joined(PyObject *, PyObject *const *arguments, Py_ssize_t number) {
     while (found < kept.length() && (one < ids.length() || other < others.length())) {
         const bool ours = other == others.length() || (one < ids.length() && ids[one] <= others[other]);
         const bool theirs = one == ids.length() || (other < others.length() && others[other] <= ids[one]);
-        const std::uint64_t id = ours ? ids[one] : others[other];
-        if (id > bound) break;
-        kept[found] = id;
+        kept[found] = ours ? ids[one] : others[other];
         counts[found++] = static_cast<std::int64_t>((ours ? static_cast<std::uint64_t>(rows[one]) : 0) +
                                                     (theirs ? static_cast<std::uint64_t>(more[other]) : 0));
         one += ours;
@@ -831,7 +827,7 @@ PyMethodDef methods[] = {
     {"distinct", reinterpret_cast<PyCFunction>(reinterpret_cast<void *>(distinct)), METH_FASTCALL,
      "distinct(rising, kept, counts): fill the last two; how many there are, -1 where they do not fit."},
     {"joined", reinterpret_cast<PyCFunction>(reinterpret_cast<void *>(joined)), METH_FASTCALL,
-     "joined(ids, rows, others, more, bound, kept, counts): fill the last two; how many there are, -1 where they do not fit."},
+     "joined(ids, rows, others, more, kept, counts): fill the last two; how many there are, -1 where they do not fit."},
     {"shares", method<shares, 6>(), METH_FASTCALL,
      "shares(window, reference, starts, ratios, apart, expected): fill the last three."},
     {nullptr, nullptr, 0, nullptr}};

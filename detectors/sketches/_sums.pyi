@@ -34,7 +34,6 @@ def joined(
     rows: Ints,
     others: NDArray[np.uint64],
     more: Ints,
-    bound: int,
     kept: NDArray[np.uint64],
     counts: Ints,
     /,

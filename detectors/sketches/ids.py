@@ -119,7 +119,7 @@ def merged(samples: Sequence[IdSample], pending: Iterable[Hashes] = ()) -> IdSam
         return samples[0]
     parts = [*samples, fresh]
     rows = sum(each.rows for each in parts)
-    if len(parts) == 2 and (found := _joined(rows, *parts, bound=min(bounds, default=LARGEST))) is not None:  # noqa: PLR2004 - as a rule
+    if len(parts) == 2 and (found := _joined(rows, *parts)) is not None:  # noqa: PLR2004 - as a rule
         return found
     hashes, counts = np.concatenate([each.hashes for each in parts]), np.concatenate([each.counts for each in parts])
     if bounds:
@@ -133,13 +133,16 @@ def merged(samples: Sequence[IdSample], pending: Iterable[Hashes] = ()) -> IdSam
     return _added(rows, hashes, counts)
 
 
-def _joined(rows: int, one: IdSample, other: IdSample, *, bound: int) -> IdSample | None:
-    """Two samples to one, by the compiled part; None where it does not take them."""
+def _joined(rows: int, one: IdSample, other: IdSample) -> IdSample | None:
+    """Two samples to one, by the compiled part; None where it does not take them.
+
+    The ids of a full one are all within its bound, so that the smallest of both are, too: no bound need be looked at.
+    """
     if not sums.USED:
         return None
     size = min(one.hashes.size + other.hashes.size, KEPT)
     kept, counts = np.empty(size, dtype=np.uint64), np.empty(size, dtype=np.int64)
-    found = sums.joined(one.hashes, one.counts, other.hashes, other.counts, bound, kept, counts)
+    found = sums.joined(one.hashes, one.counts, other.hashes, other.counts, kept, counts)
     return IdSample(rows, kept[:found], counts[:found]) if found >= 0 else None
 
 

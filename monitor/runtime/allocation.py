@@ -1,4 +1,4 @@
-"""Memory that was freed, given back to the system now and then."""
+"""Memory that was freed: kept for what comes next, and given back to the system now and then."""
 
 import ctypes
 from collections.abc import Callable
@@ -6,6 +6,11 @@ from collections.abc import Callable
 from monitor.stream.events import SECOND, Nanos
 
 EVERY: Nanos = 10 * SECOND  # a look costs about a millisecond
+TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # glibc's names of what can be set
+KEPT = (
+    64 << 20
+)  # bytes at the end of a heap that are not given back as they are freed: each batch would fault them in again
+APART = 8 << 20  # bytes from which a block is mapped, and unmapped, by itself
 
 
 class FreedMemory:
@@ -17,6 +22,8 @@ class FreedMemory:
     def __init__(self, trim: Callable[[int], int] | None = None) -> None:
         self._trim = trim or getattr(ctypes.CDLL(None), "malloc_trim", None)
         self._at: Nanos | None = None
+        if trim is None and self._trim is not None:
+            keep_what_is_freed()
 
     def see(self, now: Nanos) -> None:
         """Give back what is free, when it is time. The first look begins the first interval."""
@@ -25,3 +32,11 @@ class FreedMemory:
         if self._trim is not None and abs(now - self._at) >= EVERY:
             self._at = now
             self._trim(0)
+
+
+def keep_what_is_freed() -> None:
+    """Let the C library keep what is freed until it is asked to give it back; by itself it would unmap a batch as soon as it is dealt with."""
+    choose = getattr(ctypes.CDLL(None), "mallopt", None)
+    if choose is not None:
+        choose(TRIM_THRESHOLD, KEPT)
+        choose(MMAP_THRESHOLD, APART)

@@ -169,7 +169,10 @@ def _shared_out(batch: EventBatch, slide: Nanos) -> Mapping[Nanos, PaneRows]:
     if (steps < 0).any():
         order = np.argsort(starts, kind="stable")
         times, starts = times[order], starts[order]
-        numeric, codes = numeric.T.take(order, axis=1).T, codes.T.take(order, axis=1).T  # columns lie together, as they did
+        numeric, codes = (
+            numeric.T.take(order, axis=1).T,
+            codes.T.take(order, axis=1).T,
+        )  # columns lie together, as they did
         rest = _some(rest, order)
         violations = None if violations is None else violations.where(order)
         steps = np.diff(starts)

@@ -35,8 +35,7 @@ class SeriesKey(msgspec.Struct, frozen=True, order=True, omit_defaults=True):
         return "/".join([self.model, self.version, *([self.segment] if self.segment else [])])
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Partition:
+class Partition(msgspec.Struct, frozen=True, order=True, cache_hash=True):  # looked up a dozen times a turn, each
     """One partition of one topic."""
 
     topic: str

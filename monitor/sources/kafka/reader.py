@@ -44,6 +44,10 @@ class Polled:
         """Whether anything came."""
         return self.messages > 0
 
+    def brought(self) -> set[Partition]:
+        """The partitions that records came of."""
+        return {Partition(taken.topic, index) for taken in self.taken for index in taken.next_offsets}
+
     def offsets(self, taken: Taken) -> tuple[OffsetRange, ...]:
         """What the records of a topic span: from our position on, since what is not there is passed by too."""
         places = {Partition(taken.topic, index): after for index, after in taken.next_offsets.items()}

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from detectors import CategoricalFeature, Layout, Sketch
+from detectors.sketches import sums
 from detectors.sketches.ids import KEPT, NONE, Ids, IdSample, merged
 from tests.charted import seeded
 
@@ -64,6 +65,21 @@ def test_any_order_and_any_grouping_give_the_same_sample() -> None:
     for order in permutations(parts):
         assert same(merged([merged(order[:2]), merged(order[2:])]), whole)
     assert same(sample_of(*np.array_split(rng.permutation(rows), 300)), whole)
+
+
+@pytest.mark.usefixtures("compiled_parts")
+def test_two_samples_are_joined_compiled_as_they_are_without(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = seeded()
+    pairs = []
+    for _ in range(50):
+        known = rng.permutation(hashes(int(rng.integers(1, 3000))))
+        pairs.append([sample_of(rng.choice(known, int(rng.integers(1, 3000)))) for _ in range(2)])
+    compiled = [merged(pair) for pair in pairs]
+    monkeypatch.setattr(sums, "USED", False)
+
+    assert all(same(one, merged(pair)) for one, pair in zip(compiled, pairs, strict=True))
+    assert any(one.bound is None for one in compiled)
+    assert any(one.bound is not None for one in compiled)
 
 
 def test_rows_without_an_id_are_no_rows_of_any() -> None:

@@ -338,6 +338,7 @@ TAKES = {
     "distinct": "uui",
     "fade": "ii?iiDd",
     "fullest": "Bii",
+    "joined": "uiuiui",
     "missing": "Bii",
     "moments": "iiiDd",
     "narrow": "iB",
@@ -382,7 +383,7 @@ def test_no_arrays_do_harm() -> None:
             rows = int(rng.integers(0, 4))
             found = function(*(thrown(rng, each, rows, int(rng.choice([rows, 2 * rows, 4]))) for each in takes))
             assert isinstance(found, bool | int)
-            if found is True or (name in {"distinct", "narrow", "slide"} and found > 0):
+            if found is True or (name in {"distinct", "joined", "narrow", "slide"} and found > 0):
                 worked.add(name)
         with pytest.raises(TypeError, match="arrays are needed"):
             function()

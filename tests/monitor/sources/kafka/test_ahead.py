@@ -198,6 +198,7 @@ def read_all(
         reader.hold(held)
         before = dict(reader.positions)
         polled = reader.poll(0.01)
+        assert polled.brought() == {each.partition for taken in polled.taken for each in polled.offsets(taken)}
         for taken in polled.taken:
             for each in polled.offsets(taken):
                 assert each.partition not in held
