@@ -196,8 +196,9 @@ class TensorScanner:
             (call,) = self._decoder.calls(records, place)
         except (Rejected, ValueError):
             return None
-        usable = type(call) is Call and type(call.body) is bytes and EARLIEST <= call.time <= latest
-        return call if usable and _is_plain(call.id) else None
+        if not isinstance(call, Call) or type(call.body) is not bytes or not EARLIEST <= call.time <= latest:
+            return None
+        return call if _is_plain(call.id) else None
 
     def _kind(self, call: Call) -> int:
         """What tells calls of one kind: all that stands beside their bodies, but ids and times."""
