@@ -45,7 +45,7 @@ class HalfColumns:
 
     def _rows(self, part: SeriesRows, counts: DecodeCounts) -> Rows:
         """All rows; of those without an id the hash is 0."""
-        series, shape, count = self._series, self._shape, len(part.times)
+        shape, count = self._shape, len(part.times)
         rows = self._filled(part) if part.waiting is None else part.waiting
         rows["time"], rows["latency"] = part.times, np.nan
         if part.groups is not None:

@@ -495,11 +495,12 @@ def _in_order(
     """The partition of each event time, and the times in the order of their messages, whoever read them."""
     if len(told) == 1:  # as a rule each message is one event
         places, times = told[0]
-        if len(places) == len(partitions) and (places == np.arange(len(places))).all():
+        alone = len(places) == len(partitions) and (places == np.arange(len(places))).all()
+        if alone and (times != NOT_A_TIME).all():
             return partitions, times
     places, times = (np.concatenate(parts) for parts in zip(*told, strict=True)) if told else (EMPTY, EMPTY)
     known = times != NOT_A_TIME
-    if len(told) > 1 and not known.all():  # what one reader left another has read
+    if not known.all():  # what one reader left another has read, or nobody
         places, times = places[known], times[known]
     if (places[1:] < places[:-1]).any():
         order = np.argsort(places, kind="stable")

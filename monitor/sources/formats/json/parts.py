@@ -95,7 +95,9 @@ class PartsDecoder:
     def prepare(self, values: Sequence[bytes | None], reader: Reader, latest: Nanos) -> PreparedEvents:
         """Cut values ahead, in any thread, and read their events."""
         found = self._parts(values)
-        return PreparedEvents(values, found, reader.prepare(found.values, latest) if isinstance(reader, Prepares) else None)
+        return PreparedEvents(
+            values, found, reader.prepare(found.values, latest) if isinstance(reader, Prepares) else None
+        )
 
     def decode(self, values: Sequence[bytes | None]) -> Rows:
         """A row an event."""

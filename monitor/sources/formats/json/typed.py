@@ -40,16 +40,21 @@ class TypedReader:
         self._look = look
 
     def read(self, records: TopicRecords, latest: Nanos, counts: DecodeCounts) -> Read:
-        """Read messages; those that a struct refuses, or that are to be rejected, are left."""
+        """Read messages; those that a struct refuses are left, and what is to be rejected unread is."""
         values = records.values
-        readable = [place for place, raw in enumerate(values) if refusal(raw) is None]
+        reasons = [None if raw is None else refusal(raw) for raw in values]
+        refused = [place for place, reason in enumerate(reasons) if reason is not None]
+        counts.rejected.update(filter(None, reasons))
+        readable = [place for place, raw in enumerate(values) if raw is not None and reasons[place] is None]
         times = np.full(len(values), NOT_A_TIME, dtype=np.int64)  # of the messages that are not left
         rows = []
         for series, places in self._by_series(values, readable, latest, times, counts):
             plan = self._plans[series.key]
             if plan is not None:
                 rows += self._rows(series, plan, values, places, latest, times, counts)
-        return Read(rows, slice(None), times, np.flatnonzero(times == NOT_A_TIME).tolist(), strange=bool(rows))
+        left = times == NOT_A_TIME
+        left[refused] = False
+        return Read(rows, slice(None), times, np.flatnonzero(left).tolist(), strange=bool(rows))
 
     # --- which series a message belongs to --------------------------------------------------------------------------
 

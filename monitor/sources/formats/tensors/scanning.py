@@ -75,7 +75,9 @@ class FilledColumns:
     series: SeriesFields | None  # None: of nobody's
     aim: Aim
     codes: Any
-    waits: np.dtype[Any] | None = None  # what a row is while it waits for its other half; None: it does not, or others make it so
+    waits: np.dtype[Any] | None = (
+        None  # what a row is while it waits for its other half; None: it does not, or others make it so
+    )
     strange: bool = False  # whether there are features that nobody asked for
     density: float = 0.0  # rows of a byte, at most
     numbers: NDArray[np.float64] = field(default_factory=lambda: np.empty((0, 0)))
@@ -194,8 +196,9 @@ class TensorScanner:
             (call,) = self._decoder.calls(records, place)
         except (Rejected, ValueError):
             return None
-        usable = type(call) is Call and type(call.body) is bytes and EARLIEST <= call.time <= latest
-        return call if usable and _is_plain(call.id) else None
+        if not isinstance(call, Call) or type(call.body) is not bytes or not EARLIEST <= call.time <= latest:
+            return None
+        return call if _is_plain(call.id) else None
 
     def _kind(self, call: Call) -> int:
         """What tells calls of one kind: all that stands beside their bodies, but ids and times."""
@@ -377,14 +380,17 @@ class TensorScanner:
             self._targets[key] = FilledColumns(len(self._targets), series, aim, codes, waits, strange)
         return self._targets[key]
 
-
     def _waits(self, series: SeriesFields | None, aim: Aim) -> np.dtype[Any] | None:
         """What rows of a series are while they wait, where these are all of the columns of such a row."""
         waiting = self._topic.waiting
         if series is None or series.half == WHOLE or waiting is None or not series.wide or NUMBERS in aim.categorical:
             return None
         found = waiting(series)
-        return found if (found["numeric"].shape, found["codes"].shape) == ((len(aim.numeric),), (len(aim.categorical),)) else None
+        return (
+            found
+            if (found["numeric"].shape, found["codes"].shape) == ((len(aim.numeric),), (len(aim.categorical),))
+            else None
+        )
 
 
 def _texts_of(table: CategoryTable) -> dict[str, int]:

@@ -157,7 +157,10 @@ def told(decoded: Decoded) -> Any:
 
 
 def read(decoder: TopicDecoder, values: Sequence[bytes | None]) -> Decoded:
-    return decoder.decode(TopicRecords("t", [at % 3 for at in range(len(values))], list(values)), NOON)
+    """What a poll comes to, read ahead where that can be."""
+    held = list(values)
+    ahead = decoder.prepare(held, NOON - SECOND)
+    return decoder.decode(TopicRecords("t", [at % 3 for at in range(len(held))], held, prepared=ahead), NOON)
 
 
 def taken(decoder: TopicDecoder, values: Sequence[bytes | None]) -> int:
