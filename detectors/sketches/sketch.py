@@ -100,7 +100,8 @@ class Sketch:
     def _changing(self) -> Ints:
         """The counts, of which another state comes now."""
         self._tally = None
-        self.kept = counts = self.counts
+        counts = self.counts
+        self.kept = counts
         return counts
 
     @classmethod
