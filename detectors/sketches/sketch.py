@@ -82,7 +82,7 @@ class Sketch:
         self.layout = layout
         self.rows = rows
         self.kept = counts
-        self._counts = counts if counts.dtype == sums.INT64 else None
+        self._counts: Ints | None = sums.wide(counts) if counts.dtype == sums.INT64 else None  # the very same
         self.ids = ids
         self.groups = groups
         self.served = served
