@@ -82,7 +82,7 @@ class Sketch:
         self.layout = layout
         self.rows = rows
         self.kept = counts
-        self._counts = counts if counts.dtype == sums.INT64 else None
+        self._counts: Ints | None = sums.wide(counts) if counts.dtype == sums.INT64 else None  # the very same
         self.ids = ids
         self.groups = groups
         self.served = served
@@ -100,7 +100,8 @@ class Sketch:
     def _changing(self) -> Ints:
         """The counts, of which another state comes now."""
         self._tally = None
-        self.kept = counts = self.counts
+        counts = self.counts
+        self.kept = counts
         return counts
 
     @classmethod

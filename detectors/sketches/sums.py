@@ -77,7 +77,7 @@ def _kind(most: int) -> np.dtype[Any]:
 
 
 def narrowed(counts: Counts) -> Counts:
-    """Return counts, none of which is below 0, as uint8, uint16 or uint32, the smallest that hold them, and int64 beyond; a copy, unless they are so already."""
+    """Return counts, none of which is below 0, as uint8, uint16 or uint32, the smallest that hold them, and int64 beyond; a copy, unless they are unsigned already."""
     if counts.dtype.kind == "u":
         return counts
     limit, kind = KINDS[0]

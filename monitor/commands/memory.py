@@ -31,8 +31,8 @@ HOUR_BYTES = 12  # an hour of a feature with a profile: its lack of fit, beside 
 HOUR_CELL_BYTES = 4
 REFERENCE_BYTES = 37  # a cell: edges, counts and means, the tables by which values are counted and judged
 CATEGORY_BYTES = 180  # a cell that is a category, beside that: its text, and where the decoder finds it
-COUNTING_BYTES = 8  # a cell of a pane that is counted into, and of the sum that sliding windows keep
-KEPT_BYTES = 2  # a cell of any other pane, as long as none holds more than 65 535 events; 1 to 255, 4 beyond
+COUNTING_BYTES = 8  # a cell of a pane that is counted into
+KEPT_BYTES = 2  # a cell of any other pane, and of the sum that sliding windows keep, as long as none holds more than 65 535 events; 1 to 255, 4 beyond
 COUNTING_GROUPS = 8 * PLACES  # of a pane that is counted into, and of the sum, where events say what they belong to
 KEPT_GROUPS = 2 * PLACES  # of any other pane: no group has more than 32 767 rows of it; half to 127, more beyond
 COUNTING_SERVED = 8 * BINS  # of a pane that is counted into, and of the sum, where events say how requests were served
@@ -63,10 +63,10 @@ def pane_bytes(
 
     `grouped`: events say what they belong to; `served`: how requests were served.
     """
-    counting, small = min(panes, LOOSE) + sliding, panes - min(panes, LOOSE)
-    groups = grouped * (counting * COUNTING_GROUPS + small * KEPT_GROUPS)
-    requests = served * (counting * COUNTING_SERVED + small * KEPT_SERVED)
-    return cells * (counting * COUNTING_BYTES + small * kept) + groups + requests
+    counting, small = min(panes, LOOSE), panes - min(panes, LOOSE)
+    groups = grouped * ((counting + sliding) * COUNTING_GROUPS + small * KEPT_GROUPS)
+    requests = served * ((counting + sliding) * COUNTING_SERVED + small * KEPT_SERVED)
+    return cells * (counting * COUNTING_BYTES + (small + sliding) * kept) + groups + requests
 
 
 def open_panes(windows: WindowSpec) -> int:
