@@ -1,7 +1,7 @@
 """Messages that look like a format of their own: the events in them, for `driftd init` to look at as at any others."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -169,15 +169,9 @@ def _first_line(error: Exception) -> str:
 def cause(rows: Sequence[Row], form: Recognised | None, *, is_file: bool) -> str:
     """Why messages that are something are no events, and what to do; empty where that is not known."""
     named = "messages" if form is None else f"messages look like {form.form}, and"
-    if form is not None and all(row.get(TIME) is None for row in rows):
-        why = untimed(form.form)
-        if is_file and form.canonical:
-            why = (
-                why
-                or "they say no time; on a topic the broker's timestamp stands in: init --kafka BROKERS --topic NAME"
-            )
-        return f"{named} none of them says when it was: {why}" if why else ""
     said = names_in(rows)
+    if form is not None and TIME not in said and (why := untimed(form.form) or _untimed(form, said, is_file=is_file)):
+        return f"{named} none of them says when it was: {why}"
     if FEATURES in said or not any(
         name in ANSWERS or naming.rank((name,), naming.PREDICTIONS) is not None for name in said
     ):
@@ -185,6 +179,16 @@ def cause(rows: Sequence[Row], form: Recognised | None, *, is_file: bool) -> str
     return (
         f"{named} are answers alone, without what was asked: name a topic or file that holds the requests too, or configure both "
         "as halves of predictions (docs/formats/halves.md)"
+    )
+
+
+def _untimed(form: Recognised, said: Collection[str], *, is_file: bool) -> str:
+    """What to do where messages of any format say no time."""
+    stands_in = is_file and form.canonical and bool(said)
+    return (
+        "they say no time; on a topic the broker's timestamp stands in: init --kafka BROKERS --topic NAME"
+        if stands_in
+        else ""
     )
 
 
