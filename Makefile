@@ -146,7 +146,7 @@ sbom:  ## what a release is made of, from the lock, as CycloneDX: build/sbom.jso
 
 advisories:  ## what is known against the locked versions; needs the network of its data
 	@mkdir -p build && test -x build/.advisories/bin/pip-audit || { $(PYTHON) -m venv build/.advisories && build/.advisories/bin/pip install --quiet --disable-pip-version-check pip-audit; }
-	@build/.advisories/bin/pip-audit --disable-pip --require-hashes -r requirements/run.txt
+	@build/.advisories/bin/pip-audit --strict --disable-pip --require-hashes -r requirements/run.txt
 
 lock:  ## lock the newest versions that pyproject.toml allows (needs uv)
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade pyproject.toml -o requirements/run.txt

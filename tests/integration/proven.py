@@ -151,13 +151,13 @@ class Load(Thread):
 
 
 class Listener(ThreadingHTTPServer):
-    """Writes down what it hears before it answers; of some it loses the answer, or refuses them at first."""
+    """Writes down what it hears before it answers; the first it refuses, and of others it loses the answer or refuses them, too."""
 
     daemon_threads = True
 
     def __init__(self, log: Path, seed: int, *, faults: float = 0.3) -> None:
         super().__init__(("127.0.0.1", 0), Hearing)
-        self.log, self.faults = log, faults
+        self.log, self.faults, self.heard = log, faults, 0
         self.chance, self.lock = random.Random(seed), Lock()
         self.verifier = Webhook(SECRET)
         Thread(target=self.serve_forever, name="listener", daemon=True).start()
@@ -176,8 +176,10 @@ class Listener(ThreadingHTTPServer):
             verified = False
         said = json.loads(body)
         with self.lock:
+            self.heard += 1
             faulty = self.chance.random() < self.faults
             answer = self.chance.choice([None, HTTPStatus.SERVICE_UNAVAILABLE]) if faulty else HTTPStatus.NO_CONTENT
+            answer = HTTPStatus.SERVICE_UNAVAILABLE if self.heard == 1 else answer
             line = {"id": headers.get("webhook-id", ""), "type": said["type"], "verified": verified}
             line |= {"taken": answer is HTTPStatus.NO_CONTENT, "body": said}
             with self.log.open("a", encoding="utf-8") as log:
