@@ -42,22 +42,20 @@ def replay(home: Path, ending: str) -> Figures:
     """One backtest in this process, timed without start-up and without its last lines."""
     from monitor.app import build_decoder
     from monitor.backtest.findings import Findings
-    from monitor.backtest.recorded import Lines, Recorded, RecordsAhead
     from monitor.backtest.replay import Replay, Turn
     from monitor.backtest.sweep import BUDGETS
-    from monitor.backtest.tables import Tables
     from monitor.commands.arguments import usable_cores
     from monitor.commands.backtest import undated
+    from monitor.commands.records import files_of
     from monitor.commands.run import warm_up
     from monitor.pipeline import Pipeline
     from monitor.runtime.loop import calm_collector
+    from monitor.sources.tables.csv import PLAIN
 
     configuration = loaded_from(config(home, "127.0.0.1:1"))
     settings, path = configuration.settings, home / f"events.{ending}"
     decoder = undated(build_decoder(configuration, settings.topics[0]))
-    recorded: Recorded = Lines([path], decoder) if ending == "jsonl" else Tables([path], decoder)
-    if usable_cores() > 1:
-        recorded = RecordsAhead(recorded)
+    recorded = files_of([path], decoder, PLAIN, threads=usable_cores())
     pipeline = Pipeline(configuration.specs, settings.idle_after, settings.max_future)
     refuse_uncharted(pipeline)
     found = Findings(configuration.specs, [], settings.alerting.false_alarms_per_month, BUDGETS)

@@ -126,7 +126,8 @@ def memory(count: int) -> None:
     waiting = sum(each.count for each in halves.join.kinds.values())
     print(
         f"{count:,} requests of {len(FEATURES)} features, halves.memory {MEMORY}: {waiting:,} wait in {halves.join.bytes / 1e6:.1f} MB, "
-        f"the others were evicted; {(most - before) / 1e6:.0f} MB more resident memory at most, saving included"
+        f"{halves.join.bytes / waiting:.0f} bytes each, the others were evicted; {(most - before) / 1e6:.0f} MB more resident memory at most, "
+        f"{(most - before) / waiting:.0f} bytes each, saving included"
     )
 
 

@@ -1,5 +1,5 @@
 """driftd's daemon: Kafka events in, drift scores, alerts and retraining requests out."""
 
-from monitor.runtime.importing import later
+from monitor.importing import later
 
 later("asyncio")  # 4 MB: three libraries import it for what is not used of them

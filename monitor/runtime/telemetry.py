@@ -94,9 +94,9 @@ from monitor.facts import (
     WindowClosed,
     WindowScored,
 )
+from monitor.importing import without
 from monitor.runtime.board import WEBHOOK_OUTCOMES, Board
 from monitor.runtime.decisions import shown
-from monitor.runtime.importing import without
 from monitor.runtime.metrics import METRICS
 from monitor.runtime.outcomes import RecentOutcomes
 from monitor.runtime.versions import version_words

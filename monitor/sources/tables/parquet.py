@@ -17,6 +17,8 @@ from monitor.sources.tables.texts import TextTally, numbers_of
 
 INDEX = "the index of pandas"
 READ = 2**20  # bytes of one column at once
+CELLS = 2**22  # values of a chunk, 32 MB as numbers: of a wide table fewer rows are read at once
+LEAST = 1_024  # rows
 
 
 class ParquetTable:
@@ -59,7 +61,7 @@ class ParquetTable:
         # Texts as codes, which is what is counted; pages as they are needed, for a row group read ahead is 250 MB and slower.
         with pq.ParquetFile(self._path, read_dictionary=coded, pre_buffer=False, buffer_size=READ) as file:
             whole = max(file.metadata.num_rows, 1)
-            for batch in file.iter_batches(batch_size=texts.rows, columns=names):
+            for batch in file.iter_batches(batch_size=rows_at_once(texts.rows, len(names)), columns=names):
                 columns: dict[str, Any] = {}
                 for name, column in zip(batch.schema.names, batch.columns, strict=True):
                     columns |= dict(flat(name, column))
@@ -81,6 +83,15 @@ class ParquetTable:
             for batch in file.iter_batches(batch_size=rows):
                 read += batch.num_rows
                 yield batch.to_pylist(), read / whole
+
+
+def rows_at_once(most: int, columns: int) -> int:
+    """The rows of a chunk.
+
+    >>> rows_at_once(65_536, 12), rows_at_once(65_536, 1_000)
+    (65536, 4194)
+    """
+    return min(most, max(LEAST, CELLS // columns))
 
 
 def _tallies(file: Any, names: list[str]) -> Iterator[tuple[str, TextTally]]:

@@ -1,7 +1,7 @@
 """Imports without what a library loads only if it is there, or without need."""
 
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib import import_module
 from importlib.abc import Loader, MetaPathFinder
@@ -9,20 +9,31 @@ from importlib.machinery import ModuleSpec
 from importlib.util import find_spec
 from threading import Lock
 from types import ModuleType
-from typing import Any, cast
+from typing import Any
 
 
 @contextmanager
 def without(name: str) -> Iterator[None]:
     """Let a module seem absent to what is imported meanwhile, unless it is loaded already; after that it can be imported as ever."""
-    hidden = name not in sys.modules
-    if hidden:
-        sys.modules[name] = cast("ModuleType", None)  # an import of it raises ImportError
+    finder = _AbsentFinder(name)
+    if name not in sys.modules:
+        sys.meta_path.insert(0, finder)
     try:
         yield
     finally:
-        if hidden:
-            del sys.modules[name]
+        if finder in sys.meta_path:
+            sys.meta_path.remove(finder)
+
+
+class _AbsentFinder(MetaPathFinder):
+    """Says that a module is not there. None in its place in `sys.modules` would do for Python, but not for what Cython compiled."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def find_spec(self, fullname: str, _path: Sequence[str] | None = None, _target: object = None) -> None:
+        if fullname == self._name:
+            raise ModuleNotFoundError(f"No module named {fullname!r}", name=fullname)
 
 
 def later(name: str) -> None:

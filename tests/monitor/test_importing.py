@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from monitor.runtime.importing import later, without
+from monitor.importing import later, without
 
 
 def test_what_is_hidden_cannot_be_imported_and_can_again_afterwards() -> None:
@@ -22,7 +22,7 @@ def test_what_is_loaded_already_stays() -> None:
 
 def test_a_later_module_is_loaded_when_something_of_it_is_used() -> None:
     program = (
-        "import sys; from monitor.runtime.importing import later; later('wave'); import wave; import wave as again; "
+        "import sys; from monitor.importing import later; later('wave'); import wave; import wave as again; "
         "before = 'open' in vars(wave); wave.open; import wave as after; from wave import Error; "
         "print(before, again is wave, after is sys.modules['wave'], after.open is wave.open, Error is after.Error)"
     )
@@ -33,7 +33,7 @@ def test_a_later_module_is_loaded_when_something_of_it_is_used() -> None:
 
 def test_a_later_package_has_its_modules() -> None:
     program = (
-        "import asyncio, sys, monitor; from monitor.runtime.importing import later; later('wsgiref'); import wsgiref.headers; "
+        "import asyncio, sys, monitor; from monitor.importing import later; later('wsgiref'); import wsgiref.headers; "
         "print('_LaterModule' in str(type(sys.modules['wsgiref'])), wsgiref.headers.Headers.__name__)"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
@@ -68,7 +68,7 @@ def test_what_is_set_on_a_later_module_is_set_on_the_module() -> None:
 def test_a_later_module_can_be_looked_for() -> None:
     program = (
         "import sys, importlib.util as util, monitor; print(util.find_spec('asyncio').name, 'asyncio.events' in sys.modules); "
-        "from monitor.runtime.importing import later; later('no_such_module'); print(util.find_spec('no_such_module'))"
+        "from monitor.importing import later; later('no_such_module'); print(util.find_spec('no_such_module'))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
 
