@@ -62,21 +62,18 @@ class FirstPass:
     workers: Workers = field(default_factory=Workers)
     columns: dict[str, NumericProfile | CategoryProfile | None] = field(default_factory=dict)
     rows: int = 0
+    weights: Ints | None = None  # of the rows of a chunk
 
     def add(self, chunk: Mapping[str, Column], weights: Ints | None = None) -> None:
-        """Take one chunk; a column it lacks is missing in its rows. `weights` are how many rows each stands for, in millionths.
-
-        As many columns as it has may be left to others when this returns.
-        """
+        """Take one chunk; a column it lacks is missing in its rows. `weights` are how many rows each stands for, in millionths."""
+        self.weights = weights
         self.columns |= {name: None for name in chunk if name != self.timestamp and name not in self.columns}
-        for name, column in chunk.items():
-            self.workers.begin(name, partial(self._take, name, column, weights))
-        self.workers.wait(len(chunk))
+        self.workers.all(partial(self._take, name, column) for name, column in chunk.items())
         self.rows += rows_of(chunk)
 
-    def _take(self, name: str, column: Column, weights: Ints | None) -> None:
+    def _take(self, name: str, column: Column) -> None:
         if name == self.timestamp:
-            self.arrivals.add(name, column, weights)
+            self.arrivals.add(name, column, self.weights)
             return
         profile = self.columns[name]
         if profile is None:
@@ -249,13 +246,14 @@ class SecondPass:
         self._categorical = {feature.name: CodeCounts(feature) for feature in layout.categorical}
 
     def add(self, chunk: Mapping[str, Column]) -> None:
-        """Take one chunk; a column it lacks is missing in its rows. As many features as there are may be left to others."""
+        """Take one chunk; a column it lacks is missing in its rows."""
         placed = self._place(chunk)
         features: dict[str, BinCounts | CodeCounts] = {**self._numeric, **self._categorical}
         said: dict[str, Floats | Codes] = {}
-        for at, (name, counts) in enumerate(features.items()):
-            self._workers.begin(name, partial(self._count, at, name, counts, chunk, self.rows, placed, said))
-        self._workers.wait(len(features) if self._labels is None else 0)
+        self._workers.all(
+            partial(self._count, at, name, counts, chunk, placed, said)
+            for at, (name, counts) in enumerate(features.items())
+        )
         if self._labels is not None:
             self._labels.add(chunk, said.get(PREDICTION), self._times(chunk))
         self.rows += rows_of(chunk)
@@ -266,17 +264,16 @@ class SecondPass:
         name: str,
         counts: BinCounts | CodeCounts,
         chunk: Mapping[str, Column],
-        before: int,
         placed: Placed | None,
         said: dict[str, Floats | Codes],
     ) -> None:
-        """Count one feature, `at` in the order of the layout, in a chunk after so many rows; what the prediction said is kept."""
+        """Count one feature, `at` in the order of the layout; what the prediction said is kept."""
         if name not in chunk:
             counts.absent(rows_of(chunk))
-            self.sample.absent(name, before, rows_of(chunk))
+            self.sample.absent(name, self.rows, rows_of(chunk))
             return
         column, cells = counts.add(chunk[name])
-        self.sample.take(name, column, before)
+        self.sample.take(name, column, self.rows)
         if name == PREDICTION:
             said[name] = column
         if placed is not None:
@@ -346,15 +343,14 @@ def fit(
     labelling = Labelling.of(label)
     grouped = False
     first = FirstPass(_as_kinds(kinds, prediction), timestamp, Arrivals(window_ns), workers or Workers())
-    with first.workers.finished():
-        for chunk in _read(chunks, prediction, progress, before=0):
-            grouped |= name in chunk
-            labelling.look(chunk)
-            beside = {name, sampling}
-            first.add(
-                {each: column for each, column in chunk.items() if each not in beside and not labelling.holds(each)},
-                weights_in(chunk, sampling),
-            )
+    for chunk in _read(chunks, prediction, progress, before=0):
+        grouped |= name in chunk
+        labelling.look(chunk)
+        beside = {name, sampling}
+        first.add(
+            {each: column for each, column in chunk.items() if each not in beside and not labelling.holds(each)},
+            weights_in(chunk, sampling),
+        )
     _check(first, prediction)
     if group is not None and not grouped:
         raise ValueError(f"there is no column {name} to group rows by; there are {', '.join(first.columns)}")
@@ -362,9 +358,8 @@ def fit(
     tally = None if window_ns is None else first.arrivals.tally(layout, first.sampled(layout))
     labels = labelling.tally(layout, first.columns, window_ns)
     second = SecondPass(first, layout, timestamp, tally, group, labels, sampling)
-    with first.workers.finished():
-        for chunk in _read(chunks, prediction, progress, before=first.rows):
-            second.add(chunk)
+    for chunk in _read(chunks, prediction, progress, before=first.rows):
+        second.add(chunk)
     if second.rows != first.rows:
         raise ValueError(f"the first pass read {first.rows} rows, the second {second.rows}: the data changed between")
     baseline, arrivals = second.baseline(), first.arrivals

@@ -24,8 +24,6 @@ constexpr std::ptrdiff_t BLOCK = 256;  // rows at a time where a row's values li
 
 constexpr Py_ssize_t MANY = 1 << 16;  // values from which others may run meanwhile: a third of a millisecond; getting the lock back takes time, too
 
-constexpr std::size_t FEWER = 8;  // times fewer edges to look at: then looking where they are pays
-
 constexpr double LARGEST = std::numeric_limits<double>::max();  // counts as infinite
 
 struct Edges {
@@ -46,58 +44,12 @@ struct Tables {
     std::int64_t size = 0;  // of the flat count vector
 };
 
-// Says among which edges a value lies: all of them.
-struct Everywhere {
-    const Edges &edges;
-
-    std::size_t among() const { return edges.size; }
-    const double *first(double) const { return edges.begin; }
-};
-
-// Says the same more nearly, by a grid over the edges: those of other squares need no comparison. A square follows from a value by
-// rounded operations none of which turns the order of two values round: an edge in a square before is below, one in a square behind above.
-class Grid {
-  public:
-    explicit Grid(const Edges &edges) : edges_(edges), low_(edges.begin[edges.size > 3]) {
-        const double span = edges.begin[edges.size - 1 - (edges.size > 3)] - low_;  // the outmost may lie far away
-        scale_ = span > 0.0 ? static_cast<double>(SQUARES) / span : 0.0;
-        std::size_t most = 1;
-        for (std::size_t square = 0, edge = 0; square < SQUARES; ++square) {
-            const std::size_t before = edge;
-            while (edge < edges.size && square_of(edges.begin[edge]) == square) ++edge;
-            first_[square] = static_cast<std::uint32_t>(before);
-            most = std::max(most, edge - before);
-        }
-        among_ = most;
-        const auto last = static_cast<std::uint32_t>(edges.size - most);  // so that none is looked for behind the end
-        for (std::uint32_t &each : first_) each = std::min(each, last);
-    }
-
-    std::size_t among() const { return among_; }
-    const double *first(double value) const { return edges_.begin + first_[square_of(value)]; }
-
-  private:
-    static constexpr std::size_t SQUARES = 2048;
-    static constexpr double LAST = static_cast<double>(SQUARES - 1);
-
-    std::size_t square_of(double value) const {  // NaN is in the first
-        const double place = (value - low_) * scale_;
-        const double held = place > 0.0 ? place : 0.0;
-        return static_cast<std::size_t>(static_cast<std::int32_t>(held < LAST ? held : LAST));
-    }
-
-    const Edges &edges_;
-    double low_, scale_ = 0.0;
-    std::size_t among_ = 1;  // edges to look at from the first one on
-    std::uint32_t first_[SQUARES];
-};
-
 // Hands `take` each value's lane and cell: under, bins, over, missing, -inf, +inf.
-template <typename Where, typename Take>
-void place_lanes(const Edges &edges, const Where &where, const double (&values)[LANES], int used, Take take) {
+template <typename Take>
+void place_lanes(const Edges &edges, const double (&values)[LANES], int used, Take take) {
     const double *place[LANES];
-    for (int lane = 0; lane < LANES; ++lane) place[lane] = where.first(values[lane]);
-    for (std::size_t left = where.among(); left > 1; left -= left / 2) {
+    std::fill(place, place + LANES, edges.begin);
+    for (std::size_t left = edges.size; left > 1; left -= left / 2) {
         const std::size_t half = left / 2;
         for (int lane = 0; lane < LANES; ++lane) {
             const double *const above = place[lane] + half;
@@ -114,24 +66,20 @@ void place_lanes(const Edges &edges, const Where &where, const double (&values)[
 }
 
 // Hands `take` each row of a column and its cell.
-template <typename Where, typename Take>
-void place_column(const Edges &edges, const Where &where, const char *column, std::ptrdiff_t rows, std::ptrdiff_t stride,
-                  Take take) {
+template <typename Take>
+void place_column(const Edges &edges, const char *column, std::ptrdiff_t rows, std::ptrdiff_t stride, Take take) {
     double values[LANES] = {};
-    const auto place = [&](std::ptrdiff_t row, int used) {
+    for (std::ptrdiff_t row = 0; row < rows; row += LANES) {
+        const int used = static_cast<int>(std::min<std::ptrdiff_t>(LANES, rows - row));
         for (int lane = 0; lane < used; ++lane) values[lane] = at<double>(column + (row + lane) * stride);
-        place_lanes(edges, where, values, used, [&](int lane, std::ptrdiff_t cell) { take(row + lane, values[lane], cell); });
-    };
-    std::ptrdiff_t row = 0;
-    for (; row + LANES <= rows; row += LANES) place(row, LANES);  // as many as the compiler knows of: no loop is left
-    if (row < rows) place(row, static_cast<int>(rows - row));
+        place_lanes(edges, values, used, [&](int lane, std::ptrdiff_t cell) { take(row + lane, values[lane], cell); });
+    }
 }
 
 void count_column(const Edges &edges, const char *column, std::ptrdiff_t rows, std::ptrdiff_t stride,
                   std::int64_t *counts) {
     std::int64_t *const row = counts + edges.first;
-    place_column(edges, Everywhere{edges}, column, rows, stride,
-                 [=](std::ptrdiff_t, double, std::ptrdiff_t cell) { ++row[cell]; });
+    place_column(edges, column, rows, stride, [=](std::ptrdiff_t, double, std::ptrdiff_t cell) { ++row[cell]; });
 }
 
 void count_numbers(const Tables &tables, const Py_buffer &numbers, std::int64_t *counts) {
@@ -194,16 +142,12 @@ bool place_all(PyObject *const *arguments, double scale) {
     auto *const sum = static_cast<double *>(sums.buffer.buf);
     auto *const found = static_cast<std::int32_t *>(cells.buffer.buf);
     const driftd::Unlocked unlocked;  // columns are counted side by side
-    const auto add = [=](std::ptrdiff_t row, double value, std::ptrdiff_t cell) {
-        ++count[cell];
-        sum[cell] += value * scale - base[cell];
-        found[row] = static_cast<std::int32_t>(cell);
-    };
-    const auto *const column = static_cast<const char *>(values.buffer.buf);
-    const std::ptrdiff_t rows = values.buffer.shape[0], stride = values.buffer.strides[0];
-    const Grid grid(ladder);
-    if (grid.among() <= ladder.size / FEWER) place_column(ladder, grid, column, rows, stride, add);
-    else place_column(ladder, Everywhere{ladder}, column, rows, stride, add);  // of a heavy tail most lie in one square
+    place_column(ladder, static_cast<const char *>(values.buffer.buf), values.buffer.shape[0], values.buffer.strides[0],
+                 [=](std::ptrdiff_t row, double value, std::ptrdiff_t cell) {
+                     ++count[cell];
+                     sum[cell] += value * scale - base[cell];
+                     found[row] = static_cast<std::int32_t>(cell);
+                 });
     return true;
 }
 

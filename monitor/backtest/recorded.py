@@ -1,17 +1,15 @@
 """Recorded events as micro-batches: what the pipeline gets from Kafka, it gets from here."""
 
-from collections.abc import Generator, Iterator, Sequence
-from contextlib import closing
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from monitor.facts import Fact
 from monitor.sources import lines
-from monitor.sources.ahead import ahead, worked_ahead
-from monitor.sources.base import NotNow, Prepared, TopicRecords
+from monitor.sources.ahead import ahead
+from monitor.sources.base import NotNow, TopicRecords
 from monitor.sources.decode.topic import Decoded, TopicDecoder
-from monitor.sources.formats.values import LATEST_NANOS
 from monitor.sources.lines import LongLineError, Values
 from monitor.stream.events import MicroBatch, Nanos, Partition
 
@@ -59,25 +57,12 @@ class Recorded(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class LineBlock:
-    """Some messages, how many bytes of a file they took, and what was done of their decoding."""
-
-    size: int
-    values: Values
-    prepared: Prepared | None = None
-
-
 class Lines:
-    """Files of messages as they are on the topic, one a line or one a file, read in the order given as one partition.
+    """Files of messages as they are on the topic, one a line or one a file, read in the order given as one partition."""
 
-    With more than one thread they are read ahead: what of their decoding needs no state is done by all but one side by side, the rest in order.
-    """
-
-    def __init__(self, paths: Sequence[Path], decoder: TopicDecoder, threads: int = 1) -> None:
+    def __init__(self, paths: Sequence[Path], decoder: TopicDecoder) -> None:
         self._paths = paths
         self._decoder = decoder
-        self._threads = threads
         self._partition = Partition(decoder.topic, 0)
         self._now: Nanos = 0  # the largest event time seen
         self._read = 0  # messages
@@ -91,27 +76,16 @@ class Lines:
         sizes = [size_of(path) for path in self._paths]
         whole, read = max(sum(sizes), 1), 0
         new = frozenset({self._partition})
-        with closing(self._blocks()) as found:
-            for block in found:
-                read += block.size
-                count = len(block.values)
-                numbers = range(self._read, self._read + count)
-                records = TopicRecords(
-                    self._decoder.topic, [0] * count, block.values, numbers=numbers, prepared=block.prepared
-                )
+        for path in self._paths:
+            for block, values in blocks(path):
+                read += block
+                numbers = range(self._read, self._read + len(values))
+                records = TopicRecords(self._decoder.topic, [0] * len(values), values, numbers=numbers)
                 decoded = self._decoded(records)
-                self._read += count
+                self._read += len(values)
                 self._now = max(self._now, *decoded.seen.values(), 0)
-                yield piece_of(decoded, self._partition, new, count, min(1.0, read / whole))
+                yield piece_of(decoded, self._partition, new, len(values), min(1.0, read / whole))
                 new = frozenset()
-
-    def _blocks(self) -> Generator[LineBlock, None, None]:
-        """All blocks of all files, read ahead where there are threads for it."""
-        found = (LineBlock(size, values) for path in self._paths for size, values in blocks(path))
-        return found if self._threads == 1 else worked_ahead(found, self._prepared, self._threads - 1)
-
-    def _prepared(self, block: LineBlock) -> LineBlock:
-        return replace(block, prepared=self._decoder.prepare(block.values, LATEST_NANOS))
 
     def _decoded(self, records: TopicRecords) -> Decoded:
         """Decode messages; what they need from outside is not waited for. Raises RecordedError."""

@@ -56,7 +56,7 @@ def files_of(
     """Recorded files, as an option names them; with more than one thread they are read ahead. Raises ConfigError."""
     found: Recorded
     if holds_lines(paths, option):
-        found = Lines(paths, decoder, threads)
+        found = Lines(paths, decoder)
     elif isinstance(decoder.bare, LogDecoder):
         from monitor.backtest.logged import LoggedTables
 

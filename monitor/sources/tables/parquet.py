@@ -91,7 +91,7 @@ def rows_at_once(most: int, columns: int) -> int:
     >>> rows_at_once(65_536, 12), rows_at_once(65_536, 1_000)
     (65536, 4194)
     """
-    return min(most, max(LEAST, CELLS // columns))
+    return min(most, max(LEAST, CELLS // max(columns, 1)))
 
 
 def _tallies(file: Any, names: list[str]) -> Iterator[tuple[str, TextTally]]:

@@ -61,34 +61,6 @@ def test_who_is_interrupted_waits_for_what_is_under_way_alone() -> None:
     assert len(done) < 4_000
 
 
-@pytest.mark.parametrize("threads", [1, 2, 5])
-def test_a_lane_is_worked_on_in_order_and_waits_for_no_other(threads: int) -> None:
-    done: dict[str, list[int]] = {name: [] for name in "abc"}
-    with Workers(threads) as workers, workers.finished():
-        for at in range(60):
-            for name, held in done.items():
-                workers.begin(name, partial(held.append, at))
-            workers.wait(len(done))
-            assert sum(map(len, done.values())) >= len(done) * at
-    assert done == {name: list(range(60)) for name in "abc"}
-
-
-@pytest.mark.parametrize("threads", [1, 3])
-def test_what_was_begun_before_is_told_before_what_ends_it(threads: int) -> None:
-    def fail(at: int) -> None:
-        sleep(0.001)  # seconds
-        raise ValueError(f"column {at}")
-
-    def read(workers: Workers) -> None:
-        with workers.finished():
-            workers.begin("a", partial(fail, 1))
-            workers.begin("b", partial(fail, 2))
-            raise OSError
-
-    with Workers(threads) as workers, pytest.raises(ValueError, match=r"^column 1$"):
-        read(workers)
-
-
 def test_no_thread_at_all_is_refused() -> None:
     with pytest.raises(ValueError, match="threads is 0; there is at least one"):
         Workers(0)

@@ -1,7 +1,6 @@
 """A reference's columns cell by cell: compiled and by numpy, in one piece or in many, to the last bit."""
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -40,33 +39,6 @@ def test_compiled_and_numpy_place_alike_however_a_column_is_cut(
     assert cells == there.tolist()
     assert found.counts.tolist() == other.counts.tolist() == np.bincount(cells, minlength=found.counts.size).tolist()
     assert found.sums[bins].tobytes() == other.sums[bins].tobytes()
-
-
-@pytest.mark.parametrize("shape", ["normal", "exponential", "lognormal", "cauchy", "far", "near"])
-def test_many_edges_however_they_lie_are_found_as_by_a_search(shape: str) -> None:
-    """Whether the compiled part looks by a grid or among all of them."""
-    rng = np.random.default_rng()
-    draws: dict[str, Callable[[int], Floats]] = {
-        "normal": lambda size: rng.normal(size=size),
-        "exponential": lambda size: rng.exponential(size=size),
-        "lognormal": lambda size: -rng.lognormal(sigma=2.0, size=size),
-        "cauchy": lambda size: rng.standard_cauchy(size=size),
-        "far": lambda size: rng.normal(size=size) * 1e307,  # what lies between overflows
-        "near": lambda size: rng.integers(-500, 500, size).astype(np.float64) * 5e-324,  # as near as doubles lie
-    }
-    draw = draws[shape]
-    rungs = np.unique(draw(384))
-    sides = np.nextafter(rungs, np.inf), np.nextafter(rungs, -np.inf)
-    odd = np.array([np.nan, np.inf, -np.inf, LARGEST, -LARGEST, 0.0, -0.0])
-    numbers = np.concatenate([draw(1_003), rungs, *sides, odd])
-
-    found = ColumnCells(rungs, SCALE)
-    other, there = ColumnCells(rungs, SCALE), np.empty(numbers.size, dtype=np.int32)
-    cells = found.add(numbers)
-    other.numpy_add(numbers, there)
-
-    assert cells.tolist() == there.tolist()
-    assert found.sums[1 : rungs.size].tobytes() == other.sums[1 : rungs.size].tobytes()
 
 
 @given(st.lists(values, min_size=1, max_size=40))

@@ -148,31 +148,6 @@ def test_a_row_of_a_table_stands_for_as_many_as_that_of_the_message(
         assert {repr(row).split(", ")[-1] for row in found[0][KEY]} == {"1000000)'", "8000000)'", "2000000)'"}
 
 
-@pytest.mark.parametrize("threads", [2, 4])
-def test_messages_are_the_same_read_by_several_threads(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, threads: int
-) -> None:
-    monkeypatch.setattr("monitor.sources.lines.BLOCK", 1_000)  # bytes: some events
-    path = lines(tmp_path, [*(message(at) for at in range(100)), *ODD, *(message(at) for at in range(100))])
-    one = list(Lines([path, path], decoder()).pieces())
-    several = list(Lines([path, path], decoder(), threads).pieces())
-
-    assert everything(several) == everything(one)
-    assert [piece.done for piece in several] == [piece.done for piece in one]
-    assert len(one) > 2 * threads
-
-
-def test_a_line_that_is_none_is_told_in_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("monitor.sources.lines.BLOCK", 1_000)  # bytes
-    monkeypatch.setattr("monitor.sources.lines.LONGEST", 2_000)
-    path = lines(tmp_path, [message(at) for at in range(50)])
-    path.write_bytes(path.read_bytes() + b"\n" + b"x" * 5_000)
-    pieces, read = Lines([path], decoder(), 3).pieces(), list[int]()
-    with pytest.raises(RecordedError, match="a line is longer than"):
-        read.extend(piece.events for piece in pieces)
-    assert sum(read) == 50
-
-
 def test_each_series_gets_its_own_rows(tmp_path: Path) -> None:
     other, rest = SeriesKey("churn", "4"), SeriesKey("fraud", "*")
     versions = [("churn", "3"), ("churn", "4"), ("churn", "5"), ("fraud", None), ("fraud", "x")]
