@@ -8,7 +8,7 @@ import numpy as np
 
 from detectors import FeatureBaseline, PackedSketch, Reference
 from detectors.distribution import distribution_of
-from detectors.features import Ints
+from detectors.features import Counts, Ints
 from monitor.alerting.episodes import Evidence
 from monitor.alerting.rules import CONTRACT_RULE, FROZEN_RULE, SCHEMA_RULE
 from monitor.backtest.result import Picture
@@ -75,7 +75,7 @@ class Pictures:
         """The counts of a feature in the last window: what explicit rules judge."""
         return b"" if self._window is None else self._row(self._window.counts, feature).astype("<i8").tobytes()
 
-    def _row(self, counts: Ints, feature: str) -> Ints:
+    def _row(self, counts: Counts, feature: str) -> Counts:
         at = self._layout.names.index(feature)
         first, last = self._layout.offsets[at : at + 2].tolist()
         return counts[first:last]
