@@ -8,7 +8,6 @@ import numpy as np
 
 from detectors import FeatureBaseline, PackedSketch, Reference
 from detectors.distribution import distribution_of
-from detectors.features import Counts, Ints
 from monitor.alerting.episodes import Evidence
 from monitor.alerting.rules import CONTRACT_RULE, FROZEN_RULE, SCHEMA_RULE
 from monitor.backtest.result import Picture
@@ -73,12 +72,11 @@ class Pictures:
 
     def _last(self, feature: str) -> bytes:
         """The counts of a feature in the last window: what explicit rules judge."""
-        return b"" if self._window is None else self._row(self._window.counts, feature).astype("<i8").tobytes()
+        return b"" if self._window is None else self._window.counts[self._cells(feature)].astype("<i8").tobytes()
 
-    def _row(self, counts: Counts, feature: str) -> Counts:
+    def _cells(self, feature: str) -> slice:
         at = self._layout.names.index(feature)
-        first, last = self._layout.offsets[at : at + 2].tolist()
-        return counts[first:last]
+        return slice(*self._layout.offsets[at : at + 2].tolist())
 
     def all(self) -> tuple[Picture, ...]:
         """Those that alarmed, the furthest over their threshold first, then the others that were asked for."""
@@ -90,5 +88,5 @@ class Pictures:
         if self._until is None:
             return
         for name in names:
-            shown = distribution_of(self._features[name], self._row(self._whole, name))
+            shown = distribution_of(self._features[name], self._whole[self._cells(name)])
             yield Picture(replace(shown, now=RECORDING), self._until)
