@@ -224,7 +224,13 @@ class Sketch:
             total.subtract(gone)
         if come is not None:
             total.add(come)
+        total._narrow()
         return total
+
+    def _narrow(self) -> None:
+        """Hold the counts in the smallest integers that they fit."""
+        self.kept = counts = sums.narrowed(self.kept)
+        self._counts = counts if counts.dtype == sums.INT64 else None
 
     def copy(self) -> "Sketch":
         """Return a sketch that no longer changes with this one."""
