@@ -224,11 +224,11 @@ class Sketch:
             total.subtract(gone)
         if come is not None:
             total.add(come)
-        total._narrow()
+        total.narrow()
         return total
 
-    def _narrow(self) -> None:
-        """Hold the counts in the smallest integers that they fit."""
+    def narrow(self) -> None:
+        """Hold the counts in the smallest integers that hold them."""
         self.kept = counts = sums.narrowed(self.kept)
         self._counts = counts if counts.dtype == sums.INT64 else None
 
