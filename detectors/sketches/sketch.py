@@ -230,7 +230,7 @@ class Sketch:
     def narrow(self) -> None:
         """Hold the counts in the smallest integers that hold them."""
         self.kept = counts = sums.narrowed(self.kept)
-        self._counts = counts if counts.dtype == sums.INT64 else None
+        self._counts = sums.wide(counts) if counts.dtype == sums.INT64 else None
 
     def copy(self) -> "Sketch":
         """Return a sketch that no longer changes with this one."""
