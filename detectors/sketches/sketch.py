@@ -224,7 +224,13 @@ class Sketch:
             total.subtract(gone)
         if come is not None:
             total.add(come)
+        total.narrow()
         return total
+
+    def narrow(self) -> None:
+        """Hold the counts in the smallest integers that hold them."""
+        self.kept = counts = sums.narrowed(self.kept)
+        self._counts = sums.wide(counts) if counts.dtype == sums.INT64 else None
 
     def copy(self) -> "Sketch":
         """Return a sketch that no longer changes with this one."""

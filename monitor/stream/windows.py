@@ -71,7 +71,6 @@ class Windows(Generic[S]):
         self._loose: dict[Nanos, S] = {}  # the panes not packed, the one touched last at the end
         self._sum: ClosedWindow[S] | None = None  # the last window's total, so that a slide costs two panes, not all
         self._opened: tuple[Nanos, S] | None = None  # the last sealed pane that was asked for
-        self._spare: S | None = None  # what was packed last, until nothing closes for now
 
     # --- counting -----------------------------------------------------------------------------------------------
 
@@ -107,30 +106,27 @@ class Windows(Generic[S]):
         """The pane to count into. Only the two touched last are held in 64 bits, however many are open."""
         pane = self._loose.pop(start, None)
         if pane is None:
-            pane = self._unpack(start)
-            if len(self._loose) == LOOSE:
-                self._pack(next(iter(self._loose)))
+            spare = self._pack(next(iter(self._loose))) if len(self._loose) == LOOSE else None
+            pane = self._unpack(start, spare)
         self._loose[start] = pane
         return pane
 
-    def _unpack(self, start: Nanos) -> S:
+    def _unpack(self, start: Nanos, spare: S | None) -> S:
+        """A pane to count into; a new one takes the room of one that was put away for it."""
         packed = self.panes.get(start)
-        if packed is None:
-            insort(self._starts, start)
-        if packed is None:
-            pane, self._spare = self._empty(), None
-        else:
+        if packed is not None:
             pane = self.sketches.unpacked(packed)
+        else:
+            insort(self._starts, start)
+            pane = self.sketches.empty() if spare is None else self.sketches.renewed(spare)
         self.panes[start] = pane
         return pane
 
-    def _empty(self) -> S:
-        return self.sketches.empty() if self._spare is None else self.sketches.renewed(self._spare)
-
-    def _pack(self, start: Nanos) -> None:
+    def _pack(self, start: Nanos) -> S:
+        """Put a pane away; nobody needs what was counted into any more."""
         pane = self._loose.pop(start)
         self.panes[start] = pane.packed()
-        self._spare = pane
+        return pane
 
     def restore(self, start: Nanos, pane: S) -> None:
         """Take up a saved pane."""
@@ -159,7 +155,6 @@ class Windows(Generic[S]):
 
     def seal_until(self, watermark: Nanos) -> None:
         """What the watermark has passed is late from now on; called once all that is due is closed."""
-        self._spare = None
         horizon = self._horizon(watermark)
         if self.sealed_until is None or horizon > self.sealed_until:
             self._seal(horizon)
