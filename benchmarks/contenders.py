@@ -9,6 +9,7 @@ windows of 10 000 rows, every detector on each feature, the budget's charts, che
 import argparse
 import gc
 import json
+import resource
 import sys
 import tempfile
 import time
@@ -121,6 +122,7 @@ class Timed:
         self.used = self.spent = 0.0
         self.looped = 0.0  # of this, by the loop's own thread
         self.threads: dict[str, float] = {}
+        self.faults = self.switches = 0  # pages, and changes of the thread that runs
         self.stop: Callable[[], None] = lambda: None
 
     def __getattr__(self, name: str) -> Any:
@@ -131,16 +133,23 @@ class Timed:
         if self.first and not self.began:
             self.used, self.threads, self.began = time.process_time(), threads(), time.perf_counter()
             self.looped = -time.thread_time()
+            self._system(-1)
         if self.read >= self.count and not self.ended:
             self.ended, self.spent = time.perf_counter(), time.process_time() - self.used
             self.threads = less(threads(), self.threads)
             self.looped += time.thread_time()
+            self._system(1)
             self.stop()
         poll = self.source.poll(timeout)
         if not self.ended:
             self.read += sum(len(records.values) for records in poll.records)
             self.first = self.first or self.read
         return poll
+
+    def _system(self, sign: int) -> None:
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        self.faults += sign * used.ru_minflt
+        self.switches += sign * (used.ru_nvcsw + used.ru_nivcsw)
 
     def figures(self) -> Figures:
         """What was found."""
@@ -151,6 +160,8 @@ class Timed:
             "cost": self.spent / max(1, counted),
             "loop": self.looped / max(1, counted),
             "threads": self.threads,
+            "faults": self.faults / max(1, counted),
+            "switches": self.switches,
             "rss": rss(),
         }
         return {"rate": counted / seconds, "read": self.read, "seconds": seconds, **used}

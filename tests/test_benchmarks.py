@@ -28,6 +28,7 @@ from benchmarks import (
     report,
     request_latency,
     run_all,
+    second_thread,
     stages,
     targets,
     traffic,
@@ -76,6 +77,14 @@ def test_the_daemon_reads_each_kind_of_traffic(servers: str, kind: str) -> None:
     where = ("--servers", servers, "--topic", kind, "--kind", kind, "--events", str(COUNT))
 
     assert measure.child("contenders", "run", *where)["read"] == COUNT
+
+
+@pytest.mark.slow
+def test_what_a_second_thread_costs_is_said_of_each_number_of_threads(servers: str) -> None:
+    found = second_thread.compare(servers, "numeric", COUNT, 1, [1, 2])
+
+    assert list(found) == [1, 2]
+    assert all(figures[what]["median"] > 0 for figures in found.values() for what in ("loop", "cost", "rss"))
 
 
 @pytest.mark.slow

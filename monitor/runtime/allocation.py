@@ -7,9 +7,9 @@ from monitor.stream.events import SECOND, Nanos
 
 EVERY: Nanos = 10 * SECOND  # a look costs about a millisecond
 TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # glibc's names of what can be set
-KEPT = (
-    64 << 20
-)  # bytes at the end of a heap that are not given back as they are freed: each batch would fault them in again
+# Bytes at the end of a heap that are not given back as they are freed: each batch would fault them in again. Each thread may have a
+# heap of its own, and the end of that is given back by nobody but this thread, as it frees: it may be small alone.
+KEPT = 2 << 20
 APART = 8 << 20  # bytes from which a block is mapped, and unmapped, by itself
 
 
