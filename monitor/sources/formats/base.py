@@ -301,8 +301,8 @@ class Reader(Protocol):
 class Prepares(Protocol):
     """A reader, or a decoder, that may read values ahead, in any thread; it finds what it made in the records."""
 
-    def prepare(self, values: Sequence[bytes | None], latest: Nanos, /) -> Prepared:
-        """Read what is wholly understood, with nothing counted."""
+    def prepare(self, values: Sequence[bytes | None], latest: Nanos, /) -> Prepared | None:
+        """Read what is wholly understood, with nothing counted; None where nothing can be read ahead."""
         ...
 
 

@@ -165,12 +165,12 @@ class PreparedBehind:
 
     values: Values
     written: ValuesBehind
-    prepared: Prepared
+    prepared: Prepared | None
 
     @property
     def nbytes(self) -> int:
         """What it keeps in memory."""
-        return self.prepared.nbytes
+        return 0 if self.prepared is None else self.prepared.nbytes
 
 
 def recognises(records: TopicRecords) -> bool:

@@ -205,16 +205,17 @@ class ArrowScanner:
         found = records.prepared
         if not (isinstance(found, ArrowScan) and found.is_of(self, records.values, latest)):
             found = self.prepare(records.values, latest)
+        if found is None:
+            return Read((), np.empty(0, dtype=np.intp), np.empty(0, dtype=np.int64), range(len(records.values)))
         counts.add(found.counts)
         return found.read
 
-    def prepare(self, values: Values, latest: Nanos) -> ArrowScan:
-        """Read values without their records, in any thread: it changes nothing here."""
+    def prepare(self, values: Values, latest: Nanos) -> ArrowScan | None:
+        """Read values without their records, in any thread: it changes nothing here. None as long as no layout is known."""
         counts = DecodeCounts()
         layouts = [layout for layout in list(self._layouts.values()) if layout is not None]
         if not layouts:
-            nothing = Read((), np.empty(0, dtype=np.intp), np.empty(0, dtype=np.int64), range(len(values)))
-            return ArrowScan(self, values, latest, 0, nothing, counts)
+            return None
         held = lent(values)
         found = self._measured(layouts, held, len(values), latest)
         taken = np.flatnonzero(found.which >= 0)
