@@ -246,7 +246,7 @@ def test_a_damaged_row_of_format_5_is_not_migrated_into_a_whole_one(tmp_path: Pa
     database.close()
     (tmp_path / "driftd.sqlite3").rename(tmp_path / name)
 
-    with pytest.raises(StateError, match="delivery 2" if name == "driftd.sqlite3" else "nor is a backup"):
+    with pytest.raises(StateError, match="delivery 3" if name == "driftd.sqlite3" else "nor is a backup"):
         StateStore(tmp_path)
 
 
