@@ -112,10 +112,12 @@ def _opened(path: Path) -> sqlite3.Connection:
 def _check_before(connection: sqlite3.Connection) -> None:
     """What a migration must not go over: it would write new checksums to damaged rows of what is owed. Raises DamageError and sqlite3.Error."""
     version = files.marks(connection)[0]
-    if version < SCHEMA_VERSION:
-        rows = files.check(connection) if version in CHECKED else files.check_trees(connection) or []
-        if owed := [row for row in rows if row.table == "delivery"]:
-            raise DamageError(sums.words(owed))
+    if version >= SCHEMA_VERSION:
+        return
+    if version not in CHECKED:
+        files.check_trees(connection)
+    elif owed := [row for row in files.check(connection) if row.table == "delivery"]:
+        raise DamageError(sums.words(owed))
 
 
 def _is_damage(error: sqlite3.Error, path: Path) -> bool:
