@@ -358,25 +358,30 @@ def referred(
         registry, _ = load_registry(settings, secrets)
         if registry is None:
             raise ConfigError(f"{key}.reference: {text} needs a section registry")
-        return Reference.from_dict(serial.parse(fetched(registry, uri, text, kept)))
-    except RegistryAwayError as error:
-        raise ReferenceAwayError(f"{key}.reference: {text}: {error}") from None
-    except (RegistryError, ReferenceFormatError, ValueError) as error:
-        raise ConfigError(f"{key}.reference: {text}: {error}") from None
-
-
-def fetched(registry: ModelRegistry, uri: ModelUri, place: str, kept: KeptReferences | None) -> bytes:
-    """A reference of the registry, as it is there, or as it was where the registry is away. Raises RegistryError."""
-    try:
         with Transport(SystemClock()) as io:
             content = registry.reference(uri, io)
+        reference = Reference.from_dict(serial.parse(content))
     except RegistryAwayError as error:
-        if kept is None or (held := kept.instead(place, str(error))) is None:
-            raise
+        if kept is None or (held := held_reference(kept, text, str(error))) is None:
+            raise ReferenceAwayError(f"{key}.reference: {text}: {error}") from None
         return held
+    except (RegistryError, ReferenceFormatError, ValueError) as error:
+        raise ConfigError(f"{key}.reference: {text}: {error}") from None
     if kept is not None:
-        kept.keep(place, content)
-    return content
+        kept.keep(text, content)
+    return reference
+
+
+def held_reference(kept: KeptReferences, place: str, why: str) -> Reference | None:
+    """A reference as it was kept, to be used because of `why`; None where there is none that can be read."""
+    content = kept.content(place)
+    try:
+        reference = None if content is None else Reference.from_dict(serial.parse(content))
+    except (ReferenceFormatError, ValueError):
+        return None
+    if reference is not None:
+        kept.stand_in(place, why)
+    return reference
 
 
 def load_reference(path: Path, key: str) -> Reference:

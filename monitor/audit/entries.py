@@ -44,6 +44,7 @@ MOST_EVIDENCE = 20  # features of an alert that an entry names
 ELSEWHERE: Mapping[type[Fact], str] = {  # written down, but not from the fact
     facts.DeliveryTried: "delivered, present, refused and dead in the transaction that ends the delivery; a later try ends nothing",
     facts.NoticesUnclaimed: "what is owed stands in the outbox, and how each of them ends is written down",
+    facts.DeliveryForgotten: "that it was given up is written down, when it was",
     facts.OutboxDecided: "in the transaction that has a notice tried again, or dropped",
     facts.DaemonStarted: "with what has changed in the configuration since the last start",
 }

@@ -32,7 +32,8 @@ def run(config: Path, threads: int | None = None) -> Exit:
     settings = with_absolute_state(settings, base)
     make_fail(os.environ.get(VARIABLE))
     try:
-        configuration = load(settings, base, file=config, kept=KeptReferences(settings.state))
+        kept = KeptReferences(settings.state)
+        configuration = load(settings, base, file=config, kept=kept)
     except ReferenceAwayError as error:  # the supervisor tries again
         return cannot(str(error))
     try:
@@ -41,6 +42,7 @@ def run(config: Path, threads: int | None = None) -> Exit:
         return cannot(str(error))
     except OSError as error:
         return cannot(f"http: {settings.http.host}:{settings.http.port} cannot be bound: {error.strerror or error}")
+    kept.forget_others()  # the state is ours
 
     def stop(_signal: int, _frame: FrameType | None) -> None:
         daemon.stop()

@@ -19,6 +19,7 @@ from monitor.facts.daemon import (
     ClockSet,
     DaemonStarted,
     DaemonStopped,
+    DeliveryForgotten,
     DeliveryTried,
     NoticesUnclaimed,
     OutboxDecided,
@@ -174,6 +175,7 @@ Fact = (
     | ClockSet
     | AuditHead
     | CheckpointFailed
+    | DeliveryForgotten
     | DeliveryTried
     | NoticesUnclaimed
     | OutboxDecided
@@ -228,6 +230,7 @@ __all__ = [
     "DecisionMade",
     "DecisionRefused",
     "DecisionsStand",
+    "DeliveryForgotten",
     "DeliveryTried",
     "DetectorFailed",
     "EventsAhead",

@@ -89,6 +89,16 @@ class DeliveryTried:
 
 
 @dataclass(frozen=True, slots=True)
+class DeliveryForgotten:
+    """A notice that was given up so long ago, and with so many after it, that it is kept no more: nobody can have it tried again."""
+
+    target: str
+    notice: str  # its id
+    type: str  # of the notice
+    subject: str
+
+
+@dataclass(frozen=True, slots=True)
 class NoticesUnclaimed:
     """At a start: notices wait for a target that is not configured. `notices` are the ids of those that have waited longest."""
 

@@ -35,6 +35,7 @@ from monitor.facts import (
     ContractBroken,
     DecisionMade,
     DecisionsStand,
+    DeliveryForgotten,
     DeliveryTried,
     DetectorFailed,
     EventsAhead,
@@ -590,13 +591,19 @@ class Board:
                 self.tallies = {**self.tallies, model: fact}
             case ReportMade():
                 self.counters["driftd_reports_total"][(fact.model,)] += 1
-            case DeliveryTried(target=target, type=kind, outcome=outcome):
-                self._count_delivery(target, kind, outcome, 1)
-                self.deliveries = {**self.deliveries, target: fact}
+            case DeliveryTried() | DeliveryForgotten():
+                self._note_delivery(fact)
             case VersionSeen() | VersionChanged() | VersionsStand() | ReferenceAbsent() | RegistryAnswered():
                 self._note_version(fact)
             case _:
                 self._note_source(fact)
+
+    def _note_delivery(self, fact: DeliveryTried | DeliveryForgotten) -> None:
+        if isinstance(fact, DeliveryTried):
+            self._count_delivery(fact.target, fact.type, fact.outcome, 1)
+            self.deliveries = {**self.deliveries, fact.target: fact}
+        else:
+            self.counters["driftd_outbox_forgotten_total"][(fact.target,)] += 1
 
     def _note_version(
         self, fact: VersionSeen | VersionChanged | VersionsStand | ReferenceAbsent | RegistryAnswered

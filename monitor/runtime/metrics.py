@@ -315,6 +315,11 @@ METRICS: dict[str, Spec] = {
     ),
     "driftd_outbox_pending": Spec("gauge", "Notifications not yet delivered", ("webhook",)),
     "driftd_outbox_oldest_seconds": Spec("gauge", "Age of the oldest notification not yet delivered", ("webhook",)),
+    "driftd_outbox_forgotten_total": Spec(
+        "counter",
+        "Notifications given up, and kept no more since a thousand others were given up after them",
+        ("webhook",),
+    ),
     "driftd_audit_entries_total": Spec(
         "counter",
         "Entries ever written to the audit log: the number of its last one, which a restart does not set back",

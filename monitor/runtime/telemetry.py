@@ -34,6 +34,7 @@ from monitor.facts import (
     DecisionMade,
     DecisionRefused,
     DecisionsStand,
+    DeliveryForgotten,
     DeliveryTried,
     DetectorFailed,
     EventsAhead,
@@ -220,7 +221,7 @@ class Telemetry:
                 self._say_series(fact)
             case CalibrationLearning() | CalibrationLearnt() | BaselineTrails() | PerformanceJudged():
                 self._say_learning(fact)
-            case DeliveryTried() | OutboxDecided() | NoticesUnclaimed() | ReportMade():
+            case DeliveryTried() | DeliveryForgotten() | OutboxDecided() | NoticesUnclaimed() | ReportMade():
                 self._say_delivery(fact)
             case DecisionMade() | DecisionRefused() | DecisionEnded() | ApprovalLinkUsed():
                 self._say_decision(fact)
@@ -377,7 +378,13 @@ class Telemetry:
         told = {"target": fact.run.target, "outcome": run.state.value, "run": run.run}
         self._log.log(level, "retrain.run_ended", **about, **told, **where)
 
-    def _say_delivery(self, fact: DeliveryTried | OutboxDecided | NoticesUnclaimed | ReportMade) -> None:
+    def _say_delivery(
+        self, fact: DeliveryTried | DeliveryForgotten | OutboxDecided | NoticesUnclaimed | ReportMade
+    ) -> None:
+        if isinstance(fact, DeliveryForgotten):
+            about = {"target": fact.target, "id": fact.notice, "type": fact.type, "subject": fact.subject}
+            self._complain(logging.WARNING, "outbox.forgotten", **about, count=1)
+            return
         if isinstance(fact, ReportMade):
             about = {"model": fact.model, "id": fact.id, "due": rfc3339(fact.due)}
             self._log.info("report.made", **about, summary=in_short(fact.report))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from monitor.failpoints import Step, reach
 from monitor.store import sums
-from monitor.store.schema import APPLICATION_ID, SCHEMA_VERSION, layout, todays_layout
+from monitor.store.schema import APPLICATION_ID, CHECKED, layout, layout_of
 
 DATABASE, LOCK = "driftd.sqlite3", "lock"
 BESIDE = ("-wal", "-shm", "-journal")  # of SQLite's, beside a database
@@ -134,9 +134,12 @@ def check_trees(connection: sqlite3.Connection) -> None:
 
 
 def check(connection: sqlite3.Connection) -> list[sums.DamagedRow]:
-    """The rows that are not as they were written. Raises DamageError where the database as a whole is not, and sqlite3.Error."""
+    """The rows that are not as they were written, of a format that has checksums.
+
+    Raises DamageError where the database as a whole is not, and sqlite3.Error.
+    """
     check_trees(connection)
-    if layout(connection) != todays_layout():
+    if layout(connection) != layout_of(marks(connection)[0]):
         raise DamageError("its tables are not as driftd makes them")
     return list(islice(sums.damaged(connection), MOST_DAMAGED))
 
@@ -148,8 +151,8 @@ def flaw(path: Path, *, alone: bool = True) -> str | None:
             version, owner = marks(connection)
             if owner != APPLICATION_ID:
                 return "is no state of driftd"
-            if version != SCHEMA_VERSION:
-                return f"has format {version}; this driftd looks at {SCHEMA_VERSION}"
+            if version not in CHECKED:
+                return f"has format {version}; this driftd looks at {' and '.join(map(str, CHECKED))}"
             rows = check(connection)
     except (DamageError, UnicodeError) as error:
         return f"is damaged: {' '.join(str(error).split())}"

@@ -16,7 +16,7 @@ from monitor.facts import Fact, StateBegun, StateRecovered
 from monitor.failpoints import Step, reach
 from monitor.store import files, sums
 from monitor.store.files import DamageError
-from monitor.store.schema import APPLICATION_ID, SCHEMA_VERSION, migrate
+from monitor.store.schema import APPLICATION_ID, CHECKED, SCHEMA_VERSION, migrate
 
 SMALLEST = 512  # bytes of a page of SQLite
 ANEW = "move it away to begin anew, positions and alerts included"
@@ -93,8 +93,7 @@ def _opened(path: Path) -> sqlite3.Connection:
         _refuse_others(connection, path)
         for pragma in ("journal_mode=WAL", "synchronous=FULL"):
             connection.execute(f"PRAGMA {pragma}").fetchone()
-        if files.marks(connection)[0] < SCHEMA_VERSION:
-            files.check_trees(connection)
+        _check_before(connection)
         _migrate(connection, path)
     except UnicodeDecodeError as error:  # of what SQLite says of a schema that it cannot read
         connection.close()
@@ -108,6 +107,17 @@ def _opened(path: Path) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _check_before(connection: sqlite3.Connection) -> None:
+    """What a migration must not go over: it would write new checksums to damaged rows of what is owed. Raises DamageError and sqlite3.Error."""
+    version = files.marks(connection)[0]
+    if version >= SCHEMA_VERSION:
+        return
+    if version not in CHECKED:
+        files.check_trees(connection)
+    elif owed := [row for row in files.check(connection) if row.table == "delivery"]:
+        raise DamageError(sums.words(owed))
 
 
 def _is_damage(error: sqlite3.Error, path: Path) -> bool:

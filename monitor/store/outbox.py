@@ -10,9 +10,9 @@ from monitor.store.schema import FOLLOWS
 from monitor.store.standing import Course
 from monitor.stream.events import DAY, Nanos
 
-__all__ = ["AddressedNotice", "Backlog", "Notice", "OutboxRow", "Undelivered"]
+__all__ = ["AddressedNotice", "Backlog", "Forgotten", "Notice", "OutboxRow", "Undelivered"]
 
-KEPT_ENDED = 1000  # delivered rows, without data, and dead ones: what was said, and a guard against saying it twice
+KEPT_ENDED = 1000  # dead rows; and as many numbers of delivered ones, without data: what was said, and a guard against saying it twice
 ENDS = frozenset({"model.alert.resolved", "model.alert.settled"})  # types of notices that say that an incident is over
 LONGEST_WAIT: Nanos = 2 * DAY  # no retry is put off so far: the clock was set back since
 
@@ -25,6 +25,16 @@ DUE = (
     "SELECT this.seq, notice.id, type, notice.subject, event_time, COALESCE(data, CAST('{}' AS BLOB)), rendered, created, attempts "  # noqa: S608 - ours
     "FROM delivery AS this INDEXED BY delivery_due CROSS JOIN notice ON notice.seq = this.notice "
     f"WHERE target = ?1 AND status = 'pending' AND due < {FOLLOWS} AND (due <= ?2 OR due > ?2 + ?3) ORDER BY this.seq LIMIT 1"
+)
+
+# What ended long ago. Of what was given up so many are kept, however much is delivered between them.
+OLD = (
+    "SELECT notice, seq, target FROM delivery INDEXED BY delivery_ended WHERE status = ?1 AND status <> 'pending' "
+    "AND seq <= (SELECT MAX(seq) FROM delivery WHERE status = ?1 AND status <> 'pending') - ?2"
+)
+OLD_DEAD = (
+    "SELECT notice, seq, target FROM delivery INDEXED BY delivery_ended WHERE status = ?1 AND status <> 'pending' "
+    "ORDER BY seq DESC LIMIT -1 OFFSET ?2"
 )
 
 
@@ -43,6 +53,7 @@ class OutboxRow:
     """A notice not yet delivered to one target."""
 
     seq: int
+    target: str
     notice: Notice
     created: Nanos
     attempts: int
@@ -63,6 +74,16 @@ class Undelivered:
     created: Nanos
     due: Nanos | None
     attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Forgotten:
+    """A notice that was given up so long ago that it is known no more."""
+
+    target: str
+    id: str
+    type: str
+    subject: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +125,7 @@ def _insert_notice(db: sqlite3.Connection, notice: Notice, targets: Iterable[str
 def next_due(db: sqlite3.Connection, target: str, now: Nanos) -> OutboxRow | None:
     """The first notice that is due. Those of one subject are due one after the other."""
     row = db.execute(DUE, (target, now, LONGEST_WAIT)).fetchone()
-    return None if row is None else OutboxRow(row[0], Notice(*row[1:8]), row[7], row[8])
+    return None if row is None else OutboxRow(row[0], target, Notice(*row[1:8]), row[7], row[8])
 
 
 def _line_up(db: sqlite3.Connection, target: str, subject: str) -> None:
@@ -127,16 +148,27 @@ def _lead(db: sqlite3.Connection, target: str, subject: str) -> None:
     )
 
 
-def end(db: sqlite3.Connection, row: OutboxRow, status: str) -> None:
-    """End a delivery, as delivered or dead, and forget those that ended long ago. What was dropped meanwhile stays so."""
-    changed = db.execute(
-        "UPDATE delivery SET attempts = attempts + 1 WHERE seq = ? AND status = 'pending'", (row.seq,)
-    ).rowcount
-    if changed:
-        _end(db, row.seq, status)
+def deliver(db: sqlite3.Connection, row: OutboxRow) -> None:
+    """End a delivery that was taken, and forget those that ended long ago. What was dropped meanwhile, or moved, stays so."""
+    if _count_attempt(db, row, even_anew=True):
+        _end(db, row.seq, "delivered")
 
 
-def _end(db: sqlite3.Connection, seq: int, status: str) -> None:
+def give_up(db: sqlite3.Connection, row: OutboxRow) -> list[Forgotten] | None:
+    """Give a delivery up; those that were long ago and are forgotten now. None where it stays: it was dropped, moved or begun anew meanwhile."""
+    return _end(db, row.seq, "dead") if _count_attempt(db, row, even_anew=False) else None
+
+
+def _count_attempt(db: sqlite3.Connection, row: OutboxRow, *, even_anew: bool) -> bool:
+    """Count an attempt of a delivery that waits for that target yet; whether it does. `even_anew`: also where it was begun anew meanwhile."""
+    counted = db.execute(
+        "UPDATE delivery SET attempts = attempts + 1 WHERE seq = ? AND target = ? AND status = 'pending' AND (? OR created = ?)",
+        (row.seq, row.target, even_anew, row.created),
+    )
+    return counted.rowcount > 0
+
+
+def _end(db: sqlite3.Connection, seq: int, status: str) -> list[Forgotten]:
     target, subject = db.execute("SELECT target, subject FROM delivery WHERE seq = ?", (seq,)).fetchone()
     db.execute("UPDATE delivery SET status = ? WHERE seq = ?", (status, seq))
     _lead(db, target, subject)
@@ -145,25 +177,32 @@ def _end(db: sqlite3.Connection, seq: int, status: str) -> None:
         "AND NOT EXISTS (SELECT 1 FROM delivery WHERE notice = notice.seq AND status NOT IN ('delivered', 'dropped'))",
         (seq,),
     )
-    _forget(db, status)
+    return _forget(db, status)
 
 
-def _forget(db: sqlite3.Connection, status: str) -> None:
-    ended = db.execute(
-        "SELECT notice, seq FROM delivery INDEXED BY delivery_ended WHERE status = ?1 AND status <> 'pending' "
-        "AND seq <= (SELECT MAX(seq) FROM delivery WHERE status = ?1 AND status <> 'pending') - ?2",
-        (status, KEPT_ENDED),
-    ).fetchall()
-    db.executemany("DELETE FROM delivery WHERE seq = ?", [(seq,) for _, seq in ended])
+def _forget(db: sqlite3.Connection, status: str) -> list[Forgotten]:
+    """Forget what ended so long ago; of what was given up, which."""
+    ended = db.execute(OLD_DEAD if status == "dead" else OLD, (status, KEPT_ENDED)).fetchall()
+    told = [_forgotten(db, notice, target) for notice, _, target in ended] if status == "dead" else []
+    db.executemany("DELETE FROM delivery WHERE seq = ?", [(seq,) for _, seq, _ in ended])
     db.executemany(
         "DELETE FROM notice WHERE seq = ?1 AND NOT EXISTS (SELECT 1 FROM delivery WHERE notice = ?1)",
-        [(notice,) for notice, _ in ended],
+        [(notice,) for notice, _, _ in ended],
     )
+    return told
+
+
+def _forgotten(db: sqlite3.Connection, notice: int, target: str) -> Forgotten:
+    return Forgotten(target, *db.execute("SELECT id, type, subject FROM notice WHERE seq = ?", (notice,)).fetchone())
 
 
 def postpone(db: sqlite3.Connection, row: OutboxRow, due: Nanos) -> None:
-    """Try a delivery again at `due`."""
-    db.execute("UPDATE delivery SET due = ?, attempts = attempts + 1 WHERE seq = ?", (due, row.seq))
+    """Try a delivery again at `due`, or when its turn comes, where another of its subject came before it meanwhile."""
+    db.execute(
+        f"UPDATE delivery SET due = CASE due WHEN {FOLLOWS} THEN due ELSE ?3 END, attempts = attempts + 1 "  # noqa: S608 - ours
+        "WHERE seq = ?1 AND target = ?2 AND status = 'pending'",
+        (row.seq, row.target, due),
+    )
 
 
 def undelivered(db: sqlite3.Connection, most: int = -1) -> list[Undelivered]:
@@ -231,13 +270,15 @@ def move(db: sqlite3.Connection, target: str, notice: str, to: str, now: Nanos) 
     seq, subject = row
     if db.execute("SELECT 1 FROM delivery WHERE target = ? AND id = ?", (to, notice)).fetchone() is not None:
         _end(db, seq, "dropped")
+        standing.forget_untold(db, target, subject)
         retry(db, to, notice, now)
         return True
-    standing.move(db, target, subject, to)
+    standing.share(db, target, subject, to)
     db.execute(
         "UPDATE delivery SET target = ?2, status = 'pending', attempts = 0, created = ?3, due = ?3 WHERE seq = ?1",
         (seq, to, now),
     )
+    standing.forget_untold(db, target, subject)
     _lead(db, target, subject)
     _line_up(db, to, subject)
     return True

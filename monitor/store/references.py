@@ -2,23 +2,31 @@
 
 import hashlib
 import os
+import re
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 FOLDER = "references"
+OURS = re.compile(r"[0-9a-f]{32}\.(json|new)")
+MOST_KEPT = 64_000_000  # bytes; no registry is asked for more
 MODE, FOLDER_MODE = 0o600, 0o700
 
 
 @dataclass(slots=True)
 class KeptReferences:
-    """The last content of each reference, by where it is from. `used`: those that stood in for what could not be had, and why."""
+    """The last content of each reference, by where it is from.
+
+    `asked`: places that are asked for. `used`: those that stood in for what could not be had, and why.
+    """
 
     state: Path
+    asked: set[str] = field(default_factory=set)
     used: dict[str, str] = field(default_factory=dict)
 
     def keep(self, place: str, content: bytes) -> None:
         """Keep it, whole or not at all; where that cannot be it is not kept: the state itself says what ails the disk."""
+        self.asked.add(place)
         path = self._path(place)
         with suppress(OSError):
             self.state.mkdir(mode=FOLDER_MODE, parents=True, exist_ok=True)
@@ -32,14 +40,27 @@ class KeptReferences:
                 os.fsync(handle)
             unfinished.replace(path)
 
-    def instead(self, place: str, why: str) -> bytes | None:
-        """What was kept, to be used because of `why`; None where nothing was."""
+    def content(self, place: str) -> bytes | None:
+        """What was kept; None where nothing was, or what is not read whole."""
+        self.asked.add(place)
         try:
-            content = self._path(place).read_bytes()
+            with self._path(place).open("rb") as file:
+                content = file.read(MOST_KEPT + 1)
         except OSError:
             return None
+        return content if len(content) <= MOST_KEPT else None
+
+    def stand_in(self, place: str, why: str) -> None:
+        """What was kept is used, because of `why`."""
         self.used[place] = why
-        return content
+
+    def forget_others(self) -> None:
+        """Remove those that nobody asked for: their models or versions are configured no more."""
+        wanted = {self._path(place) for place in self.asked}
+        with suppress(OSError):
+            for path in [*(self.state / FOLDER).iterdir()]:
+                if OURS.fullmatch(path.name) and path not in wanted:
+                    path.unlink()
 
     def _path(self, place: str) -> Path:
         """A name of ours, whatever the place is called."""

@@ -14,7 +14,7 @@ from monitor.failpoints import Step, reach
 from monitor.series.records import Record
 from monitor.store import audit, files, outbox, standing
 from monitor.store.opening import StateError, open_state
-from monitor.store.outbox import AddressedNotice, Backlog, Notice, OutboxRow, Undelivered
+from monitor.store.outbox import AddressedNotice, Backlog, Forgotten, Notice, OutboxRow, Undelivered
 from monitor.store.standing import StandingNotice, Stays
 from monitor.store.sums import checksum
 from monitor.stream.events import DAY, Nanos, Partition
@@ -249,15 +249,16 @@ class StateStore:
     def delivered(self, row: OutboxRow, told: AuditNote | None = None) -> None:
         """Acknowledge a delivery: a small transaction of its own. `told`: what the audit log is to say of it."""
         with self._transaction() as db:
-            outbox.end(db, row, "delivered")
+            outbox.deliver(db, row)
             self._append([] if told is None else [told])
             reach(Step.DELIVERED)
 
-    def dead(self, row: OutboxRow, told: AuditNote | None = None) -> None:
-        """Give a delivery up. The notice is kept."""
+    def dead(self, row: OutboxRow, told: AuditNote | None = None) -> list[Forgotten] | None:
+        """Give a delivery up. The notice is kept, and of those given up long ago these no longer. None: it was begun anew, moved or dropped meanwhile."""
         with self._transaction() as db:
-            outbox.end(db, row, "dead")
-            self._append([] if told is None else [told])
+            forgotten = outbox.give_up(db, row)
+            self._append([] if told is None or forgotten is None else [told])
+        return forgotten
 
     def postpone(self, row: OutboxRow, due: Nanos) -> None:
         """Try a delivery again at `due`."""

@@ -114,19 +114,30 @@ def forget(db: sqlite3.Connection, gone: Iterable[tuple[str, str]]) -> None:
     db.executemany("DELETE FROM standing WHERE target = ? AND place = ?", gone)
 
 
-def move(db: sqlite3.Connection, target: str, subject: str, to: str) -> None:
-    """Let another target be the one that was told what stands of a subject, where it was told nothing of it itself."""
-    db.execute("UPDATE OR IGNORE standing SET target = ? WHERE target = ? AND subject = ?", (to, target, subject))
+def share(db: sqlite3.Connection, target: str, subject: str, to: str) -> None:
+    """Let another target too be one that was told what stands of a subject, where it was told nothing of it itself."""
+    db.execute(
+        "INSERT OR IGNORE INTO standing (target, place, series, incident, is_open, first, said, id, type, subject, event_time, data) "
+        "SELECT ?1, place, series, incident, is_open, first, said, id, type, subject, event_time, data "
+        "FROM standing WHERE target = ?2 AND subject = ?3",
+        (to, target, subject),
+    )
 
 
 def forget_dropped(db: sqlite3.Connection, target: str, notice: str) -> None:
     """Forget what a target was never told, for a person dropped it: what opened an incident of which it has nothing else, or an end."""
     db.execute("DELETE FROM standing WHERE target = ? AND id = ? AND NOT is_open", (target, notice))
+    row = db.execute("SELECT subject FROM delivery WHERE target = ? AND id = ?", (target, notice)).fetchone()
+    if row is not None:
+        forget_untold(db, target, row[0])
+
+
+def forget_untold(db: sqlite3.Connection, target: str, subject: str) -> None:
+    """Forget what stands open of a subject for a target that has, and is owed, nothing of it."""
     db.execute(
-        "DELETE FROM standing WHERE target = ?1 AND is_open AND subject = "
-        "(SELECT subject FROM delivery WHERE target = ?1 AND id = ?2) AND NOT EXISTS "
+        "DELETE FROM standing WHERE target = ?1 AND is_open AND subject = ?2 AND NOT EXISTS "
         "(SELECT 1 FROM delivery AS other JOIN notice ON notice.seq = other.notice WHERE other.target = ?1 "
         "AND other.subject = standing.subject AND other.status <> 'dropped' AND type GLOB 'model.alert.*' "
         "AND other.created >= standing.first)",
-        (target, notice),
+        (target, subject),
     )

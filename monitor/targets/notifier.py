@@ -10,7 +10,7 @@ from threading import Event, Thread
 from monitor.audit.chain import AuditNote
 from monitor.audit.entries import delivery_note
 from monitor.clock import Clock
-from monitor.facts import DeliveryTried
+from monitor.facts import DeliveryForgotten, DeliveryTried
 from monitor.failpoints import Step, reach
 from monitor.store.outbox import Notice, OutboxRow
 from monitor.store.sqlite import StateStore
@@ -46,7 +46,11 @@ class Notifier(Thread):
     """Delivers to one target. The outbox row is the only thing shared with the loop."""
 
     def __init__(
-        self, subscriber: Subscriber, store: StateStore, clock: Clock, tell: Callable[[DeliveryTried], None]
+        self,
+        subscriber: Subscriber,
+        store: StateStore,
+        clock: Clock,
+        tell: Callable[[DeliveryTried | DeliveryForgotten], None],
     ) -> None:
         super().__init__(name=f"notifier-{subscriber.name}", daemon=True)
         self._target = subscriber.target
@@ -190,14 +194,19 @@ class Notifier(Thread):
                 self._store.delivered(row, self._audited(row, delivery, outcome))
                 return outcome
             case Refused():
-                self._store.dead(row, self._audited(row, delivery, "refused"))
-                return "refused"
+                return self._give_up(row, delivery, "refused")
             case TryLater() if self._is_overdue(row):
-                self._store.dead(row, self._audited(row, delivery, "dead"))
-                return "dead"
+                return self._give_up(row, delivery, "dead")
             case TryLater(delay=delay, fault=fault):
                 self._postpone(row, self._wait(row.notice, row.attempts, delay), fault)
                 return "retried"
+
+    def _give_up(self, row: OutboxRow, delivery: Delivery, outcome: str) -> str:
+        """Try it no more, unless somebody has decided else while it was tried; the outcome's name."""
+        forgotten = self._store.dead(row, self._audited(row, delivery, outcome))
+        for each in forgotten or ():
+            self._tell(DeliveryForgotten(each.target, each.id, each.type, each.subject))
+        return "retried" if forgotten is None else outcome
 
     def _wait(self, notice: Notice, attempts: int, asked: float | None) -> float:
         """Seconds to the next attempt: what the receiver asks for, but a page is not put off by a day."""

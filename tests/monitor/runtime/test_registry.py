@@ -13,7 +13,7 @@ from structlog.testing import capture_logs
 
 from monitor.cli import main
 from monitor.commands.connections import look_at_registry
-from monitor.configuration import load
+from monitor.configuration import ReferenceAwayError, load
 from monitor.settings import ConfigError, load_settings
 from monitor.store.references import KeptReferences
 from monitor.stream.events import SECOND
@@ -193,6 +193,23 @@ def test_a_start_goes_on_with_the_reference_it_had_while_the_registry_is_away(
     assert found.references[0].hash == own.hash
     assert found.stood_in == {"models:/churn/3": "answered 503: no database"}
     assert (home / "state").stat().st_mode & 0o777 == 0o700
+    server.down = False
+    server.artifacts["1/run3/artifacts/driftd/reference.json"] = b"<html>no reference</html>"
+    with pytest.raises(ConfigError):
+        load(read, home, {}, kept=KeptReferences(read.state))
+    server.down = True
+    assert (
+        load(read, home, {}, kept=KeptReferences(read.state)).references[0].hash == own.hash
+    )  # no reference is not kept
+    (kept,) = (home / "state" / "references").iterdir()
+    kept.write_bytes(kept.read_bytes()[:100])
+    with pytest.raises(ReferenceAwayError, match="answered 503"):
+        load(read, home, {}, kept=KeptReferences(read.state))
+    others = KeptReferences(read.state)
+    others.keep("models:/fraud/1", b"{}")
+    others.forget_others()
+    assert kept.exists() is False
+    assert len([*(home / "state" / "references").iterdir()]) == 1
     server.down = False
     del server.artifacts["1/run3/artifacts/driftd/reference.json"]  # it answers, and has none: that is no outage
     with pytest.raises(ConfigError, match="has no artifact"):

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from monitor.audit.chain import AuditNote, Link
+from monitor.facts import StateRecovered
 from monitor.series.records import Record
 from monitor.store import schema
 from monitor.store.outbox import AddressedNotice, Backlog, Notice
-from monitor.store.schema import SCHEMA_VERSION, data_of, layout, todays_layout
+from monitor.store.schema import SCHEMA_VERSION, data_of, layout, layout_of
 from monitor.store.sqlite import StateError, StateStore
 from monitor.store.sums import damaged, teach
 from monitor.stream.events import SECOND, Partition
@@ -26,6 +27,8 @@ RESOLVED = "c2db119dfce8c2a0d401650998386d24"
 OTHER_FIRING = "8b33b31b6e7d7ce32eecd7d784d8a504"
 FORMAT_1 = Path(__file__).with_name("format_1.sql").read_text(encoding="utf-8")  # made by the build before format 2
 FORMAT_5 = Path(__file__).with_name("format_5.sql").read_text(encoding="utf-8")  # made by the build before format 6
+TRIGGER_OF_5 = next(part for part in FORMAT_5.split("CREATE ") if part.startswith("TRIGGER delivery_changed"))
+TRIGGER_OF_5 = "CREATE " + TRIGGER_OF_5.rstrip().rstrip(";")
 FORMAT_4 = Path(__file__).with_name("format_4.sql").read_text(encoding="utf-8")  # made by the build before format 5
 
 
@@ -214,8 +217,37 @@ def test_of_a_state_of_format_5_each_alert_waits_in_line(tmp_path: Path) -> None
     ]
     assert [each.id for each in drained(store, "pager")] == ["a", "b", "c", "d"]
     assert list(damaged(store._db)) == []
-    assert layout(store._db) == todays_layout()
+    assert layout(store._db) == layout_of(SCHEMA_VERSION)
     store.close()
+
+
+def test_a_backup_of_the_format_before_takes_the_place_of_a_damaged_state(tmp_path: Path) -> None:
+    """After an upgrade the backups are yet those of before."""
+    write_format_5(tmp_path)
+    (tmp_path / "driftd.sqlite3").rename(tmp_path / "driftd.sqlite3.backup-1")
+    (tmp_path / "driftd.sqlite3").write_bytes(b"no state at all" * 100)
+    store = StateStore(tmp_path)
+
+    assert [(fact.cause, fact.how) for fact in store.found if isinstance(fact, StateRecovered)] == [
+        ("damaged", f"from {tmp_path / 'driftd.sqlite3.backup-1'}")
+    ]
+    assert [each.id for each in drained(store, "pager")] == ["a", "b", "c", "d"]
+    assert layout(store._db) == layout_of(SCHEMA_VERSION)
+    store.close()
+
+
+@pytest.mark.parametrize("name", ["driftd.sqlite3", "driftd.sqlite3.backup-1"])
+def test_a_damaged_row_of_format_5_is_not_migrated_into_a_whole_one(tmp_path: Path, name: str) -> None:
+    write_format_5(tmp_path)
+    with sqlite3.connect(tmp_path / "driftd.sqlite3") as database:  # `b` waits behind `a`: a migration sets it aside
+        database.execute("DROP TRIGGER delivery_changed")
+        database.execute("UPDATE delivery SET attempts = 9 WHERE id = 'b'")
+        database.execute(TRIGGER_OF_5)
+    database.close()
+    (tmp_path / "driftd.sqlite3").rename(tmp_path / name)
+
+    with pytest.raises(StateError, match="delivery 3" if name == "driftd.sqlite3" else "nor is a backup"):
+        StateStore(tmp_path)
 
 
 def test_every_older_format_comes_to_the_same_tables(tmp_path: Path) -> None:
@@ -224,7 +256,7 @@ def test_every_older_format_comes_to_the_same_tables(tmp_path: Path) -> None:
         directory.mkdir()
         write_format_4(directory, then)
         store = StateStore(directory)
-        assert layout(store._db) == todays_layout()
+        assert layout(store._db) == layout_of(SCHEMA_VERSION)
         store.close()
 
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from monitor.series.records import Record
-from monitor.store.outbox import KEPT_ENDED, AddressedNotice, Backlog, Notice
+from monitor.store.outbox import KEPT_ENDED, AddressedNotice, Backlog, Notice, OutboxRow
 from monitor.store.schema import SCHEMA_VERSION
 from monitor.store.sqlite import StateError, StateStore
 from monitor.stream.events import Partition
@@ -535,3 +535,63 @@ def test_ten_thousand_that_wait_behind_one_cost_those_that_are_due_nothing(store
     assert steps(store, lambda: store.delivered(other)) < 20
     assert steps(store, lambda: store.postpone(first, NOON)) < 20
     assert store.backlog() == {"trainer": Backlog(10_000, NOON)}
+
+
+def in_flight(store: StateStore, target: str = "trainer", now: int = NOON) -> OutboxRow:
+    """What a target is being told."""
+    row = store.next_due(target, now)
+    assert row is not None
+    return row
+
+
+@pytest.mark.parametrize("how", ["delivered", "dead", "postpone"])
+def test_what_is_moved_in_flight_is_the_other_targets_however_the_attempt_ends(store: StateStore, how: str) -> None:
+    save(store, note("x", "new"), note("a", "old"))
+    row = in_flight(store, "old")
+    store.retry([each for each in store.undelivered() if each.id == "a"], NOON, to="new")
+    getattr(store, how)(row, *[NOON + 10**12] * (how == "postpone"))
+
+    assert [(each.target, each.id, each.status) for each in store.undelivered()] == [
+        ("new", "x", "pending"),
+        ("new", "a", "pending"),
+    ]
+    deliver(store, "new")
+    assert due(store, "new") == "a"
+
+
+def test_what_is_tried_again_in_flight_is_not_given_up_by_the_attempt_before(store: StateStore) -> None:
+    save(store, note("a"))
+    row = in_flight(store)
+    store.retry(store.undelivered(), NOON + 1)
+
+    assert store.dead(row) is None
+    assert due(store, now=NOON + 1) == "a"
+
+
+def test_one_in_flight_that_another_came_before_waits_behind_it(store: StateStore) -> None:
+    """`a` is tried again while `b`, of the same subject, is under way: `b` is put off and must not overtake it."""
+    save(store, note("a"), note("b"))
+    give_up(store)
+    row = in_flight(store)
+    store.retry(store.undelivered()[:1], NOON)
+    store.postpone(row, NOON)
+
+    assert [(each.id, each.due) for each in store.undelivered()] == [("a", NOON), ("b", None)]
+    assert store.drop(store.undelivered()[:1])
+    assert due(store) == "b"
+
+
+def test_of_what_was_given_up_a_thousand_are_kept_whatever_is_delivered_between(
+    store: StateStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("monitor.store.outbox.KEPT_ENDED", 3)
+    for number in range(5):
+        save(store, note(f"dead{number}", subject=f"s{number}"))
+        forgotten = store.dead(in_flight(store))
+        save(store, *(note(f"n{number}-{more}", subject=f"s{number}") for more in range(5)))
+        for _ in range(5):
+            deliver(store)
+        told = [f"dead{number - 3}"] if number >= 3 else []
+        assert [each.id for each in forgotten or []] == told
+
+    assert [each.id for each in store.undelivered()] == ["dead2", "dead3", "dead4"]
