@@ -110,6 +110,7 @@ class Loop:
         self._freed = FreedMemory()
         self._wall = WallClock()
         self._jumped = False  # the wall clock, since the last turn
+        self._newest: Nanos = 0  # the largest event time that came
         self.held: str | None = None  # why nothing is read for now
 
     def begin(self, facts: Sequence[Fact]) -> None:
@@ -215,7 +216,7 @@ class Loop:
 
     def _read_clock(self) -> Reading:
         """What is now; where the clock was set back, why nothing is read for a while."""
-        reading = self._wall.read(self._clock.now(), self._clock.elapsed())
+        reading = self._wall.read(self._clock.now(), self._clock.elapsed(), self._newest)
         self._jumped |= reading.jumped
         self.held = None
         if reading.held:
@@ -243,6 +244,7 @@ class Loop:
             schemas += decoded.schemas
             versions += decoded.versions
             halves += decoded.halves
+            self._newest = max(self._newest, *decoded.seen.values(), 0)
             for partition, time in decoded.seen.items():
                 seen[partition] = max(min(time, now), seen.get(partition, 0))  # what came is no later than now
             read.update(partitions_of(records))

@@ -6,7 +6,8 @@
     held                        ├────┤                    until it is where it was, or for a minute
 
 Event times are compared with now: behind a clock that was set back all that comes looks like the future, and would be rejected. So now goes
-on from where it was. A clock that was set forth is believed, for a machine that slept looks the same; set back to where it had been before
+on from where it was. It comes near the wall again by a sixteenth of the time that goes by, for the step may have mended a clock; but not while events come that
+are as late as now, for then the clock is wrong. A clock that was set forth is believed, for a machine that slept looks the same; set back to where it had been before
 that, it is believed again.
 """
 
@@ -19,6 +20,7 @@ JUMP: Nanos = SECOND  # from one reading to the next, more than that is no drift
 KNOWN: Nanos = 5 * SECOND  # two settings that differ by no more are one: clocks drift meanwhile
 BACK: Nanos = 10 * SECOND  # by more than that it is held: a correction of seconds is none of the danger
 HOLD: Nanos = MINUTE
+SLEW = 16  # the part of elapsed time by which now comes near a clock that stays behind: what is measured in it is hardly longer
 MOST_SETTINGS = 16  # from which a clock was set forth
 
 
@@ -45,11 +47,13 @@ class WallClock:
     _seen: Nanos | None = None  # same, as it was read last
     _earlier: list[Nanos] = field(default_factory=list)  # believed until the clock was set forth
     _held_until: Nanos | None = None  # elapsed
+    _since: Nanos = 0  # of the last reading, elapsed
     news: list[ClockSet] = field(default_factory=list)
 
-    def read(self, wall: Nanos, elapsed: float) -> Reading:
-        """Take in a reading: of the wall, and of a clock that never goes back, in seconds."""
+    def read(self, wall: Nanos, elapsed: float, newest: Nanos = 0) -> Reading:
+        """Take in a reading: of the wall, and of a clock that never goes back, in seconds; `newest`: the largest event time that came."""
         since = round(elapsed * SECOND)
+        self._come_near(wall - since, since, newest)
         offset, seen = wall - since, self._seen
         jumped = seen is not None and abs(offset - seen) > JUMP
         self._seen = offset
@@ -62,6 +66,18 @@ class WallClock:
             self._held_until = since + min(HOLD, behind) if behind > BACK else None
         held = self._held_until is not None and since < self._held_until
         return Reading(max(wall, since + believed) if behind else wall, jumped, held, behind)
+
+    def _come_near(self, offset: Nanos, since: Nanos, newest: Nanos) -> None:
+        """Give up some of what the wall is behind, once reading goes on; where it is as the wall says, that is said."""
+        went_by, self._since = since - self._since, since
+        held = self._held_until is not None and since < self._held_until
+        if self._offset is None or self._seen is None or held or self._seen >= self._offset - JUMP:
+            return
+        nearer = self._offset - went_by // SLEW
+        if newest < since + nearer and abs(offset - self._seen) <= JUMP:
+            self._offset = max(nearer, offset)
+            if offset >= self._offset - JUMP:
+                self.news.append(ClockSet(0, 0))
 
     def _believe(self, offset: Nanos) -> None:
         if self._offset is not None and offset > self._offset + JUMP:

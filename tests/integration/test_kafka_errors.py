@@ -53,13 +53,19 @@ def chosen(request: Api) -> list[int]:
 def read_through(reader: Reader, broker: MockBroker, topic: str, request: Api, code: int) -> None:
     """Read, commit and be asked while the broker errs, and on when it does no more."""
     reader.until(lambda: reader.count >= 1)
+    broker.watch_requests()
     broker.push_errors(request, *[code] * TIMES)
+    if request is Api.FIND_COORDINATOR:  # which is asked for again by who is told that it is another
+        broker.push_errors(Api.OFFSET_COMMIT, KafkaError.NOT_COORDINATOR)
     for index in range(2):
         produce(broker, topic, numbered(COUNT, f"{index}-after-"), partition=index)
     for _ in range(6):
         reader.poll(0.05)
         reader.saved()
+    reader.until(lambda: broker.requests(request) > 0)
+    broker.unwatch_requests()
     broker.clear_errors(request)
+    broker.clear_errors(Api.OFFSET_COMMIT)
     reader.read(4 * COUNT, seconds=30)
 
 

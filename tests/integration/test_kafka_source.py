@@ -7,6 +7,7 @@ import textwrap
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,12 +20,15 @@ from monitor.facts import (
     OffsetsExpired,
     OffsetsLost,
     PartitionsUnreachable,
+    PositionSuspected,
     SourceTroubled,
     TopicsMissing,
 )
 from monitor.sources.base import SourceError
 from monitor.sources.kafka import source as kafka_source
 from monitor.sources.kafka.embedded import EmbeddedBroker
+from monitor.sources.kafka.suspects import DEATHS
+from monitor.store.starts import Starts
 from monitor.stream.events import SECOND, Partition
 from tests.parts.kafka import ApacheKafka
 from tests.parts.mock import Api, MockBroker
@@ -74,6 +78,25 @@ def test_a_broker_that_comes_up_during_the_start_is_enough(mock_broker: MockBrok
 
         assert reader.values == {Partition(topic, 0): numbered(3)}
     later.join()
+
+
+def test_deaths_where_nothing_lies_are_no_deaths_of_what_comes_there_later(
+    mock_broker: MockBroker, topic: str, tmp_path: Path
+) -> None:
+    """A daemon of a quiet topic is killed again and again; then something comes."""
+    mock_broker.create_topic(topic)
+
+    def begin(deaths: int) -> list[PositionSuspected]:
+        for _ in range(deaths):  # each leaves its file behind, as who is killed does
+            with contextlib.closing(make_source(mock_broker.bootstrap, topic, starts=Starts(tmp_path))) as source:
+                source.open({})
+                found = [fact for fact in source.poll(0).facts if isinstance(fact, PositionSuspected)]
+        return found
+
+    assert begin(DEATHS + 2) == []
+    produce(mock_broker, topic, numbered(3))
+    assert begin(DEATHS) == []
+    assert begin(1) == [PositionSuspected(Partition(topic, 0), 0, DEATHS)]
 
 
 @pytest.mark.parametrize("error", [KafkaError.GROUP_AUTHORIZATION_FAILED, KafkaError.COORDINATOR_NOT_AVAILABLE])

@@ -60,6 +60,24 @@ class MockBroker:
         errors = (ctypes.c_int * len(codes))(*codes)
         _librdkafka().rd_kafka_mock_push_request_errors_array(self._cluster, api_key, len(codes), errors)
 
+    def watch_requests(self) -> None:
+        """Keep what is asked from now on, and forget what was."""
+        _librdkafka().rd_kafka_mock_clear_requests(self._cluster)
+        _librdkafka().rd_kafka_mock_start_request_tracking(self._cluster)
+
+    def requests(self, api_key: int) -> int:
+        """How many requests of this kind have come since they are watched: of errors that were pushed as many were met."""
+        library, count = _librdkafka(), ctypes.c_size_t()
+        found = library.rd_kafka_mock_get_requests(self._cluster, ctypes.byref(count))
+        keys = [library.rd_kafka_mock_request_api_key(found[at]) for at in range(count.value)]
+        library.rd_kafka_mock_request_destroy_array(found, count.value)
+        return keys.count(api_key)
+
+    def unwatch_requests(self) -> None:
+        """Keep no request any more."""
+        _librdkafka().rd_kafka_mock_stop_request_tracking(self._cluster)
+        _librdkafka().rd_kafka_mock_clear_requests(self._cluster)
+
     def clear_errors(self, api_key: int) -> None:
         """Forget the errors that were pushed and not met."""
         _librdkafka().rd_kafka_mock_clear_request_errors(self._cluster, api_key)
@@ -118,6 +136,12 @@ def _librdkafka() -> ctypes.CDLL:
         "rd_kafka_mock_partition_delete_records": (number, handle, text, ctypes.c_int32, ctypes.c_int64),
         "rd_kafka_mock_push_request_errors_array": (None, handle, ctypes.c_int16, ctypes.c_size_t, handle),
         "rd_kafka_mock_clear_request_errors": (None, handle, ctypes.c_int16),
+        "rd_kafka_mock_start_request_tracking": (None, handle),
+        "rd_kafka_mock_stop_request_tracking": (None, handle),
+        "rd_kafka_mock_clear_requests": (None, handle),
+        "rd_kafka_mock_get_requests": (ctypes.POINTER(handle), handle, handle),
+        "rd_kafka_mock_request_api_key": (ctypes.c_int16, handle),
+        "rd_kafka_mock_request_destroy_array": (None, handle, ctypes.c_size_t),
         "rd_kafka_mock_broker_set_down": (number, handle, ctypes.c_int32),
         "rd_kafka_mock_broker_set_up": (number, handle, ctypes.c_int32),
         "rd_kafka_mock_broker_set_rtt": (number, handle, ctypes.c_int32, number),

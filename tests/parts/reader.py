@@ -11,6 +11,7 @@ from monitor.clock import Clock, SystemClock
 from monitor.facts import Fact
 from monitor.sources.kafka.client import KafkaChoice
 from monitor.sources.kafka.source import KafkaSource
+from monitor.store.starts import Starts
 from monitor.stream.events import Nanos, OffsetRange, Partition
 from tests.parts import threads
 
@@ -96,12 +97,15 @@ def reading(
         source.close()
 
 
-def make_source(bootstrap: str, *topics: str, clock: Clock | None = None, **choice: Any) -> KafkaSource:
+def make_source(
+    bootstrap: str, *topics: str, clock: Clock | None = None, starts: Starts | None = None, **choice: Any
+) -> KafkaSource:
     """As the daemon makes it, but quicker to look around."""
     quick = {"from_earliest": True, "lookup_every": 0.2, "audit_every": 0.2, "startup_timeout": 20.0, "closing": 1.0}
     properties = {"reconnect.backoff.ms": 50, "reconnect.backoff.max.ms": 200, **choice.pop("properties", {})}
     chosen = {"group_id": GROUP, "threads": threads.wanted(1), **quick, **choice}
-    return KafkaSource(KafkaChoice(bootstrap, topics=topics, properties=properties, **chosen), clock or SystemClock())
+    wanted = KafkaChoice(bootstrap, topics=topics, properties=properties, **chosen)
+    return KafkaSource(wanted, clock or SystemClock(), starts)
 
 
 def produce(broker: Any, topic: str, values: Sequence[bytes | None], *, partition: int = 0, **settings: Any) -> None:

@@ -66,7 +66,8 @@ def scout(orders: Mapping[str, Any], report: Callable[[Stage, int, int], None]) 
 
 
 def _bound_memory(growth: int) -> None:
-    """Let this process write to so many bytes more than now, and have it die first where the machine has not even these."""
+    """Let this process write to so many bytes more than now, and have it die first where the machine has not even these; without a core, for it holds secrets."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     try:
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
         status = Path("/proc/self/status").read_text(encoding="ascii")

@@ -270,12 +270,12 @@ class KafkaSource:
         self._heard |= dict.fromkeys(starts, self._clock.elapsed())  # its bounds were asked for a moment ago
 
     def _suspected(self, starts: Mapping[Partition, int], ends: Mapping[Partition, int]) -> list[PositionSuspected]:
-        """Those of which something is to be read where we have died again and again. That we begin there is noted before we do."""
-        deaths = {} if self._starts is None else self._starts.begin(starts)
+        """Those of which something is to be read where we have died again and again. That we begin there is noted before we do; where nothing lies nothing kills."""
+        if self._starts is None:
+            return []
+        deaths = self._starts.begin({place: start for place, start in starts.items() if start < ends[place]})
         return [
-            PositionSuspected(place, starts[place], count)
-            for place, count in sorted(deaths.items())
-            if count >= DEATHS and starts[place] < ends[place]
+            PositionSuspected(place, starts[place], count) for place, count in sorted(deaths.items()) if count >= DEATHS
         ]
 
     # --- reading ------------------------------------------------------------------------------------------------

@@ -19,7 +19,7 @@ from monitor.facts import PositionSuspected, RecordsSkipped
 from monitor.sources.kafka.client import KafkaChoice, properties_of
 from monitor.sources.kafka.reader import PartitionReader, Polled
 from monitor.sources.kafka.reading import ReadingClient, reading_client
-from monitor.sources.kafka.scout import ANSWER, SIGHTING, Stage
+from monitor.sources.kafka.scout import ANSWER, OUT_OF_MEMORY, SIGHTING, Stage
 from monitor.sources.kafka.search import KillerSearch, Order, Sighting
 from monitor.stream.events import Partition
 
@@ -28,6 +28,9 @@ LEAST_GROWTH = 64 << 20  # bytes: what fits into the memory that `driftd check` 
 ALONE_SECONDS = 20.0  # that a scout has for one message
 STARTING = 30.0  # seconds that a scout may take beside reading
 APART = 0.1  # seconds for a poll of what is read apart
+# How a scout ends that gets no memory: by its own word, or since the client aborts or writes to what is not there. That it was told to end, or a fault of
+# ours ended it, says nothing about what lies there.
+OF_ITS_BOUND = frozenset({OUT_OF_MEMORY, -signal.SIGABRT, -signal.SIGSEGV, -signal.SIGBUS})
 ONE_BATCH: Mapping[str, Any] = {  # a fetch brings one batch, and the next is not asked for while its messages wait
     "max.partition.fetch.bytes": 1,
     "queued.min.messages": 1,
@@ -67,8 +70,7 @@ class Scouts:
             status = self._run(seen.fileno(), self._orders(partition, order, growth))
             written = os.pread(seen.fileno(), SIGHTING.size, 0)
         stage, first, begins = SIGHTING.unpack(written) if len(written) == SIGHTING.size else (Stage.SENT, 0, 0)
-        died = status not in {0, -signal.SIGKILL}
-        return Sighting(Stage(stage), first, begins, died=died), status
+        return Sighting(Stage(stage), first, begins, died=status in OF_ITS_BOUND), status
 
     def _orders(self, partition: Partition, order: Order, growth: int) -> bytes:
         pace = NO_OTHER if order.alone else {}
@@ -79,7 +81,13 @@ class Scouts:
 
     def _run(self, seen: int, orders: bytes) -> int:
         """The exit status. One that takes too long is killed, and has not died."""
-        command = [sys.executable, "-m", "monitor.sources.kafka.scout", str(seen)]
+        command = [
+            sys.executable,
+            "-P",
+            "-m",
+            "monitor.sources.kafka.scout",
+            str(seen),
+        ]  # -P: nothing of where we stand
         ways = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
         quiet = subprocess.DEVNULL
         with subprocess.Popen(  # noqa: S603 - ourselves
@@ -113,14 +121,19 @@ class Examination(Thread):
         self._found: deque[tuple[Partition, list[tuple[int, int]]]] = deque()
 
     def run(self) -> None:
-        """Look at each. What cannot be looked at is read as ever."""
+        """Look at each. What cannot be looked at is read as ever, whatever is in the way."""
         for each in self._suspected:
             search = KillerSearch(each.offset)
-            with suppress(OSError, ValueError, TypeError):  # no process, no file, properties that are no text
-                growth = growth_of(self._free(), each.deaths)
-                while (order := search.order) is not None:
-                    search.saw(self._scouts.send(each.partition, order, growth))
-            self._found.append((each.partition, search.ranges))
+            try:
+                self._look(each, search)
+            finally:
+                self._found.append((each.partition, search.ranges))
+
+    def _look(self, suspected: PositionSuspected, search: KillerSearch) -> None:
+        with suppress(OSError, MemoryError, ValueError, TypeError):  # no process, no file, properties that are no text
+            growth = growth_of(self._free(), suspected.deaths)
+            while (order := search.order) is not None:
+                search.saw(self._scouts.send(suspected.partition, order, growth))
 
     def take(self) -> Iterator[tuple[Partition, list[tuple[int, int]]]]:
         """What is known by now."""
@@ -161,7 +174,11 @@ class Suspects:
             self._scouts = self._scouts or Scouts(self.choice)
             examination = Examination(self._scouts, suspected, self.free)
             self._examinations.append(examination)
-            examination.start()
+            try:
+                examination.start()
+            except RuntimeError:  # the system has no thread for it: they are read as ever
+                for each in suspected:
+                    self._kept[each.partition].ranges = []
 
     def poll(self, positions: dict[Partition, int]) -> tuple[Polled, frozenset[Partition]]:
         """What was read apart or stepped over, with positions moved on; and the partitions that are kept back no more."""

@@ -1,9 +1,11 @@
 """The wall clock against time that went by: what is taken for now, when nothing is read, what is said."""
 
+import itertools
+
 import pytest
 
 from monitor.facts import ClockSet
-from monitor.runtime.wall import HOLD, Reading, WallClock
+from monitor.runtime.wall import HOLD, JUMP, SLEW, Reading, WallClock
 from monitor.stream.events import SECOND
 from tests.fakes import NOON
 
@@ -18,9 +20,9 @@ class Machine:
         self.since = 0.0
         self.set = 0
 
-    def read(self, seconds: float = 0.2) -> Reading:
+    def read(self, seconds: float = 0.2, newest: int = 0) -> Reading:
         self.since += seconds
-        return self.wall.read(NOON + self.set + round(self.since * SECOND), self.since)
+        return self.wall.read(NOON + self.set + round(self.since * SECOND), self.since, newest)
 
     @property
     def true(self) -> int:
@@ -58,11 +60,36 @@ def test_set_back_by_an_hour_now_goes_on_and_reading_waits_until_it_is_put_right
 
 def test_set_back_for_good_reading_goes_on_after_a_minute_by_the_time_that_would_be(machine: Machine) -> None:
     machine.set = -HOUR
-    held = [machine.read(1.0).held for _ in range(70)]
+    held = [machine.read(1.0, newest=machine.true + SECOND).held for _ in range(70)]
 
     assert sum(held) == HOLD // SECOND
     assert held[0]
-    assert machine.read() == Reading(machine.true, behind=HOUR)
+    assert machine.read(newest=machine.true + SECOND) == Reading(machine.true, behind=HOUR)
+
+
+def test_where_events_are_as_the_clock_says_now_comes_to_it_and_never_goes_back(machine: Machine) -> None:
+    """The step has mended a clock that was ahead: what is told of time is right again some time later, and that is said."""
+    machine.set = -HOUR
+    readings = [machine.read(1.0, newest=machine.true - HOUR)]
+    while readings[-1].behind:
+        readings.append(machine.read(1.0, newest=machine.true - HOUR))
+        assert len(readings) < HOLD // SECOND + (SLEW + 1) * HOUR // SECOND
+
+    assert readings[-1].now == machine.true - HOUR
+    steps = [after.now - before.now for before, after in itertools.pairwise(readings)]
+    assert min(steps) >= -JUMP  # what is left of it
+    assert all(step > 0 for step in steps[:-1])
+    assert machine.wall.take_news() == [ClockSet(-HOUR, HOUR), ClockSet(0, 0)]
+
+
+def test_where_events_come_that_are_later_than_the_clock_now_stays_with_them(machine: Machine) -> None:
+    """The clock is wrong: however long it is, nothing that comes is of the future."""
+    machine.set = -HOUR
+    latency = 2 * SECOND
+    readings = [machine.read(1.0, newest=machine.true - latency) for _ in range(20_000)]
+
+    assert all(machine.true - latency - 2 * SECOND <= reading.now for reading in readings[-1:])
+    assert readings[-1].behind > HOUR - latency - 2 * SECOND
 
 
 def test_a_correction_of_some_seconds_holds_nothing_and_now_does_not_go_back(machine: Machine) -> None:
