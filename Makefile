@@ -141,11 +141,11 @@ formats:  ## make what is recorded of heavy libraries again, each in an environm
 	@$(BIN)/python -m tests.parts.formats.making
 
 sbom:  ## what a release is made of, from the lock, as CycloneDX: build/sbom.json
-	@mkdir -p build && test -x build/.sbom/bin/cyclonedx-py || { $(PYTHON) -m venv build/.sbom && build/.sbom/bin/pip install --quiet --disable-pip-version-check cyclonedx-bom==7.5.0; }
+	@mkdir -p build && test -x build/.sbom/bin/cyclonedx-py || { $(PYTHON) -m venv --clear build/.sbom && build/.sbom/bin/pip install --quiet --disable-pip-version-check cyclonedx-bom==7.5.0; }
 	@build/.sbom/bin/cyclonedx-py requirements --pyproject pyproject.toml --output-reproducible --of JSON -o build/sbom.json requirements/run.txt
 
 advisories:  ## what is known against the locked versions; needs the network of its data
-	@mkdir -p build && test -x build/.advisories/bin/pip-audit || { $(PYTHON) -m venv build/.advisories && build/.advisories/bin/pip install --quiet --disable-pip-version-check pip-audit; }
+	@mkdir -p build && test -x build/.advisories/bin/pip-audit || { $(PYTHON) -m venv --clear build/.advisories && build/.advisories/bin/pip install --quiet --disable-pip-version-check pip-audit; }
 	@build/.advisories/bin/pip-audit --strict --disable-pip --require-hashes -r requirements/run.txt
 
 lock:  ## lock the newest versions that pyproject.toml allows (needs uv)

@@ -1,7 +1,8 @@
 """Who is let in: by TLS with certificates that may change, by a password that costs us little, or by the token.
 
 A password is compared with its bcrypt hash, which takes a core some 70 ms and is meant to. So one is compared at a time; what was right is remembered under
-a key of this process, so that a scrape costs a hash of some bytes; and who was wrong often waits.
+a key of this process, so that a scrape costs a hash of some bytes; and who was wrong often waits. What was wrong is remembered, too: a scraper that says the
+same wrong password again and again is compared once a minute, and shuts out nobody who shares its address.
 """
 
 import base64
@@ -26,7 +27,7 @@ from monitor.runtime.writing import SCHEME, NotGrantedError
 CLOCK = SystemClock()
 LOOK_EVERY = 1.0  # seconds from one look at the files to the next
 MOST_PASSWORD = 72  # bytes, which is all that bcrypt looks at
-MOST_WRONG = 10  # passwords of one address
+MOST_WRONG = 10  # passwords of one address, each counted once
 FORGIVEN_AFTER = 60.0  # seconds after the last of them
 MOST_ADDRESSES = 1024  # of which it is known how often they were wrong; the oldest is forgotten
 LONGEST_WAIT = 3.0  # seconds for others whose password is compared
@@ -78,6 +79,7 @@ class Gate:
         self._token = token
         self._seen = _stamps(access.files)
         self._looked = CLOCK.elapsed()
+        self._refused: str | None = None  # why what the files say now is not in force
         self._passwords = Passwords()
 
     @property
@@ -93,23 +95,29 @@ class Gate:
     # --- connections, for the thread that waits for them --------------------------------------------------------------
 
     def look(self) -> None:
-        """Read the files again where they have changed, now and then."""
+        """Read the files again where they have changed, or could not be used: what was missing may have come, now and then."""
         if (now := CLOCK.elapsed()) - self._looked < LOOK_EVERY:
             return
         self._looked = now
         seen = _stamps(self._access.files)
-        if seen == self._seen:
+        if seen == self._seen and self._refused is None:
             return
-        self._seen = seen
         try:
             access = self._read()
-            if (access.context is None) is not (self._access.context is None):
-                raise ValueError("tls_server_config cannot come or go while driftd runs")
+            _as_strict(access, self._access)
         except Exception as error:  # noqa: BLE001 - whatever it is, what was good stays, and it is told
-            self._tell(WebAccessChanged(" ".join(str(error).split())))
+            self._refuse(" ".join(str(error).split()), changed=seen != self._seen)
+            self._seen = seen
             return
-        self._access, self._seen = access, _stamps(access.files)
+        same = access.files == self._access.files  # then what was written since is seen the next time
+        self._access, self._seen, self._refused = access, seen if same else _stamps(access.files), None
         self._tell(WebAccessChanged(None))
+
+    def _refuse(self, why: str, *, changed: bool) -> None:
+        """Tell it, but not again and again."""
+        if changed or why != self._refused:
+            self._tell(WebAccessChanged(why))
+        self._refused = why
 
     @property
     def context(self) -> ssl.SSLContext | None:
@@ -143,7 +151,9 @@ class Passwords:
     def __init__(self) -> None:
         self._key = secrets.token_bytes(32)
         self._right: OrderedDict[bytes, None] = OrderedDict()
-        self._wrong: OrderedDict[str, tuple[int, float]] = OrderedDict()  # by address: how many, and when the last
+        self._wrong: OrderedDict[str, tuple[frozenset[bytes], float]] = (
+            OrderedDict()
+        )  # by address: which, and when the last
         self._lock = threading.Lock()
         self._comparing = threading.Lock()
 
@@ -154,7 +164,7 @@ class Passwords:
         with self._lock:
             if hashed is not None and key in self._right:
                 return
-            self._refuse_often_wrong(address)
+            self._refuse_what_was_wrong(key, address)
         if not name:  # nothing was said: that costs nothing
             raise NotGrantedError(HTTPStatus.UNAUTHORIZED, WRONG)
         right = self._compared(password, hashed if hashed is not None else next(iter(users.values())))
@@ -162,8 +172,8 @@ class Passwords:
             if right and hashed is not None:
                 self._remember(key, len(users))
                 return
-            count = self._wrong.pop(address, (0, 0.0))[0] + 1
-            self._wrong[address] = count, CLOCK.elapsed()
+            before, _ = self._wrong.pop(address, (frozenset[bytes](), 0.0))
+            self._wrong[address] = before | {key}, CLOCK.elapsed()
             while len(self._wrong) > MOST_ADDRESSES:
                 self._wrong.popitem(last=False)
         raise NotGrantedError(HTTPStatus.UNAUTHORIZED, WRONG)
@@ -179,11 +189,13 @@ class Passwords:
         while len(self._right) > 2 * users:
             self._right.popitem(last=False)
 
-    def _refuse_often_wrong(self, address: str) -> None:
-        count, last = self._wrong.get(address, (0, 0.0))
-        if count and CLOCK.elapsed() - last >= FORGIVEN_AFTER:
+    def _refuse_what_was_wrong(self, key: bytes, address: str) -> None:
+        wrong, last = self._wrong.get(address, (frozenset[bytes](), 0.0))
+        if wrong and CLOCK.elapsed() - last >= FORGIVEN_AFTER:
             del self._wrong[address]
-        elif count >= MOST_WRONG:
+        elif key in wrong:  # it costs nothing, and is no further try
+            raise NotGrantedError(HTTPStatus.UNAUTHORIZED, WRONG)
+        elif len(wrong) >= MOST_WRONG:
             raise NotGrantedError(HTTPStatus.TOO_MANY_REQUESTS, f"{MOST_WRONG} wrong passwords: wait for a minute")
 
     def _compared(self, password: bytes, hashed: bytes) -> bool:
@@ -214,6 +226,18 @@ def credentials(authorization: str) -> tuple[str, bytes]:
         return (name.decode() if separator else ""), password
     except (binascii.Error, UnicodeDecodeError):
         return "", b""
+
+
+def _as_strict(access: Access, before: Access) -> None:
+    """A file that is cut while it is written must not open the door. Raises ValueError."""
+    if (access.context is None) is not (before.context is None):
+        raise ValueError("tls_server_config cannot come or go while driftd runs")
+    if before.users and not access.users:
+        raise ValueError("basic_auth_users cannot all go while driftd runs")
+    if access.context and before.context and access.context.verify_mode < before.context.verify_mode:
+        raise ValueError("client_auth_type cannot ask for less while driftd runs")
+    if before.sans is not None and access.sans is None:
+        raise ValueError("client_allowed_sans cannot go while driftd runs")
 
 
 def _stamps(files: tuple[Path, ...]) -> list[tuple[int, ...] | None]:

@@ -23,6 +23,7 @@ from typing import Any, Protocol
 from monitor.clock import SystemClock
 
 MOST_OPEN = 256  # connections; beyond, the oldest that is silent is hung up on
+MOST_AT_ONCE = 32  # connections that are taken before the others are looked after again: a handshake takes time
 MOST_WORKING = 8  # requests that are worked on at once
 MOST_OF_ADDRESS = 4  # of them of one address
 HEAD_SECONDS = 2.0  # for the request line and the headers
@@ -276,24 +277,35 @@ class HttpListener:
 
     def _accept(self) -> None:
         self._guard.look()
-        while len(self._open) <= MOST_OPEN:
-            try:
-                accepted, address = self._listening.accept()
-            except BlockingIOError:
+        for _ in range(MOST_AT_ONCE):
+            if not self._accept_one():
                 return
-            except OSError:  # it went away again, or there are no more descriptors
-                self._drop_oldest()
-                break
-            accepted.settimeout(0)
-            if (guarded := self._guarded(accepted)) is None:
-                continue
+
+    def _accept_one(self) -> bool:
+        """Whether there may be more."""
+        if len(self._open) > MOST_OPEN:
+            return self._accept_no_more()
+        try:
+            accepted, address = self._listening.accept()
+        except BlockingIOError:
+            return False
+        except OSError:  # it went away again, or there are no more descriptors
+            self._drop_oldest()
+            return self._accept_no_more()
+        accepted.settimeout(0)
+        if (guarded := self._guarded(accepted)) is not None:
             client = HttpConnection(guarded, str(address[0]), CLOCK.elapsed())
             if len(self._open) == MOST_OPEN:
                 self._drop_oldest()
             self._open[client] = None
             self._read(client)
+        return True
+
+    def _accept_no_more(self) -> bool:
+        """For a while."""
         self._full = True
         self._selector.unregister(self._listening)
+        return False
 
     def _guarded(self, accepted: socket) -> socket | None:
         """The same connection under TLS, if there is TLS, before hands are shaken; None where it went away."""

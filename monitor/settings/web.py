@@ -18,7 +18,7 @@ from monitor.settings.loading import ConfigError, read_yaml
 
 ELSEWHERE = "rate_limit"  # a key of the format that is not taken
 LEAST_COST, MOST_COST = 4, 14  # of bcrypt: about a second of a core; each step doubles it
-BCRYPT = re.compile(r"\$2[aby]\$(\d\d)\$[./A-Za-z0-9]{53}")
+BCRYPT = re.compile(r"\$2[aby]\$([0-9]{2})\$[./A-Za-z0-9]{21}[.Oeu][./A-Za-z0-9]{31}")  # 128 bits of salt: four ends
 USER = re.compile(r"[^:\x00-\x1f\x7f]{1,128}")
 HEADERS = {  # that may be added, and what each may say
     "Content-Security-Policy": None,
@@ -110,6 +110,8 @@ class TlsServerSettings(Section):
             raise ValueError("client_allowed_sans needs client_auth_type RequireAndVerifyClientCert")
         if VERSIONS[self.max_version] < VERSIONS[self.min_version]:
             raise ValueError("max_version is below min_version")
+        if self.max_version != "TLS13" and self.cipher_suites and TLS13.issuperset(self.cipher_suites):
+            raise ValueError("cipher_suites are all of TLS 1.3, and max_version is below it")
         if len(self.curve_preferences) > 1:
             raise ValueError("curve_preferences takes one curve here")
         return self
@@ -260,8 +262,9 @@ def _readable(key: str, file: Path) -> None:
     try:
         with file.open("rb"):
             pass
-    except OSError as error:
-        raise ConfigError(f"{key}: {file} cannot be read: {error.strerror or error}") from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL in its name
+        said = getattr(error, "strerror", None) or error
+        raise ConfigError(f"{key}: {file} cannot be read: {said}") from None
 
 
 def _no_password() -> str:

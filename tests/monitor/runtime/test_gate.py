@@ -54,6 +54,12 @@ def made(access: WebAccess = ACCESS, token: bytes | None = None) -> Gate:
     return Gate(access, lambda: access, lambda fact: None, token)
 
 
+def _asking(clients: ssl.VerifyMode) -> ssl.SSLContext:
+    found = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    found.verify_mode = clients
+    return found
+
+
 def status(gate: Gate, authorization: str, address: str = HERE) -> int:
     try:
         gate.admit(authorization, address)
@@ -111,6 +117,20 @@ def test_who_was_wrong_often_waits_and_others_and_scrapes_do_not(clock: ManualCl
     assert status(gate, basic("alice", b"x"), "127.0.0.2") == 401
     clock.advance(gates.FORGIVEN_AFTER)
     assert status(gate, basic("alice", b"y")) == 401
+
+
+def test_a_wrong_scraper_that_asks_again_and_again_shuts_out_nobody_at_its_address(
+    clock: ManualClock, compared: list[bytes]
+) -> None:
+    gate = made()
+    wrong = [basic("alice", b"of last year"), basic("nobody", b"x")]
+    for _ in range(3 * MOST_WRONG):
+        assert [status(gate, each) for each in wrong] == [401, 401]
+    assert status(gate, basic("alice", PASSWORD)) == 200  # it was never right before
+    assert len(compared) == len(wrong) + 1
+    clock.advance(gates.FORGIVEN_AFTER)
+    assert status(gate, wrong[0]) == 401
+    assert len(compared) == len(wrong) + 2
 
 
 def test_of_many_addresses_the_oldest_are_forgotten(monkeypatch: pytest.MonkeyPatch, clock: ManualClock) -> None:
@@ -184,6 +204,72 @@ def test_a_file_that_cannot_be_used_changes_nothing_and_is_told_once(
     said = {"unreadable": "web.yml: is no YAML at all", "without TLS": "tls_server_config cannot come or go"}
     assert len(told) == 1
     assert said[cause] in told[0].error
+
+
+def test_what_was_missing_is_taken_when_it_comes(tmp_path: Path, clock: ManualClock) -> None:
+    """The files that are watched are those of the configuration in force: one that a new one names is not among them."""
+    file, missing = tmp_path / "web.yml", tmp_path / "new.pem"
+    file.write_text("1")
+    access = WebAccess(users=USERS, files=(file,))
+
+    def read() -> WebAccess:
+        missing.read_text()
+        return WebAccess(users=USERS, files=(file, missing))
+
+    told: list[Any] = []
+    gate = Gate(access, read, told.append)
+    file.write_text("12")
+    for _ in range(2):
+        clock.advance(gates.LOOK_EVERY)
+        gate.look()
+    missing.write_text("")
+    for _ in range(2):
+        clock.advance(gates.LOOK_EVERY)
+        gate.look()
+
+    assert [each.error is None for each in told] == [False, True]
+
+
+def test_what_is_written_while_it_is_read_is_read_again(tmp_path: Path, clock: ManualClock) -> None:
+    file = tmp_path / "web.yml"
+    file.write_text("1")
+
+    def read() -> WebAccess:
+        said = file.read_text()
+        file.write_text("123")
+        return WebAccess(headers=(("X-Frame-Options", said),), users=USERS, files=(file,))
+
+    gate = Gate(WebAccess(users=USERS, files=(file,)), read, lambda fact: None)
+    file.write_text("12")
+    for _ in range(2):
+        clock.advance(gates.LOOK_EVERY)
+        gate.look()
+
+    assert gate.headers == (("X-Frame-Options", "123"),)
+
+
+CUT: dict[str, tuple[WebAccess, str]] = {
+    "users": (WebAccess(_asking(ssl.CERT_REQUIRED), frozenset({"a"})), "basic_auth_users cannot all go"),
+    "clients": (WebAccess(_asking(ssl.CERT_OPTIONAL), frozenset({"a"}), users=USERS), "cannot ask for less"),
+    "names": (WebAccess(_asking(ssl.CERT_REQUIRED), users=USERS), "client_allowed_sans cannot go"),
+}
+
+
+@pytest.mark.parametrize("cut", CUT)
+def test_a_file_that_is_cut_while_it_is_written_opens_no_door(tmp_path: Path, clock: ManualClock, cut: str) -> None:
+    file = tmp_path / "web.yml"
+    file.write_text("1")
+    whole = WebAccess(_asking(ssl.CERT_REQUIRED), frozenset({"a"}), users=USERS, files=(file,))
+    told: list[Any] = []
+    gate = Gate(whole, lambda: CUT[cut][0], told.append)
+    file.write_text("")
+    clock.advance(gates.LOOK_EVERY)
+    gate.look()
+
+    assert CUT[cut][1] in told[0].error
+    assert status(gate, "") == 401
+    assert gate.context is whole.context
+    assert not gate.knows(None)
 
 
 def test_a_certificate_is_known_by_one_of_its_names() -> None:

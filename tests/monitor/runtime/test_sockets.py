@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from monitor.runtime import sockets
-from monitor.runtime.sockets import MOST_OF_ADDRESS, MOST_OPEN, MOST_WORKING, TOO_LONG, HttpListener
+from monitor.runtime.sockets import MOST_AT_ONCE, MOST_OF_ADDRESS, MOST_OPEN, MOST_WORKING, TOO_LONG, HttpListener
 from tests.parts import certificates
 
 ASKED = b"GET /quick HTTP/1.0\r\n\r\n"
@@ -321,3 +321,43 @@ def test_an_answer_over_tls_has_an_end_that_cannot_be_forged(secured: Scene) -> 
     assert isinstance(client, ssl.SSLSocket)
     client.suppress_ragged_eofs = False
     assert read(client) == ANSWER
+
+
+class FloodingGuard:
+    """For each client that is taken, another one waits; the first says the rest of what it asks when some were taken."""
+
+    def __init__(self, address: tuple[str, int], first: socket.socket) -> None:
+        self.address, self.first = address, first
+        self.open, self.taken = ExitStack(), 0
+
+    @property
+    def context(self) -> None:
+        self.taken += 1
+        if self.taken == MOST_AT_ONCE // 2:
+            self.first.sendall(ASKED[1:])
+        if self.taken <= 4 * MOST_OPEN:
+            self.open.enter_context(socket.socket()).connect(self.address)
+
+    def look(self) -> None:
+        """Nothing changes."""
+
+    def knows(self, _certificate: Mapping[str, Any] | None) -> bool:
+        return True
+
+
+def test_who_connects_without_end_keeps_nobody_waiting() -> None:
+    listener = HttpListener("127.0.0.1", 0)
+    first = socket.create_connection(listener.address, PATIENCE)
+    guard = FloodingGuard(listener.address, first)
+    taken = []
+
+    def work(received: bytes, _address: str) -> Sequence[bytes]:
+        taken.append(guard.taken)
+        return (b"said ", received)
+
+    with first, guard.open:
+        first.sendall(ASKED[:1])
+        listener.begin(work, lambda _received: True, guard)
+        assert read(first) == b"said " + ASKED
+        listener.close()
+    assert taken[0] <= 2 * MOST_AT_ONCE  # it may have said the rest just after the sockets were asked

@@ -87,6 +87,22 @@ STRICTER: dict[str, tuple[Any, str]] = {  # than the format: what would not be d
         {"basic_auth_users": {"alice": HASHED.replace("$04$", "$31$")}},
         "the cost of the hash is 31; it must be from 4 to 14",
     ),
+    "no salt": (
+        {"basic_auth_users": {"alice": HASHED[:28] + "P" + HASHED[29:]}},
+        "basic_auth_users: alice: must be a bcrypt hash",
+    ),
+    "digits of others": (
+        {"basic_auth_users": {"alice": HASHED.replace("04", "٠٤", 1)}},
+        "basic_auth_users: alice: must be a bcrypt hash",
+    ),
+    "no version": (
+        {"tls_server_config": TLS | {"max_version": "TLS12", "cipher_suites": ["TLS_AES_128_GCM_SHA256"]}},
+        "cipher_suites are all of TLS 1.3, and max_version is below it",
+    ),
+    "no name": (
+        {"tls_server_config": TLS | {"key_file": "a\0b"}},
+        "key_file: {home}/a\0b cannot be read: embedded null",
+    ),
     "a rate": ({"rate_limit": {"interval": "1s", "burst": 2}}, "rate_limit is not taken: addresses take turns"),
 }
 NEWER = {"clients", "SANs of nobody"}  # than the promtool of Debian, which knows no client_allowed_sans
