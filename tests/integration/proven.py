@@ -31,6 +31,7 @@ PER_SECOND = 100  # events in one second of event time
 WINDOW = 10  # seconds
 PERIOD = 120  # seconds of event time, of which one feature is shifted in the middle third
 BEGIN = 1_763_870_700  # event time of the first event, seconds
+TYPES = ["model.alert.firing", "model.alert.resolved", "model.retrain.requested"]  # what a replay knows
 DAY = "all-day"  # a model whose one window never closes: its pane holds whatever was read of it since the beginning
 SECRET = "whsec_" + base64.b64encode(secrets.token_bytes(32)).decode()
 BAD: dict[str, Any] = {  # what is rejected, by its reason
@@ -68,7 +69,7 @@ def config(bootstrap: str, url: str, group: str = "driftd") -> dict[str, Any]:
         "topics": [{"name": TOPIC}],
         "models": [model | {"name": "m", "window": f"{WINDOW}s"}, model | {"name": DAY, "window": "1d"}],
         "alerting": {"false_alarms_per_month": None, "rules": [{**rule, "keep_firing_for": 2, "severity": "critical"}]},
-        "webhooks": [{"name": "trainer", "url": url, "types": ["*"], "secret_file": "secret"}],
+        "webhooks": [{"name": "trainer", "url": url, "types": TYPES, "secret_file": "secret"}],
         "checkpoint_interval": "100ms",
         "idle_after": "60s",
     }
@@ -87,11 +88,14 @@ class Load(Thread):
         self._servers, self._pause = bootstrap, pause
         self._random = random.Random(seed)
         self.pace = Event()  # set: as fast as it goes
+        self.rest = Event()  # set: the last seconds come, too
         self.records: list[tuple[int, int, str, str]] = []
 
     def run(self) -> None:
-        """Produce all of it."""
-        self.produce(0, self.length)
+        """Produce all of it, the last seconds when they are asked for."""
+        self.produce(0, self.length - 2 * WINDOW)
+        assert self.rest.wait(3600)
+        self.produce(self.length - 2 * WINDOW, self.length)
 
     def produce(self, first: int, last: int) -> None:
         """Produce some seconds of it."""

@@ -47,6 +47,7 @@ def test_after_kills_the_log_is_whole_and_says_what_the_state_says(mock_broker: 
             daemon.kill()
             assert audit(home, "verify")["whole"]  # what the kill has left
         load.pace.set()
+        load.rest.set()
         daemon.start()
         load.join(60)
         daemon.wait_for(

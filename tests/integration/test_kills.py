@@ -50,6 +50,7 @@ def test_kills_under_load_break_no_invariant(mock_broker: "MockBroker", tmp_path
             run.keep()
         load.pace.set()
         run.daemon.start()
+        load.rest.set()
         load.join(120)
         run.finish(load)
         found = verdict([run.home], tmp_path / "verdict.json")
