@@ -22,7 +22,7 @@ from tests.build import DAY, KEY, MIDNIGHT, MINUTE, of
 from tests.charted import seeded
 
 PANE, ROWS, DAYS = 15 * MINUTE, 100, 14
-PLAN = plan_of(BudgetSpec(pane_ns=PANE), 0.1)
+PLAN = plan_of(BudgetSpec(pane_ns=PANE), 0.001)  # a month, so that chance makes no incident here
 Floats = np.ndarray
 Change = Callable[[np.random.Generator, Floats], Floats]
 
