@@ -36,7 +36,7 @@ CHALLENGE = 'Basic realm="driftd", charset="UTF-8"'
 WRONG = "a user and a password are needed"
 
 
-class Access(Protocol):
+class AccessRules(Protocol):
     """What a web configuration comes to."""
 
     @property
@@ -70,7 +70,11 @@ class Gate:
     """What a web configuration asks of connections and requests, as its files stand now. For threads."""
 
     def __init__(
-        self, access: Access, read: Callable[[], Access], tell: Callable[[Fact], None], token: bytes | None = None
+        self,
+        access: AccessRules,
+        read: Callable[[], AccessRules],
+        tell: Callable[[Fact], None],
+        token: bytes | None = None,
     ) -> None:
         """`read` reads the files again, and raises an error of one line where they cannot be used; then what was good stays."""
         self._access = access
@@ -228,7 +232,7 @@ def credentials(authorization: str) -> tuple[str, bytes]:
         return "", b""
 
 
-def _as_strict(access: Access, before: Access) -> None:
+def _as_strict(access: AccessRules, before: AccessRules) -> None:
     """A file that is cut while it is written must not open the door. Raises ValueError."""
     if (access.context is None) is not (before.context is None):
         raise ValueError("tls_server_config cannot come or go while driftd runs")

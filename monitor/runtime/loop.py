@@ -19,7 +19,7 @@ from monitor.runtime.lateness import Lateness
 from monitor.runtime.rows import RowsWatch
 from monitor.runtime.telemetry import Telemetry
 from monitor.runtime.waiting import PatientSource, partitions_of
-from monitor.runtime.wall import Reading, WallClock
+from monitor.runtime.wall import SteppedClock, TimeRead
 from monitor.series.traces import untraced
 from monitor.sources.base import NotNow, Poll, Prepared, TopicRecords
 from monitor.sources.decode.topic import Decoded, TopicDecoder
@@ -108,7 +108,7 @@ class Loop:
         self._silence_told: Nanos = 0
         self._rested_at: Nanos = 0
         self._freed = FreedMemory()
-        self._wall = WallClock()
+        self._wall = SteppedClock()
         self._jumped = False  # the wall clock, since the last turn
         self._newest: Nanos = 0  # the largest event time that came
         self.held: str | None = None  # why nothing is read for now
@@ -214,7 +214,7 @@ class Loop:
             self._checkpointer.add(report_notices(made, self._subscribers, self._sender))
             self._telemetry.record(made)
 
-    def _read_clock(self) -> Reading:
+    def _read_clock(self) -> TimeRead:
         """What is now; where the clock was set back, why nothing is read for a while."""
         reading = self._wall.read(self._clock.now(), self._clock.elapsed(), self._newest)
         self._jumped |= reading.jumped

@@ -25,7 +25,7 @@ MOST_SETTINGS = 16  # from which a clock was set forth
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class TimeRead:
     """What is taken for now; whether nobody knows how long anything was silent; whether to wait, and for how long the clock is behind."""
 
     now: Nanos
@@ -35,10 +35,10 @@ class Reading:
 
 
 @dataclass(slots=True)
-class WallClock:
+class SteppedClock:
     """Follows the readings of one wall clock.
 
-    >>> wall = WallClock()
+    >>> wall = SteppedClock()
     >>> [wall.read(at * SECOND, since).now // SECOND for at, since in ((100, 0.0), (101, 1.0), (42, 2.0), (43, 3.0), (104, 4.0))]
     [100, 101, 102, 103, 104]
     """
@@ -50,7 +50,7 @@ class WallClock:
     _since: Nanos = 0  # of the last reading, elapsed
     news: list[ClockSet] = field(default_factory=list)
 
-    def read(self, wall: Nanos, elapsed: float, newest: Nanos = 0) -> Reading:
+    def read(self, wall: Nanos, elapsed: float, newest: Nanos = 0) -> TimeRead:
         """Take in a reading: of the wall, and of a clock that never goes back, in seconds; `newest`: the largest event time that came."""
         since = round(elapsed * SECOND)
         self._come_near(wall - since, since, newest)
@@ -65,7 +65,7 @@ class WallClock:
             self.news.append(ClockSet(offset - seen, behind))
             self._held_until = since + min(HOLD, behind) if behind > BACK else None
         held = self._held_until is not None and since < self._held_until
-        return Reading(max(wall, since + believed) if behind else wall, jumped, held, behind)
+        return TimeRead(max(wall, since + believed) if behind else wall, jumped, held, behind)
 
     def _come_near(self, offset: Nanos, since: Nanos, newest: Nanos) -> None:
         """Give up some of what the wall is behind, once reading goes on; where it is as the wall says, that is said."""

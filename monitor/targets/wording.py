@@ -14,6 +14,7 @@ FIELDS = (
     "event_time",
     "features",
     "incident",
+    "instance",
     "kind",
     "model",
     "name",

@@ -36,7 +36,7 @@ from monitor.sources.kafka.portion import Portion
 from monitor.sources.kafka.reader import PartitionReader
 from monitor.sources.kafka.reading import reading_client
 from monitor.sources.kafka.stalls import Stalls
-from monitor.sources.kafka.suspects import DEATHS, Suspects
+from monitor.sources.kafka.suspects import DEATHS, SuspectPartitions
 from monitor.sources.kafka.troubles import said
 from monitor.store.starts import Starts
 from monitor.stream.events import SECOND, Nanos, Partition
@@ -66,7 +66,7 @@ class KafkaSource:
         """`starts`: where is kept how often we have died at a position; None: nowhere."""
         self._choice = choice
         self._starts = starts
-        self._suspects = Suspects(choice)
+        self._suspects = SuspectPartitions(choice)
         self._stalls = Stalls()
         self._clock = clock
         self._stored: dict[Partition, int] = {}

@@ -151,7 +151,7 @@ def growth_of(free: int, deaths: int) -> int:
 
 
 @dataclass(slots=True)
-class Suspects:
+class SuspectPartitions:
     """The partitions that are kept back. Asked for by each poll; its thread and its clients are there only while there are any."""
 
     choice: KafkaChoice

@@ -193,6 +193,7 @@ def test_what_is_not_said_has_the_default_of_the_contract(config: Path) -> None:
             "token_env": None,
             "external_url": None,
             "approval_links": None,
+            "web_config_file": None,
         },
         {"level": "info", "format": "json"},
     )

@@ -492,7 +492,7 @@ def test_a_notice_says_every_field_that_templates_know() -> None:
     from monitor.targets.templates import DATA_FIELDS
     from tests.monitor.targets.test_payloads import CHANGED
 
-    alert = replace(CHANGED, calibration="week")
+    alert = replace(CHANGED, calibration="week", instance="eu")
     fact = RetrainDecided(alert, RetrainOutcome.REQUESTED, NOON, NOON)
     said = json.loads(notice(fact, RETRAIN, Sender("hash", "1", "http://x")).data)
     nested = {"alert", "window", "data_range", "reference"}

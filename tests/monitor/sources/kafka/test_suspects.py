@@ -11,7 +11,7 @@ from monitor.sources.kafka import suspects
 from monitor.sources.kafka.client import KafkaChoice
 from monitor.sources.kafka.scout import OUT_OF_MEMORY, Stage
 from monitor.sources.kafka.search import Order, Sighting
-from monitor.sources.kafka.suspects import LEAST_GROWTH, Examination, Scouts, Suspects
+from monitor.sources.kafka.suspects import LEAST_GROWTH, Examination, Scouts, SuspectPartitions
 from monitor.stream.events import Partition
 
 PLACE = Partition("t", 0)
@@ -97,7 +97,7 @@ def test_where_no_thread_can_be_made_the_partition_is_let_go_at_once(
         raise RuntimeError("can't start new thread")
 
     monkeypatch.setattr(suspects.Examination, "start", refused)
-    kept = Suspects(scouts._choice)
+    kept = SuspectPartitions(scouts._choice)
     kept.keep([PositionSuspected(PLACE, 7, 3)])
     _, released = kept.poll({PLACE: 7})
 
