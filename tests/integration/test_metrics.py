@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 TOPIC = "predictions"
 RULES = ROOT / "deploy" / "prometheus" / "rules" / "driftd.yml"
-WHERE_WRONG = {  # absent where every leader answers, and every message can be read
+WHERE_WRONG = {  # absent where every leader answers, every message can be read, and no detector fails
+    "driftd_detector_failures_total",
     "driftd_partition_unreachable_since_timestamp_seconds",
     "driftd_records_waiting",
 }
