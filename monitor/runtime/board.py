@@ -333,6 +333,7 @@ class Board:
                 self.counters["driftd_retrain_requests_total"][key.model, reason, retrain.value] += 0
             self._expect_warnings(key)
         self.counters["driftd_checkpoint_failures_total"][()] += 0
+        self.counters["driftd_detector_failures_total"].update()  # of which detectors is known when one fails
         self._expect_state()
         self._expect_decisions()
         for outcome in APPROVAL_OUTCOMES:
