@@ -348,7 +348,9 @@ def test_a_replay_from_an_older_checkpoint_says_the_same_again_under_the_same_id
     replayed = run(second, [ASSIGNED, *cut(shuffled(data, events[saved:]), other_places), LAST])
 
     assert decided(replayed) == decided(since)
-    assert ids(replayed) == ids(since)
+    assert ids(by_event_time(replayed)) == ids(by_event_time(since))
+    if len({event.key for event in events}) == len({event.key.model for event in events}):
+        assert ids(replayed) == ids(since)  # no model has a version that could end anything
 
 
 # --- time and counting ----------------------------------------------------------------------------------------------
