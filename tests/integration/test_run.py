@@ -104,6 +104,15 @@ def closed_windows(daemon: Driftd) -> int:
 # --- stopping ---------------------------------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def without_nohup() -> Iterator[None]:
+    """What is started meanwhile hears SIGHUP, though the tests may be run under nohup."""
+    before = signal.signal(SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(SIGHUP, before)
+
+
+@pytest.mark.usefixtures("without_nohup")
 @pytest.mark.parametrize("signal", [SIGTERM, SIGINT, SIGHUP])
 def test_a_signal_drains_saves_and_ends_within_seconds(
     home: Path, daemons: list[Driftd], mock_broker: "MockBroker", signal: Signals
