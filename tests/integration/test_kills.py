@@ -18,8 +18,8 @@ from tests.integration.proven import PARTITIONS, TOPIC, Load, proven_run, verdic
 if TYPE_CHECKING:
     from tests.parts.mock import MockBroker
 
-KILLS = int(os.environ.get("KILLS", "15"))
-LONG = KILLS > 15
+KILLS = int(os.environ.get("KILLS", "20"))
+LONG = KILLS > 20
 REPORT = os.environ.get("KILLS_REPORT")
 LATEST = 5.0 if LONG else 1.0  # seconds, after its start or after it is ready, at which a daemon is killed
 SECONDS = (
@@ -61,6 +61,7 @@ def test_kills_under_load_break_no_invariant(mock_broker: "MockBroker", tmp_path
         Path(REPORT).write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(found))
     assert found["violations"] == []
+    assert len(readings) >= KILLS // 4  # on a busy machine many die before their first turn
     assert found["figures"]["states"] > 1
     assert found["figures"]["transitions"] >= 2
     assert found["figures"]["rejected_in_the_last_run"] > 0

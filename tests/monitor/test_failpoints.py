@@ -50,9 +50,10 @@ def test_a_step_fails_once_when_it_is_reached_as_often_as_was_said(capfd: pytest
 
 
 @pytest.mark.usefixtures("disarmed")
-def test_a_step_that_hangs_goes_on() -> None:
+def test_a_step_that_hangs_goes_on(capfd: pytest.CaptureFixture[str]) -> None:
     arm("delivery.sent=hang:0.001")
     reach(Step.SENT)
+    assert capfd.readouterr().err == "driftd: failpoint delivery.sent: hang\n"
 
 
 @pytest.mark.parametrize(

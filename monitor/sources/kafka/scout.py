@@ -8,7 +8,6 @@ import os
 import resource
 import struct
 import sys
-import time
 from collections.abc import Callable, Mapping
 from enum import IntEnum
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any
 
 from confluent_kafka import Consumer, KafkaException, TopicPartition
 
+from monitor.clock import SystemClock
 from monitor.sources.kafka.client import END, LOST, SILENT, UNREADABLE
 
 SIGHTING = struct.Struct(
@@ -44,8 +44,9 @@ def scout(orders: Mapping[str, Any], report: Callable[[Stage, int, int], None]) 
     _bound_memory(orders["growth"])
     report(Stage.READING, first, 0)
     consumer.incremental_assign([place])
-    ends = time.monotonic() + orders["seconds"]
-    while time.monotonic() < ends:
+    clock = SystemClock()
+    ends = clock.elapsed() + orders["seconds"]
+    while clock.elapsed() < ends:
         message: Any = consumer.poll(0.2)
         if message is None:
             continue

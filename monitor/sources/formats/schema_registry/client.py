@@ -1,7 +1,6 @@
 """Schemas by their keys: asked for once, kept, and not asked for again at once where the answer was no, or none at all."""
 
 import threading
-import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -10,7 +9,7 @@ from uuid import UUID
 
 from monitor.sources.base import NotNow
 from monitor.sources.formats.schema_registry.framing import Key
-from monitor.sources.formats.schema_registry.http import Asker, AskError, UnknownError
+from monitor.sources.formats.schema_registry.http import CLOCK, Asker, AskError, UnknownError
 from monitor.sources.formats.schema_registry.section import SchemaRegistrySettings
 from monitor.sources.formats.values import Rejected
 
@@ -75,7 +74,7 @@ class SchemaRegistry:
     """
 
     def __init__(
-        self, settings: SchemaRegistrySettings, kind: str, form: str = "", now: Callable[[], float] = time.monotonic
+        self, settings: SchemaRegistrySettings, kind: str, form: str = "", now: Callable[[], float] = CLOCK.elapsed
     ) -> None:
         self._asker = Asker(settings)
         self._url = settings.url

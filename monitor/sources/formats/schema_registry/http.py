@@ -5,18 +5,19 @@ import json
 import socket
 import ssl
 import threading
-import time
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
+from monitor.clock import SystemClock
 from monitor.sources.formats.schema_registry.section import SchemaRegistryError, SchemaRegistrySettings
 from monitor.stream.events import SECOND
 
 if TYPE_CHECKING:
     from http.client import HTTPConnection
 
+CLOCK = SystemClock()
 MAX_BYTES = 4 << 20  # of an answer
 CHUNK = 1 << 16
 OK, NOT_FOUND = 200, 404
@@ -62,7 +63,7 @@ class Asker:
         return _read(status, body)
 
     def _get(self, where: str) -> tuple[int, bytes]:
-        until = time.monotonic() + self._timeout
+        until = CLOCK.elapsed() + self._timeout
         connection = self._connection()
         late = threading.Event()
         clock = threading.Timer(
@@ -76,7 +77,7 @@ class Asker:
             body = b""
             while len(body) <= MAX_BYTES and (chunk := response.read1(CHUNK)):
                 body += chunk
-                if time.monotonic() > until:
+                if CLOCK.elapsed() > until:
                     raise TimeoutError
         except Exception:
             if late.is_set():
