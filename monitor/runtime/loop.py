@@ -39,7 +39,7 @@ from monitor.targets.payloads import Sender, notices
 from monitor.targets.reports import report_notices
 
 REST: Nanos = 10 * SECOND  # processing time from one look at who gets nothing to the next
-POLL = 0.2  # seconds: small batches are collected for so long, and a stop is noticed as soon
+POLL = 0.4  # seconds: small batches are collected for so long, and a stop is noticed as soon
 COLLECT_AFTER = 200_000  # container objects: a batch makes tens of thousands, all freed by their reference counts
 
 
