@@ -2,7 +2,7 @@
 
 Every model has a calibrated reference of its own, 384 bins a feature, and charts; `weekly` is one whose features all
 follow the hour of the week. Panes are filled, windows are closed and judged, a checkpoint is written to records and
-dropped; what is left is measured, the imports alone apart.
+dropped; what was freed is given back, as the daemon does every ten seconds; what is left is measured, the imports alone apart.
 """
 
 import argparse
@@ -26,6 +26,7 @@ from detectors.charts import BudgetSpec
 from monitor.alerting.retraining import RetrainPolicy
 from monitor.commands import memory
 from monitor.pipeline import Pipeline
+from monitor.runtime.allocation import EVERY, FreedMemory
 from monitor.runtime.telemetry import Telemetry, configure_logging
 from monitor.series.judging import Judging
 from monitor.series.series import SeriesSpec
@@ -111,6 +112,8 @@ def build(models: int, features: int, panes: int, season: int) -> Figures:
     import_the_rest()
     configure_logging("error", "json")
     file = content(features, panes, season)
+    freed = FreedMemory()
+    freed.see(0)
     gc.collect()
     before = rss()
     specs = specs_of(models, panes, file)
@@ -118,6 +121,7 @@ def build(models: int, features: int, panes: int, season: int) -> Figures:
     refuse_uncharted(pipeline)
     shown = fill(pipeline, specs, panes, features)
     gc.collect()
+    freed.see(EVERY)
     found = {"imports": before, "all": rss(), "formula": formula(specs, panes)}
     del shown
     return found | {"panes": sum(count for _, count in pipeline.open_panes().panes)}

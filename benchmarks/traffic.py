@@ -122,7 +122,7 @@ def write_config(home: Path, servers: str, topic: str, models: list[dict[str, An
     """A configuration file, as JSON, which YAML contains."""
     rule = {"name": "psi", "detector": "psi", "fire_above": 0.25, "clear_below": 0.1}
     settings = {
-        "kafka": {"bootstrap_servers": servers, "start_from": "earliest", "group_id": f"driftd-{topic}"},
+        "kafka": {"bootstrap_servers": servers, "start_from": "earliest", "group_id": f"driftd-{topic}-{home.name}"},
         "topics": [{"name": topic}],
         "models": models,
         "alerting": {"rules": [rule]},
