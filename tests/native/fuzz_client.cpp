@@ -202,7 +202,7 @@ void act(const Library& library, Held& held) {
       held.clients.push_back(std::move(made));
       break;
     }
-    case 1: case 2: case 3: if (client) held.batches.push_back((*client)->consume(randomly() % 30, 0)); break;
+    case 1: case 2: case 3: if (client) held.batches.push_back((*client)->consume(randomly() % 30, randomly() % 40, 0, 1)); break;
     case 4: if (client) (*client)->assign(offsets), (*client)->unassign(offsets); break;
     case 5: if (client) (*client)->commit(offsets), (*client)->committed(offsets, 1); break;
     case 6: if (client) (*client)->offsets_for_times(offsets, 1), (*client)->watermarks("labels", 1, 1); break;

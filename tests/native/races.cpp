@@ -144,7 +144,7 @@ void work(Client& client, const Shape& shape, Shared& shared) {
     Ready ready;
     {
       const std::lock_guard<std::mutex> mine(shared.turn);
-      ready.batch = client.consume(MOST, 0);
+      ready.batch = client.consume(MOST, MOST, 0, 1);
     }
     ready.parts = parts_of(ready.batch, nullptr);
     ready.rows = 0;

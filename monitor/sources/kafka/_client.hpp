@@ -121,7 +121,8 @@ class Client : public std::enable_shared_from_this<Client> {
   }
 
   // Waits for so many messages, or for the time to be over; notes what the library has to tell. Throws Failure.
-  std::shared_ptr<Batch> consume(size_t most, int milliseconds);
+  // Waits for so many messages, at most so long; in steps, of which one that has brought enough is the last.
+  std::shared_ptr<Batch> consume(size_t most, size_t enough, int milliseconds, int step);
 
   void assign(const std::vector<Offset>& offsets) {
     const Listed listed(library, offsets);
@@ -282,12 +283,19 @@ class Batch {
   static constexpr size_t FETCHED = 8;  // messages ahead
 };
 
-inline std::shared_ptr<Batch> Client::consume(size_t most, int milliseconds) {
+inline std::shared_ptr<Batch> Client::consume(size_t most, size_t enough, int milliseconds, int step) {
   free_retired();
   std::vector<Message*> messages(most);
-  const ssize_t count = library.consume_batch_queue(queue_, milliseconds, messages.data(), most);
-  if (count < 0) throw Failure{library.last_error(), library.err2str(library.last_error())};
-  messages.resize(static_cast<size_t>(count));
+  size_t count = 0;
+  do {
+    const int wait = std::min(step, milliseconds);
+    const ssize_t more = library.consume_batch_queue(queue_, wait, messages.data() + count, most - count);
+    if (more < 0 && count > 0) break;  // what came before is not lost; the error comes again
+    if (more < 0) throw Failure{library.last_error(), library.err2str(library.last_error())};
+    count += static_cast<size_t>(more);
+    milliseconds -= wait;
+  } while (milliseconds > 0 && count < std::min(most, enough));
+  messages.resize(count);
   return std::make_shared<Batch>(shared_from_this(), std::move(messages));
 }
 

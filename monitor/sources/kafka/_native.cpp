@@ -223,14 +223,14 @@ PyObject* close_client(PyObject*, PyObject* capsule) {
 PyObject* consume(PyObject*, PyObject* arguments) {
   return guarded([&]() -> PyObject* {
     PyObject* capsule;
-    int most, milliseconds;
-    checked(PyArg_ParseTuple(arguments, "Oii", &capsule, &most, &milliseconds));
+    int most, enough, milliseconds, step;
+    checked(PyArg_ParseTuple(arguments, "Oiiii", &capsule, &most, &enough, &milliseconds, &step));
     const SharedClient client = client_of(capsule);
     SharedBatch batch;
     std::vector<TopicPart> parts;
     {
       const Unlocked unlocked;
-      batch = client->consume(static_cast<size_t>(std::max(most, 0)), milliseconds);
+      batch = client->consume(static_cast<size_t>(std::max(most, 0)), static_cast<size_t>(std::max(enough, 0)), milliseconds, step);
       parts = parts_of(batch, nullptr);
     }
     const Owned told(list_of(parts));

@@ -14,6 +14,7 @@ from confluent_kafka import KafkaError, KafkaException, cimpl
 
 from monitor.sources.base import Messages, PartitionIndexes, Prepared, RecordParts, TopicRecords
 from monitor.sources.formats.json.scanning import COMPILED
+from monitor.sources.kafka.portion import ENOUGH, STEP
 from monitor.sources.kafka.records import Mark, event_times, taken_times, whole
 from monitor.stream.events import OffsetRange
 
@@ -256,8 +257,8 @@ class NativeConsumer:
             raise KafkaException(KafkaError(*failed.args)) from None
 
     def batch(self, most: int, timeout: float) -> NativeBatch:
-        """Wait for so many messages, at most so long. What the library has to tell is told."""
-        found = self._call(_native.consume, self._client, most, _milliseconds(timeout))
+        """Wait for so many messages, at most so long, no longer than a step where it brings enough. What the library has to tell is told."""
+        found = self._call(_native.consume, self._client, most, ENOUGH, _milliseconds(timeout), _milliseconds(STEP))
         self._tell()
         return NativeBatch(*found)
 

@@ -7,6 +7,8 @@ from statistics import median
 TURN = 0.1  # seconds of work between two polls
 HELD = 3  # where partitions are held, this part is taken at once: one runs ahead by as many before it is noticed
 LEAST = 500  # messages: what a turn costs whatever it brings would weigh on fewer
+ENOUGH = 1_000  # messages, which are worth a turn: nobody waits for more, but for a step
+STEP = 0.1  # seconds
 SEEN = 5  # turns remembered; one that waited for the disk or closed a window does not count for all
 
 

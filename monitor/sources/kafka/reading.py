@@ -4,10 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from confluent_kafka import Consumer
+from confluent_kafka import Consumer, KafkaException, Message
 
 from monitor.sources.kafka.client import SILENT, AskingClient, Asks, KafkaChoice, properties_of
 from monitor.sources.kafka.native import NativeConsumer, unavailable
+from monitor.sources.kafka.portion import ENOUGH, STEP
 from monitor.sources.kafka.records import Batch, MessageBatch
 
 
@@ -33,8 +34,20 @@ class PythonConsumer(Consumer):
     """The Python client's consumer."""
 
     def batch(self, most: int, timeout: float) -> MessageBatch:
-        """Wait for so many messages, at most so long."""
-        return MessageBatch(self.consume(most, timeout))
+        """Wait for so many messages, at most so long, no longer than a step where it brings enough."""
+        found: list[Message] = []
+        while True:
+            wait = min(STEP, timeout)
+            try:
+                found += self.consume(most - len(found), wait)
+            except KafkaException:  # what came before is not lost; the error comes again
+                if not found:
+                    raise
+                break
+            timeout -= wait
+            if timeout <= 0 or len(found) >= min(most, ENOUGH):
+                break
+        return MessageBatch(found)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from monitor.sources.formats.fields import FieldMap, SeriesFields
 from monitor.sources.kafka import native
 from monitor.sources.kafka.client import SAFE_PROPERTIES
 from monitor.sources.kafka.native import NativeConsumer, NativeRecords, unavailable
+from monitor.sources.kafka.portion import ENOUGH, STEP
 from monitor.sources.kafka.reading import PythonConsumer
 from monitor.stream.events import OffsetRange, Partition, SeriesKey
 from tests.fakes import NOON
@@ -77,6 +78,24 @@ def send(broker: MockBroker, topic: str, messages: list[dict[str, Any]], **setti
 
 
 # --- the same as the Python client ------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("compiled_parts")
+@pytest.mark.parametrize("kind", [NativeConsumer, PythonConsumer])
+def test_who_has_enough_for_a_turn_waits_for_no_more(mock_broker: MockBroker, topic: str, kind: Any) -> None:
+    """A thousand messages and more are worth a turn after one step; fewer are collected for as long as is allowed."""
+    mock_broker.create_topic(topic, 1)
+    send(mock_broker, topic, [{"value": b"{}"}] * (ENOUGH + 5))
+    with closing(assigned(kind(properties(mock_broker)), topic)) as consumer:
+        began = time.monotonic()
+        assert ENOUGH <= len(consumer.batch(10 * ENOUGH, PATIENCE)) <= ENOUGH + 6  # with the end
+        assert time.monotonic() - began < PATIENCE / 2
+        while len(consumer.batch(10 * ENOUGH, STEP)):
+            pass
+        send(mock_broker, topic, [{"value": b"{}"}])
+        began = time.monotonic()
+        assert len(consumer.batch(10 * ENOUGH, 5 * STEP)) >= 1
+        assert time.monotonic() - began > 4 * STEP
 
 
 @pytest.mark.usefixtures("compiled_parts")
