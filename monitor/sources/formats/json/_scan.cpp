@@ -11,14 +11,15 @@
 #include <Python.h>
 
 #include "_scanning.hpp"
+#include "_woven_reader.hpp"
 
 namespace {
 
-struct JsonReader : Reader {
-  using Reader::Reader;
+struct JsonReader : WovenReader {
+  using WovenReader::WovenReader;
   using Shape_ = Shape;
   static constexpr const char* SHAPE = "monitor.sources.formats.json._scan.Shape";
-  static constexpr bool ENDED = true;
+  static constexpr bool ENDED = true, WEAVES = true;
 
   int32_t verdict() const { return ODD; }
 };
