@@ -27,22 +27,13 @@ inline bool has_fours() {
 }
 
 constexpr size_t LANE = 16;       // bytes of a number, and bits
-constexpr size_t NO_POINT = 15;  // digits behind a point that there is not
 constexpr uint64_t FIRSTS = 0x0001000100010001u, LASTS = 0x8000800080008000u;  // of each number
 
-// By digits behind a point: what stands before it moves behind by one, onto it.
-struct Closings {
-  uint8_t from[LANE][LANE];
+// Sixteen bytes from `CLOSING + count` on, added to the places of bytes: with so many digits behind a point, what stands before it moves behind
+// by one, onto it. Without a point only the first byte moves, which is no part of a number.
+alignas(LANE) inline constexpr int8_t CLOSING[2 * LANE] = {-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
 
-  constexpr Closings() : from() {
-    for (size_t count = 0; count < LANE; ++count)
-      for (size_t at = 0; at < LANE; ++at)
-        from[count][at] = static_cast<uint8_t>(count == NO_POINT || at >= LANE - count ? at : at == 0 ? 0x80 : at - 1);
-  }
-};
-
-alignas(LANE) inline constexpr Closings CLOSINGS;
-
+// By digits behind a point; the last is of none.
 constexpr double SCALES[LANE] = {1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e0};
 
 // The last bytes of a lane: sixteen from `INSIDE + size` on are those that a number of this size has.
@@ -89,9 +80,10 @@ DRIFTD_BY_FOURS DRIFTD_INLINE uint64_t digits_of(const Pair& even, const Pair& o
 
 // The digits alone, each as its number, in fours.
 DRIFTD_BY_FOURS DRIFTD_INLINE __m256i fours_of(const Pair& pair, size_t low, size_t high) {
+  const __m256i places = _mm256_setr_epi8(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
   const __m256i sign = _mm256_cmpeq_epi8(pair.bytes, _mm256_set1_epi8('-'));
   const __m256i worth = _mm256_and_si256(_mm256_sub_epi8(pair.bytes, _mm256_set1_epi8('0')), _mm256_andnot_si256(sign, pair.inside));
-  const __m256i digits = _mm256_shuffle_epi8(worth, both(CLOSINGS.from[low], CLOSINGS.from[high]));
+  const __m256i digits = _mm256_shuffle_epi8(worth, _mm256_add_epi8(both(CLOSING + low, CLOSING + high), places));
   return _mm256_madd_epi16(_mm256_maddubs_epi16(digits, _mm256_set1_epi16(10 | 1 << 8)), _mm256_set1_epi32(100 | 1 << 16));
 }
 
@@ -117,8 +109,7 @@ DRIFTD_BY_FOURS DRIFTD_INLINE bool four_numbers(const char* const ends[4], const
   __m256i worth = _mm256_packus_epi32(fours_of(even, behind[0], behind[2]), fours_of(odd, behind[1], behind[3]));
   worth = _mm256_madd_epi16(worth, _mm256_set1_epi32(10000 | 1 << 16));
   worth = _mm256_add_epi64(_mm256_mul_epu32(worth, _mm256_set1_epi64x(100000000)), _mm256_srli_epi64(worth, 32));
-  // Whole numbers below 2^52 are the lower bits of doubles from 2^52 on.
-  const __m256i big = _mm256_set1_epi64x(0x4330000000000000);
+  const __m256i big = _mm256_set1_epi64x(0x4330000000000000);  // 2^52: whole numbers below it are the lower bits of doubles from it on
   const __m256d mantissa = _mm256_sub_pd(_mm256_castsi256_pd(_mm256_or_si256(worth, big)), _mm256_castsi256_pd(big));
   const __m256d scale = _mm256_set_pd(SCALES[behind[3]], SCALES[behind[2]], SCALES[behind[1]], SCALES[behind[0]]);
   const uint64_t negative = ((sign + ~LASTS) & LASTS) >> 15;  // the lowest bit of each
@@ -128,16 +119,25 @@ DRIFTD_BY_FOURS DRIFTD_INLINE bool four_numbers(const char* const ends[4], const
   return true;
 }
 
-// The same as `Marked::mark`.
+// The same as `Marked::mark`, but the last of an array that goes on are left where they are fewer than four: they are read with those behind them.
 DRIFTD_BY_FOURS inline void mark_by_fours(Marked& marked, const char* at, size_t left) {
   const __m256i comma = _mm256_set1_epi8(','), bracket = _mm256_set1_epi8(']');
   for (size_t block = 0; marked.has_block(block, left); ++block) {
     const auto* const from = reinterpret_cast<const __m256i*>(at + block * BLOCK);
     const __m256i low = _mm256_loadu_si256(from), high = _mm256_loadu_si256(from + 1);
     const uint64_t commas = bits_of(_mm256_cmpeq_epi8(low, comma), _mm256_cmpeq_epi8(high, comma));
-    const uint64_t bits = marked.ends_of(commas, bits_of(_mm256_cmpeq_epi8(low, bracket), _mm256_cmpeq_epi8(high, bracket)));
-    marked.add(bits, static_cast<size_t>(_mm_popcnt_u64(bits)), block);
+    uint64_t bits = marked.ends_of(commas, bits_of(_mm256_cmpeq_epi8(low, bracket), _mm256_cmpeq_epi8(high, bracket)));
+    uint16_t* to = marked.ends + marked.count;
+    const auto more = static_cast<size_t>(_mm_popcnt_u64(bits));
+    marked.count += more;
+    for (const uint16_t* const end = to + more; to < end; to += 8) {
+      for (int each = 0; each < 8; ++each, bits = _blsr_u64(bits)) {
+        to[each] = static_cast<uint16_t>(block * BLOCK + _tzcnt_u64(bits));
+        __asm__ volatile("" ::: "memory");  // one by one: to put them together first takes longer
+      }
+    }
   }
+  if (!marked.closed && marked.count > 4) marked.count -= marked.count % 4;
 }
 
 // The same as `plain_run`. What lies before `floor` may not be read.
@@ -147,13 +147,15 @@ DRIFTD_BY_FOURS size_t run_by_fours(const char* chunk, const Marked& marked, siz
   Writer writer = to;
   while (at < marked.count) {
     const uint16_t* const ends = marked.ends + at;
-    if (at + 4 <= marked.count && chunk + ends[0] - floor >= static_cast<ptrdiff_t>(LANE)) {
-      const char* const places[4] = {chunk + ends[0], chunk + ends[1], chunk + ends[2], chunk + ends[3]};
-      const size_t spaces[3] = {places[0][1] == ' ', places[1][1] == ' ', places[2][1] == ' '};
-      const size_t sizes[4] = {static_cast<size_t>(places[0] - from), static_cast<size_t>(ends[1] - ends[0]) - 1 - spaces[0],
-                               static_cast<size_t>(ends[2] - ends[1]) - 1 - spaces[1], static_cast<size_t>(ends[3] - ends[2]) - 1 - spaces[2]};
+    const char* const end = chunk + ends[0];
+    if (at + 4 <= marked.count && end - floor >= static_cast<ptrdiff_t>(LANE)) {
+      const char* const places[4] = {end, chunk + ends[1], chunk + ends[2], chunk + ends[3]};
+      const size_t gap = places[0][1] == ' ' ? 2 : 1;  // from an end to the next number: if not from all of them, it is part of a number
+      const size_t sizes[4] = {static_cast<size_t>(places[0] - from), static_cast<size_t>(places[1] - places[0]) - gap,
+                               static_cast<size_t>(places[2] - places[1]) - gap, static_cast<size_t>(places[3] - places[2]) - gap};
+      const bool alike = gap == 1 || (places[1][1] == ' ' && places[2][1] == ' ');
       __m256d values;
-      if ((sizes[0] | sizes[1] | sizes[2] | sizes[3]) < LANE && four_numbers(places, sizes, values)) {
+      if (alike && (sizes[0] | sizes[1] | sizes[2] | sizes[3]) < LANE && four_numbers(places, sizes, values)) {
         const __m128d low = _mm256_castpd256_pd128(values), high = _mm256_extractf128_pd(values, 1);
         writer.put(_mm_cvtsd_f64(low));
         writer.put(_mm_cvtsd_f64(_mm_unpackhi_pd(low, low)));
@@ -166,7 +168,6 @@ DRIFTD_BY_FOURS size_t run_by_fours(const char* chunk, const Marked& marked, siz
       }
     }
     double value;
-    const char* const end = chunk + ends[0];
     if (!plain_number(from, static_cast<size_t>(end - from), value)) break;
     writer.put(value);
     from = end + 1;

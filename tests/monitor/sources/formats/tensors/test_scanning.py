@@ -346,7 +346,7 @@ def test_what_was_not_aimed_is_not_read() -> None:
     with pytest.raises(ValueError, match="asks for columns that there are not"):
         _columns.scan(
             [[found[0]]],
-            [(_columns.codes([]), 1, 1, *room, np.zeros(2, dtype=np.int64))],
+            [(_columns.codes([]), 1, 1, *room, np.zeros(2, dtype=np.int64), None)],
             [b"x"],
             [None],
             whole,
