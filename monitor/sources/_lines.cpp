@@ -9,7 +9,6 @@
 
 #include <memory>
 #include <new>
-#include <string>
 #include <string_view>
 
 namespace {
@@ -71,7 +70,7 @@ struct Events : Messages {
   std::vector<Value> held;
   std::vector<int64_t> places;  // of the message of each
   PyObject* kept = nullptr;     // a list
-  Woven woven;                  // that they are rows of
+  std::string woven;            // texts of their own
 };
 
 void let_go_of_events(PyObject* capsule) {
@@ -88,11 +87,6 @@ PyObject* capsule_of_events(std::unique_ptr<Events> events) {
   PyObject* const made = checked(PyCapsule_New(static_cast<Messages*>(events.get()), MESSAGES, let_go_of_events));
   events.release();
   return made;
-}
-
-void lie_in(Events& events, const char* begin, size_t size) {
-  events.begin = begin;
-  events.end = begin + size;
 }
 
 // The events of a message as Python cuts it: bytes, or what `weave` made.
@@ -133,7 +127,6 @@ PyObject* cut(PyObject*, PyObject* arguments) {
       }
       events->places.resize(events->held.size(), static_cast<int64_t>(at));
     }
-    if (values.size() == 1 && PyList_Size(events->kept) == 1 && values[0].ended) lie_in(*events, values[0].data, values[0].size);
     const auto size = static_cast<Py_ssize_t>(events->places.size() * sizeof(int64_t));
     PyObject* const places = checked(PyBytes_FromStringAndSize(reinterpret_cast<const char*>(events->places.data()), size));
     try {
@@ -168,32 +161,30 @@ PyObject* elements(PyObject*, PyObject* arguments) {
       listed = Lister(static_cast<size_t>(width)).list({bytes.data(), bytes.size(), true}, found->held);
     }
     if (!listed) Py_RETURN_NONE;
-    lie_in(*found, bytes.data(), bytes.size());
     return capsule_of_events(std::move(found));
   });
 }
 
-// weave(texts, threads, rows, most): events, which are not written out; None: they are more than `most` bytes, or a value is nothing.
-// `threads` are (values, stride, offset, bare), as `Thread` has them.
+// weave(texts, threads, rows, most): events, new bytes; None: they are more than `most`, or a value is nothing. `threads` are (values, stride,
+// offset, bare), as `Thread` has them.
 PyObject* weave(PyObject*, PyObject* arguments) {
   return guarded([&]() -> PyObject* {
     PyObject *listed, *given;
     Py_ssize_t rows, most;
     checked(PyArg_ParseTuple(arguments, "O!O!nn", &PyList_Type, &listed, &PyList_Type, &given, &rows, &most));
-    auto events = std::make_unique<Events>();
-    events->kept = checked(PyList_New(0));
-    Woven& woven = events->woven;
-    for (Py_ssize_t at = 0, size = PyList_Size(listed); at < size; ++at) woven.texts.emplace_back(bytes_of(checked(PyList_GetItem(listed, at))));
+    std::vector<std::string_view> texts;
+    for (Py_ssize_t at = 0, size = PyList_Size(listed); at < size; ++at) texts.push_back(bytes_of(checked(PyList_GetItem(listed, at))));
+    std::vector<Thread> threads;
     for (Py_ssize_t at = 0, size = PyList_Size(given); at < size; ++at) {
       PyObject* values;
       Py_ssize_t stride, offset;
       int bare;
       checked(PyArg_ParseTuple(checked(PyList_GetItem(given, at)), "Onnp", &values, &stride, &offset, &bare));
       const auto* held = static_cast<const Messages*>(checked(PyCapsule_GetPointer(values, MESSAGES)));
-      keep(*events, values);
-      woven.threads.push_back({held, static_cast<size_t>(stride), static_cast<size_t>(offset), bare != 0});
+      threads.push_back({held->values, held->count, static_cast<size_t>(stride), static_cast<size_t>(offset), bare != 0});
     }
-    if (!driftd::weave(woven, static_cast<size_t>(rows), static_cast<size_t>(most), events->held)) Py_RETURN_NONE;
+    auto events = std::make_unique<Events>();
+    if (!driftd::weave(texts, threads, static_cast<size_t>(rows), static_cast<size_t>(most), events->woven, events->held)) Py_RETURN_NONE;
     return capsule_of_events(std::move(events));
   });
 }
@@ -215,14 +206,6 @@ PyObject* size(PyObject*, PyObject* capsule) {
   return PyLong_FromSize_t(bytes);
 }
 
-PyObject* written(const Value& event) {
-  return guarded([&]() -> PyObject* {
-    std::string text;
-    event.woven->write(event.row, text);
-    return PyBytes_FromStringAndSize(text.data(), static_cast<Py_ssize_t>(text.size()));
-  });
-}
-
 // value(messages, at): its bytes.
 PyObject* value(PyObject*, PyObject* arguments) {
   PyObject* capsule;
@@ -233,7 +216,6 @@ PyObject* value(PyObject*, PyObject* arguments) {
   if (at < 0 || static_cast<size_t>(at) >= messages->count)
     return PyErr_Format(PyExc_IndexError, "there are %zd messages", static_cast<Py_ssize_t>(messages->count));
   const Value& found = messages->values[at];
-  if (found.woven != nullptr) return written(found);
   if (found.data == nullptr) Py_RETURN_NONE;
   return PyBytes_FromStringAndSize(found.data, static_cast<Py_ssize_t>(found.size));
 }

@@ -1,12 +1,12 @@
-// Rows of JSON that lie as columns, or as values without names, to events, which are not written out. Nothing here knows of Python.
+// Rows of JSON that lie as columns, or as values without names, to events: new texts of what lies elsewhere. Nothing here knows of Python.
 //
 // What is cut here is known to be JSON; if it is not, what is found makes no sense, but lies within.
 #pragma once
 
 #include "_splitting.hpp"
-#include "_woven.hpp"
 
 #include <cstdint>
+#include <string>
 
 namespace driftd {
 
@@ -89,23 +89,52 @@ class Lister : Marks<Lister, true> {
   size_t before_ = 0;
 };
 
-// Events: rows of what is woven, which has to be there as long as they are. False: they are more than so many bytes, or a value is nothing.
-inline bool weave(const Woven& woven, size_t rows, size_t most, std::vector<Value>& events) {
-  if (woven.texts.size() != woven.threads.size() + 1) return false;
-  size_t fixed = 0, all = 0;
-  for (const std::string& text : woven.texts) fixed += text.size();
-  for (const Thread& thread : woven.threads)
+// Where the values of an event's slot lie: that of row r at `offset` + r × `stride`. `bare`: what stands inside of the brackets of one.
+struct Thread {
+  const Value* values;
+  size_t count, stride, offset;
+  bool bare;
+
+  bool reaches(size_t rows) const {
+    return rows > 0 && stride > 0 && stride <= count && offset < count && rows - 1 <= (count - 1 - offset) / stride;
+  }
+
+  Value at(size_t row) const {
+    const Value& found = values[offset + row * stride];
+    if (!bare) return found;
+    return found.size < 2 ? Value{} : stripped(found.data + 1, found.data + found.size - 1);
+  }
+};
+
+// Events: texts with a value between each and the next. False: they are more than so many bytes, or a value is nothing.
+inline bool weave(const std::vector<std::string_view>& texts, const std::vector<Thread>& threads, size_t rows, size_t most,
+                  std::string& woven, std::vector<Value>& events) {
+  if (texts.size() != threads.size() + 1) return false;
+  size_t fixed = 0, size = 0;
+  for (const std::string_view text : texts) fixed += text.size();
+  for (const Thread& thread : threads)
     if (!thread.reaches(rows)) return false;
   for (size_t row = 0; row < rows; ++row) {
-    size_t size = fixed;
-    for (const Thread& thread : woven.threads) {
+    size += fixed;
+    for (const Thread& thread : threads) {
       const size_t held = thread.at(row).size;
       if (held == 0) return false;
       size += held;
     }
-    all += size;
-    if (all > most) return false;
-    events.push_back({nullptr, size, false, &woven, row});
+    if (size > most) return false;
+  }
+  woven.resize(size + rows);  // each ends with the NUL that a scan stops at
+  char* to = woven.data();
+  for (size_t row = 0; row < rows; ++row) {
+    char* const begin = to;
+    for (size_t slot = 0; slot < texts.size(); ++slot) {
+      to = std::copy(texts[slot].begin(), texts[slot].end(), to);
+      if (slot == threads.size()) break;
+      const Value value = threads[slot].at(row);
+      to = std::copy(value.data, value.data + value.size, to);
+    }
+    events.push_back({begin, static_cast<size_t>(to - begin), true});
+    *to++ = '\0';
   }
   return true;
 }

@@ -111,7 +111,7 @@ struct WrittenShape : Shape {
 class Reader : public driftd::Reader, private Input {
  public:
   using Shape_ = WrittenShape;
-  static constexpr bool ENDED = false, WEAVES = false;
+  static constexpr bool ENDED = false;
 
   Reader(const WrittenShape& shape, const Columns& columns, int64_t unit, int64_t latest)
       : driftd::Reader(shape, columns, unit, latest), written_(shape) {}

@@ -11,15 +11,14 @@
 #include <Python.h>
 
 #include "_scanning.hpp"
-#include "_woven_reader.hpp"
 
 namespace {
 
-struct JsonReader : WovenReader {
-  using WovenReader::WovenReader;
+struct JsonReader : Reader {
+  using Reader::Reader;
   using Shape_ = Shape;
   static constexpr const char* SHAPE = "monitor.sources.formats.json._scan.Shape";
-  static constexpr bool ENDED = true, WEAVES = true;
+  static constexpr bool ENDED = true;
 
   int32_t verdict() const { return ODD; }
 };

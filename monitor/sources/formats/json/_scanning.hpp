@@ -1,13 +1,11 @@
 // Messages to columns by a reader of one message, for Python: shapes, routes and scans, whatever format the reader reads.
 //
 // A reader `R` has the shape `R::Shape_`, made of what Python describes; `read` and `read_envelope`, as `Reader` has them; a `verdict` on
-// a message that it did not read; says by `ENDED` whether a NUL has to follow a message: one without is copied first; and by `WEAVES`
-// whether it reads what is woven, as `WovenReader` does.
+// a message that it did not read; and says by `ENDED` whether a NUL has to follow a message: one without is copied first.
 #pragma once
 
 #include "../../../../detectors/sketches/_unlocked.hpp"
 #include "../../_python.hpp"
-#include "../../_woven.hpp"
 #include "_reader.hpp"
 
 #include <algorithm>
@@ -183,16 +181,12 @@ struct Scan {
   const Values& values;
   int64_t* times;
   int32_t* series;
-  std::string copy = {};  // of a message that no NUL follows, or that lies in parts
+  std::string copy = {};  // of a message that no NUL follows
 
   // A message to be read, none where it is odd: no bytes, empty, too long. There until the next is asked for.
   string_view message(Py_ssize_t at) {
     const Value& value = values[at];
-    if (!value.is_there() || value.size > MAX_BYTES) return {};
-    if (value.woven != nullptr) {
-      value.woven->write(value.row, copy);
-      return copy;
-    }
+    if (value.data == nullptr || value.size > MAX_BYTES) return {};
     if (value.ended || !R::ENDED) return {value.data, value.size};
     copy.assign(value.data, value.size);
     return copy;
@@ -200,12 +194,8 @@ struct Scan {
 
   // Reads a message into a row of columns; false: odd.
   bool read(R& reader, Py_ssize_t at, Py_ssize_t row) {
-    series[at] = ODD;
-    if constexpr (R::WEAVES) {
-      const Value& value = values[at];
-      if (value.woven != nullptr && value.size <= MAX_BYTES && reader.knows(*value.woven)) return reader.read_woven(value.row, row);
-    }
     const string_view found = message(at);
+    series[at] = ODD;
     if (found.empty()) return false;
     if (reader.read(found.data(), found.data() + found.size(), row)) return true;
     series[at] = reader.verdict();
