@@ -15,7 +15,9 @@ class JsonDecoder:
     """JSON messages: by the compiled scan, else by typed structs; leniently what these leave."""
 
     def __init__(self, topic: TopicFields) -> None:
-        quicker = topic_scanner(topic, look) or typed_reader(topic, look)  # what the scan leaves no struct can hold, as a rule
+        quicker = topic_scanner(topic, look) or typed_reader(
+            topic, look
+        )  # what the scan leaves no struct can hold, as a rule
         self.readers: Sequence[Reader] = [] if quicker is None else [quicker]
 
     def decode(self, values: Sequence[bytes | None]) -> Rows:
