@@ -2,6 +2,7 @@
 #pragma once
 
 #include "../json/_json.hpp"
+#include "_fours.hpp"
 #include "_plain.hpp"
 
 #include <cstdint>
@@ -176,7 +177,8 @@ class Arrays {
     const char* begin = cursor_.at;
     for (;;) {
       const char* const chunk = begin;
-      const Marked marked(chunk, cursor_.left(chunk));
+      Marked marked;
+      mark(marked, chunk);
       if (marked.count == 0 || !numbers_.has_room(marked.count)) break;
       auto to = numbers_.writer();
       for (size_t at = 0, odd = 0; at < marked.count; at = odd + 1) {
@@ -201,9 +203,16 @@ class Arrays {
   }
 
 #ifdef DRIFTD_WIDE
+  void mark(Marked& marked, const char* chunk) {
+#ifdef DRIFTD_FOURS
+    if (by_fours_) return mark_by_fours(marked, chunk, cursor_.left(chunk));
+#endif
+    marked.mark(chunk, cursor_.left(chunk));
+  }
+
   size_t run(const char* chunk, const Marked& marked, size_t at, const char*& begin, typename Numbers::Writer& to) {
-#ifdef DRIFTD_SHUFFLES
-    if (shuffles_) return shuffled_run(chunk, marked, at, begin, to, cursor_.begin());
+#ifdef DRIFTD_FOURS
+    if (by_fours_) return run_by_fours(chunk, marked, at, begin, to, cursor_.begin());
 #endif
     return plain_run(chunk, marked, at, begin, to);
   }
@@ -239,8 +248,8 @@ class Arrays {
 
   Cursor& cursor_;
   Numbers& numbers_;
-#ifdef DRIFTD_SHUFFLES
-  const bool shuffles_ = shuffles();
+#ifdef DRIFTD_FOURS
+  const bool by_fours_ = has_fours();
 #endif
 };
 

@@ -120,15 +120,15 @@ struct Lent {
   std::unique_ptr<Rows<double>> numbers;
   std::unique_ptr<Rows<int32_t>> codes;
   std::unique_ptr<Rows<uint64_t>> ids, more;
-  std::unique_ptr<Buffer> tallies;
+  std::unique_ptr<Buffer> tallies, whole;
   Columns columns;
 
   // From (codes, room, width, numbers float64[room, width], codes int32[room, coded], ids and more uint64[room] or None, tallies
-  // int64[width + coded + 1]).
+  // int64[width + coded + 1], the bytes of the rows that these are fields of, in this order of numbers and codes, or None).
   explicit Lent(PyObject* described) {
-    PyObject *categories, *numbers_, *codes_, *ids_, *more_, *tallies_;
+    PyObject *categories, *numbers_, *codes_, *ids_, *more_, *tallies_, *whole_;
     Py_ssize_t room, width;
-    checked(PyArg_ParseTuple(described, "OnnOOOOO", &categories, &room, &width, &numbers_, &codes_, &ids_, &more_, &tallies_));
+    checked(PyArg_ParseTuple(described, "OnnOOOOOO", &categories, &room, &width, &numbers_, &codes_, &ids_, &more_, &tallies_, &whole_));
     const auto& known = *static_cast<const std::vector<Codes>*>(checked(PyCapsule_GetPointer(categories, CODES)));
     const auto coded = static_cast<Py_ssize_t>(known.size());
     if (room < 0 || width < 0) {
@@ -154,6 +154,22 @@ struct Lent {
     columns.width = width;
     columns.coded = coded;
     columns.room = room;
+    if (whole_ != Py_None && room > 0) lie_in(whole_);
+  }
+
+  // The fields have to lie in the rows one behind another, numbers before codes.
+  void lie_in(PyObject* rows) {
+    whole = std::make_unique<Buffer>(rows, 1, columns.room);
+    columns.whole = whole->as<char>();
+    columns.row_bytes = whole->size() / columns.room;
+    // what has no columns has no place of its own
+    if (columns.width == 0) columns.numbers = {columns.coded == 0 ? columns.whole : columns.codes.begin, columns.row_bytes};
+    if (columns.coded == 0) columns.codes = {columns.numbers.at(0, columns.width), columns.row_bytes};
+    const char *const end = columns.whole + columns.row_bytes, *const numbered = columns.numbers.at(0, columns.width);
+    const bool ordered = columns.numbers.begin >= columns.whole && columns.codes.begin >= numbered && columns.codes.at(0, columns.coded) <= end;
+    if (ordered && columns.numbers.step == columns.row_bytes && columns.codes.step == columns.row_bytes) return;
+    PyErr_SetString(PyExc_ValueError, "fields lie elsewhere than in their rows");
+    throw Failed();
   }
 
   // Say how many rows there are now.

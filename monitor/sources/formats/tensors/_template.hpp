@@ -168,6 +168,24 @@ struct Columns {
   int64_t* lacking = nullptr;  // a number or code column each
   int64_t width = 0, coded = 0, room = 0;
   int64_t rows = 0;
+  char* whole = nullptr;     // the rows that these are fields of, if they are: what else is in them becomes 0
+  ptrdiff_t row_bytes = 0;
+
+  // What stands before the numbers of a row, between these and the codes, and behind.
+  void clear(int64_t row) const {
+    char* const begin = whole + row * row_bytes;
+    char *const first = numbers.at(row), *const second = codes.at(row), *const numbered = numbers.at(row, width);
+    char* const coded_to = codes.at(row, coded);
+    std::memset(begin, 0, static_cast<size_t>(first - begin));
+    std::memset(numbered, 0, static_cast<size_t>(second - numbered));
+    std::memset(coded_to, 0, static_cast<size_t>(begin + row_bytes - coded_to));
+  }
+
+  // Have rows fetched that will be written next, column by column.
+  void expect(int64_t count) const {
+    constexpr ptrdiff_t LINE = 64;
+    for (const char *at = whole + rows * row_bytes, *const end = at + count * row_bytes; at < end; at += LINE) __builtin_prefetch(at, 1);
+  }
 };
 
 constexpr int32_t NOBODY = -1;  // asks for a column
@@ -208,6 +226,7 @@ class TemplateReader {
 
   // Their ids: that of their message, and a number each.
   void taken(std::string_view own) {
+    for (int64_t row = to_.rows; to_.whole != nullptr && row < to_.rows + rows; ++row) to_.clear(row);
     if (to_.ids.begin != nullptr) identify(own);
     for (const auto& [column, count] : lacking_) to_.lacking[column] += count;
     to_.rows += rows;
@@ -244,6 +263,7 @@ class TemplateReader {
     if (rows == 0) {
       rows = found;
       full_ = found > to_.room - to_.rows;
+      if (to_.whole != nullptr && !full_) to_.expect(found);
     }
     return found == rows && !full_;
   }

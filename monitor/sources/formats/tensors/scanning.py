@@ -109,6 +109,7 @@ class FilledColumns:
             self.ids,
             self.more,
             self.tallies,
+            None if self.waiting is None else self.waiting.view(np.uint8),
         )
 
     def make_room(self, rows: int) -> None:
@@ -116,7 +117,7 @@ class FilledColumns:
         coded = len(self.aim.categorical)
         self.tallies = np.zeros(self.width + coded + 1, dtype=np.int64)
         if self.waits is not None:
-            self.waiting = held = np.zeros(rows, dtype=self.waits)
+            self.waiting = held = np.empty(rows, dtype=self.waits)  # what is not filled becomes 0
             self.numbers, self.coded, self.ids, self.more = (held[name] for name in FILLED)
             return
         self.numbers = np.empty((rows, self.width))

@@ -20,6 +20,7 @@ from monitor.stream.events import MINUTE, JoinBatch, SeriesKey
 from tests.build import of
 from tests.charted import seeded
 from tests.fakes import NOON
+from tests.readers import readers_of
 
 KEYS = [SeriesKey("churn", "1"), SeriesKey("fraud", "*")]
 REFERENCE = Reference.fit({"age": np.arange(100.0), "plan": ["free", "pro"] * 50})
@@ -75,7 +76,7 @@ def test_every_reader_finds_the_same_to_join(keys: list[SeriesKey]) -> None:
     found = []
     for skipped in range(3):  # the readers of JSON, the quickest first
         each = decoder(*keys, fields=fields)
-        each.readers = each.readers[skipped:]
+        each.readers = [*readers_of(each)[skipped:]]
         decoded = each.decode(records(values), NOON)
         found.append(told(decoded.joins))
         assert sum(join.anonymous for join in decoded.joins) == 3
@@ -102,7 +103,7 @@ def test_a_label_that_is_not_there_is_no_missing_feature_and_one_that_is_takes_n
     truth: Truth, label: object, found: list[float], counted: dict[str, int], skipped: int
 ) -> None:
     each = decoder(KEYS[0], fields=FieldMap(label=("label",), weight=("weight",)), truth=truth)
-    each.readers = each.readers[skipped:]
+    each.readers = [*readers_of(each)[skipped:]]
     without = [event(number, 0.5, features={"plan": "pro"}) for number in range(20)]
     labelled = [event(100 + number, 0.5, label=label) for number in range(20)]
     decoded = each.decode(records([*without, *labelled]), NOON)
@@ -150,7 +151,7 @@ def test_every_reader_finds_the_same_labels_at_the_same_offsets() -> None:
         each = LabelDecoder(
             "t", {"churn": TRUTH}, {"churn": [KEYS[0]]}, FieldMap(features=(), label=("label",)), MINUTE
         )
-        each.readers = each.readers[skipped:]
+        each.readers = [*readers_of(each)[skipped:]]
         found.append(told(each.decode(records(values), NOON).joins))
 
     assert found[0] == found[1] == found[2]
@@ -173,7 +174,7 @@ def test_a_feature_that_is_wrong_has_no_label_looked_for(skipped: int) -> None:
     truth = Truth(REGRESSION)
     looked: list[int] = []
     plain = decoder(KEYS[0], fields=FieldMap(label=("label",)), truth=truth)
-    plain.readers = plain.readers[skipped:]
+    plain.readers = [*readers_of(plain)[skipped:]]
     columns = plain._joined[KEYS[0]]
     there = columns._labels._there
 
@@ -253,7 +254,7 @@ def test_scores_of_classes_come_as_a_mapping_or_a_list_and_the_highest_wait(skip
     ]
     fields = FieldMap(scores=("output", "scores"))
     each = decoder(KEYS[0], fields=fields, truth=LISTED)
-    each.readers = each.readers[skipped:]
+    each.readers = [*readers_of(each)[skipped:]]
     values = [event(number, "c", output={"scores": scores}) for number, scores in enumerate(given)]
     decoded = each.decode(records(values), NOON)
 
@@ -281,7 +282,7 @@ def test_keys_of_scores_are_classes_however_they_are_spelled(keys: list[str], sk
     """By the one rule: a whole number with a point, truth in other letters; 01 is a code, and no 1."""
     truth = Truth(MULTICLASS, classes=tuple(SPELLED["as the reference"]), scored=True)
     each = decoder(KEYS[0], fields=FieldMap(scores=("scores",)), truth=truth)
-    each.readers = each.readers[skipped:]
+    each.readers = [*readers_of(each)[skipped:]]
     scores = dict(zip(keys, [0.05, 0.1, 0.2, 0.25, 0.4], strict=True))
     decoded = each.decode(records([event(at, "2.0", scores=scores) for at in range(20)]), NOON)
 
@@ -312,7 +313,7 @@ def test_scores_that_are_none_of_any_class_are_counted_once_a_row(
 ) -> None:
     truth = replace(LISTED, listed=listed)
     each = decoder(KEYS[0], fields=FieldMap(scores=("scores",)), truth=truth)
-    each.readers = each.readers[skipped:]
+    each.readers = [*readers_of(each)[skipped:]]
     decoded = each.decode(records([event(at, "c", scores=scores) for at in range(20)]), NOON)
 
     told = {fact.reason: fact.count for fact in of(decoded.facts, FieldsRejected)}

@@ -17,6 +17,7 @@ from monitor.sources.formats.fields import FieldMap, SeriesFields
 from monitor.stream.events import MINUTE, SeriesKey
 from tests.build import of
 from tests.fakes import NOON
+from tests.readers import readers_of
 
 KEYS = [SeriesKey("churn", "1"), SeriesKey("fraud", "*")]
 REFERENCE = Reference.fit({"age": np.arange(100.0), "plan": ["free", "pro"] * 50})
@@ -66,7 +67,7 @@ def decoder(*keys: SeriesKey, labelled: bool = False, skipped: int = 0, **change
     series = [SeriesFields(key, REFERENCE.layout, fields, joined, served=True) for key in keys or KEYS[:1]]
     columns = {each.key: PredictionColumns(each, TRUTH) for each in series} if labelled else {}
     made = TopicDecoder("t", series, fields, MINUTE, joined=columns)
-    made.readers = made.readers[skipped:]  # the quickest first
+    made.readers = [*readers_of(made)[skipped:]]  # the quickest first
     return made
 
 

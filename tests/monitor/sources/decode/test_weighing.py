@@ -15,6 +15,7 @@ from monitor.sources.formats.fields import FieldMap, SeriesFields
 from monitor.stream.events import MILLISECOND, MINUTE, SeriesKey
 from tests.build import of
 from tests.fakes import NOON
+from tests.readers import readers_of
 
 KEY = SeriesKey("churn", "3")
 REFERENCE = Reference.fit({"age": np.arange(100.0), "plan": ["free", "pro"] * 50})
@@ -33,7 +34,7 @@ INVALID: list[Any] = [0, -0.0, -1, 100.5, 1e-9, "10", "", {}, [], float("inf"), 
 
 def decoder(fields: FieldMap, skipped: int = 0) -> TopicDecoder:
     made = TopicDecoder("t", [SeriesFields(KEY, REFERENCE.layout, fields, served=True)], fields, MINUTE)
-    made.readers = made.readers[skipped:]  # the quickest first
+    made.readers = [*readers_of(made)[skipped:]]  # the quickest first
     return made
 
 

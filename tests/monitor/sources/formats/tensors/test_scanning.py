@@ -346,7 +346,7 @@ def test_what_was_not_aimed_is_not_read() -> None:
     with pytest.raises(ValueError, match="asks for columns that there are not"):
         _columns.scan(
             [[found[0]]],
-            [(_columns.codes([]), 1, 1, *room, np.zeros(2, dtype=np.int64))],
+            [(_columns.codes([]), 1, 1, *room, np.zeros(2, dtype=np.int64), None)],
             [b"x"],
             [None],
             whole,
@@ -369,4 +369,4 @@ def test_damaged_bodies_do_no_harm_under_the_sanitizers_and_all_widths_agree(tmp
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    assert fuzzed("shuffled") == fuzzed("wide", "-DDRIFTD_UNSHUFFLED") == fuzzed("scalar", "-DDRIFTD_SCALAR")
+    assert fuzzed("fours") == fuzzed("wide", "-DDRIFTD_NO_FOURS") == fuzzed("scalar", "-DDRIFTD_SCALAR")
