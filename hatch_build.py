@@ -7,6 +7,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -71,12 +72,9 @@ class CompiledParts(BuildHookInterface):  # type: ignore[type-arg]
 def build(*, afresh: bool = False) -> list[Path]:
     """Compile what is missing or older than its source, all of it when `afresh`. Raises NotBuiltError."""
     sources = [source for source in SOURCES if source.exists()]
-    for source in sources:
-        if afresh or not _is_newer(_library(source), source):
-            try:
-                _compile(source)
-            except OSError as error:
-                raise NotBuiltError(f"{source.parent} cannot be written to", str(error)) from error
+    wanted = [source for source in sources if afresh or not _is_newer(_library(source), source)]
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        list(pool.map(_compile, wanted))
     return [_library(source) for source in sources]
 
 
@@ -91,6 +89,13 @@ def _is_newer(library: Path, source: Path) -> bool:
 
 
 def _compile(source: Path) -> None:
+    try:
+        _compile_beside(source)
+    except OSError as error:
+        raise NotBuiltError(f"{source.parent} cannot be written to", str(error)) from error
+
+
+def _compile_beside(source: Path) -> None:
     library = _library(source)
     with tempfile.TemporaryDirectory(dir=library.parent, prefix=".building-") as scratch:
         made = Path(scratch, library.name)

@@ -3,6 +3,7 @@
 import ast
 import re
 from collections import Counter
+from collections.abc import Iterator
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -35,6 +36,14 @@ def files() -> list[Path]:
     return [path for package in PACKAGES for path in (ROOT / package).rglob("*.py")]
 
 
+def nodes(word: str) -> Iterator[tuple[Path, ast.AST]]:
+    """Of each file that has a word somewhere what it is made of: to take all of them apart takes long."""
+    for path in files():
+        text = path.read_text(encoding="utf-8")
+        if word in text:
+            yield from ((path, node) for node in ast.walk(ast.parse(text)))
+
+
 def test_imports_run_in_no_circle() -> None:
     """A file that imports from its own package wants a compiled part, which is no file of Python."""
     graph = grimp.build_graph(*PACKAGES, include_external_packages=False)
@@ -50,8 +59,7 @@ def test_no_import_is_made_for_types_alone_within_the_tree() -> None:
     """Such an import would hide a circle. What the library reads only once it is asked for it names for types as well."""
     hidden = [
         f"{path.relative_to(ROOT)}: {ast.unparse(inner)}"
-        for path in files()
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for path, node in nodes("TYPE_CHECKING")
         if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
         for inner in node.body
         if re.search(rf"\b({'|'.join(PACKAGES)})\b", ast.unparse(inner)) and path not in LAZY
@@ -61,12 +69,7 @@ def test_no_import_is_made_for_types_alone_within_the_tree() -> None:
 
 
 def test_no_two_classes_have_one_name() -> None:
-    names = Counter(
-        node.name
-        for path in files()
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
-        if isinstance(node, ast.ClassDef)
-    )
+    names = Counter(node.name for _, node in nodes("class ") if isinstance(node, ast.ClassDef))
 
     assert [name for name, count in names.items() if count > 1] == []
 

@@ -17,7 +17,7 @@ from tests.charted import MONDAY, WINDOW, mixed, pane, reference
 
 pytestmark = pytest.mark.usefixtures("compiled_parts")
 FUZZ = Path(__file__).parents[2] / "native" / "fuzz_step.cpp"
-SANITIZED = ("-std=c++17", "-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+SANITIZED = ("-std=c++17", "-O1", "-g1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 
 
 def panes(rng: np.random.Generator) -> list[dict[str, NDArray[Any]]]:

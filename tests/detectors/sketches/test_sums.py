@@ -1,5 +1,6 @@
 """The compiled sums and numpy's are the same to the last bit, and what the compiled part does not know goes to numpy."""
 
+import os
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ pytestmark = pytest.mark.usefixtures("compiled_parts")
 
 SEEDS = st.integers(0, 2**32 - 1)
 WIDTHS = [np.uint8, np.uint16, np.uint32, np.int64]
+SANITIZED = "libasan" in os.environ.get("LD_PRELOAD", "")
 COUNTS = st.sampled_from([1, 2, 40, 10**6, 2**40])  # one above the largest: mostly empty cells, or huge ones
 
 
@@ -374,12 +376,14 @@ def thrown(rng: np.random.Generator, takes: str, rows: int, cells: int) -> np.nd
 
 
 def test_no_arrays_do_harm() -> None:
-    """Whatever they are, a function works on them or says that they do not fit; the sanitisers watch over it in `make sanitize`."""
+    """Whatever they are, a function works on them or says that they do not fit; the sanitisers watch over ten times as many in `make sanitize`."""
     assert TAKES.keys() == {name for name, each in vars(sums._sums).items() if callable(each)}
     rng, worked = np.random.default_rng(9), set[str]()
     for name, takes in sorted(TAKES.items()):
         function = getattr(sums._sums, name)
-        for _ in range(3_000):
+        for tried in range(3_000):
+            if tried >= 300 and name in worked and not SANITIZED:
+                break
             rows = int(rng.integers(0, 4))
             found = function(*(thrown(rng, each, rows, int(rng.choice([rows, 2 * rows, 4]))) for each in takes))
             assert isinstance(found, bool | int)

@@ -15,7 +15,7 @@ from monitor.sources.lines import LineValues, LongLineError, lying_blocks, split
 pytestmark = pytest.mark.usefixtures("compiled_parts")
 
 FUZZ = Path(__file__).parents[2] / "native" / "fuzz_blocks.cpp"
-SANITIZED = ("-std=c++17", "-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+SANITIZED = ("-std=c++17", "-O1", "-g1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 
 PIECES = [
     b"a",

@@ -25,7 +25,15 @@ from tests.fakes import NOON
 pytestmark = pytest.mark.usefixtures("compiled_parts")
 
 FUZZ = Path(__file__).parents[3] / "native" / "fuzz_arrow.cpp"
-SANITIZED = ("-std=c++17", "-O1", "-g", "-Wall", "-Wextra", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+SANITIZED = (
+    "-std=c++17",
+    "-O1",
+    "-g1",
+    "-Wall",
+    "-Wextra",
+    "-fsanitize=address,undefined",
+    "-fno-sanitize-recover=all",
+)
 KEYS = SeriesKey("churn", "3"), SeriesKey("fraud", "1")
 PLANS = "free", "pro", "größer", ""
 REFERENCE = Reference.fit(

@@ -24,7 +24,7 @@ from monitor.stream.events import OffsetRange, Partition
 
 ROOT = Path(__file__).parents[4]
 RACES = ROOT / "tests" / "native" / "races.cpp"
-SANITIZED = ("-std=c++17", "-O1", "-g", "-Wall", "-Wextra", "-fsanitize=thread")
+SANITIZED = ("-std=c++17", "-O1", "-g1", "-Wall", "-Wextra", "-fsanitize=thread")
 TOPIC = "predictions"
 PARTITIONS = 3
 BATCH = 10

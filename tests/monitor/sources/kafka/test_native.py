@@ -32,7 +32,15 @@ from tests.parts.reader import numbered, produce
 
 ROOT = Path(__file__).parents[4]
 FUZZ = ROOT / "tests" / "native" / "fuzz_client.cpp"
-SANITIZED = ("-std=c++17", "-O1", "-g", "-Wall", "-Wextra", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+SANITIZED = (
+    "-std=c++17",
+    "-O1",
+    "-g1",
+    "-Wall",
+    "-Wextra",
+    "-fsanitize=address,undefined",
+    "-fno-sanitize-recover=all",
+)
 REFERENCE = Reference.fit({"age": [20.0, 30.0, 40.0], "plan": ["free", "pro", "pro"]})
 PATIENCE = 30.0  # seconds for what was produced to come
 OLDER = {"api.version.request": False, "broker.version.fallback": "0.9.0"}  # record format 0

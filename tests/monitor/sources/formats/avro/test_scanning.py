@@ -9,7 +9,15 @@ import pytest
 pytestmark = pytest.mark.usefixtures("compiled_parts")
 
 FUZZ = Path(__file__).parents[4] / "native" / "fuzz_avro.cpp"
-SANITIZED = ("-std=c++17", "-O1", "-g", "-Wall", "-Wextra", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+SANITIZED = (
+    "-std=c++17",
+    "-O1",
+    "-g1",
+    "-Wall",
+    "-Wextra",
+    "-fsanitize=address,undefined",
+    "-fno-sanitize-recover=all",
+)
 
 
 @pytest.mark.timeout(600)

@@ -18,7 +18,15 @@ from tests.fakes import NOON
 pytestmark = pytest.mark.usefixtures("compiled_parts")
 
 FUZZ = Path(__file__).parents[4] / "native" / "fuzz_reader.cpp"
-SANITIZED = ("-std=c++17", "-O1", "-g", "-Wall", "-Wextra", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+SANITIZED = (
+    "-std=c++17",
+    "-O1",
+    "-g1",
+    "-Wall",
+    "-Wextra",
+    "-fsanitize=address,undefined",
+    "-fno-sanitize-recover=all",
+)
 REFERENCE = Reference.fit({"age": [20.0, 30.0, 40.0], "plan": ["free", "pro", "pro"]})
 TS = NOON // 1_000_000
 

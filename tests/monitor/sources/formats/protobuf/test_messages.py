@@ -28,7 +28,15 @@ from tests.parts import protobuf as official
 from tests.parts.protobuf_all import all_kinds
 
 FUZZ = Path(__file__).parents[4] / "native" / "fuzz_protobuf.cpp"
-SANITIZED = ("-std=c++17", "-O1", "-g", "-Wall", "-Wextra", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+SANITIZED = (
+    "-std=c++17",
+    "-O1",
+    "-g1",
+    "-Wall",
+    "-Wextra",
+    "-fsanitize=address,undefined",
+    "-fno-sanitize-recover=all",
+)
 REFERENCE = Reference.fit({"age": [20.0, 30.0, 40.0], "tenure": [1.0, 2.0, 3.0], "plan": ["FREE", "PRO", "PRO"]})
 MS = NOON // 1_000_000
 

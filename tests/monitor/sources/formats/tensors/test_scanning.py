@@ -30,7 +30,7 @@ from tests.inferences import decoder_of, records
 pytestmark = pytest.mark.usefixtures("compiled_parts")
 
 FUZZ = Path(__file__).parents[5] / "tests" / "native" / "fuzz_tensors.cpp"
-SANITIZED = ("-std=c++17", "-O1", "-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
+SANITIZED = ("-std=c++17", "-O1", "-g1", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
 FIELDS, SAMPLED = FieldMap(), FieldMap(sampling=("features", "a"))
 REFERENCE = Reference.fit(
     {
