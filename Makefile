@@ -31,11 +31,12 @@ $(COMPILED): $(STAMP) hatch_build.py $(KERNELS)
 demo: setup  ## drift found, paged and delivered on this machine within a minute, nothing installed
 	@$(BIN)/driftd demo
 
-test: setup  ## the tests, by a worker a core, then those with servers, then the serial ones; says what it skipped and how to install it
-	@$(MAKE) --no-print-directory --keep-going test-parallel test-servers test-serial
+test: setup  ## the tests, by a worker a core, then those with servers (beside them in CI), then the serial ones; says what it skipped and how to install it
+	@status=0; $(MAKE) --no-print-directory --keep-going $(BESIDE) test-parallel test-servers || status=$$?; \
+	  $(MAKE) --no-print-directory test-serial && exit $$status
 
 test-parallel: setup  ## of them those that share nothing: most
-	@$(BIN)/python -m pytest $(SEEDS) $(WORKERS) -m "not serial and not servers"
+	@$(if $(BESIDE),nice -n 5) $(BIN)/python -m pytest $(SEEDS) $(WORKERS) -m "not serial and not servers"
 
 test-servers: setup  ## of them those that start brokers, daemons or browsers, and wait more than they work: three files at a time
 	@$(BIN)/python -m pytest $(SEEDS) --numprocesses=3 --dist=loadfile --no-loadscope-reorder -m servers --durations=15
