@@ -19,7 +19,7 @@ import pytest
 
 from tests.integration.proven import PARTITIONS, PERIOD, TOPIC, Load, ProvenRun, proven_run, verdict
 from tests.parts import certificates
-from tests.parts.kafka import ApacheKafka
+from tests.parts.kafka import SCRAM, ApacheKafka
 from tests.parts.kafka_cluster import KafkaCluster
 from tests.parts.proxy import Fault, Proxy
 
@@ -190,7 +190,7 @@ def restarts(request: pytest.FixtureRequest, home: Path, seed: int) -> Ordeal:
         "ssl.keystore.type": "PEM",
         "ssl.keystore.location": str(keys),
         "sasl.enabled.mechanisms": "SCRAM-SHA-256",
-        "listener.name.sasl_ssl.scram-sha-256.sasl.jaas.config": "org.apache.kafka.common.security.scram.ScramLoginModule required;",
+        **SCRAM,
     }
     login = {"sasl.mechanisms": "SCRAM-SHA-256", "sasl.username": USER, "sasl.password": PASSWORD}
     secured = {"ca_file": str(ca_file), "properties": {"security.protocol": "SASL_SSL", **login}}

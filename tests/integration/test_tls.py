@@ -11,7 +11,7 @@ from confluent_kafka import Producer
 
 from detectors import Reference
 from monitor.cli import main
-from tests.parts.kafka import ApacheKafka
+from tests.parts.kafka import SCRAM, ApacheKafka
 
 pytestmark = pytest.mark.usefixtures("reader_kind")
 
@@ -41,10 +41,12 @@ def kafka(tmp_path_factory: pytest.TempPathFactory, authorities: dict[str, Path]
     config = {
         "ssl.keystore.type": "PEM",
         "ssl.keystore.location": str(authorities["right"]),
-        "sasl.enabled.mechanisms": "PLAIN",
+        "sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-256",
         "listener.name.sasl_ssl.plain.sasl.jaas.config": LOGIN,
+        **SCRAM,
     }
     node = ApacheKafka(tmp_path_factory.mktemp("kafka"), config=config, secured=("SSL", "SASL_SSL"))
+    node.add_user("driftd", PASSWORD)
     node.create_topic("predictions")
     producer = Producer({"bootstrap.servers": node.bootstrap, "log_level": 0})
     producer.produce("predictions", EVENT)
@@ -68,8 +70,8 @@ def configured(home: Path, servers: str, ca_file: Path | None, **properties: str
     return str(home / "driftd.yaml")
 
 
-def login(password: str) -> dict[str, str]:
-    return {"sasl.mechanisms": "PLAIN", "sasl.username": "driftd", "sasl.password": password}
+def login(password: str, mechanism: str = "PLAIN") -> dict[str, str]:
+    return {"sasl.mechanisms": mechanism, "sasl.username": "driftd", "sasl.password": password}
 
 
 UNTRUSTED = "TLS: the broker's certificate is not trusted (kafka.ca_file names its authority)"
@@ -84,6 +86,12 @@ FAILURES: dict[str, tuple[str, str | None, dict[str, str], str]] = {
         UNTRUSTED,
     ),
     "wrong password": ("SASL_SSL", "right", {"security.protocol": "SASL_SSL", **login("wrong-word")}, REFUSED),
+    "wrong password, by SCRAM": (
+        "SASL_SSL",
+        "right",
+        {"security.protocol": "SASL_SSL", **login("wrong-word", "SCRAM-SHA-256")},
+        REFUSED,
+    ),
     "TLS to a listener without": (
         "PLAINTEXT",
         "right",
@@ -118,7 +126,10 @@ def test_every_command_says_it(
     assert UNTRUSTED in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("given", ["ca_file", "SSL_CERT_FILE", "password"])
+MECHANISMS = {"password": "PLAIN", "scram": "SCRAM-SHA-256"}
+
+
+@pytest.mark.parametrize("given", ["ca_file", "SSL_CERT_FILE", *MECHANISMS])
 def test_what_is_right_is_read(
     given: str,
     kafka: ApacheKafka,
@@ -127,7 +138,9 @@ def test_what_is_right_is_read(
     capsys: Output,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    listener, properties = ("SASL_SSL", login(PASSWORD)) if given == "password" else ("SSL", {})
+    listener, properties = "SSL", dict[str, str]()
+    if given in MECHANISMS:
+        listener, properties = "SASL_SSL", login(PASSWORD, MECHANISMS[given])
     if given == "SSL_CERT_FILE":
         monkeypatch.setenv("SSL_CERT_FILE", str(authorities["right"]))
     ca_file = None if given == "SSL_CERT_FILE" else authorities["right"]

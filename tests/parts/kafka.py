@@ -67,6 +67,9 @@ ONE_SMALL_NODE = {
 }
 
 
+SCRAM = {  # lets in whom `add_user` names, where sasl.enabled.mechanisms has it
+    "listener.name.sasl_ssl.scram-sha-256.sasl.jaas.config": "org.apache.kafka.common.security.scram.ScramLoginModule required;"
+}
 PROXIED = "PROXIED"  # a listener that clients are sent to by way of a proxy
 
 
