@@ -126,7 +126,7 @@ def node(apache_kafka: ApacheKafka) -> Iterator[ApacheKafka]:
 
 def long(chance: random.Random, least: float, most: float) -> float:
     """So many seconds, each factor as likely."""
-    return least * (most / least) ** chance.random()
+    return float(least * (most / least) ** chance.random())
 
 
 @contextmanager
@@ -183,9 +183,7 @@ def restarts(request: pytest.FixtureRequest, home: Path, seed: int) -> Ordeal:
     """A broker that is spoken to by SASL and TLS, stopped and killed many times each."""
     chance, place = random.Random(seed), home.with_name("secured")
     place.mkdir()
-    _, ca_file = certificates.valid(place)
-    keys = place / "keystore.pem"
-    keys.write_bytes((place / "key.pem").read_bytes() + ca_file.read_bytes())
+    keys = certificates.keystore(place, "broker")
     config = {
         "ssl.keystore.type": "PEM",
         "ssl.keystore.location": str(keys),
@@ -193,7 +191,7 @@ def restarts(request: pytest.FixtureRequest, home: Path, seed: int) -> Ordeal:
         **SCRAM,
     }
     login = {"sasl.mechanisms": "SCRAM-SHA-256", "sasl.username": USER, "sasl.password": PASSWORD}
-    secured = {"ca_file": str(ca_file), "properties": {"security.protocol": "SASL_SSL", **login}}
+    secured = {"ca_file": str(keys), "properties": {"security.protocol": "SASL_SSL", **login}}
     with closing(ApacheKafka(place, config=config, secured=["SASL_SSL"])) as broker:
         broker.add_user(USER, PASSWORD)
         secured["bootstrap_servers"] = broker.addresses["SASL_SSL"]

@@ -57,6 +57,7 @@ CHECKPOINT = "5s" if LONG else "200ms"
 PAUSE = (
     0.1 if LONG else 0.02
 )  # seconds that a second of event time takes: what is kept of windows is complete after eight minutes
+TRANSITIONS = "driftd_alert_transitions_total"
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -191,16 +192,10 @@ class Soak:
         assert not self.load.is_alive()
         for run in (self.steady, self.killed):
             run.receiver.faults = 0.0
-            run.daemon.wait_for(lambda run=run: self._windows(run)[0] == self.load.last_window, seconds=240)
-            found = dict(zip(*self._windows(run)[1:], strict=True))
+            run.daemon.wait_for(lambda run=run: self.load.last_window in crowd(run), seconds=240)  # type: ignore[misc]
+            found = crowd(run)
             assert found == {end: self.load.rows[end] for end in found}
             run.finish(self.load)
-
-    def _windows(self, run: ProvenRun) -> tuple[int, list[int], list[int]]:
-        """The last end, and of each window of the crowd its end and its rows."""
-        found = run.daemon.get(f"/api/v1/windows?model={CROWD}&limit=500")
-        ends = [seconds(each["end"]) for each in found]
-        return max(ends, default=0), ends, [each["rows"] for each in found]
 
     @property
     def figures(self) -> dict[str, Any]:
@@ -221,6 +216,12 @@ class Soak:
         return found
 
 
+def crowd(run: ProvenRun) -> dict[int, int]:
+    """The rows of each of its windows, by their ends."""
+    found = run.daemon.get(f"/api/v1/windows?model={CROWD}&limit=500")
+    return {seconds(each["end"]): each["rows"] for each in found}
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(300 + LASTS * 2)
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="asks Linux for memory, descriptors and threads")
@@ -238,13 +239,13 @@ def test_nothing_grows_and_kills_lose_nothing(request: pytest.FixtureRequest, tm
             ending.enter_context(proven_run(home, broker.bootstrap, seed, group=home.name, change=crowded(home)))
             for home in (tmp_path / "steady", tmp_path / "killed")
         ]
-        soak = Soak(*runs, load)
+        soak = Soak(runs[0], runs[1], load)
         for run in runs:
             run.daemon.start(ready=False)
         load.start()
         for run in runs:  # all that is shown is there, and all that works has worked
             told = run.daemon
-            told.wait_for(lambda told=told: told.metric("driftd_alert_transitions_total", to="inactive") >= 1)
+            told.wait_for(lambda told=told: told.metric(TRANSITIONS, to="inactive") >= 1)  # type: ignore[misc]
         soak.last(LASTS)
         soak.finish()
         found = verdict([run.home for run in runs], tmp_path / "verdict.json")

@@ -1,6 +1,5 @@
 """A broker behind TLS and SASL: what fails says so in one line, with the key that mends it; what is right is read."""
 
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ from confluent_kafka import Producer
 
 from detectors import Reference
 from monitor.cli import main
+from tests.parts import certificates
 from tests.parts.kafka import SCRAM, ApacheKafka
 
 pytestmark = pytest.mark.usefixtures("reader_kind")
@@ -21,19 +21,10 @@ PASSWORD = "long-and-right"
 LOGIN = f'org.apache.kafka.common.security.plain.PlainLoginModule required user_driftd="{PASSWORD}";'
 
 
-def made(directory: Path, name: str) -> Path:
-    """A certificate that is its own authority, with its key in front."""
-    path = directory / f"{name}.pem"
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "-", "-days", "2"]
-    command += ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
-    path.write_bytes(subprocess.run(command, capture_output=True, check=True, timeout=60).stdout)
-    return path
-
-
 @pytest.fixture(scope="module")
 def authorities(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     directory = tmp_path_factory.mktemp("authorities")
-    return {name: made(directory, name) for name in ("right", "other")}
+    return {name: certificates.keystore(directory, name) for name in ("right", "other")}
 
 
 @pytest.fixture(scope="module")
