@@ -75,12 +75,12 @@ class Crowd(Load):
 
     def more(self, producer: Any, second: int) -> None:
         """Produce some of it."""
-        begin = f'{{"ts": {(BEGIN + second) * 1000}'.encode()
-        for number in range(self.many):
+        begin, many = f'{{"ts": {(BEGIN + second) * 1000}'.encode(), self.many
+        for number in range(many):
             producer.produce(CROWD, begin + self._rows[number % len(self._rows)], partition=number % PARTITIONS)
             if number % 1000 == 0:
                 producer.poll(0)
-        self.rows[BEGIN + second - second % WINDOW + WINDOW] += self.many
+        self.rows[BEGIN + second - second % WINDOW + WINDOW] += many
 
 
 def crowded(home: Path) -> Callable[[dict[str, Any]], None]:
@@ -153,6 +153,7 @@ class Soak:
         self.samples: list[Sample] = []
         self.series: list[int] = []  # lines of metrics, as often as they are scraped
         self.kills = 0
+        self.miscounted: list[tuple[str, int]] = []  # windows of the crowd
         self._paced = 0
 
     def last(self, seconds: float) -> None:
@@ -193,8 +194,7 @@ class Soak:
         for run in (self.steady, self.killed):
             run.receiver.faults = 0.0
             run.daemon.wait_for(lambda run=run: self.load.last_window in crowd(run), seconds=240)  # type: ignore[misc]
-            found = crowd(run)
-            assert found == {end: self.load.rows[end] for end in found}
+            self.miscounted += [(run.home.name, end) for end, rows in crowd(run).items() if rows != self.load.rows[end]]
             run.finish(self.load)
 
     @property
@@ -255,6 +255,7 @@ def test_nothing_grows_and_kills_lose_nothing(request: pytest.FixtureRequest, tm
         Path(REPORT).write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(found))
     assert found["violations"] == []
+    assert soak.miscounted == []
     assert soak.kills == int(LASTS // KILL_EVERY) or not LONG
     assert found["soak"]["descriptors"]["grown"] <= 2
     assert found["soak"]["threads"]["grown"] <= 2
