@@ -245,7 +245,7 @@ def test_nothing_grows_and_kills_lose_nothing(request: pytest.FixtureRequest, tm
         load.start()
         for run in runs:  # all that is shown is there, and all that works has worked
             told = run.daemon
-            told.wait_for(lambda told=told: told.metric(TRANSITIONS, to="inactive") >= 1)  # type: ignore[misc]
+            told.wait_for(lambda told=told: told.metric(TRANSITIONS, to="inactive") >= 1, seconds=200)  # type: ignore[misc]
         soak.last(LASTS)
         soak.finish()
         found = verdict([run.home for run in runs], tmp_path / "verdict.json")
