@@ -12,7 +12,6 @@ from tests.verifier.evidence import Heard, Left, Series, Told
 from tests.verifier.replay import FIRING, RESOLVED, Transition
 from tests.verifier.truth import Columns, Sent, Truth
 
-
 REACHABILITY = "reachability"  # the rule by which silent leaders are told, as the wall has it
 
 
