@@ -10,7 +10,7 @@ KERNELS := $(wildcard detectors/*/_*.[ch]pp monitor/sources/_*.[ch]pp monitor/so
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test test-parallel test-servers test-serial test-seeds check schedules sanitize format bench bench-alarms bench-alarms-short streams kills kafka-errors exactly-once targets parts lock dashboards clean formats fuzz-tensors serving debezium fuzz-protobuf kills-halves fuzz-avro fuzz-arrow fuzz-step kills-verified failpoints sbom advisories
+.PHONY: help setup demo test test-parallel test-servers test-serial test-seeds check schedules sanitize format bench bench-alarms bench-alarms-short streams kills kafka-errors exactly-once targets parts lock dashboards clean formats fuzz-tensors serving debezium fuzz-protobuf kills-halves fuzz-avro fuzz-arrow fuzz-step kills-verified failpoints network-faults broker-faults soak sbom advisories
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -74,6 +74,15 @@ kills-verified: setup  ## a daemon under load killed KILLS times (500), twenty m
 
 failpoints: setup  ## every step of saving, delivering and migrating crashes, raises, hangs and fills the disk (root), ten minutes: build/failpoints.json
 	@mkdir -p build && FAILPOINTS=all FAILPOINTS_REPORT=$(CURDIR)/build/failpoints.json $(BIN)/python -m pytest -q -p no:randomly tests/integration/test_failpoints.py
+
+network-faults: setup  ## every fault of a TCP proxy before Apache Kafka and before a webhook's receiver, TIMES (5) times each, half an hour: build/network-faults.json
+	@mkdir -p build && FAULTS=network FAULTS_TIMES=$(or $(TIMES),5) FAULTS_REPORT=$(CURDIR)/build/network-faults.json $(BIN)/python -m pytest -q -p no:randomly tests/integration/test_faults.py
+
+broker-faults: setup  ## Apache Kafka stopped and killed TIMES (25) times each by SASL and TLS, paused for up to two minutes as driftd is, three nodes restarted in turn, forty minutes: build/broker-faults.json
+	@mkdir -p build && FAULTS=broker FAULTS_TIMES=$(or $(TIMES),25) FAULTS_REPORT=$(CURDIR)/build/broker-faults.json $(BIN)/python -m pytest -q -p no:randomly tests/integration/test_faults.py
+
+soak: setup  ## MINUTES (60) at half of a core on Apache Kafka, beside it a kill every ten minutes; memory, descriptors, threads, series: build/soak.json
+	@mkdir -p build && SOAK_MINUTES=$(or $(MINUTES),60) SOAK_REPORT=$(CURDIR)/build/soak.json $(BIN)/python -m pytest -q -p no:randomly tests/integration/test_soak.py
 
 exactly-once: setup  ## ten drawn days of one incident at every target: eight kills a day, receivers away, answers lost; about twenty minutes
 	@DAYS=$(or $(DAYS),10) $(BIN)/python -m pytest -q -p no:randomly --timeout=900 tests/integration/test_exactly_once.py

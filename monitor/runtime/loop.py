@@ -166,7 +166,8 @@ class Loop:
         self._explainer.hear(facts)
         self._jumped = False
         facts += self._pipeline.ingest(arrived, now)
-        advanced = [*self._pipeline.advance(), *self._silence(poll, now), *self._rest(now), *self._decide(now)]
+        advanced = [*self._answered(poll, now), *self._pipeline.advance(), *self._silence(poll, now)]
+        advanced += [*self._rest(now), *self._decide(now)]
         facts += self._explainer.explain(advanced)
         facts += self._pipeline.news_of_runs()
         facts += self._rows.see(facts)
@@ -176,6 +177,14 @@ class Loop:
         self._tell(facts)
         self._report(now)
         self._freed.see(now)
+
+    def _answered(self, poll: Poll, now: Nanos) -> list[Fact]:
+        """Let every series have whose leaders answer again before what these brought is judged: nothing is withheld for a silence that is over."""
+        told = [dict(fact.partitions) for fact in poll.facts if isinstance(fact, PartitionsUnreachable)]
+        if not told or self._silent.keys() <= told[-1].keys():
+            return []
+        self._silent = {place: since for place, since in self._silent.items() if place in told[-1]}
+        return self._pipeline.silence(self._silent, now)
 
     def _silence(self, poll: Poll, now: Nanos) -> list[Fact]:
         """Let every series have whose leaders are silent: when that changes, and while some are each minute, for some wait to be told."""

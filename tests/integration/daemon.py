@@ -69,6 +69,15 @@ class Driftd:
         assert self._child is not None
         self._child.kill()
 
+    def pause(self) -> None:
+        """SIGSTOP: connections stay open and nothing answers."""
+        assert self._child is not None
+        self._child.pause()
+
+    def resume(self) -> None:
+        assert self._child is not None
+        self._child.resume()
+
     def wait(self, seconds: float = 60) -> int:
         """The exit code of a daemon that ends by itself."""
         assert self._child is not None

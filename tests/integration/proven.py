@@ -10,8 +10,9 @@ import secrets
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -30,6 +31,7 @@ TOPIC, PARTITIONS = "predictions", 3
 PER_SECOND = 100  # events in one second of event time
 WINDOW = 10  # seconds
 PERIOD = 120  # seconds of event time, of which one feature is shifted in the middle third
+DELIVERED_WITHIN = 290  # seconds: brokers are away meanwhile
 BEGIN = 1_763_870_700  # event time of the first event, seconds
 TYPES = ["model.alert.firing", "model.alert.resolved", "model.retrain.requested"]  # what a replay knows
 DAY = "all-day"  # a model whose one window never closes: its pane holds whatever was read of it since the beginning
@@ -81,11 +83,23 @@ def config(bootstrap: str, url: str, group: str = "driftd") -> dict[str, Any]:
 class Load(Thread):
     """Produces events over a while, out of order within the lateness, bad ones among them, and remembers what became of each."""
 
-    def __init__(self, bootstrap: str, seed: int, length: int, *, pause: float = 0.2) -> None:
-        """`length` in seconds of event time, each of which takes `pause` seconds at least."""
+    def __init__(
+        self,
+        bootstrap: str,
+        seed: int,
+        length: int,
+        *,
+        pause: float = 0.2,
+        lasting: bool = False,
+        per_second: int = PER_SECOND,
+    ) -> None:
+        """`length` in seconds of event time, each of which takes `pause` seconds at least. `lasting`: on by whole periods until `pace` is set.
+
+        `per_second`: events in one second of event time.
+        """
         super().__init__(daemon=True)
         self.seed, self.length = seed, length
-        self._servers, self._pause = bootstrap, pause
+        self._servers, self._pause, self._lasting, self._per_second = bootstrap, pause, lasting, per_second
         self._random = random.Random(seed)
         self.pace = Event()  # set: as fast as it goes
         self.rest = Event()  # set: the last seconds come, too
@@ -94,6 +108,9 @@ class Load(Thread):
     def run(self) -> None:
         """Produce all of it, the last seconds when they are asked for."""
         self.produce(0, self.length - 2 * WINDOW)
+        while self._lasting and not self.pace.is_set():
+            self.length += PERIOD
+            self.produce(self.length - PERIOD - 2 * WINDOW, self.length - 2 * WINDOW)
         assert self.rest.wait(3600)
         self.produce(self.length - 2 * WINDOW, self.length)
 
@@ -104,12 +121,15 @@ class Load(Thread):
         settings = {"bootstrap.servers": self._servers, "linger.ms": 5, "compression.type": "zstd", "log_level": 0}
         producer = Producer(settings)
         for second in range(first, last):
-            for number in range(PER_SECOND):
-                reason, value = self._event(second * PER_SECOND + number)
+            for number in range(self._per_second):
+                reason, value = self._event(second * self._per_second + number)
                 self._send(producer, reason, value)
-            producer.flush(30)
+            self.more(producer, second)
+            assert producer.flush(DELIVERED_WITHIN) == 0
             self.pace.wait(self._pause)
-        assert producer.flush(30) == 0
+
+    def more(self, producer: Any, second: int) -> None:
+        """What else is produced in a second of event time, of which no record is kept."""
 
     def _send(self, producer: Any, reason: str, value: bytes) -> None:
         def note(error: object, message: Any) -> None:
@@ -123,7 +143,7 @@ class Load(Thread):
         if self._random.random() < 0.02:
             reason, bad = self._random.choice([*BAD.items()])
             return reason, (bad if isinstance(bad, str) else json.dumps(bad)).encode("latin-1")
-        second = number / PER_SECOND
+        second = number / self._per_second
         shift = 1.5 if PERIOD / 3 < second % PERIOD < 2 * PERIOD / 3 else 0.0
         features: dict[str, Any] = {
             "x": self._random.gauss(shift, 1.0),
@@ -140,6 +160,15 @@ class Load(Thread):
         }
         return "", json.dumps(event).encode("latin-1")
 
+    def look_back(self) -> None:
+        """Take for sent what lies in the log: where a broker died before it answered, a record may be there twice."""
+        reasons = {text: reason for _, _, reason, text in self.records}
+        found = [(index, offset, reasons[text], text) for index, offset, text in lying(self._servers)]
+        assert {(record[0], record[1], record[3]) for record in self.records} <= {
+            (record[0], record[1], record[3]) for record in found
+        }, "the broker has lost what it had taken"
+        self.records = found
+
     @property
     def last_window(self) -> int:
         """The end of the last window that closes: nothing comes after the one behind it."""
@@ -149,6 +178,25 @@ class Load(Thread):
         """What was sent, as a verifier reads it."""
         head = {"topic": TOPIC, "partitions": PARTITIONS, "seed": self.seed}
         path.write_text("".join(json.dumps(line) + "\n" for line in (head, *self.records)), encoding="utf-8")
+
+
+def lying(bootstrap: str) -> list[tuple[int, int, str]]:
+    """Partition, offset and text of all that lies in the log."""
+    from confluent_kafka import Consumer, KafkaError, TopicPartition
+
+    settings = {"bootstrap.servers": bootstrap, "group.id": "who-looks-back", "enable.partition.eof": True}
+    found, left = [], set(range(PARTITIONS))
+    with closing(Consumer({**settings, "enable.auto.commit": False, "log_level": 0})) as consumer:
+        consumer.assign([TopicPartition(TOPIC, index, 0) for index in left])
+        ends = time.monotonic() + DELIVERED_WITHIN
+        while left:
+            assert time.monotonic() < ends, f"no answer, with {left} left"
+            for message in consumer.consume(1_000, timeout=0.2):
+                if message.error() is None:
+                    found.append((message.partition(), message.offset(), message.value().decode("latin-1")))
+                elif message.error().code() == KafkaError._PARTITION_EOF:
+                    left.discard(message.partition())
+    return found
 
 
 # --- a receiver -------------------------------------------------------------------------------------------------------
@@ -219,9 +267,16 @@ class ProvenRun:
     """A daemon at home, its receiver, and what both leave."""
 
     def __init__(
-        self, home: Path, bootstrap: str, seed: int, *, group: str = "driftd", state: Path | None = None
+        self,
+        home: Path,
+        bootstrap: str,
+        seed: int,
+        *,
+        group: str = "driftd",
+        state: Path | None = None,
+        change: Callable[[dict[str, Any]], None] | None = None,
     ) -> None:
-        """`state`: the directory of the state, where it is not at home."""
+        """`state`: the directory of the state, where it is not at home; `change`: what the configuration has otherwise."""
         self.home = home
         home.mkdir(exist_ok=True)
         fitted(home, seed)
@@ -229,7 +284,10 @@ class ProvenRun:
         self.receiver = Listener(home / "webhooks.jsonl", seed)
         place = {} if state is None else {"state": str(state)}
         self.state = state or home / "state"
-        self.daemon = Driftd(home, config(bootstrap, self.receiver.url, group) | place)
+        settings = config(bootstrap, self.receiver.url, group) | place
+        if change is not None:
+            change(settings)
+        self.daemon = Driftd(home, settings)
         self.kills = 0
 
     def keep(self, database: Path | None = None) -> None:

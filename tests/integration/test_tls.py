@@ -1,6 +1,5 @@
 """A broker behind TLS and SASL: what fails says so in one line, with the key that mends it; what is right is read."""
 
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,8 @@ from confluent_kafka import Producer
 
 from detectors import Reference
 from monitor.cli import main
-from tests.parts.kafka import ApacheKafka
+from tests.parts import certificates
+from tests.parts.kafka import SCRAM, ApacheKafka
 
 pytestmark = pytest.mark.usefixtures("reader_kind")
 
@@ -21,19 +21,10 @@ PASSWORD = "long-and-right"
 LOGIN = f'org.apache.kafka.common.security.plain.PlainLoginModule required user_driftd="{PASSWORD}";'
 
 
-def made(directory: Path, name: str) -> Path:
-    """A certificate that is its own authority, with its key in front."""
-    path = directory / f"{name}.pem"
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "-", "-days", "2"]
-    command += ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
-    path.write_bytes(subprocess.run(command, capture_output=True, check=True, timeout=60).stdout)
-    return path
-
-
 @pytest.fixture(scope="module")
 def authorities(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     directory = tmp_path_factory.mktemp("authorities")
-    return {name: made(directory, name) for name in ("right", "other")}
+    return {name: certificates.keystore(directory, name) for name in ("right", "other")}
 
 
 @pytest.fixture(scope="module")
@@ -41,10 +32,12 @@ def kafka(tmp_path_factory: pytest.TempPathFactory, authorities: dict[str, Path]
     config = {
         "ssl.keystore.type": "PEM",
         "ssl.keystore.location": str(authorities["right"]),
-        "sasl.enabled.mechanisms": "PLAIN",
+        "sasl.enabled.mechanisms": "PLAIN,SCRAM-SHA-256",
         "listener.name.sasl_ssl.plain.sasl.jaas.config": LOGIN,
+        **SCRAM,
     }
     node = ApacheKafka(tmp_path_factory.mktemp("kafka"), config=config, secured=("SSL", "SASL_SSL"))
+    node.add_user("driftd", PASSWORD)
     node.create_topic("predictions")
     producer = Producer({"bootstrap.servers": node.bootstrap, "log_level": 0})
     producer.produce("predictions", EVENT)
@@ -68,8 +61,8 @@ def configured(home: Path, servers: str, ca_file: Path | None, **properties: str
     return str(home / "driftd.yaml")
 
 
-def login(password: str) -> dict[str, str]:
-    return {"sasl.mechanisms": "PLAIN", "sasl.username": "driftd", "sasl.password": password}
+def login(password: str, mechanism: str = "PLAIN") -> dict[str, str]:
+    return {"sasl.mechanisms": mechanism, "sasl.username": "driftd", "sasl.password": password}
 
 
 UNTRUSTED = "TLS: the broker's certificate is not trusted (kafka.ca_file names its authority)"
@@ -84,6 +77,12 @@ FAILURES: dict[str, tuple[str, str | None, dict[str, str], str]] = {
         UNTRUSTED,
     ),
     "wrong password": ("SASL_SSL", "right", {"security.protocol": "SASL_SSL", **login("wrong-word")}, REFUSED),
+    "wrong password, by SCRAM": (
+        "SASL_SSL",
+        "right",
+        {"security.protocol": "SASL_SSL", **login("wrong-word", "SCRAM-SHA-256")},
+        REFUSED,
+    ),
     "TLS to a listener without": (
         "PLAINTEXT",
         "right",
@@ -118,7 +117,10 @@ def test_every_command_says_it(
     assert UNTRUSTED in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("given", ["ca_file", "SSL_CERT_FILE", "password"])
+MECHANISMS = {"password": "PLAIN", "scram": "SCRAM-SHA-256"}
+
+
+@pytest.mark.parametrize("given", ["ca_file", "SSL_CERT_FILE", *MECHANISMS])
 def test_what_is_right_is_read(
     given: str,
     kafka: ApacheKafka,
@@ -127,7 +129,9 @@ def test_what_is_right_is_read(
     capsys: Output,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    listener, properties = ("SASL_SSL", login(PASSWORD)) if given == "password" else ("SSL", {})
+    listener, properties = "SSL", dict[str, str]()
+    if given in MECHANISMS:
+        listener, properties = "SASL_SSL", login(PASSWORD, MECHANISMS[given])
     if given == "SSL_CERT_FILE":
         monkeypatch.setenv("SSL_CERT_FILE", str(authorities["right"]))
     ca_file = None if given == "SSL_CERT_FILE" else authorities["right"]

@@ -1,5 +1,6 @@
-"""Certificates of a server on loopback, each its own authority: one that is valid, and one whose time is over."""
+"""Certificates of a server on loopback, each its own authority: one that is valid, one whose time is over, and one for Java."""
 
+import subprocess
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -16,6 +17,15 @@ def valid(home: Path) -> tuple[SSLContext, Path]:
 def expired(home: Path) -> tuple[SSLContext, Path]:
     """The same with one that ended yesterday."""
     return _made(home, timedelta(days=-1))
+
+
+def keystore(home: Path, name: str) -> Path:
+    """A certificate with its key in front, as Kafka takes it: Java wants a subject."""
+    path = home / f"{name}.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-keyout", "-", "-days", "2"]
+    command += ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"]
+    path.write_bytes(subprocess.run(command, capture_output=True, check=True, timeout=60).stdout)
+    return path
 
 
 def lock(key: Path, locked: Path) -> None:

@@ -8,11 +8,19 @@ import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
-from confluent_kafka.admin import AdminClient, NewPartitions, NewTopic
+from confluent_kafka.admin import (
+    AdminClient,
+    NewPartitions,
+    NewTopic,
+    ScramCredentialInfo,
+    ScramMechanism,
+    UserScramCredentialUpsertion,
+)
 
 from tests.parts.child import Child, StartFailed
 from tests.parts.jars import java, kafka_jars
@@ -38,7 +46,6 @@ JVM = (  # small and quick to start, not fast
 )
 ONE_SMALL_NODE = {
     "process.roles": "broker,controller",
-    "node.id": "1",
     "controller.listener.names": "CONTROLLER",
     "auto.create.topics.enable": "false",
     "offsets.topic.replication.factor": "1",
@@ -60,31 +67,59 @@ ONE_SMALL_NODE = {
 }
 
 
+SCRAM = {  # lets in whom `add_user` names, where sasl.enabled.mechanisms has it
+    "listener.name.sasl_ssl.scram-sha-256.sasl.jaas.config": "org.apache.kafka.common.security.scram.ScramLoginModule required;"
+}
+PROXIED = "PROXIED"  # a listener that clients are sent to by way of a proxy
+
+
+@dataclass(frozen=True)
+class Quorum:
+    """Nodes that are to be one cluster: where the controller of each listens."""
+
+    controllers: Mapping[int, str]
+    cluster_id: str = field(
+        default_factory=lambda: base64.urlsafe_b64encode(uuid.uuid4().bytes).decode("ascii").rstrip("=")
+    )
+
+
 class ApacheKafka:
     """Broker and controller in one process. Stopped or killed, it keeps its port and its logs until `close()`.
 
     Settings of server.properties beyond ONE_SMALL_NODE are given in `config`. `secured` are protocols that it speaks too,
-    each at its own address in `addresses`: SSL, SASL_SSL.
+    each at its own address in `addresses`: SSL, SASL_SSL. At `behind_proxy` it tells clients to come to `proxy_port`.
+    One of a `quorum` is started, and waited for by `wait`.
     """
 
     def __init__(
-        self, directory: Path, *, config: Mapping[str, str] | None = None, secured: Sequence[str] = ()
+        self,
+        directory: Path,
+        *,
+        config: Mapping[str, str] | None = None,
+        secured: Sequence[str] = (),
+        quorum: Quorum | None = None,
+        node: int = 1,
     ) -> None:
         self._java = java()
         self._jars = kafka_jars()
         self._directory = directory
         self._properties = directory / "server.properties"
-        port, controller_port, *others = free_ports(2 + len(secured))
+        port, own_controller, self.behind_proxy, self.proxy_port, *others = free_ports(4 + len(secured))
         self.addresses = {name: f"127.0.0.1:{port}" for name, port in zip(secured, others, strict=True)}
         self.bootstrap = f"127.0.0.1:{port}"
-        self._configure(f"127.0.0.1:{controller_port}", config or {})
+        self._quorum = quorum or Quorum({node: f"127.0.0.1:{own_controller}"})
+        self._configure(node, config or {})
         self._format()
-        self._start()
+        self._launch()
+        if quorum is None:
+            self.wait()
 
     def create_topic(self, name: str, partitions: int = 1, **config: str | int) -> None:
         """Returns once every partition has its leader. Topic settings with _ for the dot: `retention_ms=1000`."""
         settings = {key.replace("_", "."): str(value) for key, value in config.items()}
-        topic = NewTopic(name, num_partitions=partitions, replication_factor=1, config=settings)
+        topic = NewTopic(
+            name, num_partitions=partitions, replication_factor=len(self._quorum.controllers), config=settings
+        )
         self._done(lambda: self._admin.create_topics([topic])[name], before=KafkaError.TOPIC_ALREADY_EXISTS)
         self._wait_until_partitions(name, partitions)
 
@@ -104,6 +139,12 @@ class ApacheKafka:
         where = TopicPartition(topic, partition, before)
         self._done(lambda: self._admin.delete_records([where])[where])
 
+    def add_user(self, name: str, password: str) -> None:
+        """Let somebody in by SCRAM-SHA-256."""
+        how = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_256, 4096)
+        user = UserScramCredentialUpsertion(name, how, password.encode())
+        self._done(lambda: self._admin.alter_user_scram_credentials([user])[name])
+
     @property
     def pid(self) -> int:
         return self._node.pid
@@ -119,7 +160,8 @@ class ApacheKafka:
     def restart(self) -> None:
         """Stop it if it runs, then start it on the same port and logs."""
         self._node.stop()
-        self._start()
+        self._launch()
+        self.wait()
 
     def pause(self) -> None:
         """SIGSTOP: connections stay open and nothing answers."""
@@ -131,10 +173,27 @@ class ApacheKafka:
     def heal(self) -> None:
         """Running and not paused, whatever a test has done to it."""
         self._node.resume()
-        if self._node.running:
+        if not self._node.running:
+            self._launch()
+        self.wait()
+
+    def wait(self) -> None:
+        """Returns once it is not fenced."""
+        try:
             self._node.wait_until(self._ready, seconds=START_SECONDS)
-        else:
-            self._start()
+        except BaseException:
+            self._node.kill()
+            raise
+
+    def in_sync(self) -> bool:
+        """Whether all its cluster's nodes are there, and have every record."""
+        try:
+            cluster = self._admin.list_topics(timeout=1)
+        except KafkaException:
+            return False
+        partitions = [partition for topic in cluster.topics.values() for partition in topic.partitions.values()]
+        there = len(cluster.brokers) == len(self._quorum.controllers)
+        return there and all(len(each.isrs) == len(each.replicas) for each in partitions)
 
     def close(self) -> None:
         """Stop it and remove its data; the log stays."""
@@ -152,14 +211,18 @@ class ApacheKafka:
             }
         )
 
-    def _configure(self, controller: str, changes: Mapping[str, str]) -> None:
-        places = {"PLAINTEXT": self.bootstrap, "CONTROLLER": controller, **self.addresses}
-        protocols = {"CONTROLLER": "PLAINTEXT", "PLAINTEXT": "PLAINTEXT", **{name: name for name in self.addresses}}
+    def _configure(self, node: int, changes: Mapping[str, str]) -> None:
+        told = {"PLAINTEXT": self.bootstrap, PROXIED: f"127.0.0.1:{self.proxy_port}", **self.addresses}
+        places = {**told, PROXIED: f"127.0.0.1:{self.behind_proxy}", "CONTROLLER": self._quorum.controllers[node]}
+        protocols = dict.fromkeys(("CONTROLLER", "PLAINTEXT", PROXIED), "PLAINTEXT")
+        protocols |= {name: name for name in self.addresses}
         settings = {
             **ONE_SMALL_NODE,
+            "node.id": str(node),
             "listeners": ",".join(f"{name}://{place}" for name, place in places.items()),
+            "advertised.listeners": ",".join(f"{name}://{place}" for name, place in told.items()),
             "listener.security.protocol.map": ",".join(f"{name}:{spoken}" for name, spoken in protocols.items()),
-            "controller.quorum.bootstrap.servers": controller,
+            "controller.quorum.voters": ",".join(f"{each}@{at}" for each, at in self._quorum.controllers.items()),
             "log.dirs": f"{self._directory}/data",
             **changes,
         }
@@ -169,21 +232,15 @@ class ApacheKafka:
         return [self._java, *JVM, "-cp", f"{self._jars}/*", main_class, *arguments]
 
     def _format(self) -> None:
-        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode("ascii").rstrip("=")
-        arguments = ("format", f"--cluster-id={cluster}", "--standalone", "--config", self._properties)
+        arguments = ("format", f"--cluster-id={self._quorum.cluster_id}", "--config", self._properties)
         command = self._command("kafka.tools.StorageTool", *arguments)
         done = subprocess.run(command, capture_output=True, text=True, timeout=START_SECONDS, check=False)
         if done.returncode != 0:
             raise StartFailed(f"Kafka's log directory was not formatted:\n{done.stdout}{done.stderr}")
 
-    def _start(self) -> None:
+    def _launch(self) -> None:
         log = self._directory / "kafka.log"
         self._node = Child("Kafka", self._command("kafka.Kafka", self._properties), log=log)
-        try:
-            self._node.wait_until(self._ready, seconds=START_SECONDS)
-        except BaseException:
-            self._node.kill()
-            raise
 
     def _done(self, ask: Callable[[], Future[Any]], *, before: int | None = None) -> None:
         """Asked again while it is fenced; `before` is how it says that an ask whose answer was lost had been done."""

@@ -42,13 +42,14 @@ def opened(directory: Path) -> Iterator[sqlite3.Connection]:
             yield database
 
 
-def left(directory: Path) -> Left | None:
-    """What a state holds; None where there was none yet."""
+def left(directory: Path, topic: str) -> Left | None:
+    """What a state holds, of the positions those of a topic; None where there was none yet."""
     if not (directory / files.DATABASE).exists():
         return None
     with opened(directory) as database:
         found = Left(flaw=_flaw(database))
-        found.positions = dict(database.execute("SELECT partition, next_offset FROM position"))
+        positions = database.execute("SELECT partition, next_offset FROM position WHERE topic = ?", (topic,))
+        found.positions = dict(positions)
         found.deliveries = dict(database.execute("SELECT id, status FROM delivery"))
         for kind, key, payload in database.execute("SELECT kind, key, payload FROM record"):
             if kind in {"pane", "window", "series"}:
@@ -81,10 +82,11 @@ def _take(found: Left, kind: str, key: list[Any], payload: bytes) -> None:
 
 
 class Told:
-    """The text of /metrics."""
+    """The text of /metrics, as far as it is about a topic."""
 
-    def __init__(self, text: str) -> None:
-        self._samples = [each for family in text_string_to_metric_families(text) for each in family.samples]
+    def __init__(self, text: str, topic: str) -> None:
+        samples = [each for family in text_string_to_metric_families(text) for each in family.samples]
+        self._samples = [each for each in samples if each.labels.get("topic") == topic]
 
     def by(self, name: str, label: str) -> Counter[str]:
         """The samples of a counter, added up by one of its labels; those that are zero left out."""

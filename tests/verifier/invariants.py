@@ -12,6 +12,8 @@ from tests.verifier.evidence import Heard, Left, Series, Told
 from tests.verifier.replay import FIRING, RESOLVED, Transition
 from tests.verifier.truth import Columns, Sent, Truth
 
+REACHABILITY = "reachability"  # the rule by which silent leaders are told, as the wall has it
+
 
 @dataclass(frozen=True)
 class ModelView:
@@ -100,10 +102,12 @@ class Verifier:
     # --- I3, I4: what was said ------------------------------------------------------------------------------------
 
     def said(self, found: Left, log: Sequence[Heard]) -> None:
-        """What was said is what a replay says, under its ids, each taken, in the order of its alert."""
+        """What was said is what a replay says, under its ids, each taken, in the order of its alert. Of leaders that were silent no replay knows: of that the end has to be told, too."""
         due = [each for each in self.expected if each.at <= found.sealed.get((each.model, each.version), 0)]
         wanted = {each.id: each for each in due}
-        told = {each.id: each for each in log}
+        own = {each.id: each for each in log if each.subject[2] == REACHABILITY}
+        told = {each.id: each for each in log if each.id not in own}
+        self._ended(own.values())
         self.verdict.figures["transitions"] += len(wanted)
         self.verdict.figures["requests"] += len(log)
         for name in told.keys() - wanted.keys():
@@ -115,8 +119,17 @@ class Verifier:
         for name, status in found.deliveries.items():
             if status != "delivered":
                 self.verdict.break_("I4", name, f"its delivery is {status} in the end")
-        for name in found.deliveries.keys() ^ wanted.keys():
+        for name in (found.deliveries.keys() - own.keys()) ^ wanted.keys():
             self.verdict.break_("I4", name, "the outbox and a replay differ")
+
+    def _ended(self, own: Iterable[Heard]) -> None:
+        """Each silence that was told has an end that was told."""
+        since: dict[str, set[tuple[str, ...]]] = {FIRING: set(), RESOLVED: set()}
+        for each in own:
+            since[each.type].add((*each.subject, str(each.body["data"]["alert"]["since"])))
+        self.verdict.figures["silences"] += len(since[FIRING])
+        for about in since[FIRING] ^ since[RESOLVED]:
+            self.verdict.break_("I4", str(about), "a silence without its beginning or its end")
 
     def _each_once(self, wanted: dict[str, Transition], log: Sequence[Heard]) -> None:
         """One id has one body, a good signature, and was taken at least once: who drops repeats sees it once."""

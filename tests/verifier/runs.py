@@ -29,16 +29,18 @@ def verified(run: Path) -> dict[str, Any]:
     settings = yaml.safe_load((run / "driftd.yaml").read_text(encoding="utf-8"))
     truth, expected = known(run, settings)
     verifier = Verifier(truth, models(run, settings), expected)
-    states = [(path.name, state) for path in sorted(run.glob("killed/*")) if (state := evidence.left(path))]
+    states = [
+        (path.name, state) for path in sorted(run.glob("killed/*")) if (state := evidence.left(path, truth.topic))
+    ]
     begin = states[-1][1].positions if states else {}
-    last = evidence.left(run / "state")
+    last = evidence.left(run / "state", truth.topic)
     if last is None:
         raise ValueError(f"{run / 'state'} holds no state")
     states.append(("state", last))
     for name, state in states:
         verifier.state(name, state)
     verifier.said(last, evidence.heard(run / "webhooks.jsonl"))
-    verifier.counted(evidence.Told((run / "metrics.txt").read_text(encoding="utf-8")), begin)
+    verifier.counted(evidence.Told((run / "metrics.txt").read_text(encoding="utf-8"), truth.topic), begin)
     verifier.read(states)
     verdict = verifier.verdict
     verdict.figures["events"] = len(truth.records)

@@ -302,6 +302,8 @@ class KafkaSource:
             self._ends.ask_soon()
         ends = self._fresh_ends()
         self._measure_lag(ends)
+        if self._unreachable:
+            self._hear_again(polled.brought() & self._unreachable)
         if self._fatal is not None:
             raise SourceError(f"kafka: the client cannot go on: {self._fatal}")
         facts, self._pending = tuple(self._pending), []
@@ -401,6 +403,12 @@ class KafkaSource:
             self._last_trouble = f"{place}: nothing has come for {seconds:.0f} s though more lies there; assigned anew"
             self._pending.append(SourceTroubled("STALLED", self._last_trouble))
             self._reader.move_to(place, self._reader.positions[place])
+
+    def _hear_again(self, brought: AbstractSet[Partition]) -> None:
+        """Leaders that were silent answer: told in the same poll as what they brought, or that nothing lies there, so that it is not judged as if they were silent still."""
+        now = self._clock.elapsed()
+        self._heard |= dict.fromkeys(brought, now)
+        self._tell_unreachable(now)
 
     def _tell_unreachable(self, now: float) -> None:
         """Say which leaders have been silent for a minute, when that changes."""

@@ -253,6 +253,21 @@ def test_a_silent_leader_pages_through_the_outbox_and_so_does_its_answer(scene: 
         assert scene.said == said
 
 
+def test_what_a_leader_brings_with_its_answer_is_judged_as_if_it_had_never_been_silent(tmp_path: Path) -> None:
+    """An episode that begins and ends in the poll that ends the silence asks for retraining: no silence withholds it."""
+    log = [*events(2), *events(5, value=0.99, first=2), *events(8, first=7)]
+    scene = Scene(tmp_path, {P0: log}, batch=len(log))
+    poll = scene.source.poll
+    scene.source.poll = lambda timeout: Poll(facts=(PartitionsUnreachable(((P0, NOON),)),))  # type: ignore[method-assign]
+    scene.loop.turn(0.0)
+    scene.source.poll = lambda timeout: replace(poll(timeout), facts=(PartitionsUnreachable(()),))  # type: ignore[method-assign]
+    scene.loop.turn(0.0)
+    scene.loop.save()
+
+    assert scene.said == [FIRING, RESOLVED, FIRING, "model.retrain.requested", RESOLVED]
+    scene.store.close()
+
+
 def test_two_loops_in_one_process_share_nothing(tmp_path: Path) -> None:
     """What a second daemon shares with the first is the broker: each does what it would do alone."""
     logs = [{P0: events(10)}, {P0: events(10, value=0.99)}]
