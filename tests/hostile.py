@@ -142,7 +142,7 @@ def _too_much() -> dict[str, BadClass]:
         **_rejected(
             "too_large",
             id_of_a_mebibyte=lambda number: event(number, id="x" * MEBIBYTE),
-            zeros=lambda _: bytes(MEBIBYTE + 1),
+            spaces=lambda _: b" " * (MEBIBYTE + 1),
             brackets=lambda _: b"[" * (MEBIBYTE + 1),
         ),
         **_rejected(
@@ -182,7 +182,9 @@ def _envelope() -> dict[str, BadClass]:
             injected="2026-11-23T12:00:00Z\nlevel=info",
         ),
         **_rejected("timestamp_invalid", ts_of_5000_digits=raw("ts", DIGITS)),
-        **_changed("timestamp_before_2000", "ts", zero=0, seconds=TS // 1000, negative=-TS, in_1970="1970-01-01T00:00:00Z"),
+        **_changed(
+            "timestamp_before_2000", "ts", zero=0, seconds=TS // 1000, negative=-TS, in_1970="1970-01-01T00:00:00Z"
+        ),
         **_changed("timestamp_before_2000", "ts", year_1="0001-01-01T00:00:00Z"),
         **_changed(
             "timestamp_in_future",
@@ -229,7 +231,9 @@ def _fields() -> dict[str, BadClass]:
 
     return {
         **_field("missing", age_absent=of("age", ...), age_null=of("age", None), plan_absent=of("plan", ...)),
-        **_field("missing", plan_null=of("plan", None), prediction_absent=predicted(...), prediction_null=predicted(None)),
+        **_field(
+            "missing", plan_null=of("plan", None), prediction_absent=predicted(...), prediction_null=predicted(None)
+        ),
         **_field("number_as_text", age=of("age", "41.5"), age_empty=of("age", ""), prediction=predicted("yes")),
         **_field(
             "wrong_type",
@@ -261,7 +265,9 @@ def _taken() -> dict[str, BadClass]:
 
     return {
         "counts: a category for each event": counts(lambda number: with_features(number, plan=f"new-{number}")),
-        "counts: a category of ten thousand characters": counts(lambda number: with_features(number, plan="x" * 10_000)),
+        "counts: a category of ten thousand characters": counts(
+            lambda number: with_features(number, plan="x" * 10_000)
+        ),
         "counts: a category that would be a line of a log": counts(lambda number: with_features(number, plan="a\nb")),
         "counts: a number beyond all others": counts(raw_feature("age", b"1.7976931348623157e308")),
         "counts: a number next to zero": counts(raw_feature("age", b"5e-324")),

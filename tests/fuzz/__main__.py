@@ -27,8 +27,7 @@ def run_here(name: str, options: list[str]) -> None:
     """Fuzz a target in this process, which ends with it."""
     atheris: Any = import_module("atheris")
     with atheris.instrument_imports(include=["monitor", "detectors"]):
-        target = target_of(name)
-    check = target.prepared(Path(tempfile.mkdtemp(prefix="driftd-fuzz-", dir=shared_memory())))
+        check = target_of(name).prepared(Path(tempfile.mkdtemp(prefix="driftd-fuzz-", dir=shared_memory())))
     sys.addaudithook(refuse_the_network)
     atheris.Setup([sys.argv[0], *options], check)
     atheris.Fuzz()
@@ -36,7 +35,7 @@ def run_here(name: str, options: list[str]) -> None:
 
 def shared_memory() -> str | None:
     """Where files cost no disk."""
-    return "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 - a directory of its own is made in it
+    return "/dev/shm" if Path("/dev/shm").is_dir() else None
 
 
 def refuse_the_network(event: str, arguments: tuple[Any, ...]) -> None:
@@ -95,7 +94,10 @@ def main() -> int:
     for name in TARGETS if chosen.target == "all" else [chosen.target]:
         found = fuzzed(name, chosen.seconds, chosen.seed)
         figures["targets"].append(found)
-        print(f"{name}: {found['executions']:,} executions, {len(found['crashes'])} crashes {found['crashes']}", flush=True)
+        print(
+            f"{name}: {found['executions']:,} executions, {len(found['crashes'])} crashes {found['crashes']}",
+            flush=True,
+        )
         if chosen.keep:
             print(f"  {merge(name)} inputs kept")
     (BUILD / "fuzz.json").write_text(json.dumps(figures, indent=1), encoding="utf-8")

@@ -12,9 +12,9 @@ from monitor.commands.check import look_at
 from monitor.sections import Section
 from monitor.settings import ConfigError, Settings, masked
 from tests.build import MIDNIGHT, MINUTE
+from tests.fuzz.words import check_lines
 
 DOCS = Path(__file__).parents[2] / "docs"
-MOST_LINES = 1_000
 TAKEN = """
 kafka: {bootstrap_servers: 127.0.0.1:9092, group_id: driftd, start_from: earliest, lost_offsets: skip}
 topics:
@@ -76,9 +76,7 @@ def prepared(home: Path) -> Callable[[bytes], None]:
         try:
             checked = look_at(path)
         except ConfigError as error:
-            lines = str(error).splitlines()
-            assert 0 < len(lines) <= MOST_LINES
-            assert all(line.strip() for line in lines), lines
+            check_lines(error)
             return
         yaml.safe_dump(masked(checked.configuration.settings))
 

@@ -24,7 +24,18 @@ from tests.properties.test_decode import rows
 OTHERS = [log for log in LOGS if log.form not in FORMATS]  # of servers, each with a mapping of its own
 KINDS = [*FORMATS, *(log.form for log in OTHERS)]
 SERVED = SeriesKey("bench", "*")
-WORDS = ("features", "model", "version", "prediction", "inputs", "outputs", "instances", "resourceSpans", "1e999", "NaN")
+WORDS = (
+    "features",
+    "model",
+    "version",
+    "prediction",
+    "inputs",
+    "outputs",
+    "instances",
+    "resourceSpans",
+    "1e999",
+    "NaN",
+)
 Headers = Sequence[tuple[str, bytes]]
 
 

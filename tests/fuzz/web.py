@@ -7,6 +7,7 @@ import yaml
 
 from monitor.settings import ConfigError
 from monitor.settings.web import CIPHERS, CLIENTS, CURVES, HEADERS, TLS13, VERSIONS, read_access
+from tests.fuzz.words import check_lines
 from tests.monitor.settings.test_web import HASHED, REFUSED, STRICTER, TAKEN
 from tests.parts import certificates
 
@@ -31,10 +32,7 @@ def prepared(home: Path) -> Callable[[bytes], None]:
         try:
             access = read_access(path)
         except ConfigError as error:
-            lines = str(error).splitlines()
-            assert lines
-            assert all(line.startswith(f"{path}: ") for line in lines), lines
-            assert HASHED[7:] not in str(error)
+            check_lines(error, f"{path}: ", secret=HASHED)
             return
         assert all(name and hashed.startswith(b"$2") for name, hashed in access.users.items())
         assert all(name in HEADERS and value.isprintable() for name, value in access.headers)

@@ -9,8 +9,8 @@ from typing import Any
 
 import httpcore
 
-from monitor.clock import SystemClock
 from monitor.alerting.runs import StartedRun
+from monitor.clock import SystemClock
 from monitor.targets.alertmanager import Alertmanager
 from monitor.targets.base import Access, Checkable, Delivery, Followed
 from monitor.targets.deadline import DeadlineStream
@@ -23,6 +23,7 @@ from monitor.targets.teams import Teams
 from monitor.targets.transport import Transport, TransportError
 from tests.apis import airflow, argo, dagster, github, kubeflow, mlflow, prefect
 from tests.apis.service import decision
+from tests.fuzz.words import check_lines
 from tests.paging import OPENED, RESOLVED, notice_of
 
 URL = "http://127.0.0.1:9"
@@ -127,7 +128,11 @@ BODIES: tuple[object, ...] = (
     {"data": {"launchRun": {"__typename": "LaunchRunSuccess", "run": {"runId": "r"}}}, "errors": []},
     {"workflow_runs": [{"id": 7, "display_title": "driftd x", "status": "queued", "conclusion": None}]},
     {"runs": [{"run_id": "r", "display_name": "d", "state": "RUNNING"}], "total_size": 1},
-    {"model_version": {"name": "churn", "tags": [], "aliases": []}, "error_code": "X", "experiment": {"experiment_id": "1"}},
+    {
+        "model_version": {"name": "churn", "tags": [], "aliases": []},
+        "error_code": "X",
+        "experiment": {"experiment_id": "1"},
+    },
     [{"id": "r", "state_type": "RUNNING", "name": "d"}],
     {"status": "success", "dedup_key": "k", "result": "taken", "requestId": "r", "ok": True},
 )
@@ -139,7 +144,10 @@ def seeds() -> list[bytes]:
     answers = [response(200, body) for body in BODIES]
     answers += [response(429, {}, later) for later in LATER[:3]]
     answers += [response(status, {"detail": "x"}) for status in (201, 204, 301, 400, 401, 404, 409, 410, 500, 503)]
-    answers += [b"HTTP/1.1 100 Continue\r\n\r\n" * 3, b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"]
+    answers += [
+        b"HTTP/1.1 100 Continue\r\n\r\n" * 3,
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
+    ]
     answers += [b"", b"SSH-2.0-x\r\n", b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n{}"]
     return [bytes([at]) + answer for at in range(len(ENTRIES)) for answer in answers]
 
@@ -170,7 +178,7 @@ def prepared(home: Path) -> Callable[[bytes], None]:
             try:
                 ended = attempt()
             except TransportError as error:
-                assert len(str(error).splitlines()) == 1
+                check_lines(error, most=1)
             else:
                 assert isinstance(ended, Delivery | StartedRun | Access), ended
             pool.close()

@@ -82,7 +82,9 @@ def main() -> None:
         "rates": {str(share): spread(found) for share, found in rates.items()},
         "ratios": {str(share): ratio(rates[share], rates[0.0]) for share in SHARES},
     }
-    print(f"hostile: {count:,} good events, {len(CLASSES)} classes of bad ones, {rounds} rounds, good events/s of processor time")
+    print(
+        f"bad input: {count:,} good events, {len(CLASSES)} classes of bad ones, {rounds} rounds, good events/s of processor time"
+    )
     print(f"  none bad      {said(figures['rates']['0.0'])}")
     for share in SHARES:
         print(f"  {share:4.0%} bad      × {said(figures['ratios'][str(share)], 2)}")
