@@ -1,6 +1,6 @@
-"""Good traffic among bad messages of every class that the tests know of: good events a second of processor time, beside the good ones alone.
+"""The traffic of all benchmarks among bad messages of every class that the tests know of: good events a second of processor time, beside those alone.
 
-Decoding, folding and judging as the daemon does, from memory. All classes come in turn. `share` of the messages are bad.
+Decoding, folding and judging as the daemon does, from memory. The classes come in turn, those of a hundred kilobytes and of a megabyte too.
 """
 
 import gc
@@ -13,24 +13,28 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from benchmarks.measure import Figures, options, ratio, said, spread, write
+from benchmarks.traffic import MILLI, TOPIC, WINDOW_ROWS, calibrated, columns, events
+from detectors import Reference
+from detectors.charts import BudgetSpec
 from monitor.sources.base import TopicRecords
 from monitor.sources.decode.topic import TopicDecoder
 from monitor.sources.formats.fields import FieldMap, SeriesFields
-from monitor.stream.events import SECOND
+from monitor.stream.events import SECOND, SeriesKey
 from tests.build import feed, make_pipeline, make_spec
 from tests.fakes import NOON
-from tests.hostile import CHURN, CLASSES, REFERENCE, event
+from tests.hostile import CHURN, CLASSES
+from tests.hostile import REFERENCE as HOSTILE
 
 COUNT, ROUNDS, QUICK = 20_000, 7, (2_000, 1)
-POLL = 2_000  # messages
+POLL = 10_000  # messages, as the daemon takes them at most
+WINDOW = WINDOW_ROWS * MILLI
 SHARES = (0.01, 0.1, 0.5)
 
 
 def mixed(count: int, share: float) -> list[bytes]:
     """Good messages, and evenly among them bad ones, so that those are this share of all."""
-    good, bad = [event(at) for at in range(count)], itertools.cycle(CLASSES.values())
-    found, owed = list[bytes](), 0.0
-    for number, message in enumerate(good):
+    bad, found, owed = itertools.cycle(CLASSES.values()), list[bytes](), 0.0
+    for number, message in enumerate(events(count)):
         found.append(message)
         owed += share / (1 - share)
         while owed >= 1:
@@ -39,29 +43,39 @@ def mixed(count: int, share: float) -> list[bytes]:
     return found
 
 
-def reading(messages: list[bytes]) -> Callable[[], None]:
-    """A pass over all of them."""
+def reading(messages: list[bytes], reference: Reference) -> Callable[[], int]:
+    """A pass over all of them; how many good events were read."""
     polls = [
-        TopicRecords("t", [0] * len(poll), poll)
+        TopicRecords(TOPIC, [0] * len(poll), poll)
         for poll in (messages[at : at + POLL] for at in range(0, len(messages), POLL))
     ]
+    key, fields = SeriesKey("bench", "1"), FieldMap()
+    held = {key: reference, CHURN: HOSTILE}
 
-    def work() -> None:
-        fields = FieldMap()
-        decoder = TopicDecoder("t", [SeriesFields(CHURN, REFERENCE.layout, fields)], fields, 600 * SECOND)
-        pipeline = make_pipeline(make_spec(key=CHURN, reference=REFERENCE))
+    def work() -> int:
+        series = [SeriesFields(each, known.layout, fields) for each, known in held.items()]
+        decoder = TopicDecoder(TOPIC, series, fields, 600 * SECOND)
+        specs = [make_spec(key=each, reference=known, length=WINDOW, plan=BudgetSpec()) for each, known in held.items()]
+        pipeline, read = make_pipeline(*specs), 0
         for records in polls:
-            feed(pipeline, *decoder.decode(records, NOON).batches, until=NOON)
+            batches = decoder.decode(records, NOON).batches
+            times = [int(batch.event_times.max()) for batch in batches if batch.key == key]
+            read += sum(len(batch) for batch in batches if batch.key == key)
+            feed(pipeline, *batches, until=max(times))
+        return read
 
     return work
 
 
-def rate(work: Callable[[], None], count: int) -> float:
+def rate(work: Callable[[], int], count: int) -> float:
     """Good events a second of processor time."""
     gc.collect()
     began = time.process_time()
-    work()
-    return count / (time.process_time() - began)
+    read = work()
+    spent = time.process_time() - began
+    if read != count:
+        raise ValueError(f"{read} of {count} good events were read")
+    return count / spent
 
 
 def main() -> None:
@@ -70,7 +84,8 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     chosen = parser.parse_args()
     count, rounds = QUICK if chosen.quick else (COUNT, chosen.rounds)
-    passes = {share: reading(mixed(count, share)) for share in (0.0, *SHARES)}
+    reference = calibrated(columns(), WINDOW)
+    passes = {share: reading(mixed(count, share), reference) for share in (0.0, *SHARES)}
     rates: dict[float, list[float]] = {share: [] for share in passes}
     for work in passes.values():
         work()

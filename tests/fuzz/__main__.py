@@ -5,7 +5,6 @@ import json
 import os
 import platform
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -20,7 +19,6 @@ MOST_SECONDS = 20  # of one input: more is taken for a hang
 MOST_MEMORY = 1_500  # MiB of the process
 LONGEST = {"reference": 8_000, "configuration": 4_000, "state": 300}  # bytes of an input
 EXECUTIONS = re.compile(r"stat::number_of_executed_units:\s*(\d+)")
-MERGED = "-merge=1"
 
 
 def run_here(name: str, options: list[str]) -> None:
@@ -53,11 +51,12 @@ def child(name: str, options: list[str]) -> subprocess.CompletedProcess[str]:
 def fuzzed(name: str, seconds: int, seed: int) -> dict[str, Any]:
     """Fuzz a target for so long; what there is to say of it."""
     home = BUILD / name
-    lay_out(home / "corpus", kept(name) or target_of(name).seeds())
+    lay_out(home / "seeds", [*target_of(name).seeds(), *kept(name)])
+    lay_out(home / "found", [])
     (home / "words").write_text("".join(f'"{quoted(word)}"\n' for word in target_of(name).WORDS), encoding="ascii")
     limits = [f"-timeout={MOST_SECONDS}", f"-rss_limit_mb={MOST_MEMORY}", f"-max_len={LONGEST.get(name, 4_096)}"]
     how = [f"-max_total_time={seconds}", f"-seed={seed}", "-print_final_stats=1", f"-dict={home / 'words'}"]
-    done = child(name, [str(home / "corpus"), *limits, *how, f"-artifact_prefix={home}/"])
+    done = child(name, [str(home / "found"), str(home / "seeds"), *limits, *how, f"-artifact_prefix={home}/"])
     found = EXECUTIONS.search(done.stderr)
     (home / "log").write_text(done.stderr, encoding="utf-8")
     crashes = sorted(str(path) for path in home.glob("*-*") if path.is_file())
@@ -68,15 +67,6 @@ def fuzzed(name: str, seconds: int, seed: int) -> dict[str, Any]:
 def quoted(word: str) -> str:
     """As libFuzzer's dictionaries have it."""
     return "".join(chr(each) if 32 <= each < 127 and each not in b'"\\' else f"\\x{each:02x}" for each in word.encode())
-
-
-def merge(name: str) -> int:
-    """Keep the inputs that reach something of their own; how many that are."""
-    merged = BUILD / name / "merged"
-    shutil.rmtree(merged, ignore_errors=True)
-    merged.mkdir()
-    child(name, [MERGED, str(merged), str(BUILD / name / "corpus")])
-    return keep(name, (path.read_bytes() for path in merged.iterdir()))
 
 
 def main() -> int:
@@ -99,7 +89,8 @@ def main() -> int:
             flush=True,
         )
         if chosen.keep:
-            print(f"  {merge(name)} inputs kept")
+            more = keep(name, [path.read_bytes() for path in (BUILD / name / "found").iterdir()])
+            print(f"  {more} inputs kept")
     (BUILD / "fuzz.json").write_text(json.dumps(figures, indent=1), encoding="utf-8")
     return int(any(found["status"] or found["crashes"] for found in figures["targets"]))
 

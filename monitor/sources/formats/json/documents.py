@@ -39,9 +39,13 @@ def depths(raw: bytes) -> NDArray[np.int64]:
 
 
 def is_too_deep(raw: bytes) -> bool:
-    """Whether brackets outside strings are nested too deep, never recursive. What is so at the begin, as most that is, is not looked through."""
-    begin = raw[:BEGIN]
-    return bool((depths(begin) > MAX_DEPTH).any()) or (len(raw) > BEGIN and bool((depths(raw) > MAX_DEPTH).any()))
+    """Whether brackets outside strings are nested too deep, never recursive. What is so at the begin, as most that is, is looked through no further."""
+    return _is_deep(raw[:BEGIN]) or (len(raw) > BEGIN and _is_deep(raw))
+
+
+def _is_deep(raw: bytes) -> bool:
+    brackets = raw.count(b"[") if b"[" in raw else 0  # counting costs ten times what looking does
+    return brackets + raw.count(b"{") > MAX_DEPTH and bool((depths(raw) > MAX_DEPTH).any())
 
 
 def framed(raw: bytes) -> int | None:
@@ -68,8 +72,7 @@ def refusal(raw: bytes | None) -> str | None:
 def _text_refused(raw: bytes) -> str | None:
     if not (raw.isascii() or _is_utf8(raw)):
         return "invalid_utf8"
-    brackets = raw.count(b"[") if b"[" in raw else 0  # counting costs ten times what looking does
-    if brackets + raw.count(b"{") > MAX_DEPTH and is_too_deep(raw):
+    if is_too_deep(raw):
         return "too_deep"
     return MALFORMED if raw[:1] == b"{" and raw[-1:] != b"}" and raw.rstrip(SPACE)[-1:] != b"}" else None
 
