@@ -12,7 +12,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from tests.fuzz.corpus import TARGETS, keep, kept, lay_out, target_of
+from tests.fuzz.corpus import TARGETS, keep, kept, lay_out, shared_memory, target_of
 
 BUILD = Path("build/fuzz")
 MOST_SECONDS = 20  # of one input: more is taken for a hang
@@ -29,11 +29,6 @@ def run_here(name: str, options: list[str]) -> None:
     sys.addaudithook(refuse_the_network)
     atheris.Setup([sys.argv[0], *options], check)
     atheris.Fuzz()
-
-
-def shared_memory() -> str | None:
-    """Where files cost no disk."""
-    return "/dev/shm" if Path("/dev/shm").is_dir() else None
 
 
 def refuse_the_network(event: str, arguments: tuple[Any, ...]) -> None:

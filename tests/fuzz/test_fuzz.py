@@ -1,14 +1,15 @@
 """What `make fuzz` does for minutes, in a second a target and without its library: the inputs that are kept, and changes of them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.fuzz.corpus import TARGETS, kept, target_of
+from tests.fuzz.corpus import TARGETS, kept, shared_memory, target_of
 
 EXAMPLES = {"state": 25, "configuration": 25, "reference": 40}  # those that take milliseconds
 Edit = tuple[int, int, bytes]
@@ -30,8 +31,9 @@ def changed(data: bytes, some: list[Edit]) -> bytes:
 
 
 @pytest.fixture(params=TARGETS)
-def target(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, Callable[[bytes], None]]:
-    return request.param, target_of(request.param).prepared(tmp_path)
+def target(request: pytest.FixtureRequest) -> Iterator[tuple[str, Callable[[bytes], None]]]:
+    with TemporaryDirectory(prefix="driftd-fuzz-", dir=shared_memory()) as home:
+        yield request.param, target_of(request.param).prepared(Path(home))
 
 
 def test_what_is_kept_and_changes_of_it_are_taken_or_refused(target: tuple[str, Callable[[bytes], None]]) -> None:
