@@ -39,7 +39,6 @@ def target(request: pytest.FixtureRequest) -> Iterator[tuple[str, Callable[[byte
 def test_what_is_kept_and_changes_of_it_are_taken_or_refused(target: tuple[str, Callable[[bytes], None]]) -> None:
     name, check = target
     found = inputs(name)
-    assert kept(name)
 
     @settings(max_examples=EXAMPLES.get(name, 100), suppress_health_check=list(HealthCheck), database=None)
     @given(st.sampled_from(found), edits)
