@@ -97,7 +97,7 @@ $(FUZZING): $(COMPILED) requirements/fuzz.txt
 	@touch $@
 
 fuzz: $(FUZZING)  ## TARGET (decoder, configuration, reference, state, web, webhook; all) for SECONDS (600) each: what it finds lies in build/fuzz
-	@$(BIN)/python -m tests.fuzz $(or $(TARGET),all) --seconds $(or $(SECONDS),600)
+	@$(BIN)/python -m tests.fuzz.running $(or $(TARGET),all) --seconds $(or $(SECONDS),600)
 
 fuzz-protobuf:  ## ten minutes of damaged messages for the Protobuf reader, under GCC's sanitisers
 	@mkdir -p build && g++ -std=c++17 -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all tests/native/fuzz_protobuf.cpp -o build/fuzz_protobuf

@@ -39,7 +39,7 @@ def refuse_the_network(event: str, arguments: tuple[Any, ...]) -> None:
 
 def child(name: str, options: list[str]) -> subprocess.CompletedProcess[str]:
     """The same in a process of its own; what it says is on stderr."""
-    command = [sys.executable, "-m", "tests.fuzz", name, "--here", *options]
+    command = [sys.executable, "-m", "tests.fuzz.running", name, "--here", *options]
     return subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
 
 
