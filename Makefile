@@ -6,11 +6,12 @@ WORKERS = --numprocesses=auto --maxprocesses=8 --dist=loadfile
 BIN := .venv/bin
 STAMP := .venv/.installed
 COMPILED := .venv/.compiled
+FUZZING := .venv/.fuzzing
 KERNELS := $(wildcard detectors/*/_*.[ch]pp monitor/sources/_*.[ch]pp monitor/sources/kafka/_*.[ch]pp monitor/sources/formats/*/_*.[ch]pp)
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test test-parallel test-servers test-serial test-seeds check schedules sanitize format bench bench-alarms bench-alarms-short streams kills kafka-errors exactly-once targets parts lock dashboards clean formats fuzz-tensors serving debezium fuzz-protobuf kills-halves fuzz-avro fuzz-arrow fuzz-step kills-verified failpoints network-faults broker-faults soak sbom advisories
+.PHONY: help setup demo test test-parallel test-servers test-serial test-seeds check schedules sanitize format bench bench-alarms bench-alarms-short streams kills kafka-errors exactly-once targets parts lock dashboards clean formats fuzz-tensors serving debezium fuzz-protobuf kills-halves fuzz-avro fuzz-arrow fuzz-step kills-verified failpoints network-faults broker-faults soak sbom advisories fuzz
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -101,6 +102,13 @@ debezium: setup  ## what is recorded of Debezium, made again by it and PostgreSQ
 sanitize: setup  ## the compiled parts' tests under GCC's sanitisers, a few minutes
 	@.ci/sanitize
 
+$(FUZZING): $(COMPILED) requirements/fuzz.txt
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/fuzz.txt
+	@touch $@
+
+fuzz: $(FUZZING)  ## TARGET (decoder, configuration, reference, state, web, webhook; all) for SECONDS (600) each: what it finds lies in build/fuzz
+	@$(BIN)/python -m tests.fuzz.running $(or $(TARGET),all) --seconds $(or $(SECONDS),600)
+
 fuzz-protobuf:  ## ten minutes of damaged messages for the Protobuf reader, under GCC's sanitisers
 	@mkdir -p build && g++ -std=c++17 -O1 -g -fsanitize=address,undefined -fno-sanitize-recover=all tests/native/fuzz_protobuf.cpp -o build/fuzz_protobuf
 	@end=$$(($$(date +%s) + 600)); seed=$(or $(SEED),1); while [ $$(date +%s) -lt $$end ]; do build/fuzz_protobuf $$seed 200000 || { echo "seed $$seed" >&2; exit 1; }; seed=$$((seed + 1)); done
@@ -162,6 +170,7 @@ lock:  ## lock the newest versions that pyproject.toml allows (needs uv)
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade pyproject.toml -o requirements/run.txt
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade pyproject.toml --group dev -o requirements/dev.txt
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade --group bench -o requirements/bench.txt
+	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade --group fuzz -o requirements/fuzz.txt
 
 clean:  ## forget .venv, the compiled parts and the caches
 	@rm -rf build detectors/sketches/*.so monitor/sources/formats/*/*.so .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -10,7 +10,6 @@ from threading import Event
 from types import MappingProxyType
 from typing import Any, Self
 
-import msgspec
 from confluent_kafka import KafkaException
 
 from detectors import sketches
@@ -42,6 +41,7 @@ from monitor.runtime.telemetry import Telemetry
 from monitor.runtime.waiting import PatientSource
 from monitor.runtime.writing import Deciding, RegistryHook
 from monitor.series.contract import ContractSpec, of_rows
+from monitor.series.records import FOREIGN
 from monitor.series.series import SeriesSpec
 from monitor.series.truth import Truth
 from monitor.settings import ConfigError, Settings, mask_url
@@ -361,6 +361,14 @@ def explain_client(error: Exception) -> str:
     return text.split(" = ", maxsplit=1)[0].split('value "', maxsplit=1)[0].strip()
 
 
+def _unreadable(store: StateStore, error: Exception) -> StateError:
+    """A row cannot be taken up: its checksum is right, so it is no damage."""
+    why = " ".join(f"{type(error).__name__} {error}".split())
+    return StateError(
+        f"state: {store.path} cannot be read: {why}; move it away to begin anew, positions and alerts included"
+    )
+
+
 def with_versions(
     configuration: Configuration, store: StateStore
 ) -> tuple[Configuration, Mapping[tuple[str, str], str]]:
@@ -369,8 +377,8 @@ def with_versions(
     try:
         for record in store.records_of(OF_VERSIONS):
             versions.restore(record)
-    except (sqlite3.Error, msgspec.MsgspecError, ValueError) as error:
-        raise StateError(f"state: {store.path} cannot be read: {error}; move it away to begin anew") from None
+    except (sqlite3.Error, *FOREIGN) as error:
+        raise _unreadable(store, error) from None
     followed = following(configuration, versions.follows())
     return followed.configuration, followed.refused
 
@@ -616,10 +624,8 @@ class Daemon:
         try:
             records, positions, topics = self.store.records(), self.store.positions(), self.store.topics()
             facts = self.pipeline.restore(records, self.clock.now())
-        except (sqlite3.Error, msgspec.MsgspecError, ValueError) as error:
-            raise StateError(
-                f"state: {self.store.path} cannot be read: {error}; move it away to begin anew, positions and alerts included"
-            ) from None
+        except (sqlite3.Error, *FOREIGN) as error:
+            raise _unreadable(self.store, error) from None
         facts += [each for place, why in self._refused.items() for each in self.pipeline.versions.refuse(place, why)]
         self.checkpointer.whole = bool(facts)
         return facts, positions, topics

@@ -31,6 +31,7 @@ MOST_WRONG = 10  # passwords of one address, each counted once
 FORGIVEN_AFTER = 60.0  # seconds after the last of them
 MOST_ADDRESSES = 1024  # of which it is known how often they were wrong; the oldest is forgotten
 LONGEST_WAIT = 3.0  # seconds for others whose password is compared
+NOBODYS = b"$2b$%02d$" + b"." * 53  # a hash of such a cost, which costs what any does
 BASIC = "basic "
 CHALLENGE = 'Basic realm="driftd", charset="UTF-8"'
 WRONG = "a user and a password are needed"
@@ -171,9 +172,9 @@ class Passwords:
             self._refuse_what_was_wrong(key, address)
         if not name:  # nothing was said: that costs nothing
             raise NotGrantedError(HTTPStatus.UNAUTHORIZED, WRONG)
-        right = self._compared(password, hashed if hashed is not None else next(iter(users.values())))
+        right = self._compared(password, hashed, max(map(cost_of, users.values())))
         with self._lock:
-            if right and hashed is not None:
+            if right:
                 self._remember(key, len(users))
                 return
             before, _ = self._wrong.pop(address, (frozenset[bytes](), 0.0))
@@ -202,18 +203,39 @@ class Passwords:
         elif len(wrong) >= MOST_WRONG:
             raise NotGrantedError(HTTPStatus.TOO_MANY_REQUESTS, f"{MOST_WRONG} wrong passwords: wait for a minute")
 
-    def _compared(self, password: bytes, hashed: bytes) -> bool:
-        """Compare; of a user that there is not with another's hash, so that it takes as long."""
-        import bcrypt
-
+    def _compared(self, password: bytes, hashed: bytes | None, most: int) -> bool:
+        """Compare. What is wrong takes as long as it does of the costliest hash, and so does a user that there is not."""
         if len(password) > MOST_PASSWORD or b"\0" in password:
             return False
         if not self._comparing.acquire(timeout=LONGEST_WAIT):
             raise NotGrantedError(HTTPStatus.SERVICE_UNAVAILABLE, "too many passwords are compared: try again")
         try:
-            return bool(bcrypt.checkpw(password, hashed))
+            return _is_right(password, hashed, most)
         finally:
             self._comparing.release()
+
+
+def cost_of(hashed: bytes) -> int:
+    """The binary logarithm of the rounds of a bcrypt hash.
+
+    >>> cost_of(b"$2b$10$abcdefghijklmnopqrstuuVzhWkVXvHk9GWUoRuZLJPvGgQkcrzHK")
+    10
+    """
+    return int(hashed[4:6])
+
+
+def _is_right(password: bytes, hashed: bytes | None, most: int) -> bool:
+    """Compare with a hash, and spend what is left of 2^most rounds: 2^c + 2^c + 2^(c+1) + … + 2^(most-1) = 2^most."""
+    import bcrypt
+
+    if hashed is None:
+        bcrypt.checkpw(password, NOBODYS % most)
+        return False
+    if bcrypt.checkpw(password, hashed):
+        return True
+    for cost in range(cost_of(hashed), most):
+        bcrypt.checkpw(password, NOBODYS % cost)
+    return False
 
 
 def credentials(authorization: str) -> tuple[str, bytes]:

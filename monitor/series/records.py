@@ -1,11 +1,16 @@
 """Rows of saved state: what a part of a view hands out, and how it is called in the store."""
 
+import struct
+import zlib
 from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
 from monitor.stream.events import FEATURES, SeriesKey
+
+# What taking up a row raises that no driftd wrote as it is. Its checksum is right: who wrote it was another one, or had a fault.
+FOREIGN = (msgspec.MsgspecError, ValueError, LookupError, TypeError, ArithmeticError, zlib.error, struct.error)
 
 
 @dataclass(frozen=True, slots=True)

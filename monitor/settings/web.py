@@ -19,6 +19,7 @@ from monitor.settings.loading import ConfigError, read_yaml
 ELSEWHERE = "rate_limit"  # a key of the format that is not taken
 LEAST_COST, MOST_COST = 4, 14  # of bcrypt: about a second of a core; each step doubles it
 BCRYPT = re.compile(r"\$2[aby]\$([0-9]{2})\$[./A-Za-z0-9]{21}[.Oeu][./A-Za-z0-9]{31}")  # 128 bits of salt: four ends
+LIKE_A_HASH = re.compile(r"\$2[aby]?\$[$./A-Za-z0-9]*")  # also where it stands in the place of a key or a user
 USER = re.compile(r"[^:\x00-\x1f\x7f]{1,128}")
 HEADERS = {  # that may be added, and what each may say
     "Content-Security-Policy": None,
@@ -175,6 +176,13 @@ class WebAccess:
 
 def read_access(path: Path) -> WebAccess:
     """Read the file, certificates and keys. Raises ConfigError, a line for each problem, which holds no secret."""
+    try:
+        return _read(path)
+    except ConfigError as error:
+        raise ConfigError(LIKE_A_HASH.sub("$2…", str(error))) from None
+
+
+def _read(path: Path) -> WebAccess:
     document = read_yaml(path)
     if document is None:
         document = {}

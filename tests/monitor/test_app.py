@@ -23,10 +23,11 @@ from monitor.app import Daemon, build_source, explain_client
 from monitor.clock import SystemClock
 from monitor.commands.run import warm_up, with_absolute_state
 from monitor.configuration import Configuration, load, refuse_longer, refuse_other_hours
+from monitor.series.records import Record
 from monitor.settings import ConfigError, load_settings
 from monitor.settings.schema import ModelSettings
 from monitor.sources.base import SourceError
-from monitor.store.sqlite import StateError
+from monitor.store.sqlite import StateError, StateStore
 from monitor.stream.events import SECOND, Partition, SeriesKey
 from tests.charted import DAY, seeded
 from tests.charted import reference as calibrated_reference
@@ -394,6 +395,19 @@ def test_a_state_in_use_is_refused_and_the_source_closed(home: Path) -> None:
         Daemon.start(configuration(home), source=source)
 
     assert source.closed
+
+
+@pytest.mark.parametrize(("kind", "row"), [("lateness", b"no zlib"), ("rules", b"[]"), ("watermark", b"\xff")])
+def test_a_row_that_no_driftd_wrote_is_refused_in_a_line(home: Path, kind: str, row: bytes) -> None:
+    """Its checksum is right: it is no damage that a backup would mend."""
+    store = StateStore(home / "state")
+    store.save([Record(kind, '["churn","3"]', row)], {}, [], NOON)
+    store.close()
+
+    with pytest.raises(StateError, match=r"driftd\.sqlite3 cannot be read: .*; move it away to begin anew") as refused:
+        Daemon.start(configuration(home), source=ListSource({})).run()
+
+    assert len(str(refused.value).splitlines()) == 1
 
 
 def test_properties_that_the_client_refuses_leave_no_state_behind(home: Path) -> None:

@@ -12,7 +12,7 @@ import msgspec
 from pydantic import AfterValidator
 
 from monitor.sections import Name, Section
-from monitor.sources.formats.json.documents import MAX_DEPTH, UNREADABLE, integer, nesting
+from monitor.sources.formats.json.documents import UNREADABLE, integer, is_too_deep
 from monitor.sources.formats.logged import MAX_ROWS, MISMATCH, NO_ROWS, LoggedRow, row_ids
 from monitor.sources.formats.values import Rejected
 from monitor.sources.formats.written import PLAIN
@@ -72,7 +72,7 @@ def parse_json(text: str) -> Any:
         raw = text.encode()
     except UnicodeEncodeError:
         raise Rejected(MALFORMED) from None
-    if raw.count(b"[") + raw.count(b"{") > MAX_DEPTH and nesting(raw) > MAX_DEPTH:  # counting costs a tenth
+    if is_too_deep(raw):
         raise Rejected("too_deep")
     try:
         return msgspec.json.decode(raw)

@@ -28,6 +28,7 @@ LEAST_GROWTH = 64 << 20  # bytes: what fits into the memory that `driftd check` 
 ALONE_SECONDS = 20.0  # that a scout has for one message
 STARTING = 30.0  # seconds that a scout may take beside reading
 APART = 0.1  # seconds for a poll of what is read apart
+MOST_GOOD = 600  # polls, about a minute, in which what scouts could read is read apart, a batch a second
 # How a scout ends that gets no memory: by its own word, or since the client aborts or writes to what is not there. That it was told to end, or a fault of
 # ours ended it, says nothing about what lies there.
 OF_ITS_BOUND = frozenset({OUT_OF_MEMORY, -signal.SIGABRT, -signal.SIGSEGV, -signal.SIGBUS})
@@ -43,10 +44,29 @@ NO_OTHER = {
 
 @dataclass(slots=True)
 class Suspect:
-    """A partition that is kept back. `ranges`: what is to be stepped over, from the first to behind the last; None: not known yet."""
+    """A partition that is kept back. `ranges`: what is to be stepped over, from the first to behind the last; None: not known yet.
+
+    `good`: up to here scouts could read a batch at a time. Batches none of which is too large may be so together: one fetch brings many.
+    """
 
     position: int
     ranges: list[tuple[int, int]] | None = None
+    good: int = 0
+    polls: int = 0  # in which it was read up to there
+
+    @property
+    def until(self) -> int | None:
+        """Up to where it is read apart: the next batch that kills, or as far as is known to be good; None where that is not known yet."""
+        if self.ranges is None:
+            return None
+        if self.ranges:
+            return self.ranges[0][0]
+        return self.good if self.polls < MOST_GOOD else self.position
+
+    @property
+    def is_through(self) -> bool:
+        """Whether it is to be read as any other."""
+        return self.ranges == [] and self.until is not None and self.position >= self.until
 
 
 class Scouts:
@@ -118,7 +138,7 @@ class Examination(Thread):
         self._scouts = scouts
         self._suspected = list(suspected)
         self._free = free
-        self._found: deque[tuple[Partition, list[tuple[int, int]]]] = deque()
+        self._found: deque[tuple[Partition, KillerSearch]] = deque()
 
     def run(self) -> None:
         """Look at each. What cannot be looked at is read as ever, whatever is in the way."""
@@ -127,7 +147,7 @@ class Examination(Thread):
             try:
                 self._look(each, search)
             finally:
-                self._found.append((each.partition, search.ranges))
+                self._found.append((each.partition, search))
 
     def _look(self, suspected: PositionSuspected, search: KillerSearch) -> None:
         with suppress(OSError, MemoryError, ValueError, TypeError):  # no process, no file, properties that are no text
@@ -135,7 +155,7 @@ class Examination(Thread):
             while (order := search.order) is not None:
                 search.saw(self._scouts.send(suspected.partition, order, growth))
 
-    def take(self) -> Iterator[tuple[Partition, list[tuple[int, int]]]]:
+    def take(self) -> Iterator[tuple[Partition, KillerSearch]]:
         """What is known by now."""
         while self._found:
             yield self._found.popleft()
@@ -183,16 +203,16 @@ class SuspectPartitions:
     def poll(self, positions: dict[Partition, int]) -> tuple[Polled, frozenset[Partition]]:
         """What was read apart or stepped over, with positions moved on; and the partitions that are kept back no more."""
         polled = Polled()
-        for partition, ranges in (found for each in self._examinations for found in each.take()):
+        for partition, search in (found for each in self._examinations for found in each.take()):
             if partition in self._kept:
-                self._kept[partition].ranges = ranges
+                self._kept[partition].ranges, self._kept[partition].good = search.ranges, search.at
         anew = {place for place, suspect in self._kept.items() if positions.get(place) != suspect.position}
         self._let_go(anew)
         self._read_apart(polled)
         for partition, suspect in self._kept.items():
             self._step_over(partition, suspect, polled)
             positions[partition] = suspect.position
-        through = {place for place, suspect in self._kept.items() if suspect.ranges == [] or place in polled.lost}
+        through = {place for place, suspect in self._kept.items() if suspect.is_through or place in polled.lost}
         self._let_go(through)
         return polled, frozenset(anew | through)
 
@@ -204,9 +224,11 @@ class SuspectPartitions:
                 suspect.position = after
 
     def _read_apart(self, polled: Polled) -> None:
-        """Read what lies before the next batch that kills, a batch at a time: the client must not fetch that one ahead."""
+        """Read what lies before the next batch that kills, a batch at a time: the client must not fetch that one ahead. So, too, what scouts could read so."""
         waiting = [
-            place for place, suspect in self._kept.items() if suspect.ranges and suspect.position < suspect.ranges[0][0]
+            place
+            for place, suspect in self._kept.items()
+            if suspect.until is not None and suspect.position < suspect.until
         ]
         if not waiting:
             return
@@ -219,7 +241,9 @@ class SuspectPartitions:
         read = reader.poll(APART)
         polled.taken, polled.begins, polled.lost = read.taken, read.begins, read.lost
         polled.messages, polled.troubles, polled.skipped = read.messages, read.troubles, read.skipped
-        self._kept[partition].position = reader.positions[partition]
+        suspect = self._kept[partition]
+        suspect.position = reader.positions[partition]
+        suspect.polls += not suspect.ranges
         if read.answered and partition not in reader.unreadable:
             self._leave()  # and assigned anew it fetches the next batch
 

@@ -101,9 +101,21 @@ def test_a_right_password_is_compared_once(compared: list[bytes]) -> None:
     assert compared == [PASSWORD]
 
 
-def test_who_is_not_known_is_compared_too_so_that_it_takes_as_long(compared: list[bytes]) -> None:
-    assert status(made(), basic("nobody", PASSWORD)) == 401
-    assert compared == [PASSWORD]
+@pytest.mark.parametrize("name", ["cheap", "middle", "dear", "nobody"])
+def test_a_refusal_takes_as_long_whoever_was_named(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    """In rounds of bcrypt: those of the costliest hash."""
+    rounds, compare = [], bcrypt.checkpw
+
+    def count(password: bytes, hashed: bytes) -> bool:
+        rounds.append(2 ** gates.cost_of(hashed))
+        return compare(password, hashed)
+
+    monkeypatch.setattr(bcrypt, "checkpw", count)
+    costs = {"cheap": 4, "dear": 7, "middle": 5}
+    gate = made(WebAccess(users={user: bcrypt.hashpw(PASSWORD, bcrypt.gensalt(cost)) for user, cost in costs.items()}))
+
+    assert status(gate, basic(name, b"wrong")) == 401
+    assert sum(rounds) == 2**7
 
 
 def test_who_was_wrong_often_waits_and_others_and_scrapes_do_not(clock: ManualClock, compared: list[bytes]) -> None:

@@ -91,6 +91,8 @@ STRICTER: dict[str, tuple[Any, str]] = {  # than the format: what would not be d
         {"basic_auth_users": {"alice": HASHED[:28] + "P" + HASHED[29:]}},
         "basic_auth_users: alice: must be a bcrypt hash",
     ),
+    "a hash for a user": ({"basic_auth_users": {HASHED: "alice"}}, "basic_auth_users: $2…: must be a bcrypt hash"),
+    "a hash for a key": ({f"alice {HASHED}": None}, "alice $2… is no key; valid here"),
     "digits of others": (
         {"basic_auth_users": {"alice": HASHED.replace("04", "٠٤", 1)}},
         "basic_auth_users: alice: must be a bcrypt hash",

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from monitor.sources.formats.json.documents import MAX_DEPTH, UNREADABLE, nesting
+from monitor.sources.formats.json.documents import UNREADABLE, is_too_deep
 
 NUMBERS = {  # how what JSON has no number for is written: by doubles, and by decimals as texts
     "NaN": math.nan,
@@ -81,7 +81,7 @@ def inside(value: Any) -> Any:
         return value
     raw = value.encode(errors="surrogatepass")
     try:
-        return plain(value) if nesting(raw) > MAX_DEPTH else msgspec.json.decode(raw)
+        return plain(value) if is_too_deep(raw) else msgspec.json.decode(raw)
     except UNREADABLE:
         return plain(value)
 

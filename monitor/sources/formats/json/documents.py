@@ -19,6 +19,7 @@ from monitor.sources.formats.values import Rejected
 
 MAX_BYTES = 1 << 20  # of one message
 MAX_DEPTH = 32
+BEGIN = 1 << 10  # bytes: a cut there splits an escape at worst, and no bracket is part of one
 NO_BRACKETS = bytes(set(range(256)) - set(b"{[]}"))
 UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)  # all that msgspec's JSON decoder raises
 FRAME = 5  # bytes
@@ -37,9 +38,14 @@ def depths(raw: bytes) -> NDArray[np.int64]:
     return np.cumsum(1 - ((brackets >> 1) & 2), dtype=np.int64)  # 0x5b and 0x7b open, 0x5d and 0x7d close
 
 
-def nesting(raw: bytes) -> int:
-    """Depth of brackets outside strings, never recursive."""
-    return int(depths(raw).max(initial=0))
+def is_too_deep(raw: bytes) -> bool:
+    """Whether brackets outside strings are nested too deep, never recursive. What is so at the begin, as most that is, is looked through no further."""
+    return _is_deep(raw[:BEGIN]) or (len(raw) > BEGIN and _is_deep(raw))
+
+
+def _is_deep(raw: bytes) -> bool:
+    brackets = raw.count(b"[") if b"[" in raw else 0  # counting costs ten times what looking does
+    return brackets + raw.count(b"{") > MAX_DEPTH and bool((depths(raw) > MAX_DEPTH).any())
 
 
 def framed(raw: bytes) -> int | None:
@@ -66,8 +72,7 @@ def refusal(raw: bytes | None) -> str | None:
 def _text_refused(raw: bytes) -> str | None:
     if not (raw.isascii() or _is_utf8(raw)):
         return "invalid_utf8"
-    brackets = raw.count(b"[") if b"[" in raw else 0  # counting costs ten times what looking does
-    if brackets + raw.count(b"{") > MAX_DEPTH and nesting(raw) > MAX_DEPTH:
+    if is_too_deep(raw):
         return "too_deep"
     return MALFORMED if raw[:1] == b"{" and raw[-1:] != b"}" and raw.rstrip(SPACE)[-1:] != b"}" else None
 

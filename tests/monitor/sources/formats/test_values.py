@@ -7,7 +7,16 @@ from typing import Any
 
 import pytest
 
-from monitor.sources.formats.json.documents import MAX_BYTES, MAX_DEPTH, dig, nesting, parse_leniently, refusal
+from monitor.sources.formats.json.documents import (
+    BEGIN,
+    MAX_BYTES,
+    MAX_DEPTH,
+    depths,
+    dig,
+    is_too_deep,
+    parse_leniently,
+    refusal,
+)
 from monitor.sources.formats.values import (
     Rejected,
     category,
@@ -54,7 +63,17 @@ def test_a_message_is_refused_before_it_is_parsed(raw: bytes | None, reason: str
 
 
 def test_brackets_in_strings_are_no_nesting() -> None:
-    assert nesting(b'{"a[[[": "{{{\\"[[", "b": [{"c": "]"}]}') == 3
+    assert depths(b'{"a[[[": "{{{\\"[[", "b": [{"c": "]"}]}').max() == 3
+
+
+@pytest.mark.parametrize("piece", [b'\\"', b'\\\\"', b'"', b'\\\\\\"', b"["])
+def test_of_a_long_message_the_begin_tells_no_other_depth_than_the_whole(piece: bytes) -> None:
+    """Wherever in a text it is cut."""
+    for at in range(BEGIN - 6, BEGIN + 2):
+        for more in (b"[" * MAX_DEPTH, b'"' + b"[" * MAX_DEPTH):
+            raw = b'{"a": "' + b"x" * (at - 7) + piece + more
+
+            assert is_too_deep(raw) == (depths(raw).max() > MAX_DEPTH)
 
 
 @pytest.mark.parametrize(

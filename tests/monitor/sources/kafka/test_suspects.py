@@ -11,7 +11,7 @@ from monitor.sources.kafka import suspects
 from monitor.sources.kafka.client import KafkaChoice
 from monitor.sources.kafka.scout import OUT_OF_MEMORY, Stage
 from monitor.sources.kafka.search import Order, Sighting
-from monitor.sources.kafka.suspects import LEAST_GROWTH, Examination, Scouts, SuspectPartitions
+from monitor.sources.kafka.suspects import LEAST_GROWTH, MOST_GOOD, Examination, Scouts, Suspect, SuspectPartitions
 from monitor.stream.events import Partition
 
 PLACE = Partition("t", 0)
@@ -64,7 +64,7 @@ def test_where_no_process_can_be_made_the_partition_is_read_as_ever(
     examination = Examination(scouts, [PositionSuspected(PLACE, 7, 3)], lambda: 1 << 30)
     examination.run()
 
-    assert list(examination.take()) == [(PLACE, [])]
+    assert [(place, search.ranges, search.at) for place, search in examination.take()] == [(PLACE, [], 7)]
 
 
 def no_memory() -> int:
@@ -79,7 +79,7 @@ def test_without_memory_for_a_child_too(scouts: Scouts) -> None:
     examination = Examination(scouts, [PositionSuspected(PLACE, 7, 3)], no_memory)
     examination.run()
 
-    assert list(examination.take()) == [(PLACE, [])]
+    assert [(place, search.ranges, search.at) for place, search in examination.take()] == [(PLACE, [], 7)]
 
 
 def test_a_fault_of_ours_keeps_nothing_back_for_ever(scouts: Scouts) -> None:
@@ -87,7 +87,22 @@ def test_a_fault_of_ours_keeps_nothing_back_for_ever(scouts: Scouts) -> None:
     with pytest.raises(AssertionError):
         examination.run()
 
-    assert list(examination.take()) == [(PLACE, [])]
+    assert [(place, search.ranges, search.at) for place, search in examination.take()] == [(PLACE, [], 7)]
+
+
+def test_what_scouts_could_read_is_read_apart_for_a_minute_at_most() -> None:
+    """One fetch brings many batches: none of them has to be too large by itself."""
+    suspect = Suspect(position=7)
+    assert (suspect.until, suspect.is_through) == (None, False)
+
+    suspect.ranges, suspect.good = [], 40
+    assert (suspect.until, suspect.is_through) == (40, False)
+    suspect.position = 39
+    assert not suspect.is_through
+    suspect.polls = MOST_GOOD
+    assert suspect.is_through
+    suspect.position, suspect.polls = 40, 0
+    assert suspect.is_through
 
 
 def test_where_no_thread_can_be_made_the_partition_is_let_go_at_once(
