@@ -339,7 +339,7 @@ class Pipeline:
 
         Series of one model share a retraining history, so the order must not depend on how far the watermark jumped.
         """
-        due = [(view, end) for view in woken for end in view.windows.due(watermark)]
+        due = [(view, end) for view in woken for end in tuple(view.due(watermark))]
         return sorted(due, key=lambda closing: (closing[1] + closing[0].spec.windows.lateness, self._order[closing[0]]))
 
     def ahead(self) -> frozenset[Partition]:

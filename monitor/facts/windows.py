@@ -210,7 +210,9 @@ class WindowScored:
     counts: PackedSketch | None = field(default=None, compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(
+    slots=True
+)  # not frozen: those of windows that close together are filled together, before anybody is told of them
 class TrackPoint:
     """How near each feature came to its thresholds in [start, end): its largest score ÷ threshold.
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors import DETECTORS, PackedSketch, ScoreColumns, Sketch, Tally
+from detectors.sketches import Tallies
 from detectors.univariate import volume
 from monitor.alerting.alerts import AlertState
 from monitor.alerting.rules import AlertRule, lowest_threshold
@@ -29,7 +30,7 @@ from monitor.series.contract import ID, UNIQUE, broken_in
 from monitor.series.history import KIND as WINDOW
 from monitor.series.history import History
 from monitor.series.judging import Judging
-from monitor.series.operators import ColumnScorer, Later, LateScorer, Scored, Scoring
+from monitor.series.operators import ColumnScorer, ForeseeingScorer, Later, LateScorer, Scored, Scoring
 from monitor.series.records import Entry
 from monitor.series.tracks import TrackKeeper
 from monitor.stream.events import Nanos, SeriesKey
@@ -44,6 +45,8 @@ STATE_OF_ALERT = {
     AlertState.FIRING: DRIFT,
 }
 REPORT = "report"
+MOST_AHEAD = 64  # windows that are scored together,
+CELLS_AHEAD = 1 << 20  # of so many cells in all
 
 
 def _judges_all_rows(name: str) -> bool:
@@ -55,6 +58,7 @@ class FeatureScoring(Scoring[Sketch]):
     """Scores windows of features by one scorer after the other, and keeps the last of them."""
 
     kinds = (REPORT, WINDOW, *TrackKeeper.kinds)
+    ahead: int
 
     def __init__(self, key: SeriesKey, judging: Judging, scorers: Sequence[ColumnScorer], history: History) -> None:
         self.history = history
@@ -66,14 +70,24 @@ class FeatureScoring(Scoring[Sketch]):
             (each, each.later if isinstance(each, LateScorer) and each.gives not in pressing else None)
             for each in scorers
         ]
+        self._foreseeing = [
+            each for each, waits in self._scorers if waits is None and isinstance(each, ForeseeingScorer)
+        ]
         self._reference = judging.reference
         self._contract = judging.contract
+        self.ahead = max(1, min(MOST_AHEAD, CELLS_AHEAD // self._reference.layout.size))
         self._tracks = TrackKeeper(len(self._asking.features))
         self._changed = False
         self._quiet: tuple[tuple[tuple[str, bytes], ...], Mapping[str, int]] = (), {}  # see `_without_alerts`
         self._held: KeptCounts | None = None  # of the last window
         self._settled: Scored | None = None  # the window that nothing is left of to work out
         self._states = LateStates(dict[str, int])
+
+    def foresee(self, windows: Sequence[ClosedWindow[Sketch]]) -> None:
+        """Take the windows that are judged next."""
+        tallies = Tallies([each.sketch.tally() for each in windows])
+        for scorer in self._foreseeing:
+            scorer.foresee(tallies)
 
     def score(self, window: ClosedWindow[Sketch]) -> Scored:
         """Score a closed window: what is decided by now, the rest when it is read."""
@@ -139,6 +153,7 @@ class FeatureScoring(Scoring[Sketch]):
 
     def settle(self, *, whole: bool) -> None:
         """Work out what is read of the last window: no other closes for now."""
+        self._tracks.settle()
         if whole and self.last is not None and self._settled is not self.last:
             self._work_out(self.last)
         if self._held is not None:
