@@ -176,7 +176,7 @@ class Baseline:
         return window.shifts(self, self._mean_shift)
 
     def _mean_shift(self, window: Tally) -> Floats:
-        return self._mean_shifts(window.kept[None], window.usable[None])[0]
+        return np.asarray(self._mean_shifts(window.kept[None], window.usable[None])[0])
 
     def mean_shifts(self, windows: Tallies) -> Floats:
         """Return the same of several windows, float64[w, k]."""

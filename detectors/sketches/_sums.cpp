@@ -14,6 +14,10 @@
 #ifdef __SSE2__
 #include <emmintrin.h>
 #endif
+#if defined(__x86_64__) && defined(__GNUC__)
+#include <immintrin.h>
+#define DRIFTD_AVX2 __attribute__((target("avx2")))  // twice as wide: asked for at run time, since not every machine has it
+#endif
 
 namespace {
 
@@ -176,6 +180,20 @@ inline __m128i four(const std::uint16_t *counts) {
 }
 #endif
 
+#ifdef DRIFTD_AVX2
+const bool WIDE = [] {
+    __builtin_cpu_init();
+    return __builtin_cpu_supports("avx2") != 0;
+}();
+
+DRIFTD_AVX2 inline __m256i eight(const std::uint8_t *counts) {
+    return _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i *>(counts)));
+}
+DRIFTD_AVX2 inline __m256i eight(const std::uint16_t *counts) {
+    return _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i *>(counts)));
+}
+#endif
+
 constexpr std::int64_t BLOCK = 32;  // cells that are looked at again together
 constexpr std::int64_t FEWER = 1 << 15;  // cells of 16 bits, whose sum 31 bits hold
 
@@ -207,12 +225,62 @@ class Distance {
     // How far all cells are, near enough, and the most of each block; the most of all is returned.
     template <typename Count>
     double look(const Count *counts) const {
+#ifdef DRIFTD_AVX2
+        if constexpr (sizeof(Count) <= 2)
+            if (WIDE && width_ <= FEWER) return look_by_eight(counts);
+#endif
         run(counts);
         double highest = 0.0;
         for (std::int64_t first = 0; first < width_; first += BLOCK)
             highest = std::max(highest, blocks_[first / BLOCK] = look(first, last(first)));
         return highest;
     }
+
+#ifdef DRIFTD_AVX2
+    // The same in one pass over counts that add up to no more than 32 bits hold.
+    template <typename Count>
+    DRIFTD_AVX2 double look_by_eight(const Count *counts) const {
+        const double share = 1.0 / rows_, theirs = 1.0 / reference_->rows;
+        double highest = 0.0, lanes[4];
+        __m256i carried = _mm256_setzero_si256();
+        std::int64_t first = 0;
+        for (; first + BLOCK <= width_; first += BLOCK) {
+            __m256d most = _mm256_setzero_pd();
+            for (std::int64_t cell = first; cell < first + BLOCK; cell += 8) {
+                __m256i each = eight(counts + cell);  // cumulated in each half first
+                each = _mm256_add_epi32(each, _mm256_slli_si256(each, 4));
+                each = _mm256_add_epi32(each, _mm256_slli_si256(each, 8));
+                const __m256i lower = _mm256_shuffle_epi32(_mm256_permute2x128_si256(each, each, 0x08), 0xff);
+                each = _mm256_add_epi32(_mm256_add_epi32(each, lower), carried);
+                carried = _mm256_permutevar8x32_epi32(each, _mm256_set1_epi32(7));
+                most = _mm256_max_pd(most, near_four(cell, _mm256_castsi256_si128(each), share, theirs));
+                most = _mm256_max_pd(most, near_four(cell + 4, _mm256_extracti128_si256(each, 1), share, theirs));
+            }
+            _mm256_storeu_pd(lanes, most);
+            highest = std::max(highest, blocks_[first / BLOCK] = *std::max_element(lanes, lanes + 4));
+        }
+        if (first == width_) return highest;
+        std::int64_t sum = _mm_cvtsi128_si32(_mm256_castsi256_si128(carried));
+        double most = 0.0;
+        for (std::int64_t cell = first; cell < width_; ++cell) {
+            running()[cell] = static_cast<double>(sum += static_cast<std::int64_t>(counts[cell]));
+            near()[cell] = std::fabs(running()[cell] * share - static_cast<double>(reference_->upto[cell]) * theirs);
+            most = std::max(most, near()[cell]);
+        }
+        return std::max(highest, blocks_[first / BLOCK] = most);
+    }
+
+    // Keep the rows up to four right edges, and how far they are, near enough.
+    DRIFTD_AVX2 __m256d near_four(std::int64_t cell, __m128i upto, double share, double theirs) const {
+        const __m256d rows = _mm256_cvtepi32_pd(upto);
+        const __m256d known = _mm256_cvtepi32_pd(_mm_loadu_si128(reinterpret_cast<const __m128i *>(reference_->upto + cell)));
+        const __m256d apart = _mm256_sub_pd(_mm256_mul_pd(rows, _mm256_set1_pd(share)), _mm256_mul_pd(known, _mm256_set1_pd(theirs)));
+        const __m256d found = _mm256_andnot_pd(_mm256_set1_pd(-0.0), apart);
+        _mm256_storeu_pd(running() + cell, rows);
+        _mm256_storeu_pd(near() + cell, found);
+        return found;
+    }
+#endif
 
     // The rows up to each right edge.
     template <typename Count>
@@ -326,14 +394,35 @@ bool distances(PyObject *const *given) {
     return true;
 }
 
+#ifdef DRIFTD_AVX2
+// The first cells of a moment, four by four; how many they are.
+template <typename Count>
+DRIFTD_AVX2 std::int64_t moment_by_four(const Count *counts, std::int64_t width, const double *places, double *lanes) {
+    const std::int64_t whole = width - width % 8;
+    __m256d sum = _mm256_setzero_pd();
+    for (std::int64_t cell = 0; cell < whole; cell += 8) {
+        const __m256i each = eight(counts + cell);
+        const __m256d low = _mm256_cvtepi32_pd(_mm256_castsi256_si128(each)), high = _mm256_cvtepi32_pd(_mm256_extracti128_si256(each, 1));
+        sum = _mm256_add_pd(sum, _mm256_mul_pd(low, _mm256_loadu_pd(places + cell)));
+        sum = _mm256_add_pd(sum, _mm256_mul_pd(high, _mm256_loadu_pd(places + cell + LANES)));
+    }
+    _mm256_storeu_pd(lanes, sum);
+    return whole;
+}
+#endif
+
 template <typename Count>
 double moment(const Count *counts, std::int64_t width, const double *places) {
     double lanes[LANES] = {};
     const std::int64_t whole = width - width % LANES;
     std::int64_t cell = 0;
 #ifdef __SSE2__
+#ifdef DRIFTD_AVX2
+    if constexpr (sizeof(Count) <= 2)
+        if (WIDE) cell = moment_by_four(counts, width, places, lanes);
+#endif
     if constexpr (sizeof(Count) <= 2) {
-        __m128d low = _mm_setzero_pd(), high = low;
+        __m128d low = _mm_loadu_pd(lanes), high = _mm_loadu_pd(lanes + PAIR);
         for (; cell < whole; cell += LANES) {
             const __m128i each = four(counts + cell);
             low = _mm_add_pd(low, _mm_mul_pd(_mm_cvtepi32_pd(each), _mm_loadu_pd(places + cell)));

@@ -222,8 +222,9 @@ class Sketch:
         """
         if gone is None or come is None or not (_plain(self) and _plain(gone) and _plain(come)):
             return self._slid(gone, come)
-        self.layout.same_as(gone.layout)
-        self.layout.same_as(come.layout)
+        if not self.layout is gone.layout is come.layout:
+            self.layout.same_as(gone.layout)
+            self.layout.same_as(come.layout)
         counts, rows = sums.slid(self.kept, gone.kept, come.kept), self.rows - gone.rows + come.rows
         ids = _both(None, come.ids) if self.ids is None else self.ids.slid(gone.ids, come.ids)
         unvaried = come.unvaried if rows == come.rows else None
@@ -263,7 +264,9 @@ class Sketch:
     @classmethod
     def unpacked(cls, kept: PackedSketch) -> Self:
         """Return a sketch of kept counts."""
-        parts = _both(kept.ids, None), _all(kept.groups, None), _sum(kept.served, None), kept.unvaried
+        ids = None if kept.ids is None else kept.ids.copy()
+        groups = None if kept.groups is None else kept.groups.copy()
+        parts = ids, groups, None if kept.served is None else kept.served.copy(), kept.unvaried
         counts = kept.counts.copy() if kept.counts.dtype == sums.INT64 else kept.counts
         return cls(kept.layout, kept.rows, counts, *parts, kept.violations, kept.schema)
 
@@ -279,7 +282,7 @@ class Sketch:
     @property
     def missing(self) -> Ints:
         """Rows without a value (absent or non-finite), int64[f]."""
-        return sums.missing(self.layout, self.kept[None])[0]
+        return np.asarray(sums.missing(self.layout, self.kept[None])[0])
 
     @property
     def unseen(self) -> Ints:
@@ -498,6 +501,10 @@ class Tally:
         if self._usable is None:
             self._usable = self.rows - self.missing
         return self._usable
+
+    def know(self, usable: Ints) -> None:
+        """Take the rows with a value, found with those of other windows."""
+        self._usable = usable
 
     def enough(self, least: int) -> Bools:
         """Whether there are so many rows with a value, and one at least, bool[f]; worked out once for the last number asked for."""

@@ -156,10 +156,12 @@ def subtract(counts: Ints, parts: Counts) -> None:
 
 def slid(counts: Counts, gone: Counts, come: Counts) -> Counts:
     """Return counts without some, and with others, [size] of any width each, in the smallest integers that hold them."""
-    found = np.empty_like(counts)
+    found = np.empty(counts.size, dtype=counts.dtype)
     most = _sums.slide(counts, gone, come, found) if USED else -1
     if most < 0:
         return numpy_slid(counts, gone, come)
+    if most < KINDS[0][0] and found.itemsize == 1:  # as nearly always
+        return found
     kind = kind_of(most)
     if kind.itemsize <= found.itemsize:
         return found.astype(kind, copy=False)

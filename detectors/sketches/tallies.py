@@ -35,6 +35,8 @@ class Tallies:
         if self._usable is None:
             rows = np.array([one.rows for one in self.each])[:, None]
             self._usable = rows - sums.missing(self.layout, self.kept)
+            for one, usable in zip(self.each, self._usable, strict=True):
+                one.know(usable)
         return self._usable
 
     @property

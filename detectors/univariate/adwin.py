@@ -202,11 +202,11 @@ class AdwinBank:
             widths[at:, i] = width + np.arange(number - at)
             detections[at:, i] = found
         shifts, rows = self._append(*held)
+        fed = FedPanes(shifts, rows, widths, detections)
         for at, pane in enumerate(panes):
-            last = slice(at + 1, at + 1 + PANES)
             if pane.asked is not None:
-                pane.asked.set(BankState(shifts[last], rows[last], widths[at], detections[at if changed else 0]))
-        self._state = BankState(shifts[number:], rows[number:], widths[-1], detections[-1])
+                pane.asked.fed_with = fed, at
+        self._state = fed.state(number - 1)
         assert self._room is not None
         self._room.of = self._state
 
@@ -220,9 +220,8 @@ class AdwinBank:
             places = [self._windows.index(each) for each in cut]
             return [(0, at, each.get_width(), each.get_n_detections()) for at, each in zip(places, cut, strict=True)]
         for i, (window, column) in enumerate(zip(self._windows, errors.T.tolist(), strict=True)):
-            update = window.update
-            for at, error in enumerate(column):
-                if update(error):
+            for at, cut in enumerate(map(window.update, column)):
+                if cut:
                     changed.append((at, i, window.get_width(), window.get_n_detections()))
         return changed
 
@@ -246,7 +245,7 @@ class AdwinBank:
             memory[-1, which] = newest[which]
         self._state = BankState(shifts, rows, widths, detections)
         if pane.asked is not None:
-            pane.asked.set(self._state)
+            pane.asked.state = self._state
 
     def scores(self, *, min_rows: int = 1) -> list[DriftScore]:
         """Return |mean shift| in reference sd over the panes since the last change, at most 64, of every numeric feature.
@@ -360,6 +359,25 @@ class BankState:
 
 
 @dataclass(slots=True, eq=False)
+class FedPanes:
+    """What is known after each of some panes: their states as they overlap.
+
+    `shifts` and `rows` [63 + panes, k], `widths` [panes, k], `detections` [panes, k], or [1, k] where nothing has changed.
+    """
+
+    shifts: Floats
+    rows: Ints
+    widths: Floats
+    detections: Floats
+
+    def state(self, at: int) -> BankState:
+        """What is known after one of them."""
+        last = slice(at + 1, at + 1 + PANES)
+        found = self.detections[min(at, len(self.detections) - 1)]
+        return BankState(self.shifts[last], self.rows[last], self.widths[at], found)
+
+
+@dataclass(slots=True, eq=False)
 class Room:
     """The panes of a state with room behind them, so that most panes need not move those before. What is written once stays."""
 
@@ -403,15 +421,15 @@ class BankStanding:
     bank: AdwinBank
     fed: int
     state: BankState | None = None
-
-    def set(self, state: BankState) -> None:
-        """Take what it is."""
-        self.state = state
+    fed_with: tuple[FedPanes, int] | None = None  # the panes among which it is one
 
     def columns(self, *, min_rows: int = 1, brought: Ints | None = None) -> ScoreColumns:
         """Return the scores; see `AdwinBank.columns`."""
-        if self.state is None:
+        if self.state is None and self.fed_with is None:
             self.bank.feed()
+        if self.fed_with is not None:
+            (fed, at), self.fed_with = self.fed_with, None
+            self.state = fed.state(at)
         state = self.state
         assert state is not None
         rows = state.rows

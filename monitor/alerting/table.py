@@ -98,11 +98,13 @@ def raise_nearness(windows: Sequence[DetectorScores], near: NDArray[np.float64])
     `windows` are what one detector said of n windows, asked for the same of each.
     """
     asked = windows[0].asked
-    values, known = (
-        np.concatenate(each).reshape(len(windows), -1)
-        for each in zip(*((one.values, one.known) for one in windows), strict=True)
-    )
-    nearest(values, known, asked.bounds, asked.features, near)
+    if asked.kept is None:
+        columns = [one.columns for one in windows]
+        values, known = [one.values for one in columns], [one.known for one in columns]
+    else:
+        values, known = [one.values for one in windows], [one.known for one in windows]
+    stacked = (np.concatenate(each).reshape(len(windows), -1) for each in (values, known))
+    nearest(*stacked, asked.bounds, asked.features, near)
 
 
 class ScoreTable(Sequence[DriftScore]):

@@ -177,6 +177,7 @@ class DetectorScorer:
         self._scorer: Scorer | None = None  # of a detector of ours, once it was asked
         self._ahead: dict[Tally, ScoreColumns] = {}  # of windows that are still to be asked for
         self._names: tuple[str, ...] = ()  # that it scored last
+        self.fallible = not is_own(detector)
         self.failed: str | None = None  # why it did not score the last window
 
     def columns(self, window: Tally, scored: object) -> ScoreColumns:

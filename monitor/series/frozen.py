@@ -180,6 +180,8 @@ class Frozen(Operator[Sketch]):
         """Take a sealed pane."""
         self._changed = True
         self._take(pane)
+        if not self.runs and not self.alert.state.alerts:  # as nearly always
+            return []
         incident, span = self.alert.incident, Span(pane.start, pane.end)
         frozen = {column: run for column, run in self.runs.items() if _is_fault(run)}
         if not frozen and not incident.state.alerts:

@@ -73,6 +73,7 @@ class FeatureScoring(Scoring[Sketch]):
         self._foreseeing = [
             each for each, waits in self._scorers if waits is None and isinstance(each, ForeseeingScorer)
         ]
+        self._fallible = [each for each in scorers if getattr(each, "fallible", False)]
         self._reference = judging.reference
         self._contract = judging.contract
         self.ahead = max(1, min(MOST_AHEAD, CELLS_AHEAD // self._reference.layout.size))
@@ -96,12 +97,13 @@ class FeatureScoring(Scoring[Sketch]):
             self._held.forget()
         counts = self._held = KeptCounts(PackedSketch(tally.layout, tally.rows, tally.kept), tally)
         quality, ids = Qualities(self._reference, counts.tally), WindowIds.of(tally)
-        more = ids, self._group_rows(tally), WindowRequests.of(tally.served)
+        together = None if tally.groups is None else self._group_rows(tally)
+        more = ids, together, None if tally.served is None else WindowRequests.of(tally.served)
         closed = WindowClosed(self._key, window.start, window.end, tally.rows, quality, *more)
         if (broken := window.sketch.violations) is not None:
             found = tuple(broken_in(self._contract, broken, tally.arrived))
             closed = replace(closed, violations=found, excluded=broken.excluded, unlogged=broken.left_out)
-        if repeats := self._repeats(ids):
+        if ids is not None and (repeats := self._repeats(ids)):
             closed = replace(closed, violations=tuple(sorted([*closed.violations, (ID, UNIQUE, repeats)])))
         return Scored(closed, self._scores(tally, counts), counts.kept)
 
@@ -118,10 +120,10 @@ class FeatureScoring(Scoring[Sketch]):
             return self._asking.table(ready)
         return self._asking.table(ready, WorkOut(self._asking, counts, later))
 
-    def _repeats(self, ids: WindowIds | None) -> int:
+    def _repeats(self, ids: WindowIds) -> int:
         """The rows of a window that repeat an id of it, where ids are to come once."""
         rules = None if self._contract is None else self._contract.contract.columns.get(ID)
-        return 0 if ids is None or rules is None or not rules.unique else round(ids.share * ids.rows)
+        return 0 if rules is None or not rules.unique else round(ids.share * ids.rows)
 
     def _group_rows(self, window: Tally) -> float | None:
         """How many rows the group of a row has, over those of the reference's usual window; None where either is not known."""
@@ -138,11 +140,12 @@ class FeatureScoring(Scoring[Sketch]):
         self._changed = True
         window, hour = self._tracks.add(scored.window.start, scored.window.end, scored.scores)
         tracked = FeaturesTracked(self._key, self._asking.features, (window,), (hour,))
-        return [*self._told(scored, standing), tracked, *self._failures(scored.window.end)]
+        failures = self._failures(scored.window.end) if self._fallible else ()
+        return [*self._told(scored, standing), tracked, *failures]
 
     def _failures(self, end: Nanos) -> Iterator[DetectorFailed]:
         """Which detectors of others did not score the last window."""
-        for scorer, _ in self._scorers:
+        for scorer in self._fallible:
             why = getattr(scorer, "failed", None)
             if why is not None:
                 yield DetectorFailed(self._key, end, scorer.gives, why)
@@ -313,7 +316,7 @@ class Asking:
 
     def parts(self, columns: Iterable[ScoreColumns]) -> tuple[DetectorScores, ...]:
         """The same, without the table."""
-        return tuple(DetectorScores(each, self._of(each.detector, each.names)) for each in columns)
+        return tuple([DetectorScores(each, self._of(each.detector, each.names)) for each in columns])
 
     def _of(self, detector: str, names: tuple[str, ...]) -> AskedScores:
         """What is asked of a detector that scores these features; worked out when it first speaks."""

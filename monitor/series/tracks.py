@@ -11,7 +11,7 @@ from itertools import groupby
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.alerting.table import DetectorScores, ScoreTable, raise_nearness
+from monitor.alerting.table import AskedScores, DetectorScores, ScoreTable, raise_nearness
 from monitor.facts import TrackPoint
 from monitor.series.records import Entry
 from monitor.stream.events import HOUR, Nanos
@@ -27,7 +27,7 @@ MANY = 64  # windows that wait to be worked out together
 
 def bounded(scores: ScoreTable) -> Bounded:
     """What was said of a window by detectors with a threshold: whatever has one is decided by, so that it is ready."""
-    return tuple(part for part in scores.ready if part.asked.bounded)
+    return tuple([part for part in scores.ready if part.asked.bounded])  # half of what a generator takes
 
 
 def of_thresholds(windows: Sequence[Bounded], features: int) -> NDArray[np.float64]:
@@ -104,6 +104,7 @@ class TrackKeeper:
         self._waiting: list[
             tuple[Bounded, TrackPoint, TrackPoint]
         ] = []  # the points of windows that are not worked out yet
+        self._asked: list[AskedScores] = []  # the same in all of them
         self._before: TrackPoint | None = None  # the hour before these
 
     @property
@@ -124,8 +125,10 @@ class TrackKeeper:
         Both are filled at `settle`, for many windows at once.
         """
         parts, hour = bounded(scores), (end - 1) // HOUR * HOUR
-        if self._waiting and (len(self._waiting) == MANY or not _asked_alike(parts, self._waiting[0][0])):
+        asked = [part.asked for part in parts]
+        if len(self._waiting) == MANY or asked != self._asked:
             self.settle()
+            self._asked = asked
         if not self._waiting:
             self._before = self._hours.points[-1] if self._hours.points else None
         window, so_far = TrackPoint(start, end, b""), TrackPoint(hour, hour + HOUR, b"")
@@ -166,8 +169,3 @@ class TrackKeeper:
         """Take up saved points."""
         for run in (self._windows, self._hours):
             run.restore((entry for entry in entries if entry.kind == run.kind), self._features)
-
-
-def _asked_alike(parts: Bounded, others: Bounded) -> bool:
-    """Whether the same is asked of the same detectors."""
-    return len(parts) == len(others) and all(one.asked is other.asked for one, other in zip(parts, others, strict=True))

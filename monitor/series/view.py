@@ -162,11 +162,9 @@ class View(Generic[S]):
         if not self._ahead:
             self._due = self._due or deque([end])
             self._look_ahead()
-        closed, facts = self._ahead.popleft(), list[Fact]()
-        assert all(each.end == end for each in closed)
-        for each in closed:
-            facts += self._take(each)
-        return facts
+        ahead, closed = self._ahead.popleft()
+        assert ahead == end
+        return [fact for each in closed for fact in self._take(each)]
 
     @property
     def newest(self) -> Nanos | None:
@@ -177,17 +175,16 @@ class View(Generic[S]):
         """Seal and close some of what is due: nothing enters it any more, so its counts are there before any of it is judged."""
         self._newest = self.windows.newest
         for _ in range(min(self.scoring.ahead, len(self._due))):
-            self._ahead.append(self.windows.close(self._due.popleft()))
-        windows = [each for closed in self._ahead for each in closed if isinstance(each, ClosedWindow)]
+            end = self._due.popleft()
+            self._ahead.append((end, self.windows.close(end)))
+        windows = [each for _, closed in self._ahead for each in closed if isinstance(each, ClosedWindow)]
         if windows:
             self.scoring.foresee(windows)
 
     def _take(self, closed: SealedPane[S] | ClosedWindow[S]) -> list[Fact]:
-        match closed:
-            case SealedPane():
-                return [fact for operator in self._of_panes for fact in operator.on_pane(closed)]
-            case ClosedWindow():
-                return self._judge(closed)
+        if isinstance(closed, ClosedWindow):
+            return self._judge(closed)
+        return [fact for operator in self._of_panes for fact in operator.on_pane(closed)]
 
     def _judge(self, window: ClosedWindow[S]) -> list[Fact]:
         self._closed += 1

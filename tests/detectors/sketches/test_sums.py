@@ -71,14 +71,12 @@ def test_distances_are_the_same(case: tuple[Layout, np.ndarray, np.random.Genera
     reference = sums.Cumulated.of(own, single)
 
     for each in (counts, sums.narrowed(counts)):
-        twice = np.stack([each[::-1], each]), np.stack([usable[::-1], usable])
-        for at, found in enumerate(
-            [sums.distances(grid, each[None], usable[None], reference), sums.distances(grid, *twice, reference)]
-        ):
-            found = found[0][at], found[1][at]
+        alone = sums.distances(grid, each[None], usable[None], reference)
+        twice = sums.distances(grid, np.stack([each[::-1], each]), np.stack([usable[::-1], usable]), reference)
 
-            assert bits(*found) == bits(*sums.numpy_distances(matrix, rows, reference))
-            assert bits(*found) == bits(*by_tables(matrix, rows, own, single))
+        for values, upper in ([found[-1] for found in alone], [found[-1] for found in twice]):
+            assert bits(values, upper) == bits(*sums.numpy_distances(matrix, rows, reference))
+            assert bits(values, upper) == bits(*by_tables(matrix, rows, own, single))
 
 
 @pytest.mark.parametrize("bins", [29, 30, 31, 62, 300])
