@@ -181,7 +181,9 @@ class AdwinBank:
             rows, shifts = tallies.usable[:, : len(self._windows)], self.baseline.mean_shifts(tallies)
             self._journal.extend(zip(range(first, self.fed + 1), rows, shifts, strict=True))
         else:
-            rows, shifts = (np.array(each) for each in zip(*(each.pane for each in panes), strict=True))  # type: ignore[misc]  # they are all of one kind
+            rows, shifts = (
+                np.array(each) for each in zip(*(each.pane for each in panes), strict=True)
+            )  # they are all of one kind
         errors = np.where(self._constant, np.sign(shifts) * CLIP, shifts * np.sqrt(rows))
         errors = np.minimum(np.maximum(errors, -CLIP), CLIP)
         usable = (rows >= FEWEST) & self._known

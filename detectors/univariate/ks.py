@@ -99,8 +99,8 @@ class KsScorer:
         values, upper = sums.distances(self.layout, windows.kept, usable, self.cumulated)
         known = windows.enough(min_rows)[:, :numbers] & self.known
         return [
-            LateColumns(Ks.name, self.names, *each, partial(self._rest, inside))
-            for *each, inside in zip(known, usable, values, upper, strict=True)
+            LateColumns(Ks.name, self.names, enough, rows, found, partial(self._rest, inside))
+            for enough, rows, found, inside in zip(known, usable, values, upper, strict=True)
         ]
 
     def _rest(self, upper: Floats, found: ScoreColumns) -> Rest:

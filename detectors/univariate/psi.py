@@ -142,12 +142,9 @@ class PsiScorer:
         ratios, apart, expected = sums.shares(counts, self.counts, self.cells)
         values = np.add.reduceat(apart * np.log(ratios), self.cells.starts, axis=1)
         known = windows.enough(min_rows) & self.known
-        names = self.layout.names
-        return [
-            LateColumns(
-                Psi.name, names, *each, partial(self._rest, *few)
-            )  # merged, the counts are few enough to be kept
-            for *each, few in zip(known, windows.usable, values, zip(counts, expected, strict=True), strict=True)
+        return [  # merged, the counts are few enough to be kept
+            LateColumns(Psi.name, self.layout.names, enough, rows, found, partial(self._rest, few, chance))
+            for enough, rows, found, few, chance in zip(known, windows.usable, values, counts, expected, strict=True)
         ]
 
     def _rest(self, counts: Ints, expected: Floats, found: ScoreColumns) -> Rest:

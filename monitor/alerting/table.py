@@ -61,7 +61,7 @@ class DetectorScores:
         """Each score asked for ÷ its threshold, float64[w]; NaN where it is not known or has none."""
         near = np.full((1, len(self)), np.nan)
         nearest(self.values[None], self.known[None], self.asked.bounds, np.arange(len(self)), near)
-        return near[0]
+        return np.asarray(near[0])
 
     @property
     def values(self) -> NDArray[np.float64]:
@@ -103,8 +103,10 @@ def raise_nearness(windows: Sequence[DetectorScores], near: NDArray[np.float64])
         values, known = [one.values for one in columns], [one.known for one in columns]
     else:
         values, known = [one.values for one in windows], [one.known for one in windows]
-    stacked = (np.concatenate(each).reshape(len(windows), -1) for each in (values, known))
-    nearest(*stacked, asked.bounds, asked.features, near)
+    shape = len(windows), -1
+    nearest(
+        np.concatenate(values).reshape(shape), np.concatenate(known).reshape(shape), asked.bounds, asked.features, near
+    )
 
 
 class ScoreTable(Sequence[DriftScore]):

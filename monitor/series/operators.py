@@ -153,7 +153,7 @@ class ForeseeingScorer(ColumnScorer, Protocol):
 class Scoring(Saved, Protocol[S]):
     """The first phase."""
 
-    ahead = 1  # windows of those that are due at once that it is shown before they are judged, at most
+    ahead: int = 1  # windows of those that are due at once that it is shown before they are judged, at most
 
     def foresee(self, windows: Sequence[ClosedWindow[S]]) -> None:
         """Take the windows that are judged next: what follows from their counts alone may be found for all of them at once."""

@@ -71,9 +71,8 @@ class View(Generic[S]):
         self._last: WindowSpan | None = None
         self._closed = 0  # windows, since the last of them was settled
         self._due: deque[Nanos] = deque()  # ends of panes that are still to be sealed
-        self._ahead: deque[list[SealedPane[S] | ClosedWindow[S]]] = (
-            deque()
-        )  # what was sealed and closed, and is still to be judged
+        # What was sealed and closed, by its end, and is still to be judged.
+        self._ahead: deque[tuple[Nanos, list[SealedPane[S] | ClosedWindow[S]]]] = deque()
         self._newest: Nanos | None = None  # the end of the newest pane before these were
         self._changed = False
         self.late: dict[str, int] = {}  # events by topic, not told to the operators yet

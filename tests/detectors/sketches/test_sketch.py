@@ -181,6 +181,22 @@ def test_a_sketch_is_packed_into_the_smallest_integers_and_comes_back_whole(rows
     assert (back.rows, back.counts.dtype, back.counts.tolist()) == (sketch.rows, np.int64, sketch.counts.tolist())
 
 
+def test_a_sketch_that_counts_on_leaves_what_was_put_away_or_copied() -> None:
+    """It is counted into in as few bits as hold its rows, and what is kept of it is not held twice."""
+    sketch, kept = sketch_of({"n": [1.0] * 200}), list[tuple[Sketch, int]]()
+    for more in (40, 10, 10, 70_000):
+        packed = sketch.packed()
+        kept += [(each, sketch.rows) for each in (Sketch.unpacked(packed), sketch.copy())]
+        assert packed.counts.dtype == (np.uint8 if sketch.rows < 256 else np.uint16)
+        sketch.update(*REFERENCE.encode({"n": [1.0] * more}))
+        kept[-1][0].update(*REFERENCE.encode({"n": [2.0]}))
+        kept[-1][0].counts  # noqa: B018 - a copy that is asked for does not change what is kept
+
+    assert [(each.row("n").max(), each.rows) for each, _ in kept[::2]] == [(rows, rows) for _, rows in kept[::2]]
+    assert [(each.row("n").max(), each.rows) for each, _ in kept[1::2]] == [(rows, rows + 1) for _, rows in kept[1::2]]
+    assert (sketch.row("n").max(), sketch.rows) == (70_260, 70_260)
+
+
 def test_packed_counts_are_added_and_taken_out_in_64_bits() -> None:
     """Two hundred and one hundred are more than a byte holds."""
     total = sketch_of({"n": [1.0] * 200})
