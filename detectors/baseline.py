@@ -11,7 +11,7 @@ import numpy as np
 
 from detectors.features import CategoricalFeature, Counts, Floats, Ints, NumericFeature, some
 from detectors.layout import Layout
-from detectors.sketches import Sketch, Tallies, Tally, sums
+from detectors.sketches import Sketch, Tally, TallyStack, sums
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -178,7 +178,7 @@ class Baseline:
     def _mean_shift(self, window: Tally) -> Floats:
         return np.asarray(self._mean_shifts(window.kept[None], window.usable[None])[0])
 
-    def mean_shifts(self, windows: Tallies) -> Floats:
+    def mean_shifts(self, windows: TallyStack) -> Floats:
         """Return the same of several windows, float64[w, k]."""
         return self._mean_shifts(windows.kept, windows.usable)
 

@@ -10,7 +10,7 @@ from detectors.encoding import window_of
 from detectors.features import Floats
 from detectors.results import Scores
 from detectors.scores import ScoreColumns
-from detectors.sketches import Sketch, Tallies, Tally
+from detectors.sketches import Sketch, Tally, TallyStack
 from detectors.tables import TableLike, library_of
 
 
@@ -46,7 +46,7 @@ class Scorer(Protocol):
 class ManyScorer(Scorer, Protocol):
     """One that scores several windows in little more time than one."""
 
-    def many(self, windows: Tallies, min_rows: int = 1) -> list[ScoreColumns]:
+    def many(self, windows: TallyStack, min_rows: int = 1) -> list[ScoreColumns]:
         """Score windows, each to the last bit as by itself."""
 
 

@@ -79,8 +79,9 @@ void place_column(const Edges &edges, const char *column, std::ptrdiff_t rows, s
 // Counts are in integers of any width: that they hold as many rows is the caller's to see to.
 template <typename Count>
 void count_column(const Edges &edges, const char *column, std::ptrdiff_t rows, std::ptrdiff_t stride, Count *counts) {
-    Count *const row = counts + edges.first;
-    place_column(edges, column, rows, stride, [=](std::ptrdiff_t, double, std::ptrdiff_t cell) { ++row[cell]; });
+    const Edges own = edges;  // counts of bytes may lie anywhere, as far as a compiler knows, but not here
+    Count *const row = counts + own.first;
+    place_column(own, column, rows, stride, [=](std::ptrdiff_t, double, std::ptrdiff_t cell) { ++row[cell]; });
 }
 
 template <typename Count>

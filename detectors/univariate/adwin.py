@@ -16,7 +16,7 @@ from detectors.baseline import Baseline
 from detectors.features import Bools, Floats, Ints, every, some
 from detectors.protocols import DetailMetric, Detector, JudgedWindows
 from detectors.scores import DriftScore, ScoreColumns
-from detectors.sketches import Sketch, Tallies, Tally
+from detectors.sketches import Sketch, Tally, TallyStack
 from detectors.univariate.laws import limits_by_place, usable_rows
 
 PANES = 64  # remembered for display; the detector itself remembers as many as it likes
@@ -177,7 +177,7 @@ class AdwinBank:
             return
         counted = [each.pane for each in panes if isinstance(each.pane, Tally)]
         if counted:
-            tallies, first = Tallies(counted), self.fed - len(panes) + 1
+            tallies, first = TallyStack(counted), self.fed - len(panes) + 1
             rows, shifts = tallies.usable[:, : len(self._windows)], self.baseline.mean_shifts(tallies)
             self._journal.extend(zip(range(first, self.fed + 1), rows, shifts, strict=True))
         else:

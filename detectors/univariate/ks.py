@@ -14,7 +14,7 @@ from detectors.features import Bools, Floats
 from detectors.layout import Layout
 from detectors.protocols import DetailMetric, JudgedWindows, WindowDetector
 from detectors.scores import LateColumns, Rest, ScoreColumns
-from detectors.sketches import Tallies, Tally, sums
+from detectors.sketches import Tally, TallyStack, sums
 from detectors.univariate.laws import SURE, TIE, limits_by_place, usable_rows
 
 COUNTED = 400  # rows that the law of tied values is counted with at most; more scale it
@@ -89,9 +89,9 @@ class KsScorer:
 
     def __call__(self, window: Tally, min_rows: int = 1) -> ScoreColumns:
         """Score a window."""
-        return self.many(Tallies([window]), min_rows)[0]
+        return self.many(TallyStack([window]), min_rows)[0]
 
-    def many(self, windows: Tallies, min_rows: int = 1) -> list[ScoreColumns]:
+    def many(self, windows: TallyStack, min_rows: int = 1) -> list[ScoreColumns]:
         """Score windows."""
         self.layout.same_as(windows.layout)
         numbers = self.rows.size

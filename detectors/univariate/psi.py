@@ -14,7 +14,7 @@ from detectors.features import Bools, Floats, Ints
 from detectors.layout import Cells, Layout
 from detectors.protocols import DetailMetric, JudgedWindows, WindowDetector
 from detectors.scores import LateColumns, Rest, ScoreColumns
-from detectors.sketches import Tallies, Tally, sums
+from detectors.sketches import Tally, TallyStack, sums
 from detectors.univariate.homogeneity import NO_CELL, pearson
 from detectors.univariate.laws import BINARY, LEAST, SURE, gamma_tail, limits_by_place, two_cells, usable_rows
 
@@ -133,9 +133,9 @@ class PsiScorer:
 
     def __call__(self, window: Tally, min_rows: int = 1) -> ScoreColumns:
         """Score a window."""
-        return self.many(Tallies([window]), min_rows)[0]
+        return self.many(TallyStack([window]), min_rows)[0]
 
-    def many(self, windows: Tallies, min_rows: int = 1) -> list[ScoreColumns]:
+    def many(self, windows: TallyStack, min_rows: int = 1) -> list[ScoreColumns]:
         """Score windows."""
         self.layout.same_as(windows.layout)
         counts = sums.run_sums(windows.kept, self.cuts, self.kept)

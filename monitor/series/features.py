@@ -10,7 +10,7 @@ from detectors.calibration import calibrate
 from detectors.charts import duplicates
 from detectors.plugins import columns_of, is_own
 from detectors.protocols import ManyScorer, Scorer, prepared
-from detectors.sketches import Tallies
+from detectors.sketches import TallyStack
 from monitor.alerting.budget import BY_EFFECT
 from monitor.alerting.episodes import RuleState
 from monitor.series.adwin import AdwinOperator
@@ -203,7 +203,7 @@ class DetectorScorer:
         self._names = columns.names
         return columns
 
-    def foresee(self, windows: Tallies) -> None:
+    def foresee(self, windows: TallyStack) -> None:
         """Score windows at once, where the detector does. One of another package takes each when it is judged."""
         self._ahead.clear()
         if not is_own(self.detector):

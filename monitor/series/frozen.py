@@ -34,7 +34,7 @@ from detectors import Reference, Sketch, Tally
 from detectors.charts import IncidentKind
 from detectors.encoding import PREDICTION
 from detectors.features import Bools, Floats, Ints
-from detectors.sketches import Tallies, sums
+from detectors.sketches import TallyStack, sums
 from monitor.alerting.alerts import Span
 from monitor.alerting.budget import BY_FREEZE
 from monitor.alerting.episodes import Evidence
@@ -218,7 +218,7 @@ class Frozen(Operator[Sketch]):
     def settle(self) -> None:
         """Let the past have the panes that it has not heard of: many at once take a fraction of the time of one after the other."""
         if self._varying:
-            panes, self._varying = Tallies(self._varying), []
+            panes, self._varying = TallyStack(self._varying), []
             self._count(panes.usable > 0, panes.usable, panes.most)
 
     def _count(self, varied: Bools, usable: Ints, most: Ints) -> None:

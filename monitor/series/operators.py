@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from detectors import PackedSketch, ScoreColumns, Tally
-from detectors.sketches import Tallies
+from detectors.sketches import TallyStack
 from monitor.alerting.alerts import AlertState, Span
 from monitor.alerting.table import ScoreTable
 from monitor.facts import Fact, WindowClosed
@@ -146,7 +146,7 @@ class LateScorer(ColumnScorer, Protocol):
 class ForeseeingScorer(ColumnScorer, Protocol):
     """One that needs the counts of a window alone, and takes several in little more time than one."""
 
-    def foresee(self, windows: Tallies) -> None:
+    def foresee(self, windows: TallyStack) -> None:
         """Score the windows that it is asked for next."""
 
 

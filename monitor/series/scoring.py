@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors import DETECTORS, PackedSketch, ScoreColumns, Sketch, Tally
-from detectors.sketches import Tallies
+from detectors.sketches import TallyStack
 from detectors.univariate import volume
 from monitor.alerting.alerts import AlertState
 from monitor.alerting.rules import AlertRule, lowest_threshold
@@ -86,7 +86,7 @@ class FeatureScoring(Scoring[Sketch]):
 
     def foresee(self, windows: Sequence[ClosedWindow[Sketch]]) -> None:
         """Take the windows that are judged next."""
-        tallies = Tallies([each.sketch.tally() for each in windows])
+        tallies = TallyStack([each.sketch.tally() for each in windows])
         for scorer in self._foreseeing:
             scorer.foresee(tallies)
 

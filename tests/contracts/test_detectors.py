@@ -16,7 +16,7 @@ from detectors import (
     window_detectors,
 )
 from detectors.protocols import ManyScorer, prepared
-from detectors.sketches import Tallies
+from detectors.sketches import TallyStack
 from detectors.univariate import adwin
 
 RNG = np.random.default_rng(7)
@@ -115,7 +115,7 @@ def test_windows_scored_together_get_the_scores_that_each_has_alone(
     scorer = prepared(detector, reference)
     if not isinstance(scorer, ManyScorer):
         return
-    for found, window in zip(scorer.many(Tallies(windows), 2), windows, strict=True):
+    for found, window in zip(scorer.many(TallyStack(windows), 2), windows, strict=True):
         assert bits_of(found) == bits_of(scorer(window, 2))
 
 

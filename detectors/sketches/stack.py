@@ -9,7 +9,7 @@ from detectors.sketches import sums
 from detectors.sketches.sketch import Tally
 
 
-class Tallies:
+class TallyStack:
     """Windows on one layout, at least one, whose counts must not change meanwhile. What is found has a row for each, [w, ...].
 
     `kept` [w, size] are their counts, as wide as the widest of them.
@@ -17,7 +17,7 @@ class Tallies:
     >>> from detectors import Reference
     >>> reference = Reference.fit({"age": [1, 2, 3, None]})
     >>> tally = reference.sketch.tally()
-    >>> Tallies([tally, tally]).usable.tolist()
+    >>> TallyStack([tally, tally]).usable.tolist()
     [[3], [3]]
     """
 
