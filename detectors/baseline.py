@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from detectors.features import CategoricalFeature, Floats, Ints, NumericFeature, some
+from detectors.features import CategoricalFeature, Counts, Floats, Ints, NumericFeature, some
 from detectors.layout import Layout
-from detectors.sketches import Sketch, Tally, sums
+from detectors.sketches import Sketch, Tally, TallyStack, sums
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -176,9 +176,15 @@ class Baseline:
         return window.shifts(self, self._mean_shift)
 
     def _mean_shift(self, window: Tally) -> Floats:
+        return np.asarray(self._mean_shifts(window.kept[None], window.usable[None])[0])
+
+    def mean_shifts(self, windows: TallyStack) -> Floats:
+        """Return the same of several windows, float64[w, k]."""
+        return self._mean_shifts(windows.kept, windows.usable)
+
+    def _mean_shifts(self, counts: Counts, usable: Ints) -> Floats:
         places, zero = self._places
-        rows = window.usable[: zero.size]
-        return sums.shifts(self.layout, window.kept, places, rows, zero)
+        return sums.shifts(self.layout, counts, places, np.ascontiguousarray(usable[:, : zero.size]), zero)
 
     @cached_property
     def _places(self) -> tuple[Floats, Floats]:

@@ -5,7 +5,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, wraps
 from typing import TypeVar
-from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -163,14 +162,15 @@ class Layout:
 
 
 def per_layout(build: Callable[[Layout], Built]) -> Callable[[Layout], Built]:
-    """Build what counting needs once a layout, and drop it with the layout."""
-    built: WeakKeyDictionary[Layout, Built] = WeakKeyDictionary()
+    """Build what counting needs once a layout, and keep it with the layout, of which it must hold no reference."""
+    name = f"{build.__module__}.{build.__qualname__}"  # beside what the layout has cached itself
 
     @wraps(build)
     def tables(layout: Layout) -> Built:
-        found = built.get(layout)
+        kept = layout.__dict__
+        found: Built | None = kept.get(name)
         if found is None:
-            found = built[layout] = build(layout)
+            found = kept[name] = build(layout)
         return found
 
     return tables

@@ -3,14 +3,14 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Protocol
+from typing import ClassVar, Protocol, runtime_checkable
 
 from detectors.baseline import Baseline
 from detectors.encoding import window_of
 from detectors.features import Floats
 from detectors.results import Scores
 from detectors.scores import ScoreColumns
-from detectors.sketches import Sketch, Tally
+from detectors.sketches import Sketch, Tally, TallyStack
 from detectors.tables import TableLike, library_of
 
 
@@ -40,6 +40,14 @@ class Scorer(Protocol):
 
     def __call__(self, window: Tally, min_rows: int = 1) -> ScoreColumns:
         """Score a window, None below `min_rows` usable rows. Raises LayoutMismatchError for a window of another layout."""
+
+
+@runtime_checkable
+class ManyScorer(Scorer, Protocol):
+    """One that scores several windows in little more time than one."""
+
+    def many(self, windows: TallyStack, min_rows: int = 1) -> list[ScoreColumns]:
+        """Score windows, each to the last bit as by itself."""
 
 
 class Detector(ABC):

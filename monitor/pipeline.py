@@ -27,6 +27,7 @@ from monitor.facts import (
     DecisionMade,
     DecisionRefused,
     Fact,
+    FirstRowsCounted,
     OffsetSpan,
     PanesOpen,
     RegistryAnswered,
@@ -68,7 +69,8 @@ OFFSETS = "offsets"  # kind of the rows of which records hold which event times
 OWNED = frozenset({OFFSETS, RETRAINING, LISTED, HOURS, LISTS, REPORTS})  # kinds of rows of those that no series owns
 DISPENSABLE = frozenset({HOURS, LISTS, "resolved"})  # kinds that are shown, decide nothing and fill again
 SHARED = ("watermark", "labels", "resolved", "decisions", NAMES)  # kinds of records that belong to no series
-ASKING = AlertChanged, AlertEscalated  # facts from which anything follows
+ASKING = frozenset({AlertChanged, AlertEscalated})  # facts from which anything follows
+TELLING = ASKING | {FirstRowsCounted}  # or after which anything is told
 
 
 class Pipeline:
@@ -263,9 +265,7 @@ class Pipeline:
         facts.append(WatermarkAdvanced(self.watermark.value))
         facts += self._expire(self.watermark.value)
         woken = self._wake(self.watermark.value)
-        for view, end in self._in_order(woken, self.watermark.value):
-            facts += self._on_schedule(end + view.spec.windows.lateness - 1)
-            facts += self._followed(view.close(end))
+        facts += self._close(woken, self.watermark.value)
         for view in woken:
             view.settle()
             view.seal_until(self.watermark.value)
@@ -274,6 +274,21 @@ class Pipeline:
             facts += self._judge_time(self.watermark.value)
         facts += self._on_schedule(self.watermark.value)
         return [*facts, *self._judge_performance(), *self._ask_again(self.watermark.value)]
+
+    def _close(self, woken: Sequence[View[Any]], watermark: Nanos) -> list[Fact]:
+        """Close what is due. Windows after which nobody asks for anything are noted together: that nothing is done between them is sure."""
+        facts, quiet = list[Fact](), list[Fact]()
+        for view, end in self._in_order(woken, watermark):
+            at = end + view.spec.windows.lateness - 1
+            due = bool(self._rehearsals) or self.retraining.is_due(at)
+            if due:
+                facts, quiet = [*facts, *(self._followed(quiet) if quiet else ()), *self._on_schedule(at)], []
+            told = view.close(end)
+            if due or not TELLING.isdisjoint(map(type, told)):
+                facts, quiet = [*facts, *(self._followed(quiet) if quiet else ()), *self._followed(told)], []
+            else:
+                quiet += told
+        return [*facts, *self._followed(quiet)] if quiet else facts
 
     def rest(self, now: Nanos) -> list[Fact]:
         """Take that time goes on though nothing comes: where every partition is at its end and idle, as processing time does."""
@@ -334,12 +349,14 @@ class Pipeline:
         awake_at = view.windows.awake_at
         heappush(self._agenda, (BEGINNING if awake_at is None else awake_at, self._order[view], view))
 
-    def _in_order(self, woken: Iterable[View[Any]], watermark: Nanos) -> list[tuple[View[Any], Nanos]]:
+    def _in_order(self, woken: Sequence[View[Any]], watermark: Nanos) -> list[tuple[View[Any], Nanos]]:
         """The ends of windows that are due, in the order in which a watermark moving slowly would close them.
 
         Series of one model share a retraining history, so the order must not depend on how far the watermark jumped.
         """
-        due = [(view, end) for view in woken for end in view.windows.due(watermark)]
+        due = [(view, end) for view in woken for end in tuple(view.due(watermark))]
+        if len(woken) == 1:
+            return due
         return sorted(due, key=lambda closing: (closing[1] + closing[0].spec.windows.lateness, self._order[closing[0]]))
 
     def ahead(self) -> frozenset[Partition]:
@@ -440,7 +457,7 @@ class Pipeline:
         for each in (self.retraining, *self._rehearsals):
             each.note(facts)
         facts += self.versions.note(facts)
-        if any(isinstance(fact, ASKING) for fact in facts):
+        if not ASKING.isdisjoint(map(type, facts)):
             facts = [each for fact in facts for each in (fact, *self._follow(fact))]
         return [*facts, *self._ask_again(None)]
 

@@ -70,6 +70,7 @@ VETOED_BY = {
     LATENESS_RULE: "no_data",
     SELF_CHECK_RULE: "calibration",
 }
+NOTED = frozenset({AlertChanged, WindowClosed, PerformanceJudged})  # facts that say anything of a wish
 NEVER_ASK = frozenset({SELF_CHECK_RULE})
 
 
@@ -128,7 +129,7 @@ class Retraining:
 
     def note(self, facts: Iterable[Fact]) -> None:
         """Take what stands for or against a wish. All that is known at one time is noted before anybody asks."""
-        for fact in facts:
+        for fact in [each for each in facts if type(each) in NOTED]:
             match fact:
                 case AlertChanged() if fact.opened or fact.closed:
                     self._note_alert(fact)
@@ -281,6 +282,10 @@ class Retraining:
             if state.looked_at is None and self.policies[model].every is not None:
                 state.looked_at = at
                 self._dirty[model] = None
+
+    def is_due(self, at: Nanos) -> bool:
+        """Whether anything may be decided before a window that is judged at this time."""
+        return not self._begun or bool(self._again) or self._earliest is None or at >= self._earliest
 
     def advance(self, at: Nanos) -> list[RetrainDecided]:
         """Take that event time has come so far: schedules are due until then, and approvals run out. Called often: most times there is nothing."""

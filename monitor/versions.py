@@ -179,7 +179,7 @@ class Versions:
     def note(self, facts: Iterable[Fact]) -> list[Fact]:
         """Take the first rows of a version, where these were counted, and that it has events at all."""
         told: list[Fact] = []
-        for fact in facts:
+        for fact in facts if self.known else ():
             if isinstance(fact, WindowClosed):
                 self._note_served((fact.key.model, fact.key.version))
             elif isinstance(fact, FirstRowsCounted):

@@ -153,7 +153,7 @@ class MergedCells:
         """Return a sketch's counts on these cells, int64[f, width]; zeros beyond a feature's own."""
         starts, kept = self._starts
         merged = np.zeros((len(self.cuts), self.width), dtype=np.int64)
-        merged[self.held] = run_sums(counts, starts, kept)
+        merged[self.held] = run_sums(counts[None], starts, kept)[0]
         return merged
 
     def rungs(self, at: int) -> Floats:

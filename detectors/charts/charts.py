@@ -69,6 +69,7 @@ from detectors.sketches.violations import Violations
 ENOUGH = 20.0  # independent rows that a feature is judged on; fewer are carried over to the next subgroup
 FILLED = 1.001  # times the threshold: past it
 MANY_SAMPLES = 16  # of ids, which are then made one
+MANY_PANES = 64  # that wait to be added up
 QUIET = 12  # subgroups that a chart has to be quiet for, or a day where that is fewer
 DAY_NS = 86_400 * 10**9
 NEVER = np.iinfo(np.int64).min
@@ -168,6 +169,11 @@ class Charts:
         if end % self.design.subgroup_ns == 0:
             points.append(self._complete())
         return points
+
+    def settle(self) -> None:
+        """No more panes come for now: hold on to none of them."""
+        if self._subgroup is not None:
+            self._subgroup.add_up()
 
     def completes(self, start: int, end: int) -> bool:
         """Whether a pane [start, end) will complete a subgroup, its own or the one before."""
@@ -631,6 +637,7 @@ class _Subgroup:
         "_ids",
         "_layout",
         "_sum",
+        "_waiting",
         "beside",
         "covered",
         "end",
@@ -648,7 +655,8 @@ class _Subgroup:
         self._layout = layout
         self._before: tuple[Ints, Ints, Ints] | None = None  # cells, missing and unseen values of a saved one
         self._alone: Tally | None = None  # the pane since, while there is one alone
-        self._sum: Ints | None = None  # counts of the panes since, where there are several
+        self._sum: Ints | None = None  # counts of the panes since, where there are several,
+        self._waiting: list[Counts] = []  # but for those that are not added up yet
         self._ids: list[IdSample] = []
         self._groups: GroupSizes | None = None
 
@@ -663,8 +671,9 @@ class _Subgroup:
         else:
             if self._alone is not None:
                 self._sum, self._alone = self._alone.kept.astype(np.int64), None
-            assert self._sum is not None
-            sums.add(self._sum, pane.kept)
+            self._waiting.append(pane.kept)
+            if len(self._waiting) == MANY_PANES:
+                self.add_up()
         if pane.ids is not None:
             self._ids.append(pane.ids.sample)
             if len(self._ids) == MANY_SAMPLES:
@@ -672,9 +681,17 @@ class _Subgroup:
         if groups is not None:
             self._groups = groups if self._groups is None else self._groups.plus(groups)
 
+    def add_up(self) -> None:
+        """Add the panes that wait for it: many at once take a fraction of the time of one after the other."""
+        if self._waiting:
+            assert self._sum is not None
+            sums.add(self._sum, np.concatenate(self._waiting).reshape(len(self._waiting), -1))
+            self._waiting.clear()
+
     @property
     def counts(self) -> Counts | None:
         """All counts of its panes, those before a restart left out; None where there are no others. Not to be changed."""
+        self.add_up()
         return self._sum if self._alone is None else self._alone.kept
 
     @property
@@ -697,7 +714,7 @@ class _Subgroup:
         if self._alone is not None:
             lost, beyond = self._alone.missing, self._alone.unseen
         else:
-            lost, beyond = sums.missing(self._layout, counts), unseen(self._layout, counts)
+            lost, beyond = sums.missing(self._layout, counts[None])[0], unseen(self._layout, counts)
         merged_cells = cells.merge(counts)
         if self._before is None:
             return merged_cells, lost, beyond

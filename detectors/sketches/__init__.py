@@ -5,7 +5,8 @@ from detectors.sketches.groups import GroupSizes
 from detectors.sketches.ids import Duplicates, IdSample
 from detectors.sketches.packed import PackedSketch
 from detectors.sketches.sketch import Sketch, Tally
+from detectors.sketches.stack import TallyStack
 
 COMPILED = {"counting": counting.COMPILED, "scoring": sums.USED}  # what compiled parts do; the rest numpy does
 
-__all__ = ["COMPILED", "Duplicates", "GroupSizes", "IdSample", "PackedSketch", "Sketch", "Tally"]
+__all__ = ["COMPILED", "Duplicates", "GroupSizes", "IdSample", "PackedSketch", "Sketch", "Tally", "TallyStack"]

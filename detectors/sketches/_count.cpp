@@ -76,13 +76,16 @@ void place_column(const Edges &edges, const char *column, std::ptrdiff_t rows, s
     }
 }
 
-void count_column(const Edges &edges, const char *column, std::ptrdiff_t rows, std::ptrdiff_t stride,
-                  std::int64_t *counts) {
-    std::int64_t *const row = counts + edges.first;
-    place_column(edges, column, rows, stride, [=](std::ptrdiff_t, double, std::ptrdiff_t cell) { ++row[cell]; });
+// Counts are in integers of any width: that they hold as many rows is the caller's to see to.
+template <typename Count>
+void count_column(const Edges &edges, const char *column, std::ptrdiff_t rows, std::ptrdiff_t stride, Count *counts) {
+    const Edges own = edges;  // counts of bytes may lie anywhere, as far as a compiler knows, but not here
+    Count *const row = counts + own.first;
+    place_column(own, column, rows, stride, [=](std::ptrdiff_t, double, std::ptrdiff_t cell) { ++row[cell]; });
 }
 
-void count_numbers(const Tables &tables, const Py_buffer &numbers, std::int64_t *counts) {
+template <typename Count>
+void count_numbers(const Tables &tables, const Py_buffer &numbers, Count *counts) {
     const char *const begin = static_cast<const char *>(numbers.buf);
     const std::ptrdiff_t rows = numbers.shape[0], stride = numbers.strides[0];
     const std::ptrdiff_t block = stride == static_cast<std::ptrdiff_t>(sizeof(double)) ? rows : BLOCK;
@@ -110,7 +113,8 @@ bool codes_fit(const Tables &tables, const Py_buffer &codes) {
     return true;
 }
 
-void count_codes(const Tables &tables, const Py_buffer &codes, std::int64_t *counts) {
+template <typename Count>
+void count_codes(const Tables &tables, const Py_buffer &codes, Count *counts) {
     const char *column = static_cast<const char *>(codes.buf);
     for (const Codes &feature : tables.codes) {
         for (std::ptrdiff_t row = 0; row < codes.shape[0]; ++row)
@@ -210,22 +214,30 @@ struct Counter {
     Tables *tables;
 };
 
+template <typename Count>
+bool count_into(const Tables &tables, const Py_buffer &numbers, const Py_buffer &codes, void *counts) {
+    const driftd::Unlocked unlocked(numbers.shape[0] * (numbers.shape[1] + codes.shape[1]) >= MANY);
+    count_numbers(tables, numbers, static_cast<Count *>(counts));
+    count_codes(tables, codes, static_cast<Count *>(counts));
+    return true;
+}
+
 // True when all was counted, false when nothing was, because something does not fit: then the numpy path says what.
 bool count_all(const Tables &tables, PyObject *numeric, PyObject *categorical, PyObject *cells) {
     const View numbers(numeric, PyBUF_RECORDS_RO), codes(categorical, PyBUF_RECORDS_RO);
     const View counts(cells, PyBUF_CONTIG | PyBUF_FORMAT);
+    const auto fits = [&](const char *letters, std::size_t width) {
+        return counts.holds(letters, static_cast<Py_ssize_t>(width), 1) && counts.aligned(width) && counts.buffer.shape[0] == tables.size;
+    };
     if (!numbers.holds("d", sizeof(double), 2) || !codes.holds("il", sizeof(std::int32_t), 2) ||
-        !counts.holds("lq", sizeof(std::int64_t), 1) || !counts.aligned(alignof(std::int64_t)) ||
-        counts.buffer.shape[0] != tables.size ||
         numbers.buffer.shape[1] != static_cast<Py_ssize_t>(tables.numbers.size()) ||
         codes.buffer.shape[1] != static_cast<Py_ssize_t>(tables.codes.size()) ||
         numbers.buffer.shape[0] != codes.buffer.shape[0] || !codes_fit(tables, codes.buffer))
         return false;
-    auto *const flat = static_cast<std::int64_t *>(counts.buffer.buf);
-    const driftd::Unlocked unlocked(numbers.buffer.shape[0] * (numbers.buffer.shape[1] + codes.buffer.shape[1]) >= MANY);
-    count_numbers(tables, numbers.buffer, flat);
-    count_codes(tables, codes.buffer, flat);
-    return true;
+    if (fits("B", 1)) return count_into<std::uint8_t>(tables, numbers.buffer, codes.buffer, counts.buffer.buf);
+    if (fits("H", 2)) return count_into<std::uint16_t>(tables, numbers.buffer, codes.buffer, counts.buffer.buf);
+    if (fits("IL", 4)) return count_into<std::uint32_t>(tables, numbers.buffer, codes.buffer, counts.buffer.buf);
+    return fits("lq", 8) && count_into<std::int64_t>(tables, numbers.buffer, codes.buffer, counts.buffer.buf);
 }
 
 // As everywhere, nobody may change the arrays meanwhile: that the codes fit was seen before the lock was let go.

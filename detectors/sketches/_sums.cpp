@@ -14,6 +14,10 @@
 #ifdef __SSE2__
 #include <emmintrin.h>
 #endif
+#if defined(__x86_64__) && defined(__GNUC__)
+#include <immintrin.h>
+#define DRIFTD_AVX2 __attribute__((target("avx2")))  // twice as wide: asked for at run time, since not every machine has it
+#endif
 
 namespace {
 
@@ -52,18 +56,20 @@ const char *Array<std::uint64_t>::letters() { return "LQ"; }
 using Ints = Array<std::int64_t>;
 using Floats = Array<double>;
 
-// Counts as they are kept: in the smallest unsigned integers that hold them, or in 64 bits.
+// Counts as they are kept: in the smallest unsigned integers that hold them, or in 64 bits. Of two dimensions where they are of
+// several windows, a row each.
 class Counts {
   public:
-    explicit Counts(PyObject *object, int flags = PyBUF_CONTIG_RO) : view_(object, flags | PyBUF_FORMAT) {
+    explicit Counts(PyObject *object, int flags = PyBUF_CONTIG_RO, int dimensions = 1) : view_(object, flags | PyBUF_FORMAT) {
         const char *const letters[] = {"B", "H", "IL", "lq"};
         for (int kind = 0; kind < 4; ++kind)
-            if (view_.holds(letters[kind], Py_ssize_t{1} << kind, 1) && view_.aligned(std::size_t{1} << kind))
+            if (view_.holds(letters[kind], Py_ssize_t{1} << kind, dimensions) && view_.aligned(std::size_t{1} << kind))
                 width_ = Py_ssize_t{1} << kind;
     }
     bool fits() const { return width_ > 0; }
     bool fits(Py_ssize_t cells) const { return width_ > 0 && length() == cells; }
-    Py_ssize_t length() const { return view_.buffer.shape[0]; }
+    Py_ssize_t windows() const { return view_.buffer.shape[0]; }
+    Py_ssize_t length() const { return view_.buffer.shape[view_.buffer.ndim - 1]; }
     Py_ssize_t width() const { return width_; }
     template <typename Count>
     Count *data() const { return static_cast<Count *>(view_.buffer.buf); }
@@ -79,10 +85,21 @@ class Counts {
         }
     }
 
+    // The same window by window, by their numbers.
+    template <typename Work>
+    void with_each(Work work) const {
+        with([&](const auto *counts) {
+            for (Py_ssize_t window = 0; window < windows(); ++window) work(window, counts + window * length());
+        });
+    }
+
   private:
     View view_;
     Py_ssize_t width_ = 0;
 };
+
+// Of counts of several windows, a row each.
+Counts counts_of_windows(PyObject *object) { return Counts(object, PyBUF_CONTIG_RO, 2); }
 
 // Whether each run of cells lies within the counts, and no run is longer than a row of the tables.
 bool runs_fit(const Ints &starts, const Ints &widths, Py_ssize_t size, Py_ssize_t widest) {
@@ -163,6 +180,20 @@ inline __m128i four(const std::uint16_t *counts) {
 }
 #endif
 
+#ifdef DRIFTD_AVX2
+const bool WIDE = [] {
+    __builtin_cpu_init();
+    return __builtin_cpu_supports("avx2") != 0;
+}();
+
+DRIFTD_AVX2 inline __m256i eight(const std::uint8_t *counts) {
+    return _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i *>(counts)));
+}
+DRIFTD_AVX2 inline __m256i eight(const std::uint16_t *counts) {
+    return _mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i *>(counts)));
+}
+#endif
+
 constexpr std::int64_t BLOCK = 32;  // cells that are looked at again together
 constexpr std::int64_t FEWER = 1 << 15;  // cells of 16 bits, whose sum 31 bits hold
 
@@ -194,12 +225,62 @@ class Distance {
     // How far all cells are, near enough, and the most of each block; the most of all is returned.
     template <typename Count>
     double look(const Count *counts) const {
+#ifdef DRIFTD_AVX2
+        if constexpr (sizeof(Count) <= 2)
+            if (WIDE && width_ <= FEWER) return look_by_eight(counts);
+#endif
         run(counts);
         double highest = 0.0;
         for (std::int64_t first = 0; first < width_; first += BLOCK)
             highest = std::max(highest, blocks_[first / BLOCK] = look(first, last(first)));
         return highest;
     }
+
+#ifdef DRIFTD_AVX2
+    // The same in one pass over counts that add up to no more than 32 bits hold.
+    template <typename Count>
+    DRIFTD_AVX2 double look_by_eight(const Count *counts) const {
+        const double share = 1.0 / rows_, theirs = 1.0 / reference_->rows;
+        double highest = 0.0, lanes[4];
+        __m256i carried = _mm256_setzero_si256();
+        std::int64_t first = 0;
+        for (; first + BLOCK <= width_; first += BLOCK) {
+            __m256d most = _mm256_setzero_pd();
+            for (std::int64_t cell = first; cell < first + BLOCK; cell += 8) {
+                __m256i each = eight(counts + cell);  // cumulated in each half first
+                each = _mm256_add_epi32(each, _mm256_slli_si256(each, 4));
+                each = _mm256_add_epi32(each, _mm256_slli_si256(each, 8));
+                const __m256i lower = _mm256_shuffle_epi32(_mm256_permute2x128_si256(each, each, 0x08), 0xff);
+                each = _mm256_add_epi32(_mm256_add_epi32(each, lower), carried);
+                carried = _mm256_permutevar8x32_epi32(each, _mm256_set1_epi32(7));
+                most = _mm256_max_pd(most, near_four(cell, _mm256_castsi256_si128(each), share, theirs));
+                most = _mm256_max_pd(most, near_four(cell + 4, _mm256_extracti128_si256(each, 1), share, theirs));
+            }
+            _mm256_storeu_pd(lanes, most);
+            highest = std::max(highest, blocks_[first / BLOCK] = *std::max_element(lanes, lanes + 4));
+        }
+        if (first == width_) return highest;
+        std::int64_t sum = _mm_cvtsi128_si32(_mm256_castsi256_si128(carried));
+        double most = 0.0;
+        for (std::int64_t cell = first; cell < width_; ++cell) {
+            running()[cell] = static_cast<double>(sum += static_cast<std::int64_t>(counts[cell]));
+            near()[cell] = std::fabs(running()[cell] * share - static_cast<double>(reference_->upto[cell]) * theirs);
+            most = std::max(most, near()[cell]);
+        }
+        return std::max(highest, blocks_[first / BLOCK] = most);
+    }
+
+    // Keep the rows up to four right edges, and how far they are, near enough.
+    DRIFTD_AVX2 __m256d near_four(std::int64_t cell, __m128i upto, double share, double theirs) const {
+        const __m256d rows = _mm256_cvtepi32_pd(upto);
+        const __m256d known = _mm256_cvtepi32_pd(_mm_loadu_si128(reinterpret_cast<const __m128i *>(reference_->upto + cell)));
+        const __m256d apart = _mm256_sub_pd(_mm256_mul_pd(rows, _mm256_set1_pd(share)), _mm256_mul_pd(known, _mm256_set1_pd(theirs)));
+        const __m256d found = _mm256_andnot_pd(_mm256_set1_pd(-0.0), apart);
+        _mm256_storeu_pd(running() + cell, rows);
+        _mm256_storeu_pd(near() + cell, found);
+        return found;
+    }
+#endif
 
     // The rows up to each right edge.
     template <typename Count>
@@ -287,30 +368,48 @@ class Distance {
 };
 
 bool distances(PyObject *const *given) {
-    const Counts counts(given[0]);
-    const Ints starts(given[1], 1), widths(given[2], 1), rows(given[3], 1);
+    const Counts counts = counts_of_windows(given[0]);
+    const Ints starts(given[1], 1), widths(given[2], 1), rows(given[3], 2);
     const Array<std::int32_t> upto(given[4], 2);
     const Array<bool> single(given[5], 2);
     const Floats behind(given[6], 1), most(given[7], 1);
-    const Floats values(given[8], 1, PyBUF_CONTIG), upper(given[9], 1, PyBUF_CONTIG);
+    const Floats values(given[8], 2, PyBUF_CONTIG), upper(given[9], 2, PyBUF_CONTIG);
     if (!counts.fits() || !starts.fits() || !widths.fits() || !rows.fits() || !upto.fits() || !single.fits() ||
         !behind.fits() || !most.fits() || !values.fits() || !upper.fits() || upto.length(1) != single.length(1) ||
-        !same_length({starts.length(), widths.length(), rows.length(), upto.length(), single.length(), behind.length(),
-                      most.length(), values.length(), upper.length()}) ||
+        !same_length({starts.length(), widths.length(), rows.length(1), upto.length(), single.length(), behind.length(),
+                      most.length(), values.length(1), upper.length(1)}) ||
+        !same_length({counts.windows(), rows.length(), values.length(), upper.length()}) ||
         !runs_fit(starts, widths, counts.length(), upto.length(1)))
         return false;
     Distance distance(upto.length(1));
     if (!distance.ready()) return false;
-    counts.with([&](const auto *cells) {
+    counts.with_each([&](Py_ssize_t window, const auto *cells) {
         for (Py_ssize_t row = 0; row < starts.length(); ++row) {
-            const Py_ssize_t first = row * upto.length(1);
+            const Py_ssize_t first = row * upto.length(1), place = window * starts.length() + row;
             const Reference reference{upto.data() + first, single.data() + first, behind[row], most[row]};
-            const double known = static_cast<double>(std::max<std::int64_t>(rows[row], 1));
-            distance.find(cells + starts[row], widths[row], known, reference, &values[row], &upper[row]);
+            const double known = static_cast<double>(std::max<std::int64_t>(rows[place], 1));
+            distance.find(cells + starts[row], widths[row], known, reference, &values[place], &upper[place]);
         }
     });
     return true;
 }
+
+#ifdef DRIFTD_AVX2
+// The first cells of a moment, four by four; how many they are.
+template <typename Count>
+DRIFTD_AVX2 std::int64_t moment_by_four(const Count *counts, std::int64_t width, const double *places, double *lanes) {
+    const std::int64_t whole = width - width % 8;
+    __m256d sum = _mm256_setzero_pd();
+    for (std::int64_t cell = 0; cell < whole; cell += 8) {
+        const __m256i each = eight(counts + cell);
+        const __m256d low = _mm256_cvtepi32_pd(_mm256_castsi256_si128(each)), high = _mm256_cvtepi32_pd(_mm256_extracti128_si256(each, 1));
+        sum = _mm256_add_pd(sum, _mm256_mul_pd(low, _mm256_loadu_pd(places + cell)));
+        sum = _mm256_add_pd(sum, _mm256_mul_pd(high, _mm256_loadu_pd(places + cell + LANES)));
+    }
+    _mm256_storeu_pd(lanes, sum);
+    return whole;
+}
+#endif
 
 template <typename Count>
 double moment(const Count *counts, std::int64_t width, const double *places) {
@@ -318,8 +417,12 @@ double moment(const Count *counts, std::int64_t width, const double *places) {
     const std::int64_t whole = width - width % LANES;
     std::int64_t cell = 0;
 #ifdef __SSE2__
+#ifdef DRIFTD_AVX2
+    if constexpr (sizeof(Count) <= 2)
+        if (WIDE) cell = moment_by_four(counts, width, places, lanes);
+#endif
     if constexpr (sizeof(Count) <= 2) {
-        __m128d low = _mm_setzero_pd(), high = low;
+        __m128d low = _mm_loadu_pd(lanes), high = _mm_loadu_pd(lanes + PAIR);
         for (; cell < whole; cell += LANES) {
             const __m128i each = four(counts + cell);
             low = _mm_add_pd(low, _mm_mul_pd(_mm_cvtepi32_pd(each), _mm_loadu_pd(places + cell)));
@@ -412,31 +515,37 @@ bool pearson(PyObject *const *given) {
 }
 
 bool shares(PyObject *const *given) {
-    const Ints window(given[0], 1), reference(given[1], 1), starts(given[2], 1);
-    const Floats ratios(given[3], 1, PyBUF_CONTIG), apart(given[4], 1, PyBUF_CONTIG), expected(given[5], 1, PyBUF_CONTIG);
+    const Ints window(given[0], 2), reference(given[1], 1), starts(given[2], 1);
+    const Floats ratios(given[3], 2, PyBUF_CONTIG), apart(given[4], 2, PyBUF_CONTIG), expected(given[5], 2, PyBUF_CONTIG);
     if (!window.fits() || !reference.fits() || !starts.fits() || !ratios.fits() || !apart.fits() || !expected.fits() ||
-        !same_length({window.length(), reference.length(), ratios.length(), apart.length()}) ||
-        !same_length({starts.length(), expected.length()}) || !chained(starts, window.length()))
+        !same_length({window.length(), ratios.length(), apart.length(), expected.length()}) ||
+        !same_length({window.length(1), reference.length(), ratios.length(1), apart.length(1)}) ||
+        !same_length({starts.length(), expected.length(1)}) || !chained(starts, reference.length()))
         return false;
-    for (Py_ssize_t row = 0; row < starts.length(); ++row)
-        smoothed(table_at(window, reference, starts, row), ratios.data() + starts[row], apart.data() + starts[row],
-                 &expected[row]);
+    for (Py_ssize_t each = 0; each < window.length(); ++each) {
+        const Py_ssize_t first = each * reference.length();
+        for (Py_ssize_t row = 0; row < starts.length(); ++row) {
+            const Py_ssize_t end = row + 1 < starts.length() ? starts[row + 1] : reference.length(), cell = first + starts[row];
+            const Table table{window.data() + cell, reference.data() + starts[row], end - starts[row]};
+            smoothed(table, ratios.data() + cell, apart.data() + cell, &expected[each * starts.length() + row]);
+        }
+    }
     return true;
 }
 
 // Each row of counts has its usable cells, then those of missing values: all that the others hold.
 bool missing(PyObject *const *given) {
-    const Counts counts(given[0]);
-    const Ints bounds(given[1], 1), found(given[2], 1, PyBUF_CONTIG);
-    if (!counts.fits() || !bounds.fits() || !found.fits() || !same_length({bounds.length(), 2 * found.length()}) ||
-        !chained(bounds, counts.length()))
+    const Counts counts = counts_of_windows(given[0]);
+    const Ints bounds(given[1], 1), found(given[2], 2, PyBUF_CONTIG);
+    if (!counts.fits() || !bounds.fits() || !found.fits() || !same_length({bounds.length(), 2 * found.length(1)}) ||
+        !same_length({counts.windows(), found.length()}) || !chained(bounds, counts.length()))
         return false;
-    counts.with([&](const auto *cells) {
-        for (Py_ssize_t row = 0; row < found.length(); ++row) {
-            const std::int64_t end = row + 1 < found.length() ? bounds[2 * row + 2] : counts.length();
+    counts.with_each([&](Py_ssize_t window, const auto *cells) {
+        for (Py_ssize_t row = 0; row < found.length(1); ++row) {
+            const std::int64_t end = row + 1 < found.length(1) ? bounds[2 * row + 2] : counts.length();
             std::int64_t sum = 0;
             for (std::int64_t cell = bounds[2 * row + 1]; cell < end; ++cell) sum += static_cast<std::int64_t>(cells[cell]);
-            found[row] = sum;
+            found[window * found.length(1) + row] = sum;
         }
     });
     return true;
@@ -465,62 +574,71 @@ inline std::int64_t most_of(const std::uint8_t *cell, const std::uint8_t *end) {
 
 // The most that a usable cell of each row holds.
 bool fullest(PyObject *const *given) {
-    const Counts counts(given[0]);
-    const Ints bounds(given[1], 1), found(given[2], 1, PyBUF_CONTIG);
-    if (!counts.fits() || !bounds.fits() || !found.fits() || !same_length({bounds.length(), 2 * found.length()}) ||
-        !chained(bounds, counts.length()))
+    const Counts counts = counts_of_windows(given[0]);
+    const Ints bounds(given[1], 1), found(given[2], 2, PyBUF_CONTIG);
+    if (!counts.fits() || !bounds.fits() || !found.fits() || !same_length({bounds.length(), 2 * found.length(1)}) ||
+        !same_length({counts.windows(), found.length()}) || !chained(bounds, counts.length()))
         return false;
-    counts.with([&](const auto *cells) {
-        for (Py_ssize_t row = 0; row < found.length(); ++row)
-            found[row] = most_of(cells + bounds[2 * row], cells + bounds[2 * row + 1]);
+    counts.with_each([&](Py_ssize_t window, const auto *cells) {
+        for (Py_ssize_t row = 0; row < found.length(1); ++row)
+            found[window * found.length(1) + row] = most_of(cells + bounds[2 * row], cells + bounds[2 * row + 1]);
     });
     return true;
 }
 
-template <typename Number>
-bool added(const View &part, const Ints &counts, bool less) {
-    const auto *from = static_cast<const Number *>(part.buffer.buf);
-    std::int64_t *to = counts.data();
+// Counts of other sketches, packed or not, a row each, added to these or taken from them. Cells that lie together are added up by
+// themselves first, in integers that hold what rows of so few bits come to.
+constexpr Py_ssize_t TOGETHER = 64;  // cells
+
+template <typename Sum, typename Count>
+void added(const Count *parts, Py_ssize_t rows, Py_ssize_t cells, Py_ssize_t first, Py_ssize_t number, std::int64_t *to, bool less) {
+    Sum sums[TOGETHER] = {};
+    for (Py_ssize_t row = 0; row < rows; ++row) {
+        const Count *const from = parts + row * cells + first;
+        if (number == TOGETHER)
+            for (Py_ssize_t cell = 0; cell < TOGETHER; ++cell) sums[cell] = static_cast<Sum>(sums[cell] + static_cast<Sum>(from[cell]));
+        else
+            for (Py_ssize_t cell = 0; cell < number; ++cell) sums[cell] = static_cast<Sum>(sums[cell] + static_cast<Sum>(from[cell]));
+    }
+    for (Py_ssize_t cell = 0; cell < number; ++cell)
+        to[first + cell] += less ? -static_cast<std::int64_t>(sums[cell]) : static_cast<std::int64_t>(sums[cell]);
+}
+
+template <bool less>
+bool move(PyObject *const *given) {
+    constexpr Py_ssize_t FEW = 256;  // rows of 8 bits whose sums 16 bits hold
+    const Ints counts(given[0], 1, PyBUF_CONTIG);
+    const Counts parts = counts_of_windows(given[1]);
+    if (!counts.fits() || !parts.fits(counts.length())) return false;
     const Py_ssize_t cells = counts.length();
-    if (less)
-        for (Py_ssize_t cell = 0; cell < cells; ++cell) to[cell] -= static_cast<std::int64_t>(from[cell]);
-    else
-        for (Py_ssize_t cell = 0; cell < cells; ++cell) to[cell] += static_cast<std::int64_t>(from[cell]);
+    parts.with([&](const auto *from) {
+        using Count = std::remove_const_t<std::remove_pointer_t<decltype(from)>>;
+        using Small = std::conditional_t<sizeof(Count) == 1, std::uint16_t, std::int64_t>;
+        for (Py_ssize_t first = 0; first < cells; first += TOGETHER) {
+            const Py_ssize_t number = std::min(TOGETHER, cells - first);
+            if (parts.windows() <= FEW) added<Small>(from, parts.windows(), cells, first, number, counts.data(), less);
+            else added<std::int64_t>(from, parts.windows(), cells, first, number, counts.data(), less);
+        }
+    });
     return true;
 }
 
-// Counts of another sketch, packed or not, added to these or taken from them.
-template <bool less>
-bool move(PyObject *const *given) {
-    const Ints counts(given[0], 1, PyBUF_CONTIG);
-    const View part(given[1], PyBUF_CONTIG_RO | PyBUF_FORMAT);
-    if (!counts.fits() || !part.aligned(8)) return false;
-    const auto fits = [&](const char *letters, Py_ssize_t width) {
-        return part.holds(letters, width, 1) && part.buffer.shape[0] == counts.length();
-    };
-    if (fits("B", 1)) return added<std::uint8_t>(part, counts, less);
-    if (fits("H", 2)) return added<std::uint16_t>(part, counts, less);
-    if (fits("IL", 4)) return added<std::uint32_t>(part, counts, less);
-    return fits("lq", 8) && added<std::int64_t>(part, counts, less);
-}
-
 // Counts written in fewer bits, all but the lowest of each left out; all bits that any of them has.
-template <typename Count>
-std::int64_t narrowed(const std::int64_t *__restrict from, Py_ssize_t cells, Count *__restrict to) {
-    std::int64_t bits = 0;
+template <typename Wide, typename Count>
+std::int64_t narrowed(const Wide *__restrict from, Py_ssize_t cells, Count *__restrict to) {
+    Wide bits = 0;
     for (Py_ssize_t cell = 0; cell < cells; ++cell) {
-        bits |= from[cell];
+        bits = static_cast<Wide>(bits | from[cell]);
         to[cell] = static_cast<Count>(from[cell]);
     }
-    return bits;
+    return static_cast<std::int64_t>(bits);
 }
 
 std::int64_t narrow(PyObject *const *given) {
-    const Ints counts(given[0], 1);
-    const Counts found(given[1], PyBUF_CONTIG);
+    const Counts counts(given[0]), found(given[1], PyBUF_CONTIG);
     if (!counts.fits() || !found.fits(counts.length())) return -1;
     std::int64_t bits = 0;
-    found.with([&](auto *to) { bits = narrowed(counts.data(), counts.length(), to); });
+    counts.with([&](const auto *from) { found.with([&](auto *to) { bits = narrowed(from, counts.length(), to); }); });
     return bits;
 }
 
@@ -545,20 +663,20 @@ inline __m128i sixteen(const std::uint8_t *counts) { return _mm_loadu_si128(rein
 // The same of counts of 8 bits, as most are: sixteen at a time. Where the sums would not fit they differ from those that stop at the ends.
 inline std::int64_t slid_by(const std::uint8_t *from, const std::uint8_t *less, const std::uint8_t *more, std::uint8_t *to,
                             Py_ssize_t cells) {
-    constexpr Py_ssize_t TOGETHER = 16;
+    constexpr Py_ssize_t SIXTEEN = 16;
     __m128i bits = _mm_setzero_si128(), beyond = bits;
     Py_ssize_t cell = 0;
-    for (; cell + TOGETHER <= cells; cell += TOGETHER) {
+    for (; cell + SIXTEEN <= cells; cell += SIXTEEN) {
         const __m128i were = sixteen(from + cell), gone = sixteen(less + cell), come = sixteen(more + cell);
         const __m128i each = _mm_add_epi8(_mm_sub_epi8(were, gone), come);
         beyond = _mm_or_si128(beyond, _mm_xor_si128(each, _mm_adds_epu8(_mm_subs_epu8(were, gone), come)));
         bits = _mm_or_si128(bits, each);
         _mm_storeu_si128(reinterpret_cast<__m128i *>(to + cell), each);
     }
-    std::uint8_t found[2 * TOGETHER], all = 0;
+    std::uint8_t found[2 * SIXTEEN], all = 0;
     _mm_storeu_si128(reinterpret_cast<__m128i *>(found), bits);
-    _mm_storeu_si128(reinterpret_cast<__m128i *>(found + TOGETHER), beyond);
-    if (std::any_of(found + TOGETHER, found + 2 * TOGETHER, [](std::uint8_t each) { return each != 0; }))
+    _mm_storeu_si128(reinterpret_cast<__m128i *>(found + SIXTEEN), beyond);
+    if (std::any_of(found + SIXTEEN, found + 2 * SIXTEEN, [](std::uint8_t each) { return each != 0; }))
         return slid_by<std::uint8_t, std::uint8_t, std::uint8_t>(from, less, more, to, cells);
     for (std::uint8_t each : found) all = static_cast<std::uint8_t>(all | each);
     const std::int64_t rest =
@@ -604,69 +722,75 @@ inline std::int64_t sum_of(const std::uint8_t *cell, const std::uint8_t *end) {
 
 // The runs that are chosen of those that begin here, each added up; the last goes to the end.
 bool chosen_runs(PyObject *const *given) {
-    const Counts counts(given[0]);
-    const Ints starts(given[1], 1), chosen(given[2], 1), sums(given[3], 1, PyBUF_CONTIG);
+    const Counts counts = counts_of_windows(given[0]);
+    const Ints starts(given[1], 1), chosen(given[2], 1), sums(given[3], 2, PyBUF_CONTIG);
     if (!counts.fits() || !starts.fits() || !chosen.fits() || !sums.fits() ||
-        !same_length({chosen.length(), sums.length()}) || !chained(starts, counts.length()))
+        !same_length({chosen.length(), sums.length(1)}) || !same_length({counts.windows(), sums.length()}) ||
+        !chained(starts, counts.length()))
         return false;
     for (Py_ssize_t at = 0; at < chosen.length(); ++at)
         if (chosen[at] < 0 || chosen[at] >= starts.length()) return false;
-    counts.with([&](const auto *cells) {
+    counts.with_each([&](Py_ssize_t window, const auto *cells) {
         for (Py_ssize_t at = 0; at < chosen.length(); ++at) {
             const Py_ssize_t run = chosen[at];
             const std::int64_t end = run + 1 < starts.length() ? starts[run + 1] : counts.length();
-            sums[at] = sum_of(cells + starts[run], cells + end);
+            sums[window * chosen.length() + at] = sum_of(cells + starts[run], cells + end);
         }
     });
     return true;
 }
 
 bool shifts(PyObject *const *given) {
-    const Counts counts(given[0]);
-    const Ints starts(given[1], 1), widths(given[2], 1), rows(given[4], 1);
-    const Floats places(given[3], 2), zero(given[5], 1), found(given[6], 1, PyBUF_CONTIG);
+    const Counts counts = counts_of_windows(given[0]);
+    const Ints starts(given[1], 1), widths(given[2], 1), rows(given[4], 2);
+    const Floats places(given[3], 2), zero(given[5], 1), found(given[6], 2, PyBUF_CONTIG);
     if (!counts.fits() || !starts.fits() || !widths.fits() || !places.fits() || !rows.fits() || !zero.fits() ||
-        !found.fits() ||
-        !same_length({starts.length(), widths.length(), places.length(), rows.length(), zero.length(), found.length()}) ||
+        !found.fits() || !same_length({counts.windows(), rows.length(), found.length()}) ||
+        !same_length({starts.length(), widths.length(), places.length(), rows.length(1), zero.length(), found.length(1)}) ||
         !runs_fit(starts, widths, counts.length(), places.length(1)))
         return false;
-    counts.with([&](const auto *cells) {
+    counts.with_each([&](Py_ssize_t window, const auto *cells) {
         for (Py_ssize_t row = 0; row < starts.length(); ++row) {
+            const Py_ssize_t place = window * starts.length() + row;
             const double sum = moment(cells + starts[row], widths[row], places.data() + row * places.length(1));
-            found[row] = rows[row] ? sum / static_cast<double>(std::max<std::int64_t>(rows[row], 1)) - zero[row]
-                                   : std::numeric_limits<double>::quiet_NaN();
+            found[place] = rows[place] ? sum / static_cast<double>(std::max<std::int64_t>(rows[place], 1)) - zero[row]
+                                       : std::numeric_limits<double>::quiet_NaN();
         }
     });
     return true;
 }
 
-// The past of columns in panes where they varied; see Frozen in monitor/series/frozen.py.
+// The past of columns in panes where they varied, one pane after the other; see Frozen in monitor/series/frozen.py.
 bool fade(PyObject *const *given) {
-    const Ints usable(given[0], 1), most(given[1], 1), seen(given[3], 1, PyBUF_CONTIG), varied(given[4], 1, PyBUF_CONTIG);
-    const Array<bool> varies(given[2], 1);
+    const Ints usable(given[0], 2), most(given[1], 2), seen(given[3], 1, PyBUF_CONTIG), varied(given[4], 1, PyBUF_CONTIG);
+    const Array<bool> varies(given[2], 2);
     const Floats recent(given[5], 2, PyBUF_CONTIG), memory(given[6], 1);
     if (!usable.fits() || !most.fits() || !varies.fits() || !seen.fits() || !varied.fits() || !recent.fits() ||
         !memory.fits() || memory.length() != 2 || recent.length() != 2 ||
-        !same_length({usable.length(), most.length(), varies.length(), seen.length(), varied.length(), recent.length(1)}))
+        !same_length({usable.length(), most.length(), varies.length()}) ||
+        !same_length({usable.length(1), most.length(1), varies.length(1), seen.length(), varied.length(), recent.length(1)}))
         return false;
-    const Py_ssize_t columns = usable.length();
-    std::int64_t longest = 0;
-    for (Py_ssize_t column = 0; column < columns; ++column) {
-        seen[column] += varies[column];
-        varied[column] += varies[column];
-        longest = std::max(longest, seen[column]);
-        const double rows = varies[column] ? static_cast<double>(usable[column]) : 0.0;
-        const double kept = memory[0] / (memory[0] + rows);
-        recent[column] = recent[column] * kept + rows;
-        recent[columns + column] = recent[columns + column] * kept +
-                                   (varies[column] ? static_cast<double>(usable[column] - most[column]) : 0.0);
+    const Py_ssize_t columns = seen.length();
+    for (Py_ssize_t first = 0; first < usable.length() * columns; first += columns) {
+        std::int64_t longest = 0;
+        for (Py_ssize_t column = 0; column < columns; ++column) {
+            const bool varies_here = varies[first + column];
+            const std::int64_t all = usable[first + column], other = all - most[first + column];
+            seen[column] += varies_here;
+            varied[column] += varies_here;
+            longest = std::max(longest, seen[column]);
+            const double rows = varies_here ? static_cast<double>(all) : 0.0;
+            const double kept = memory[0] / (memory[0] + rows);
+            recent[column] = recent[column] * kept + rows;
+            recent[columns + column] = recent[columns + column] * kept + (varies_here ? static_cast<double>(other) : 0.0);
+        }
+        if (static_cast<double>(longest) >= memory[1])
+            for (Py_ssize_t column = 0; column < columns; ++column)
+                if (static_cast<double>(seen[column]) >= memory[1]) {
+                    seen[column] /= 2;
+                    varied[column] /= 2;
+                }
     }
-    if (static_cast<double>(longest) >= memory[1])
-        for (Py_ssize_t column = 0; column < columns; ++column)
-            if (static_cast<double>(seen[column]) >= memory[1]) {
-                seen[column] /= 2;
-                varied[column] /= 2;
-            }
     return true;
 }
 
@@ -728,19 +852,22 @@ bool unvaried(PyObject *const *given) {
 
 // The largest of what was found near and of these scores over their thresholds, where they are known; NaN is nothing.
 bool nearest(PyObject *const *given) {
-    const Floats values(given[0], 1), bounds(given[2], 1), near(given[4], 1, PyBUF_CONTIG);
-    const Array<bool> known(given[1], 1);
+    const Floats values(given[0], 2), bounds(given[2], 1), near(given[4], 2, PyBUF_CONTIG);
+    const Array<bool> known(given[1], 2);
     const Ints places(given[3], 1);
     if (!values.fits() || !known.fits() || !bounds.fits() || !places.fits() || !near.fits() ||
-        !same_length({values.length(), known.length(), bounds.length(), places.length()}))
+        !same_length({values.length(), known.length(), near.length()}) ||
+        !same_length({values.length(1), known.length(1), bounds.length(), places.length()}))
         return false;
     for (Py_ssize_t at = 0; at < places.length(); ++at)
-        if (places[at] < 0 || places[at] >= near.length()) return false;
-    for (Py_ssize_t at = 0; at < places.length(); ++at) {
-        double &held = near[places[at]];
-        const double found = values[at] / bounds[at];
-        if (known[at] && !std::isnan(found) && (std::isnan(held) || found > held)) held = found;
-    }
+        if (places[at] < 0 || places[at] >= near.length(1)) return false;
+    for (Py_ssize_t window = 0; window < values.length(); ++window)
+        for (Py_ssize_t at = 0; at < places.length(); ++at) {
+            double &held = near[window * near.length(1) + places[at]];
+            const Py_ssize_t place = window * places.length() + at;
+            const double found = values[place] / bounds[at];
+            if (known[place] && !std::isnan(found) && (std::isnan(held) || found > held)) held = found;
+        }
     return true;
 }
 

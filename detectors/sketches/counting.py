@@ -4,7 +4,7 @@ import os
 
 import numpy as np
 
-from detectors.features import LARGEST, Codes, Floats, Ints, NumericFeature
+from detectors.features import LARGEST, Codes, Counts, Floats, Ints, NumericFeature
 from detectors.layout import Layout, per_layout
 
 try:
@@ -16,8 +16,8 @@ COMPILED = _count is not None and os.environ.get("DRIFTD_PURE") != "1"  # whethe
 MANY = 600  # rows from which sorting a column is quicker than looking each value up
 
 
-def count(layout: Layout, numeric: Floats, codes: Codes, counts: Ints) -> None:
-    """Add a batch to the flat counts of a layout. Raises ValueError for another shape or code, and then counts nothing.
+def count(layout: Layout, numeric: Floats, codes: Codes, counts: Counts) -> None:
+    """Add a batch to the flat counts of a layout, integers of any width that hold as many rows. Raises ValueError for another shape or code, and then counts nothing.
 
     Whatever the compiled part does not take, wrong or only unusual, goes to numpy.
     """
@@ -35,7 +35,7 @@ class NumpyCounter:
         self._first = layout.offsets[numeric:-1]  # the cell of code 0, int64[c]
         self._codes = np.diff(layout.offsets[numeric:])  # how many there are, int64[c]
 
-    def count(self, numeric: Floats, codes: Codes, counts: Ints) -> None:
+    def count(self, numeric: Floats, codes: Codes, counts: Counts) -> None:
         """Add a batch to the flat counts. Raises ValueError for another shape or code, and then counts nothing."""
         self._check_shapes(numeric, codes)
         self._check_codes(codes)
@@ -44,17 +44,17 @@ class NumpyCounter:
         else:
             self._count_columns(numeric, codes, counts)
 
-    def _count_each(self, numeric: Floats, codes: Codes, counts: Ints) -> None:
+    def _count_each(self, numeric: Floats, codes: Codes, counts: Counts) -> None:
         numbers = zip(self._ladders, numeric.T, strict=True)
         cells = [cells[rungs.searchsorted(column, side="left")] for (rungs, cells), column in numbers]
         np.add.at(counts, np.concatenate([*cells, (codes + self._first).ravel()]), 1)
 
-    def _count_columns(self, numeric: Floats, codes: Codes, counts: Ints) -> None:
+    def _count_columns(self, numeric: Floats, codes: Codes, counts: Counts) -> None:
         for (rungs, cells), column in zip(self._ladders, numeric.T, strict=True):
             below = np.searchsorted(np.sort(column), rungs, side="right")  # the other way round: NaN is sorted last
-            counts[cells] += np.diff(below, prepend=0, append=column.size)
+            counts[cells] += np.diff(below, prepend=0, append=column.size).astype(counts.dtype)
         for first, number, column in zip(self._first, self._codes, codes.T, strict=True):
-            counts[first : first + number] += np.bincount(column, minlength=number)
+            counts[first : first + number] += np.bincount(column, minlength=number).astype(counts.dtype)
 
     def _check_shapes(self, numeric: Floats, codes: Codes) -> None:
         expected = len(self._ladders), len(self._names)

@@ -34,7 +34,7 @@ LENGTH = struct.Struct("<I")
 class PackedSketch:
     """Counts that are only kept: added to a `Sketch`, unpacked or written, never changed, for sums are made in 64 bits.
 
-    `counts` is uint8, uint16 or uint32[layout.size], and int64 beyond.
+    `counts` is uint8, uint16 or uint32[layout.size], and int64 beyond; those given that are no int64 are the smallest.
     """
 
     __slots__ = ("counts", "groups", "ids", "layout", "rows", "schema", "served", "unvaried", "violations")
@@ -61,7 +61,7 @@ class PackedSketch:
         self.unvaried = (
             unvaried if unvaried is not None and unvaried.columns.size else None
         )  # else there is nothing to keep
-        self.counts = sums.narrowed(counts)
+        self.counts = sums.narrowed(counts) if counts.dtype == sums.INT64 else counts
 
     @property
     def kept(self) -> Counts:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from detectors.features import Bools, Counts, Floats, Ints
 from detectors.layout import Layout, LayoutMismatchError
 from detectors.sketches import sums
-from detectors.sketches.counting import count
+from detectors.sketches.counting import COMPILED, count
 from detectors.sketches.groups import GroupSizes
 from detectors.sketches.ids import Hashes, Ids, IdSample
 from detectors.sketches.packed import (
@@ -33,6 +33,7 @@ from detectors.sketches.unvaried import Unvaried
 from detectors.sketches.violations import Violations, all_violations
 
 MOST = np.iinfo(np.int64).max
+FEWEST = np.dtype(np.uint8)  # that the counts of no rows are kept in
 
 
 class Sketch:
@@ -54,6 +55,7 @@ class Sketch:
 
     __slots__ = (
         "_counts",
+        "_own",
         "_tally",
         "groups",
         "ids",
@@ -79,6 +81,7 @@ class Sketch:
         schema: SchemaRuns | None = None,
     ) -> None:
         self._tally: Tally | None = None
+        self._own = False  # whether nobody else holds on to what is kept in fewer bits than 64, and it may be wider than it need be
         self.layout = layout
         self.rows = rows
         self.kept = counts
@@ -92,27 +95,35 @@ class Sketch:
 
     @property
     def counts(self) -> Ints:
-        """The counts, int64[layout.size]; of those that are kept in fewer bits a copy, made once."""
+        """The counts, int64[layout.size]; of those that are kept in fewer bits a copy, made once, that nobody may change."""
         if self._counts is None:
             self._counts = sums.wide(self.kept)
+            self._counts.setflags(write=False)
         return self._counts
 
     def _changing(self) -> Ints:
         """The counts, of which another state comes now."""
         self._tally = None
-        counts = self.counts
-        self.kept = counts
-        return counts
+        self._counts = self.kept = sums.wide(self.kept)
+        return self._counts
+
+    def _room(self, rows: int) -> Counts:
+        """The counts, to which so many rows come now, in integers that hold them, and held by nobody else."""
+        self._tally = None
+        kind = sums.kind_of(self.rows + rows) if COMPILED else sums.INT64
+        if self.kept.itemsize < kind.itemsize:
+            self.kept, self._own = self.kept.astype(kind), True
+        elif not self._own and self.kept.itemsize < sums.INT64.itemsize:
+            self.kept, self._own = self.kept.copy(), True
+        self._counts = sums.wide(self.kept) if self.kept.dtype == sums.INT64 else None
+        return self.kept
 
     @classmethod
-    def empty(cls, layout: Layout, *, watched: bool = False, room: Ints | None = None) -> Self:
-        """Return a sketch of no rows; `watched`: it notes which columns hold one value alone. `room`: counts that nobody needs any more."""
-        unvaried = Unvaried.of(layout) if watched else None
-        if room is None:
-            room = np.zeros(layout.size, dtype=np.int64)
-        else:
-            room.fill(0)
-        return cls(layout, 0, room, unvaried=unvaried)
+    def empty(cls, layout: Layout, *, watched: bool = False) -> Self:
+        """Return a sketch of no rows; `watched`: it notes which columns hold one value alone."""
+        found = cls(layout, 0, np.zeros(layout.size, dtype=FEWEST), unvaried=Unvaried.of(layout) if watched else None)
+        found._own = True
+        return found
 
     def update(self, numeric: Floats, codes: NDArray[np.int32]) -> None:
         """Count a batch: numeric float64[n, k] with NaN as missing, codes int32[n, c] as `Reference.encode` gives them.
@@ -120,7 +131,7 @@ class Sketch:
         A code is 0..K-1 for a known category, K for any other, K + 1 for missing. Raises ValueError for another shape
         or code, and then counts nothing.
         """
-        count(self.layout, numeric, codes, self._changing())
+        count(self.layout, numeric, codes, self._room(len(numeric)))
         self.rows += len(numeric)
         if self.unvaried is not None:
             self.unvaried.update(numeric, codes)
@@ -161,7 +172,7 @@ class Sketch:
         """Add the other's counts to these. Raises LayoutMismatchError when the layouts differ."""
         self.layout.same_as(other.layout)
         self.unvaried = self._unvaried_with(other)
-        sums.add(self._changing(), other.kept)
+        sums.add(self._changing(), other.kept[None])
         self.rows += other.rows
         self.ids = _both(self.ids, other.ids)
         self.groups = _all(self.groups, other.groups)
@@ -176,7 +187,7 @@ class Sketch:
     def subtract(self, part: "Sketch | PackedSketch") -> None:
         """Take counts out again that were added before. Raises LayoutMismatchError when the layouts differ."""
         self.layout.same_as(part.layout)
-        sums.subtract(self._changing(), part.kept)
+        sums.subtract(self._changing(), part.kept[None])
         self.rows -= part.rows
         if self.ids is not None and part.ids is not None:
             self.ids = self.ids.less(part.ids)
@@ -211,8 +222,9 @@ class Sketch:
         """
         if gone is None or come is None or not (_plain(self) and _plain(gone) and _plain(come)):
             return self._slid(gone, come)
-        self.layout.same_as(gone.layout)
-        self.layout.same_as(come.layout)
+        if not self.layout is gone.layout is come.layout:
+            self.layout.same_as(gone.layout)
+            self.layout.same_as(come.layout)
         counts, rows = sums.slid(self.kept, gone.kept, come.kept), self.rows - gone.rows + come.rows
         ids = _both(None, come.ids) if self.ids is None else self.ids.slid(gone.ids, come.ids)
         unvaried = come.unvaried if rows == come.rows else None
@@ -235,18 +247,26 @@ class Sketch:
     def copy(self) -> "Sketch":
         """Return a sketch that no longer changes with this one."""
         parts = _both(self.ids, None), _all(self.groups, None), _sum(self.served, None), self.unvaried
-        counts = self.kept.copy() if self.kept is self._counts else self.kept  # in fewer bits they are never changed
+        counts = self._shared() if self.kept.dtype != sums.INT64 else self.kept.copy()
         return Sketch(self.layout, self.rows, counts, *parts, self.violations, self.schema)
 
     def packed(self) -> PackedSketch:
         """Return the same counts, to be kept."""
         parts = self.ids, self.groups, self.served, self.unvaried, self.violations, self.schema
-        return PackedSketch(self.layout, self.rows, self.kept, *parts)
+        return PackedSketch(self.layout, self.rows, self._shared(), *parts)
+
+    def _shared(self) -> Counts:
+        """The counts, as others may hold on to them: in fewer bits than 64 they are in the fewest, and not changed any more."""
+        if self._own:
+            self.kept, self._own = sums.narrowed(self.kept), False
+        return self.kept
 
     @classmethod
     def unpacked(cls, kept: PackedSketch) -> Self:
         """Return a sketch of kept counts."""
-        parts = _both(kept.ids, None), _all(kept.groups, None), _sum(kept.served, None), kept.unvaried
+        ids = None if kept.ids is None else kept.ids.copy()
+        groups = None if kept.groups is None else kept.groups.copy()
+        parts = ids, groups, None if kept.served is None else kept.served.copy(), kept.unvaried
         counts = kept.counts.copy() if kept.counts.dtype == sums.INT64 else kept.counts
         return cls(kept.layout, kept.rows, counts, *parts, kept.violations, kept.schema)
 
@@ -262,7 +282,7 @@ class Sketch:
     @property
     def missing(self) -> Ints:
         """Rows without a value (absent or non-finite), int64[f]."""
-        return sums.missing(self.layout, self.kept)
+        return np.asarray(sums.missing(self.layout, self.kept[None])[0])
 
     @property
     def unseen(self) -> Ints:
@@ -465,14 +485,14 @@ class Tally:
     def missing(self) -> Ints:
         """Rows without a value, int64[f]."""
         if self._missing is None:
-            self._missing = sums.missing(self.layout, self.kept)
+            self._missing = sums.missing(self.layout, self.kept[None])[0]
         return self._missing
 
     @property
     def most(self) -> Ints:
         """Rows in the fullest cell of values, int64[f]."""
         if self._most is None:
-            self._most = sums.fullest(self.layout, self.kept)
+            self._most = sums.fullest(self.layout, self.kept[None])[0]
         return self._most
 
     @property
@@ -481,6 +501,10 @@ class Tally:
         if self._usable is None:
             self._usable = self.rows - self.missing
         return self._usable
+
+    def know(self, usable: Ints) -> None:
+        """Take the rows with a value, found with those of other windows."""
+        self._usable = usable
 
     def enough(self, least: int) -> Bools:
         """Whether there are so many rows with a value, and one at least, bool[f]; worked out once for the last number asked for."""

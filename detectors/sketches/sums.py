@@ -1,7 +1,8 @@
 """Sums over a window's cells, a pass each: by the compiled part where it was built, by numpy where not, to the last bit the same.
 
 Each function asks the compiled part, which does nothing with arrays that it does not know, and then numpy does it. Counts are
-int64, or as they are kept: in the smallest unsigned integers that hold them, an eighth of the memory to go through.
+int64, or as they are kept: in the smallest unsigned integers that hold them, an eighth of the memory to go through. Counts [w, size]
+are of w windows, a row each: what is found of each is what would be found of it alone, to the last bit.
 """
 
 from dataclasses import dataclass
@@ -68,8 +69,8 @@ def wide(counts: Counts) -> Ints:
     return counts.astype(np.int64, copy=False)
 
 
-def _kind(most: int) -> np.dtype[Any]:
-    """The smallest integers that hold a number not below 0."""
+def kind_of(most: int) -> np.dtype[Any]:
+    """Return the smallest integers that hold a number not below 0."""
     for limit, kind in KINDS:
         if most < limit:
             return kind
@@ -77,28 +78,31 @@ def _kind(most: int) -> np.dtype[Any]:
 
 
 def narrowed(counts: Counts) -> Counts:
-    """Return counts, none of which is below 0, as uint8, uint16 or uint32, the smallest that hold them, and int64 beyond; a copy, unless they are unsigned already."""
-    if counts.dtype.kind == "u":
-        return counts
+    """Return counts, none of which is below 0, as uint8, uint16 or uint32, the smallest that hold them, and int64 beyond; a copy, unless they are in these already."""
     limit, kind = KINDS[0]
+    if counts.dtype == kind:
+        return counts
     found = np.empty(counts.size, dtype=kind)
     most = _sums.narrow(counts, found) if USED else -1
     if 0 <= most < limit:  # as panes nearly always are
         return found
-    return counts.astype(_kind(most if most >= 0 else int(np.maximum.reduce(counts))))
+    kind = kind_of(most if most >= 0 else int(np.maximum.reduce(counts)))
+    return counts.astype(kind, copy=counts.dtype == INT64)
 
 
 def distances(layout: Layout, counts: Counts, rows: Ints, reference: Cumulated) -> tuple[Floats, Floats]:
-    """Return how far each number's running share of `rows`, int64[k], or of one where there is none, is from the reference's: at most at an edge and at most inside, float64[k] each."""
-    values, upper = np.empty(rows.size), np.empty(rows.size)
+    """Return how far each number's running share of `rows`, int64[w, k], or of one where there is none, is from the reference's: at most at an edge and at most inside, float64[w, k] each."""
+    values, upper = np.empty(rows.shape), np.empty(rows.shape)
     theirs = (reference.upto, reference.single, reference.rows, reference.most)
     if not USED or not _sums.distances(counts, layout.starts, layout.widths, rows, *theirs, values, upper):
-        return numpy_distances(layout.numbers(wide(counts)), np.maximum(rows, 1).astype(np.float64), reference)
+        for at, (window, usable) in enumerate(zip(counts, rows, strict=True)):
+            some = np.maximum(usable, 1).astype(np.float64)
+            values[at], upper[at] = numpy_distances(layout.numbers(wide(window)), some, reference)
     return values, upper
 
 
 def numpy_distances(counts: Ints, rows: Floats, reference: Cumulated) -> tuple[Floats, Floats]:
-    """Return the same by numpy, from counts [k, cells]."""
+    """Return the same of one window by numpy, from counts [k, cells]."""
     apart, share = running(counts), reference.inside
     apart /= rows[:, None]
     apart -= reference.below
@@ -115,48 +119,50 @@ def running(counts: Ints) -> Floats:
 
 
 def run_sums(counts: Counts, starts: Ints, chosen: Ints) -> Ints:
-    """Return the sums of the chosen runs, int64[c], of counts int64[size]; they begin at `starts` int64[r], rising from 0, the last goes to the end."""
-    sums = np.empty(chosen.size, dtype=np.int64)
+    """Return the sums of the chosen runs, int64[w, c], of counts [w, size]; they begin at `starts` int64[r], rising from 0, the last goes to the end."""
+    sums = np.empty((len(counts), chosen.size), dtype=np.int64)
     if not USED or not _sums.runs(counts, starts, chosen, sums):
-        return np.asarray(np.add.reduceat(wide(counts), starts)[chosen])
+        return np.asarray(np.add.reduceat(wide(counts), starts, axis=1)[:, chosen])
     return sums
 
 
 def missing(layout: Layout, counts: Counts) -> Ints:
-    """Return the rows without a value, int64[f]."""
-    found = np.empty(len(layout.names), dtype=np.int64)
+    """Return the rows without a value, int64[w, f], of counts [w, size]."""
+    found = np.empty((len(counts), len(layout.names)), dtype=np.int64)
     if not USED or not _sums.missing(counts, layout.halves, found):
-        return np.asarray(np.add.reduceat(wide(counts), layout.halves)[1::2])
+        return np.ascontiguousarray(np.add.reduceat(wide(counts), layout.halves, axis=1)[:, 1::2])
     return found
 
 
 def fullest(layout: Layout, counts: Counts) -> Ints:
-    """Return the rows in the cell of values that has most of them, int64[f]."""
-    found = np.empty(len(layout.names), dtype=np.int64)
+    """Return the rows in the cell of values that has most of them, int64[w, f], of counts [w, size]."""
+    found = np.empty((len(counts), len(layout.names)), dtype=np.int64)
     if not USED or not _sums.fullest(counts, layout.halves, found):
-        return np.asarray(np.maximum.reduceat(wide(counts), layout.halves)[::2])
+        return np.ascontiguousarray(np.maximum.reduceat(wide(counts), layout.halves, axis=1)[:, ::2])
     return found
 
 
-def add(counts: Ints, part: Counts) -> None:
-    """Add counts of any width to these, int64[size] each."""
-    if not USED or not _sums.add(counts, part):
-        counts += part
+def add(counts: Ints, parts: Counts) -> None:
+    """Add counts of any width, [w, size], to these, int64[size]."""
+    if not USED or not _sums.add(counts, parts):
+        counts += np.add.reduce(parts, axis=0, dtype=np.int64)
 
 
-def subtract(counts: Ints, part: Counts) -> None:
-    """Take counts of any width from these."""
-    if not USED or not _sums.subtract(counts, part):
-        counts -= part
+def subtract(counts: Ints, parts: Counts) -> None:
+    """Take counts of any width, [w, size], from these."""
+    if not USED or not _sums.subtract(counts, parts):
+        counts -= np.add.reduce(parts, axis=0, dtype=np.int64)
 
 
 def slid(counts: Counts, gone: Counts, come: Counts) -> Counts:
     """Return counts without some, and with others, [size] of any width each, in the smallest integers that hold them."""
-    found = np.empty_like(counts)
+    found = np.empty(counts.size, dtype=counts.dtype)
     most = _sums.slide(counts, gone, come, found) if USED else -1
     if most < 0:
         return numpy_slid(counts, gone, come)
-    kind = _kind(most)
+    if most < KINDS[0][0] and found.itemsize == 1:  # as nearly always
+        return found
+    kind = kind_of(most)
     if kind.itemsize <= found.itemsize:
         return found.astype(kind, copy=False)
     return slid(counts.astype(kind), gone, come)  # there are more of some than before
@@ -168,21 +174,22 @@ def numpy_slid(counts: Counts, gone: Counts, come: Counts) -> Counts:
 
 
 def shifts(layout: Layout, counts: Counts, places: Floats, rows: Ints, zero: Floats) -> Floats:
-    """Return the moment of each number over its `rows`, int64[k], less `zero`, float64[k]; NaN where it has none."""
-    found = np.empty(rows.size)
+    """Return the moment of each number over its `rows`, int64[w, k], less `zero`, float64[k], float64[w, k]; NaN where it has none."""
+    found = np.empty(rows.shape)
     if not USED or not _sums.shifts(counts, layout.starts, layout.widths, places, rows, zero, found):
-        return numpy_shifts(layout, counts, places, rows, zero)
+        for at, window in enumerate(counts):
+            found[at] = numpy_shifts(layout, window, places, rows[at], zero)
     return found
 
 
 def numpy_shifts(layout: Layout, counts: Counts, places: Floats, rows: Ints, zero: Floats) -> Floats:
-    """Return the same by numpy."""
+    """Return the same of one window by numpy."""
     found = numpy_moments(layout.numbers(wide(counts)), places) / np.maximum(rows, 1) - zero
     return np.where(rows == 0, np.nan, found)
 
 
 def nearest(values: Floats, known: Bools, bounds: Floats, places: Ints, near: Floats) -> None:
-    """Raise `near`, float64[f], in these places to values / bounds where that is more, and known; NaN is nothing."""
+    """Raise `near`, float64[w, f], in these places to values [w, s] / bounds [s] where that is more, and known; NaN is nothing."""
     if not USED or not _sums.nearest(values, known, bounds, places, near):
         numpy_nearest(values, known, bounds, places, near)
 
@@ -192,7 +199,7 @@ def numpy_nearest(values: Floats, known: Bools, bounds: Floats, places: Ints, ne
     with np.errstate(divide="ignore", invalid="ignore"):  # a bound may be 0
         found = np.where(known, values / bounds, np.nan)
     found[np.isnan(found)] = np.nan  # 0 / 0 is one of another sign
-    near[places] = np.fmax(near[places], found)
+    near[:, places] = np.fmax(near[:, places], found)
 
 
 def moments(layout: Layout, counts: Ints, places: Floats) -> Floats:
@@ -234,12 +241,12 @@ def numpy_pearson(window: Ints, reference: Ints, cells: Cells) -> tuple[Floats, 
 
 
 def shares(window: Ints, reference: Ints, cells: Cells) -> tuple[Floats, Floats, Floats]:
-    """Return p / q and p - q of each cell, float64[c], and the index that chance alone would give each feature, float64[F].
+    """Return p / q and p - q of each cell, float64[w, c], and the index that chance alone would give each feature, float64[w, F].
 
     p and q are the window's and the reference's share, (count + 1/2) / (rows + B / 2), B the feature's cells that are not
     empty on both sides; 1 and 0 where one is. Chance gives (B - 1)(1/n + 1/m)(1 + B/2n).
     """
-    ratios, apart, expected = np.empty(window.size), np.empty(window.size), np.empty(cells.starts.size)
+    ratios, apart, expected = np.empty(window.shape), np.empty(window.shape), np.empty((len(window), cells.starts.size))
     if not USED or not _sums.shares(window, reference, cells.starts, ratios, apart, expected):
         return numpy_shares(window, reference, cells)
     return ratios, apart, expected
@@ -248,10 +255,10 @@ def shares(window: Ints, reference: Ints, cells: Cells) -> tuple[Floats, Floats,
 def numpy_shares(window: Ints, reference: Ints, cells: Cells) -> tuple[Floats, Floats, Floats]:
     """Return the same by numpy."""
     held = window + reference > 0
-    bins = np.maximum(np.add.reduceat(held, cells.starts, dtype=np.int64), 1)
-    n, m = (np.add.reduceat(side, cells.starts) for side in (window, reference))
-    p = (window + 0.5) / (n + bins * 0.5)[cells.owner]
-    q = (reference + 0.5) / (m + bins * 0.5)[cells.owner]
+    bins = np.maximum(np.add.reduceat(held, cells.starts, axis=1, dtype=np.int64), 1)
+    n, m = np.add.reduceat(window, cells.starts, axis=1), np.add.reduceat(reference, cells.starts)
+    p = (window + 0.5) / (n + bins * 0.5)[:, cells.owner]
+    q = (reference + 0.5) / (m + bins * 0.5)[:, cells.owner]
     some = np.maximum(n, 1)
     expected = (bins - 1) * (1 / some + 1 / np.maximum(m, 1)) * (1 + bins / (2 * some))
     return np.where(held, p / q, 1.0), np.where(held, p - q, 0.0), expected

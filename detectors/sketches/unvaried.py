@@ -10,10 +10,11 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from detectors.features import Bools, Codes, Floats, Ints
+from detectors.features import Bools, Codes, Floats, Ints, some
 from detectors.layout import Layout, per_layout
 from detectors.sketches import sums
 
+NONE = np.empty(0, dtype=np.int64), np.empty(0)
 ROW = np.dtype([("column", "<u4"), ("value", "<f8")])
 
 
@@ -46,7 +47,7 @@ class Unvaried:
             return
         values, kept = self.values.copy(), np.empty(self.columns.size, dtype=np.bool_)
         if sums.USED and sums.unvaried(numeric, codes, self.columns, self._unseen, values, kept):
-            self.columns, self.values = self.columns[kept], values[kept]
+            self.columns, self.values = (self.columns[kept], values[kept]) if some(kept) else NONE
         else:
             self._update(numeric, codes)
 

@@ -16,7 +16,7 @@ from detectors.baseline import Baseline
 from detectors.features import Bools, Floats, Ints, every, some
 from detectors.protocols import DetailMetric, Detector, JudgedWindows
 from detectors.scores import DriftScore, ScoreColumns
-from detectors.sketches import Sketch
+from detectors.sketches import Sketch, Tally, TallyStack
 from detectors.univariate.laws import limits_by_place, usable_rows
 
 PANES = 64  # remembered for display; the detector itself remembers as many as it likes
@@ -159,35 +159,39 @@ class AdwinBank:
         Raises LayoutMismatchError for a pane of another layout.
         """
         self.baseline.layout.same_as(pane.layout)
-        tally = pane.tally()
-        rows, shifts = tally.usable[: len(self._windows)], self.baseline.mean_shift(tally)
-        self._enter(rows, shifts)
-        self._journal.append((self.fed, rows, shifts))
+        self._wait(pane.tally())
 
-    def _enter(self, rows: Ints, shifts: Floats) -> None:
-        """Let a pane wait until somebody asks where the means stand: many are fed in half the time of one after the other."""
+    def _wait(self, pane: "Tally | tuple[Ints, Floats]") -> None:
+        """Let a pane, or what the journal holds of one, wait for others of its kind."""
+        if self._waiting and type(self._waiting[0].pane) is not type(pane):
+            self.feed()
         self.fed += 1
-        self._waiting.append(WaitingPane(rows, shifts))
+        self._waiting.append(WaitingPane(pane))
         if len(self._waiting) == PANES:
             self.feed()
 
     def feed(self) -> None:
-        """Feed the panes that wait."""
+        """Feed the panes that wait until somebody asks where the means stand: many are fed in half the time of one after the other."""
         panes, self._waiting = self._waiting, []
         if not panes:
             return
-        if len(panes) == 1:
-            rows, shifts = panes[0].rows[None], panes[0].shifts[None]
+        counted = [each.pane for each in panes if isinstance(each.pane, Tally)]
+        if counted:
+            tallies, first = TallyStack(counted), self.fed - len(panes) + 1
+            rows, shifts = tallies.usable[:, : len(self._windows)], self.baseline.mean_shifts(tallies)
+            self._journal.extend(zip(range(first, self.fed + 1), rows, shifts, strict=True))
         else:
-            rows, shifts = np.array([each.rows for each in panes]), np.array([each.shifts for each in panes])
+            rows, shifts = (
+                np.array(each) for each in zip(*(each.pane for each in panes), strict=True)
+            )  # they are all of one kind
         errors = np.where(self._constant, np.sign(shifts) * CLIP, shifts * np.sqrt(rows))
         errors = np.minimum(np.maximum(errors, -CLIP), CLIP)
         usable = (rows >= FEWEST) & self._known
         if every(usable):
             self._feed_all(panes, errors, (shifts, rows))
             return
-        for pane, error, which in zip(panes, errors, usable, strict=True):
-            self._feed_some(pane, error, which)
+        for pane, held, error, which in zip(panes, zip(shifts, rows, strict=True), errors, usable, strict=True):
+            self._feed_some(pane, held, error, which)
 
     def _feed_all(self, panes: Sequence["WaitingPane"], errors: Floats, held: tuple[Floats, Ints]) -> None:
         """Feed panes in which every feature has rows enough, feature by feature."""
@@ -200,11 +204,11 @@ class AdwinBank:
             widths[at:, i] = width + np.arange(number - at)
             detections[at:, i] = found
         shifts, rows = self._append(*held)
+        fed = FedPanes(shifts, rows, widths, detections)
         for at, pane in enumerate(panes):
-            last = slice(at + 1, at + 1 + PANES)
             if pane.asked is not None:
-                pane.asked.set(BankState(shifts[last], rows[last], widths[at], detections[at if changed else 0]))
-        self._state = BankState(shifts[number:], rows[number:], widths[-1], detections[-1])
+                pane.asked.fed_with = fed, at
+        self._state = fed.state(number - 1)
         assert self._room is not None
         self._room.of = self._state
 
@@ -218,9 +222,8 @@ class AdwinBank:
             places = [self._windows.index(each) for each in cut]
             return [(0, at, each.get_width(), each.get_n_detections()) for at, each in zip(places, cut, strict=True)]
         for i, (window, column) in enumerate(zip(self._windows, errors.T.tolist(), strict=True)):
-            update = window.update
-            for at, error in enumerate(column):
-                if update(error):
+            for at, cut in enumerate(map(window.update, column)):
+                if cut:
                     changed.append((at, i, window.get_width(), window.get_n_detections()))
         return changed
 
@@ -231,7 +234,7 @@ class AdwinBank:
             room = self._room = Room.after(self._state, max(len(rows), SPARE))
         return room.append(shifts, rows)
 
-    def _feed_some(self, pane: "WaitingPane", errors: Floats, usable: Bools) -> None:
+    def _feed_some(self, pane: "WaitingPane", held: tuple[Floats, Ints], errors: Floats, usable: Bools) -> None:
         """Feed a pane in which only some features have rows enough."""
         which, before = usable.nonzero()[0].tolist(), self._state
         widths, detections = before.widths + usable, before.detections.copy()
@@ -239,12 +242,12 @@ class AdwinBank:
             if self._windows[i].update(error):
                 widths[i], detections[i] = self._windows[i].get_width(), self._windows[i].get_n_detections()
         shifts, rows = before.shifts.copy(), before.rows.copy()
-        for memory, newest in ((shifts, pane.shifts), (rows, pane.rows)):
+        for memory, newest in zip((shifts, rows), held, strict=True):
             memory[:-1, which] = memory[1:, which]
             memory[-1, which] = newest[which]
         self._state = BankState(shifts, rows, widths, detections)
         if pane.asked is not None:
-            pane.asked.set(self._state)
+            pane.asked.state = self._state
 
     def scores(self, *, min_rows: int = 1) -> list[DriftScore]:
         """Return |mean shift| in reference sd over the panes since the last change, at most 64, of every numeric feature.
@@ -269,6 +272,7 @@ class AdwinBank:
 
     def take_journal(self) -> list[tuple[int, bytes]]:
         """Return what was fed since the last call, numbered as `fed` counts, at most the last 64 panes: 16 bytes a feature."""
+        self.feed()
         found = [
             (fed, rows.astype("<i8", copy=False).tobytes() + shifts.astype("<f8", copy=False).tobytes())
             for fed, rows, shifts in self._journal
@@ -281,7 +285,7 @@ class AdwinBank:
         count = len(self._windows)
         if len(entry) != 16 * count:
             raise ValueError(f"an entry of ADWIN's journal should have {16 * count} bytes, not {len(entry)}")
-        self._enter(np.frombuffer(entry, "<i8", count), np.frombuffer(entry, "<f8", count, 8 * count))
+        self._wait((np.frombuffer(entry, "<i8", count), np.frombuffer(entry, "<f8", count, 8 * count)))
 
     def to_bytes(self) -> bytes:
         """Write all state, so that a bank read from it continues bit for bit."""
@@ -357,6 +361,25 @@ class BankState:
 
 
 @dataclass(slots=True, eq=False)
+class FedPanes:
+    """What is known after each of some panes: their states as they overlap.
+
+    `shifts` and `rows` [63 + panes, k], `widths` [panes, k], `detections` [panes, k], or [1, k] where nothing has changed.
+    """
+
+    shifts: Floats
+    rows: Ints
+    widths: Floats
+    detections: Floats
+
+    def state(self, at: int) -> BankState:
+        """What is known after one of them."""
+        last = slice(at + 1, at + 1 + PANES)
+        found = self.detections[min(at, len(self.detections) - 1)]
+        return BankState(self.shifts[last], self.rows[last], self.widths[at], found)
+
+
+@dataclass(slots=True, eq=False)
 class Room:
     """The panes of a state with room behind them, so that most panes need not move those before. What is written once stays."""
 
@@ -389,8 +412,7 @@ class Room:
 class WaitingPane:
     """A pane that is not fed yet, and who asked where the means stand after it."""
 
-    rows: Ints
-    shifts: Floats
+    pane: Tally | tuple[Ints, Floats]
     asked: "BankStanding | None" = None
 
 
@@ -401,15 +423,15 @@ class BankStanding:
     bank: AdwinBank
     fed: int
     state: BankState | None = None
-
-    def set(self, state: BankState) -> None:
-        """Take what it is."""
-        self.state = state
+    fed_with: tuple[FedPanes, int] | None = None  # the panes among which it is one
 
     def columns(self, *, min_rows: int = 1, brought: Ints | None = None) -> ScoreColumns:
         """Return the scores; see `AdwinBank.columns`."""
-        if self.state is None:
+        if self.state is None and self.fed_with is None:
             self.bank.feed()
+        if self.fed_with is not None:
+            (fed, at), self.fed_with = self.fed_with, None
+            self.state = fed.state(at)
         state = self.state
         assert state is not None
         rows = state.rows

@@ -14,7 +14,7 @@ from detectors.features import Bools, Floats
 from detectors.layout import Layout
 from detectors.protocols import DetailMetric, JudgedWindows, WindowDetector
 from detectors.scores import LateColumns, Rest, ScoreColumns
-from detectors.sketches import Tally, sums
+from detectors.sketches import Tally, TallyStack, sums
 from detectors.univariate.laws import SURE, TIE, limits_by_place, usable_rows
 
 COUNTED = 400  # rows that the law of tied values is counted with at most; more scale it
@@ -89,11 +89,19 @@ class KsScorer:
 
     def __call__(self, window: Tally, min_rows: int = 1) -> ScoreColumns:
         """Score a window."""
-        self.layout.same_as(window.layout)
-        usable = window.usable[: self.rows.size]
-        values, upper = sums.distances(self.layout, window.kept, usable, self.cumulated)
-        known = window.enough(min_rows)[: self.rows.size] & self.known
-        return LateColumns(Ks.name, self.names, known, usable, values, partial(self._rest, upper))
+        return self.many(TallyStack([window]), min_rows)[0]
+
+    def many(self, windows: TallyStack, min_rows: int = 1) -> list[ScoreColumns]:
+        """Score windows."""
+        self.layout.same_as(windows.layout)
+        numbers = self.rows.size
+        usable = np.ascontiguousarray(windows.usable[:, :numbers])
+        values, upper = sums.distances(self.layout, windows.kept, usable, self.cumulated)
+        known = windows.enough(min_rows)[:, :numbers] & self.known
+        return [
+            LateColumns(Ks.name, self.names, enough, rows, found, partial(self._rest, inside))
+            for enough, rows, found, inside in zip(known, usable, values, upper, strict=True)
+        ]
 
     def _rest(self, upper: Floats, found: ScoreColumns) -> Rest:
         rows = np.maximum(found.rows, 1).astype(np.float64)

@@ -14,7 +14,7 @@ from detectors.features import Bools, Floats, Ints
 from detectors.layout import Cells, Layout
 from detectors.protocols import DetailMetric, JudgedWindows, WindowDetector
 from detectors.scores import LateColumns, Rest, ScoreColumns
-from detectors.sketches import Tally, sums
+from detectors.sketches import Tally, TallyStack, sums
 from detectors.univariate.homogeneity import NO_CELL, pearson
 from detectors.univariate.laws import BINARY, LEAST, SURE, gamma_tail, limits_by_place, two_cells, usable_rows
 
@@ -133,13 +133,19 @@ class PsiScorer:
 
     def __call__(self, window: Tally, min_rows: int = 1) -> ScoreColumns:
         """Score a window."""
-        self.layout.same_as(window.layout)
-        counts = sums.run_sums(window.kept, self.cuts, self.kept)
+        return self.many(TallyStack([window]), min_rows)[0]
+
+    def many(self, windows: TallyStack, min_rows: int = 1) -> list[ScoreColumns]:
+        """Score windows."""
+        self.layout.same_as(windows.layout)
+        counts = sums.run_sums(windows.kept, self.cuts, self.kept)
         ratios, apart, expected = sums.shares(counts, self.counts, self.cells)
-        values = np.add.reduceat(apart * np.log(ratios), self.cells.starts)
-        known = window.enough(min_rows) & self.known
-        rest = partial(self._rest, counts, expected)  # merged, the counts are few enough to be kept
-        return LateColumns(Psi.name, self.layout.names, known, window.usable, values, rest)
+        values = np.add.reduceat(apart * np.log(ratios), self.cells.starts, axis=1)
+        known = windows.enough(min_rows) & self.known
+        return [  # merged, the counts are few enough to be kept
+            LateColumns(Psi.name, self.layout.names, enough, rows, found, partial(self._rest, few, chance))
+            for enough, rows, found, few, chance in zip(known, windows.usable, values, counts, expected, strict=True)
+        ]
 
     def _rest(self, counts: Ints, expected: Floats, found: ScoreColumns) -> Rest:
         values = found.values

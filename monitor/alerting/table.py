@@ -59,16 +59,14 @@ class DetectorScores:
 
     def of_threshold(self) -> NDArray[np.float64]:
         """Each score asked for ÷ its threshold, float64[w]; NaN where it is not known or has none."""
-        near = np.full(len(self), np.nan)
-        values = self.columns.values if self.asked.kept is None else self.columns.values[self.asked.kept]
-        nearest(values, self.known, self.asked.bounds, np.arange(len(self)), near)
-        return near
+        near = np.full((1, len(self)), np.nan)
+        nearest(self.values[None], self.known[None], self.asked.bounds, np.arange(len(self)), near)
+        return np.asarray(near[0])
 
-    def raise_nearness(self, near: NDArray[np.float64]) -> None:
-        """Raise what is said of all features of the series, float64[f], to each score asked for ÷ its threshold, where both are known."""
-        kept, asked = self.asked.kept, self.asked
-        values = self.columns.values if kept is None else self.columns.values[kept]
-        nearest(values, self.known, asked.bounds, asked.features, near)
+    @property
+    def values(self) -> NDArray[np.float64]:
+        """The scores asked for, float64[w]; only the known ones say anything."""
+        return self.columns.values if self.asked.kept is None else self.columns.values[self.asked.kept]
 
     def scores(self) -> list[DriftScore]:
         """The scores that are asked for."""
@@ -92,6 +90,23 @@ class DetectorScores:
     def known(self) -> NDArray[np.bool_]:
         """Which of the scores asked for are numbers, bool[w]."""
         return self.columns.known if self.asked.kept is None else self.columns.known[self.asked.kept]
+
+
+def raise_nearness(windows: Sequence[DetectorScores], near: NDArray[np.float64]) -> None:
+    """Raise what is said of all features of a series, float64[n, f], to each score asked for ÷ its threshold, where both are known.
+
+    `windows` are what one detector said of n windows, asked for the same of each.
+    """
+    asked = windows[0].asked
+    if asked.kept is None:
+        columns = [one.columns for one in windows]
+        values, known = [one.values for one in columns], [one.known for one in columns]
+    else:
+        values, known = [one.values for one in windows], [one.known for one in windows]
+    shape = len(windows), -1
+    nearest(
+        np.concatenate(values).reshape(shape), np.concatenate(known).reshape(shape), asked.bounds, asked.features, near
+    )
 
 
 class ScoreTable(Sequence[DriftScore]):

@@ -165,7 +165,9 @@ def _gone() -> Tally:
     raise AssertionError("the counts of a window are asked for twice")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(
+    slots=True, unsafe_hash=True
+)  # not frozen, which takes three times as long: made for each window; nobody changes one
 class WindowClosed:
     """A window was closed and judged. `ids`: None where no row has one.
 
@@ -193,10 +195,12 @@ class WindowClosed:
 
     def __post_init__(self) -> None:
         if isinstance(self.quality, list):  # as msgspec reads a sequence
-            object.__setattr__(self, "quality", tuple(self.quality))
+            self.quality = tuple(self.quality)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(
+    slots=True, unsafe_hash=True
+)  # not frozen, which takes three times as long: made for each window; nobody changes one
 class WindowScored:
     """All scores of the window ending at `at`, and each feature's state: 0 ok, 1 warning, 2 drift, -1 too little data.
 
@@ -210,7 +214,9 @@ class WindowScored:
     counts: PackedSketch | None = field(default=None, compare=False, repr=False)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(
+    slots=True
+)  # not frozen: those of windows that close together are filled together, before anybody is told of them
 class TrackPoint:
     """How near each feature came to its thresholds in [start, end): its largest score ÷ threshold.
 
@@ -222,7 +228,9 @@ class TrackPoint:
     nearness: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(
+    slots=True, unsafe_hash=True
+)  # not frozen, which takes three times as long: made for each window; nobody changes one
 class FeaturesTracked:
     """How near features came, by window and by hour; an hour comes again with each of its windows."""
 

@@ -429,6 +429,13 @@ class Board:
     def apply(self, fact: Fact) -> None:
         """Take one fact."""
         match fact:
+            case WindowClosed():
+                self._close(fact)
+            case WindowScored():
+                series = self.series[fact.key]
+                self.series[fact.key] = series.with_window(series.window, fact.scores, fact.states, fact.counts)
+            case FeaturesTracked():
+                self.tracks[fact.key].add(fact)
             case (
                 EventsCounted()
                 | EventsAhead()
@@ -439,10 +446,6 @@ class Board:
                 | OffsetsLost()
             ):
                 self._count_events(fact)
-            case WindowClosed():
-                self._close(fact)
-            case WindowScored(key, _, scores, states, counts):
-                self.series[key] = self.series[key].with_window(self.series[key].window, scores, states, counts)
             case AlertSeen() | AlertChanged() | AlertEscalated() | LevelChanged():
                 self._alert(fact)
             case RetrainDecided() | RequestsStand() | RetrainRunEnded() | RunsStand():
@@ -457,8 +460,6 @@ class Board:
                 self.trailing = {**self.trailing, (key, feature): fact}
             case CalibrationLearning() | CalibrationLearnt() | CalibrationStands():
                 self._learn(fact)
-            case WatermarkAdvanced(at):
-                self.watermark = at
             case _:
                 self._note(fact)
 
@@ -490,10 +491,10 @@ class Board:
 
     def _note(self, fact: Fact) -> None:
         match fact:
+            case WatermarkAdvanced(at):
+                self.watermark = at
             case FewRows() | DetectorFailed():
                 self._note_unjudged(fact)
-            case FeaturesTracked(key):
-                self.tracks[key].add(fact)
             case PerformanceJudged() | JoinCounted() | LabelDelays() | HalvesCounted():
                 self._perform(fact)
             case PerformanceEstimated(key):

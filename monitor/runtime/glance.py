@@ -15,7 +15,7 @@ from monitor.runtime.board import Board, SeriesBoard, SeriesTrack
 from monitor.runtime.decisions import decided
 from monitor.runtime.metrics import DaemonStatus
 from monitor.series.scoring import DRIFT, INSUFFICIENT, WARNING
-from monitor.series.tracks import HIGHEST, of_thresholds, read_points
+from monitor.series.tracks import HIGHEST, bounded, of_thresholds, read_points
 from monitor.store.outbox import Backlog
 from monitor.stream.events import MINUTE, Nanos, SeriesKey
 
@@ -78,7 +78,7 @@ class SeriesGlance:
 def nearest(series: SeriesBoard, track: SeriesTrack) -> tuple[tuple[str, float], ...]:
     """The features that are nearest to an alert in the last window; by columns where the track names them."""
     if track.windows:
-        last = clipped(of_thresholds(series.scores, len(track.features)))
+        last = clipped(of_thresholds([bounded(series.scores)], len(track.features))[0])
         places = np.argsort(np.where(np.isnan(last), np.inf, -last), kind="stable")[:NEAREST]
         return tuple((track.features[place], float(last[place])) for place in places.tolist() if last[place] >= 0)
     near = sorted(nearness_by_feature(series).items(), key=lambda pair: (-pair[1], pair[0]))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from monitor.facts import EventsCounted, Fact, RecordsSkipped
 from monitor.stream.events import MINUTE, Nanos
 
+SEEN = frozenset({EventsCounted, RecordsSkipped})
 FADE: Nanos = 5 * MINUTE  # processing time in which what was counted fades
 
 
@@ -37,7 +38,7 @@ class RecentOutcomes:
 
     def see(self, facts: Iterable[Fact], now: Nanos) -> None:
         """Take what was counted."""
-        for fact in facts:
+        for fact in [each for each in facts if type(each) in SEEN]:
             match fact:
                 case EventsCounted(topic, outcome, count):
                     self._topics[topic].add(outcome, count, now)

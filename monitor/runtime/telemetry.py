@@ -133,6 +133,7 @@ UNSPOKEN = frozenset(
         ModelTallied,
     }
 )
+UNSPOKEN_BUT_TO_DEBUG = UNSPOKEN | {WindowClosed}
 ABSENT = frozenset(
     {"missing", "latency_missing", "scores_sum"}
 )  # reasons of what is not there, or counts all the same: nothing to complain of
@@ -207,8 +208,9 @@ class Telemetry:
             for fact in facts:
                 self._board.apply(fact)
             self._recent.see(facts, self._now())
+        unspoken = UNSPOKEN if self._log.bind().is_enabled_for(logging.DEBUG) else UNSPOKEN_BUT_TO_DEBUG
         for fact in facts:
-            if type(fact) not in UNSPOKEN:
+            if type(fact) not in unspoken:
                 self._say(fact)
 
     def _say(self, fact: Fact) -> None:

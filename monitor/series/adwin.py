@@ -50,8 +50,9 @@ class AdwinOperator(Operator[Sketch]):
 
     def later(self, window: Tally) -> Later:
         """The bank as it is now is enough."""
-        bank, brought = self.bank.standing(), window.usable[: self._numbers]
-        return lambda _: bank.columns(min_rows=self._min_rows, brought=brought)
+        del window
+        bank = self.bank.standing()
+        return lambda again: bank.columns(min_rows=self._min_rows, brought=again.usable[: self._numbers])
 
     # --- state --------------------------------------------------------------------------------------------------
 

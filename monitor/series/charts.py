@@ -112,6 +112,10 @@ class ChartBudget(Operator[Sketch]):
         followed += [(point, self._follow(point, counts)) for point, counts in charted[len(cut_short) :]]
         return [fact for each, was in zip(followed, befores, strict=False) for fact in self._told(*each, was)]
 
+    def settle(self) -> None:
+        """Hold on to no pane."""
+        self.charts.settle()
+
     def _follow(self, point: ChartPoint, counts: Counts | None) -> list[Episodes]:
         """Let each incident take one subgroup of these counts; the episodes before and after, in the order of the alerts."""
         self._suspect(point, counts)

@@ -9,7 +9,8 @@ from detectors import PluginError, Reference, ScoreColumns, Sketch, Tally, Windo
 from detectors.calibration import calibrate
 from detectors.charts import duplicates
 from detectors.plugins import columns_of, is_own
-from detectors.protocols import Scorer, prepared
+from detectors.protocols import ManyScorer, Scorer, prepared
+from detectors.sketches import TallyStack
 from monitor.alerting.budget import BY_EFFECT
 from monitor.alerting.episodes import RuleState
 from monitor.series.adwin import AdwinOperator
@@ -174,12 +175,17 @@ class DetectorScorer:
         self._min_rows = min_rows
         self._late = self._of if is_own(detector) else None
         self._scorer: Scorer | None = None  # of a detector of ours, once it was asked
+        self._ahead: dict[Tally, ScoreColumns] = {}  # of windows that are still to be asked for
         self._names: tuple[str, ...] = ()  # that it scored last
+        self.fallible = not is_own(detector)
         self.failed: str | None = None  # why it did not score the last window
 
     def columns(self, window: Tally, scored: object) -> ScoreColumns:
         """Score a window."""
         del scored
+        foreseen = self._ahead.pop(window, None)
+        if foreseen is not None:
+            return foreseen
         if self._scorer is not None:
             return self._scorer(window, self._min_rows)
         if is_own(self.detector):
@@ -196,6 +202,16 @@ class DetectorScorer:
             )
         self._names = columns.names
         return columns
+
+    def foresee(self, windows: TallyStack) -> None:
+        """Score windows at once, where the detector does. One of another package takes each when it is judged."""
+        self._ahead.clear()
+        if not is_own(self.detector):
+            return
+        if self._scorer is None:
+            self._scorer = prepared(self.detector, self._reference)
+        if isinstance(self._scorer, ManyScorer):
+            self._ahead = dict(zip(windows.each, self._scorer.many(windows, self._min_rows), strict=True))
 
     def later(self, window: Tally) -> Later | None:
         """Counts are all it needs. One of another package scores at once, for what fails in there is told where the window is."""

@@ -30,11 +30,11 @@ from dataclasses import dataclass, field
 import msgspec
 import numpy as np
 
-from detectors import Reference, Sketch
+from detectors import Reference, Sketch, Tally
 from detectors.charts import IncidentKind
 from detectors.encoding import PREDICTION
 from detectors.features import Bools, Floats, Ints
-from detectors.sketches import sums
+from detectors.sketches import TallyStack, sums
 from monitor.alerting.alerts import Span
 from monitor.alerting.budget import BY_FREEZE
 from monitor.alerting.episodes import Evidence
@@ -61,6 +61,7 @@ ALIKE, SLOW = (
 THREE = 3  # nights, or weekends, that are a custom
 MOST_DISTRUSTED = 100  # freezes of predictions that are remembered for labels to come
 FOREVER: Nanos = 2**63 - 1
+MANY = 64  # panes that are remembered together
 RUNS = "runs"  # kind of the row of what stands still
 
 
@@ -139,6 +140,7 @@ class Frozen(Operator[Sketch]):
             int, list[Still]
         ] = {}  # runs that are over, that the reference makes unlikely, and were nobody's incident
         self._distrusted: list[tuple[Nanos, Nanos]] = []  # freezes of predictions that are over, the last ones
+        self._varying: list[Tally] = []  # panes without a run that the past is still to hear of
         self._before: Nanos = interval  # a freeze may have begun amid the window before
         self._changed = self._moved = True  # runs; the incident
 
@@ -178,6 +180,8 @@ class Frozen(Operator[Sketch]):
         """Take a sealed pane."""
         self._changed = True
         self._take(pane)
+        if not self.runs and not self.alert.state.alerts:  # as nearly always
+            return []
         incident, span = self.alert.incident, Span(pane.start, pane.end)
         frozen = {column: run for column, run in self.runs.items() if _is_fault(run)}
         if not frozen and not incident.state.alerts:
@@ -188,16 +192,22 @@ class Frozen(Operator[Sketch]):
         return [*self.alert.told(episodes, WindowSpan(pane.start, pane.end, pane.sketch.rows))]
 
     def _take(self, pane: SealedPane[Sketch]) -> None:
-        tally = pane.sketch.tally()
-        most, usable = tally.most, tally.usable
-        unvaried, varied = pane.sketch.unvaried, usable > 0
+        tally, unvaried = pane.sketch.tally(), pane.sketch.unvaried
         if unvaried is None or not unvaried.columns.size:
             unvaried = None
-        else:
+            if not self.runs:  # as nearly always
+                self._varying.append(tally)
+                if len(self._varying) == MANY:
+                    self.settle()
+                return
+        self.settle()
+        most, usable = tally.most, tally.usable
+        varied = usable > 0
+        if unvaried is not None:
             varied[unvaried.columns] = False
         for column in [column for column in self.runs if varied[column]]:
             self._end(column, pane.end)
-        self._count(varied, usable, most)
+        self._count(varied[None], usable[None], most[None])
         if unvaried is None:
             return
         stands = self._usual.several[unvaried.columns] & (usable[unvaried.columns] > 0)
@@ -205,10 +215,17 @@ class Frozen(Operator[Sketch]):
         for column, value in zip(columns, values, strict=True):
             self._stand(column, value, pane, int(usable[column]))
 
+    def settle(self) -> None:
+        """Let the past have the panes that it has not heard of: many at once take a fraction of the time of one after the other."""
+        if self._varying:
+            panes, self._varying = TallyStack(self._varying), []
+            self._count(panes.usable > 0, panes.usable, panes.most)
+
     def _count(self, varied: Bools, usable: Ints, most: Ints) -> None:
-        """Add a pane to the past of what varied in it. Each pane comes by here with all columns: a few additions, nothing more."""
+        """Add panes, a row each, to the past of what varied in them. Each pane comes by here with all columns: a few additions, nothing more."""
         if not sums.USED or not sums.fade(usable, most, varied, self._seen, self._varied, self._recent, MEMORY):
-            self._count_by_numpy(varied, usable, most)
+            for each in zip(varied, usable, most, strict=True):
+                self._count_by_numpy(*each)
 
     def _count_by_numpy(self, varied: Bools, usable: Ints, most: Ints) -> None:
         self._seen += varied
@@ -321,6 +338,7 @@ class Frozen(Operator[Sketch]):
         return [self._runs(), incident_row(FROZEN_RULE, self.alert)]
 
     def _runs(self) -> Entry:
+        self.settle()
         names = self._reference.names
         past = np.vstack([self._seen, self._varied, self._recent]).astype("<f8").tobytes()
         runs = {names[column]: run for column, run in self.runs.items()}

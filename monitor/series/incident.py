@@ -34,18 +34,14 @@ class IncidentAlert:
     ) -> None:
         self.teller = teller
         self.features = features
-        self.incident = RecordedIncident(RuleState(rules), apart)
+        self.state = RuleState(rules)  # the alerts of its features, and the episode
+        self.incident = RecordedIncident(self.state, apart)
 
     @property
     def name(self) -> str:
         """What it is called among the saved ones: its rule, and its kind where that is not drift."""
         rule, kind = self.teller.rule.name, self.teller.kind
         return rule if kind is IncidentKind.DRIFT or rule != BUDGET_RULE else f"{rule}/{kind.value}"
-
-    @property
-    def state(self) -> RuleState:
-        """The alerts of its features, and the episode."""
-        return self.incident.state
 
     def told(
         self,

@@ -110,6 +110,11 @@ class Learning(Operator[Sketch]):
         facts = [] if self.charts is not None else self._gather(pane)
         return facts if self.charts is None else [*facts, *self.charts.on_pane(pane)]
 
+    def settle(self) -> None:
+        """Let the charts hold on to no pane."""
+        if self.charts is not None:
+            self.charts.settle()
+
     def _gather(self, pane: SealedPane[Sketch]) -> list[Fact]:
         """Add a pane to its window. The one before is learnt from, since it is known by now whether anything fired on it."""
         number, facts = pane.start // self._lesson.window_ns, list[Fact]()

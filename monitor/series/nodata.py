@@ -59,6 +59,10 @@ class Pauses:
 
     def take(self, start: Nanos, end: Nanos, limit: Nanos) -> None:
         """Take a pane that begins here, and the pause before it: of one that pages no more than its limit is how panes come."""
+        if self.last == start:  # as nearly always
+            self.comings.take(start, 0.0, end - start)
+            self.last = end
+            return
         pause = 0 if self.last is None else self.length(self.last, start)
         most = min(pause, limit) if self.last is not None and self.watched(self.last) >= limit else pause
         if pause > 0:
@@ -138,7 +142,7 @@ class NoData(Operator[Sketch]):
         if last is None:
             return []
         others = self.others()
-        if self.alert.incident.state.alerts:
+        if self.alert.state.alerts:
             elsewhere = others is not None and others > last
             return self._follow([], Span(last, max(last, others or last)), 0) if elsewhere else []
         last = last if others is None else max(last, others)  # who asks another version asks the model
@@ -150,16 +154,21 @@ class NoData(Operator[Sketch]):
 
     def on_pane(self, pane: SealedPane[Sketch]) -> list[Fact]:
         """Take a sealed pane: there are events again. A pause that nobody has looked at meanwhile is told all the same."""
-        last, facts = self.pauses.last, list[Fact]()
+        last, facts, sketch = self.pauses.last, list[Fact](), pane.sketch
         if last is not None and (others := self.others()) is not None:
             last = max(last, min(others, pane.start))
         limit = 0 if last is None or pane.start == last else self.limit(last)
-        if last is not None and self.pauses.length(last, pane.start) > limit and not self.alert.incident.state.alerts:
+        if (
+            last is not None
+            and pane.start != last
+            and self.pauses.length(last, pane.start) > limit
+            and not self.alert.state.alerts
+        ):
             facts += self._open(last, limit)
-        if self.alert.incident.state.alerts:
-            facts += self._follow([], Span(pane.start, pane.end), pane.sketch.rows)
+        if self.alert.state.alerts:
+            facts += self._follow([], Span(pane.start, pane.end), sketch.rows)
         self.pauses.take(pane.start, pane.end, limit)
-        self.pauses.weigh(pane.sketch.volume / max(pane.sketch.arrived, 1))
+        self.pauses.weigh(1.0 if sketch.violations is None and sketch.rows else sketch.volume / max(sketch.arrived, 1))
         self._changed = True
         return facts
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 from detectors import PackedSketch, ScoreColumns, Tally
+from detectors.sketches import TallyStack
 from monitor.alerting.alerts import AlertState, Span
 from monitor.alerting.table import ScoreTable
 from monitor.facts import Fact, WindowClosed
@@ -141,8 +142,22 @@ class LateScorer(ColumnScorer, Protocol):
         """What scores this window later, when the state is another one, to the last bit alike; None where only now will do."""
 
 
+@runtime_checkable
+class ForeseeingScorer(ColumnScorer, Protocol):
+    """One that needs the counts of a window alone, and takes several in little more time than one."""
+
+    def foresee(self, windows: TallyStack) -> None:
+        """Score the windows that it is asked for next."""
+
+
 class Scoring(Saved, Protocol[S]):
     """The first phase."""
+
+    ahead: int = 1  # windows of those that are due at once that it is shown before they are judged, at most
+
+    def foresee(self, windows: Sequence[ClosedWindow[S]]) -> None:
+        """Take the windows that are judged next: what follows from their counts alone may be found for all of them at once."""
+        del windows
 
     def score(self, window: ClosedWindow[S]) -> Scored:
         """Score a closed window."""

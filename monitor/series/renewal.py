@@ -22,7 +22,7 @@ def hear_others(series: Mapping[SeriesKey, Series]) -> None:
 
 def _hear(series: Series, others: Sequence[Series]) -> None:
     def newest() -> Nanos | None:
-        ends = [end for other in others for end in (other.features.windows.newest, _watch(other).pauses.last)]
+        ends = [end for other in others for end in (other.features.newest, _watch(other).pauses.last)]
         return max((end for end in ends if end is not None), default=None)
 
     _watch(series).others = newest

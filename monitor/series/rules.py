@@ -36,13 +36,12 @@ class Rules(Operator[Sketch]):
 
     def on_window(self, window: ClosedWindow[Sketch], scores: ScoreTable) -> list[Fact]:
         """Let every rule's alert take one window."""
-        span = Span(window.start, window.end)
-        closed = WindowSpan(window.start, window.end, window.sketch.rows)
         facts: list[Fact] = []
         for teller, state in self._alerts:
             part, active = scores.of(teller.rule.detector), bool(state.alerts)
             if not active and state.episode.state is AlertState.INACTIVE and not part.breaches(teller.rule.name):
                 continue  # as nearly always
+            span, closed = Span(window.start, window.end), WindowSpan(window.start, window.end, window.sketch.rows)
             called, was = calling(teller, state, part), copied_state(state)
             before, after = state.step(called, span)
             if active or before is not after:
@@ -62,7 +61,8 @@ class Rules(Operator[Sketch]):
 
     def standing(self) -> Mapping[str, AlertState]:
         """The features of which an alert is not inactive."""
-        return worst_of_each(state.shown for state in self.states.values() if state.alerts)
+        standing = [state.shown for state in self.states.values() if state.alerts]
+        return worst_of_each(standing) if standing else {}
 
     def current(self) -> list[Fact]:
         """The alerts that are not inactive."""

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from detectors import DETECTORS, PackedSketch, ScoreColumns, Sketch, Tally
+from detectors.sketches import TallyStack
 from detectors.univariate import volume
 from monitor.alerting.alerts import AlertState
 from monitor.alerting.rules import AlertRule, lowest_threshold
@@ -29,7 +30,7 @@ from monitor.series.contract import ID, UNIQUE, broken_in
 from monitor.series.history import KIND as WINDOW
 from monitor.series.history import History
 from monitor.series.judging import Judging
-from monitor.series.operators import ColumnScorer, Later, LateScorer, Scored, Scoring
+from monitor.series.operators import ColumnScorer, ForeseeingScorer, Later, LateScorer, Scored, Scoring
 from monitor.series.records import Entry
 from monitor.series.tracks import TrackKeeper
 from monitor.stream.events import Nanos, SeriesKey
@@ -44,6 +45,8 @@ STATE_OF_ALERT = {
     AlertState.FIRING: DRIFT,
 }
 REPORT = "report"
+MOST_AHEAD = 64  # windows that are scored together,
+CELLS_AHEAD = 1 << 20  # of so many cells in all
 
 
 def _judges_all_rows(name: str) -> bool:
@@ -55,6 +58,7 @@ class FeatureScoring(Scoring[Sketch]):
     """Scores windows of features by one scorer after the other, and keeps the last of them."""
 
     kinds = (REPORT, WINDOW, *TrackKeeper.kinds)
+    ahead: int
 
     def __init__(self, key: SeriesKey, judging: Judging, scorers: Sequence[ColumnScorer], history: History) -> None:
         self.history = history
@@ -66,14 +70,25 @@ class FeatureScoring(Scoring[Sketch]):
             (each, each.later if isinstance(each, LateScorer) and each.gives not in pressing else None)
             for each in scorers
         ]
+        self._foreseeing = [
+            each for each, waits in self._scorers if waits is None and isinstance(each, ForeseeingScorer)
+        ]
+        self._fallible = [each for each in scorers if getattr(each, "fallible", False)]
         self._reference = judging.reference
         self._contract = judging.contract
+        self.ahead = max(1, min(MOST_AHEAD, CELLS_AHEAD // self._reference.layout.size))
         self._tracks = TrackKeeper(len(self._asking.features))
         self._changed = False
         self._quiet: tuple[tuple[tuple[str, bytes], ...], Mapping[str, int]] = (), {}  # see `_without_alerts`
         self._held: KeptCounts | None = None  # of the last window
         self._settled: Scored | None = None  # the window that nothing is left of to work out
         self._states = LateStates(dict[str, int])
+
+    def foresee(self, windows: Sequence[ClosedWindow[Sketch]]) -> None:
+        """Take the windows that are judged next."""
+        tallies = TallyStack([each.sketch.tally() for each in windows])
+        for scorer in self._foreseeing:
+            scorer.foresee(tallies)
 
     def score(self, window: ClosedWindow[Sketch]) -> Scored:
         """Score a closed window: what is decided by now, the rest when it is read."""
@@ -82,12 +97,13 @@ class FeatureScoring(Scoring[Sketch]):
             self._held.forget()
         counts = self._held = KeptCounts(PackedSketch(tally.layout, tally.rows, tally.kept), tally)
         quality, ids = Qualities(self._reference, counts.tally), WindowIds.of(tally)
-        more = ids, self._group_rows(tally), WindowRequests.of(tally.served)
+        together = None if tally.groups is None else self._group_rows(tally)
+        more = ids, together, None if tally.served is None else WindowRequests.of(tally.served)
         closed = WindowClosed(self._key, window.start, window.end, tally.rows, quality, *more)
         if (broken := window.sketch.violations) is not None:
             found = tuple(broken_in(self._contract, broken, tally.arrived))
             closed = replace(closed, violations=found, excluded=broken.excluded, unlogged=broken.left_out)
-        if repeats := self._repeats(ids):
+        if ids is not None and (repeats := self._repeats(ids)):
             closed = replace(closed, violations=tuple(sorted([*closed.violations, (ID, UNIQUE, repeats)])))
         return Scored(closed, self._scores(tally, counts), counts.kept)
 
@@ -104,10 +120,10 @@ class FeatureScoring(Scoring[Sketch]):
             return self._asking.table(ready)
         return self._asking.table(ready, WorkOut(self._asking, counts, later))
 
-    def _repeats(self, ids: WindowIds | None) -> int:
+    def _repeats(self, ids: WindowIds) -> int:
         """The rows of a window that repeat an id of it, where ids are to come once."""
         rules = None if self._contract is None else self._contract.contract.columns.get(ID)
-        return 0 if ids is None or rules is None or not rules.unique else round(ids.share * ids.rows)
+        return 0 if rules is None or not rules.unique else round(ids.share * ids.rows)
 
     def _group_rows(self, window: Tally) -> float | None:
         """How many rows the group of a row has, over those of the reference's usual window; None where either is not known."""
@@ -124,11 +140,12 @@ class FeatureScoring(Scoring[Sketch]):
         self._changed = True
         window, hour = self._tracks.add(scored.window.start, scored.window.end, scored.scores)
         tracked = FeaturesTracked(self._key, self._asking.features, (window,), (hour,))
-        return [*self._told(scored, standing), tracked, *self._failures(scored.window.end)]
+        failures = self._failures(scored.window.end) if self._fallible else ()
+        return [*self._told(scored, standing), tracked, *failures]
 
     def _failures(self, end: Nanos) -> Iterator[DetectorFailed]:
         """Which detectors of others did not score the last window."""
-        for scorer, _ in self._scorers:
+        for scorer in self._fallible:
             why = getattr(scorer, "failed", None)
             if why is not None:
                 yield DetectorFailed(self._key, end, scorer.gives, why)
@@ -139,6 +156,7 @@ class FeatureScoring(Scoring[Sketch]):
 
     def settle(self, *, whole: bool) -> None:
         """Work out what is read of the last window: no other closes for now."""
+        self._tracks.settle()
         if whole and self.last is not None and self._settled is not self.last:
             self._work_out(self.last)
         if self._held is not None:
@@ -298,7 +316,7 @@ class Asking:
 
     def parts(self, columns: Iterable[ScoreColumns]) -> tuple[DetectorScores, ...]:
         """The same, without the table."""
-        return tuple(DetectorScores(each, self._of(each.detector, each.names)) for each in columns)
+        return tuple([DetectorScores(each, self._of(each.detector, each.names)) for each in columns])
 
     def _of(self, detector: str, names: tuple[str, ...]) -> AskedScores:
         """What is asked of a detector that scores these features; worked out when it first speaks."""

@@ -6,11 +6,12 @@ A point is a row of the state of its own, two bytes a feature: a checkpoint writ
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
 
-from monitor.alerting.table import ScoreTable
+from monitor.alerting.table import AskedScores, DetectorScores, ScoreTable, raise_nearness
 from monitor.facts import TrackPoint
 from monitor.series.records import Entry
 from monitor.stream.events import HOUR, Nanos
@@ -20,20 +21,26 @@ KEPT_POINTS = {WINDOWS: 120, HOURS: 192}  # eight days of hours: the same hour a
 HIGHEST = 60_000.0  # times a threshold: what float16 holds
 DTYPE = np.dtype("<f2")  # as saved and shown
 Nearness = NDArray[np.float16]
+Bounded = tuple[DetectorScores, ...]
+MANY = 64  # windows that wait to be worked out together
 
 
-def of_thresholds(scores: ScoreTable, features: int) -> NDArray[np.float64]:
-    """Each feature's largest score ÷ threshold, float64[f]; NaN where no score with a threshold is known."""
-    near = np.full(features, np.nan)
-    for part in scores.ready:  # whatever has a threshold is decided by
-        if part.asked.bounded:
-            part.raise_nearness(near)
+def bounded(scores: ScoreTable) -> Bounded:
+    """What was said of a window by detectors with a threshold: whatever has one is decided by, so that it is ready."""
+    return tuple([part for part in scores.ready if part.asked.bounded])  # half of what a generator takes
+
+
+def of_thresholds(windows: Sequence[Bounded], features: int) -> NDArray[np.float64]:
+    """Each feature's largest score ÷ threshold, float64[w, f], in windows of which the same is asked; NaN where no score with a threshold is known."""
+    near = np.full((len(windows), features), np.nan)
+    for parts in zip(*windows, strict=True):
+        raise_nearness(parts, near)
     return near
 
 
-def nearness(scores: ScoreTable, features: int) -> Nearness:
-    """The same as float16[f], not below 0."""
-    near = np.minimum(np.maximum(of_thresholds(scores, features), 0.0), HIGHEST) + 0.0  # one zero instead of two
+def nearness(windows: Sequence[Bounded], features: int) -> Nearness:
+    """The same as float16[w, f], not below 0."""
+    near = np.minimum(np.maximum(of_thresholds(windows, features), 0.0), HIGHEST) + 0.0  # one zero instead of two
     return near.astype(np.float16)
 
 
@@ -94,36 +101,68 @@ class TrackKeeper:
     def __init__(self, features: int) -> None:
         self._features = features
         self._windows, self._hours = PointRun.of(WINDOWS), PointRun.of(HOURS)
+        self._waiting: list[
+            tuple[Bounded, TrackPoint, TrackPoint]
+        ] = []  # the points of windows that are not worked out yet
+        self._asked: list[AskedScores] = []  # the same in all of them
+        self._before: TrackPoint | None = None  # the hour before these
 
     @property
     def windows(self) -> tuple[TrackPoint, ...]:
         """The last windows."""
+        self.settle()
         return tuple(self._windows.points)
 
     @property
     def hours(self) -> tuple[TrackPoint, ...]:
         """The last hours, each as far as it has come."""
+        self.settle()
         return tuple(self._hours.points)
 
     def add(self, start: Nanos, end: Nanos, scores: ScoreTable) -> tuple[TrackPoint, TrackPoint]:
-        """Take a window: its own point, and that of the hour in which it ended, with the most that any of its windows had."""
-        near = nearness(scores, self._features)
-        window = TrackPoint(start, end, near.astype(DTYPE, copy=False).tobytes())
-        hour = (end - 1) // HOUR * HOUR
-        before = self._hours.points[-1] if self._hours.points else None
-        if before is not None and before.start == hour:
-            near = np.fmax(near, np.frombuffer(before.nearness, dtype=DTYPE))
-        so_far = TrackPoint(hour, hour + HOUR, near.astype(DTYPE, copy=False).tobytes())
+        """Take a window: its own point, and that of the hour in which it ended, with the most that any of its windows had.
+
+        Both are filled at `settle`, for many windows at once.
+        """
+        parts, hour = bounded(scores), (end - 1) // HOUR * HOUR
+        asked = [part.asked for part in parts]
+        if len(self._waiting) == MANY or asked != self._asked:
+            self.settle()
+            self._asked = asked
+        if not self._waiting:
+            self._before = self._hours.points[-1] if self._hours.points else None
+        window, so_far = TrackPoint(start, end, b""), TrackPoint(hour, hour + HOUR, b"")
+        self._waiting.append((parts, window, so_far))
         self._windows.add(window)
         self._hours.add(so_far)
         return window, so_far
 
+    def settle(self) -> None:
+        """Fill the points that are not filled yet."""
+        waiting, self._waiting = self._waiting, []
+        if not waiting:
+            return
+        near = nearness([parts for parts, _, _ in waiting], self._features).astype(DTYPE, copy=False)
+        for row, (_, window, _) in zip(near, waiting, strict=True):
+            window.nearness = row.tobytes()
+        before = self._before
+        for hour, places in groupby(range(len(waiting)), lambda place: waiting[place][2].start):
+            hours = [*places]
+            most = near[hours[0] : hours[-1] + 1]
+            if before is not None and before.start == hour:
+                most[0] = np.fmax(most[0], np.frombuffer(before.nearness, dtype=DTYPE))
+            for row, place in zip(np.fmax.accumulate(most), hours, strict=True):
+                before = waiting[place][2]
+                before.nearness = row.tobytes()
+
     def changes(self) -> list[Entry]:
         """The rows that changed since the last call."""
+        self.settle()
         return [*self._windows.changes(), *self._hours.changes()]
 
     def snapshot(self) -> list[Entry]:
         """All rows."""
+        self.settle()
         return [*self._windows.snapshot(), *self._hours.snapshot()]
 
     def restore(self, entries: Sequence[Entry]) -> None:

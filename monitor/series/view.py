@@ -1,5 +1,6 @@
 """One view of a series at work: panes and windows, scored, then put to the operators; and how all of it is saved."""
 
+from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic
@@ -69,6 +70,10 @@ class View(Generic[S]):
         self._owner = Owner(key, spec.name)
         self._last: WindowSpan | None = None
         self._closed = 0  # windows, since the last of them was settled
+        self._due: deque[Nanos] = deque()  # ends of panes that are still to be sealed
+        # What was sealed and closed, by its end, and is still to be judged.
+        self._ahead: deque[tuple[Nanos, list[SealedPane[S] | ClosedWindow[S]]]] = deque()
+        self._newest: Nanos | None = None  # the end of the newest pane before these were
         self._changed = False
         self.late: dict[str, int] = {}  # events by topic, not told to the operators yet
         self._open_rows = 0  # counted since a pane was sealed
@@ -96,7 +101,11 @@ class View(Generic[S]):
         late = self.windows.add(delta.panes)
         self._changed = self._changed or self.windows.origin != origin
         facts: list[Fact] = []
-        excluded = sum(part.excluded for start, part in delta.panes.items() if not self.windows.is_sealed(start))
+        excluded = sum(
+            part.excluded
+            for start, part in delta.panes.items()
+            if part.violations is not None and not self.windows.is_sealed(start)
+        )
         if delta.rows > late:
             self._open_rows += delta.rows - late
             facts.append(EventsCounted(delta.topic, "ok", delta.rows - late - excluded, self.key))
@@ -141,17 +150,40 @@ class View(Generic[S]):
         newest = self.windows.newest
         return [fact for operator in self._of_time for fact in operator.on_time(clock, newest)]
 
+    def due(self, watermark: Nanos) -> Collection[Nanos]:
+        """The ends of panes and windows that are to be closed now, rising, each by `close`."""
+        self._due = deque(self.windows.due(watermark))
+        return self._due
+
     def close(self, end: Nanos) -> list[Fact]:
-        """Seal the pane that ends here, and close the window that does."""
+        """Seal the pane that ends here, and close the window that does: the next of those that are due."""
         self._open_rows = 0
-        return [fact for closed in self.windows.close(end) for fact in self._take(closed)]
+        if not self._ahead:
+            self._due = self._due or deque([end])
+            self._look_ahead()
+        ahead, closed = self._ahead.popleft()
+        assert ahead == end
+        return [fact for each in closed for fact in self._take(each)]
+
+    @property
+    def newest(self) -> Nanos | None:
+        """The end of the newest pane that is not judged yet, or is needed for windows to come."""
+        return self._newest if self._ahead else self.windows.newest
+
+    def _look_ahead(self) -> None:
+        """Seal and close some of what is due: nothing enters it any more, so its counts are there before any of it is judged."""
+        self._newest = self.windows.newest
+        for _ in range(min(self.scoring.ahead, len(self._due))):
+            end = self._due.popleft()
+            self._ahead.append((end, self.windows.close(end)))
+        windows = [each for _, closed in self._ahead for each in closed if isinstance(each, ClosedWindow)]
+        if windows:
+            self.scoring.foresee(windows)
 
     def _take(self, closed: SealedPane[S] | ClosedWindow[S]) -> list[Fact]:
-        match closed:
-            case SealedPane():
-                return [fact for operator in self._of_panes for fact in operator.on_pane(closed)]
-            case ClosedWindow():
-                return self._judge(closed)
+        if isinstance(closed, ClosedWindow):
+            return self._judge(closed)
+        return [fact for operator in self._of_panes for fact in operator.on_pane(closed)]
 
     def _judge(self, window: ClosedWindow[S]) -> list[Fact]:
         self._closed += 1

@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from detectors.sketches.violations import Violations
 from monitor.stream.events import EventBatch, Nanos, OffsetRange, SeriesKey
 from monitor.stream.sketches import AdditiveSketch, SketchSpec
 from monitor.stream.violations import RowViolations
@@ -74,10 +75,14 @@ class PaneCounts:
         return self.sketch.rows + self.excluded
 
     @property
+    def violations(self) -> Violations | None:
+        """Rows by the rule of a contract that they break."""
+        return self.sketch.violations
+
+    @property
     def excluded(self) -> int:
         """How many of them are counted as violations alone."""
-        violations = self.sketch.violations
-        return 0 if violations is None else violations.excluded
+        return 0 if self.violations is None else self.violations.excluded
 
     def add_to(self, sketch: AdditiveSketch) -> None:
         """Add the counts to the pane's sketch."""
@@ -177,14 +182,17 @@ def _shared_out(batch: EventBatch, slide: Nanos) -> Mapping[Nanos, PaneRows]:
         violations = None if violations is None else violations.where(order)
         steps = np.diff(starts)
     bounds = [0, *(np.flatnonzero(steps) + 1).tolist(), len(starts)]
-    earliest = np.minimum.reduceat(times, bounds[:-1]).tolist()
+    begun, earliest = starts[bounds[:-1]].tolist(), np.minimum.reduceat(times, bounds[:-1]).tolist()
+    plain = violations is None and all(each is None for each in rest)
     return {
-        int(starts[first]): PaneRows(
+        start: PaneRows(least, numeric[first:end], codes[first:end])
+        if plain
+        else PaneRows(
             least,
             numeric[first:end],
             codes[first:end],
             *_some(rest, slice(first, end)),
             None if violations is None else violations.where(slice(first, end)),
         )
-        for least, (first, end) in zip(earliest, pairwise(bounds), strict=True)
+        for start, least, (first, end) in zip(begun, earliest, pairwise(bounds), strict=True)
     }

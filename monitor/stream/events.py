@@ -21,7 +21,7 @@ ANY_VERSION = "*"
 FEATURES = "features"  # the view that predictions and their features are counted in
 
 
-class SeriesKey(msgspec.Struct, frozen=True, order=True, omit_defaults=True):
+class SeriesKey(msgspec.Struct, frozen=True, order=True, omit_defaults=True, cache_hash=True):
     """What is monitored as one: a model, a version and a segment of its events.
 
     The version `*` stands for every version not named elsewhere; an empty segment is all events, and is not written.

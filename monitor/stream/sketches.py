@@ -73,9 +73,6 @@ class SketchSpec(Protocol[S_co]):
     def unpacked(self, kept: Any, /) -> S_co:
         """Return a sketch of counts that were put away."""
 
-    def renewed(self, spare: Any, /) -> S_co:
-        """Return a sketch of no rows, which may be in the room of one that nobody needs any more."""
-
     def from_bytes(self, data: bytes) -> S_co:
         """Read what `to_bytes` wrote. Raises ValueError for damaged bytes and those of another specification."""
 
@@ -101,10 +98,6 @@ class LayoutSketches:
     def empty(self) -> Sketch:
         """Return a sketch of no rows."""
         return Sketch.empty(self.layout, watched=True)
-
-    def renewed(self, spare: Sketch) -> Sketch:
-        """Return a sketch of no rows in the room of another: to fill it with zeros is quicker than to find as much."""
-        return Sketch.empty(self.layout, watched=True, room=spare.counts)
 
     def unpacked(self, kept: PackedSketch) -> Sketch:
         """Return a sketch of counts that were put away."""

@@ -16,7 +16,7 @@ from monitor.stream.events import Nanos
 from monitor.stream.schema import RowSchema
 from monitor.stream.sketches import S, SketchSpec, slid
 
-LOOSE = 2  # panes of one series held in 64 bits
+LOOSE = 2  # panes of one series that are counted into, not packed
 
 
 @dataclass(slots=True)  # not frozen, nor is a pane: they are made for each slide, and it takes a third of the time
@@ -76,12 +76,13 @@ class Windows(Generic[S]):
 
     def add(self, panes: Mapping[Nanos, PanePart]) -> int:
         """Add to panes, by their starts; the number of late events is returned."""
-        late = 0
+        late, sealed_until, origin = 0, self.sealed_until, self.origin
         for start, part in panes.items():
-            if self.is_sealed(start):
+            if sealed_until is not None and start < sealed_until:
                 late += part.rows
                 continue
-            self.origin = part.earliest if self.origin is None else min(self.origin, part.earliest)
+            if origin is None or part.earliest < origin:
+                self.origin = origin = part.earliest
             part.add_to(self._pane(start))
             self.touched.add(start)
         return late
@@ -103,30 +104,24 @@ class Windows(Generic[S]):
         return self.sealed_until is not None and start < self.sealed_until
 
     def _pane(self, start: Nanos) -> S:
-        """The pane to count into. Only the two touched last are held in 64 bits, however many are open."""
+        """The pane to count into. Only the two touched last are loose, however many are open."""
         pane = self._loose.pop(start, None)
         if pane is None:
-            spare = self._pack(next(iter(self._loose))) if len(self._loose) == LOOSE else None
-            pane = self._unpack(start, spare)
+            if len(self._loose) == LOOSE:
+                self._pack(next(iter(self._loose)))
+            pane = self.panes[start] = self._unpack(start)
         self._loose[start] = pane
         return pane
 
-    def _unpack(self, start: Nanos, spare: S | None) -> S:
-        """A pane to count into; a new one takes the room of one that was put away for it."""
+    def _unpack(self, start: Nanos) -> S:
         packed = self.panes.get(start)
         if packed is not None:
-            pane = self.sketches.unpacked(packed)
-        else:
-            insort(self._starts, start)
-            pane = self.sketches.empty() if spare is None else self.sketches.renewed(spare)
-        self.panes[start] = pane
-        return pane
+            return self.sketches.unpacked(packed)
+        insort(self._starts, start)
+        return self.sketches.empty()
 
-    def _pack(self, start: Nanos) -> S:
-        """Put a pane away; nobody needs what was counted into any more."""
-        pane = self._loose.pop(start)
-        self.panes[start] = pane.packed()
-        return pane
+    def _pack(self, start: Nanos) -> None:
+        self.panes[start] = self._loose.pop(start).packed()
 
     def restore(self, start: Nanos, pane: S) -> None:
         """Take up a saved pane."""

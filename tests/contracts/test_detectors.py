@@ -5,7 +5,18 @@ import math
 import numpy as np
 import pytest
 
-from detectors import DETECTORS, DriftScore, LayoutMismatchError, Reference, Sketch, WindowDetector, window_detectors
+from detectors import (
+    DETECTORS,
+    DriftScore,
+    LayoutMismatchError,
+    Reference,
+    ScoreColumns,
+    Sketch,
+    WindowDetector,
+    window_detectors,
+)
+from detectors.protocols import ManyScorer, prepared
+from detectors.sketches import TallyStack
 from detectors.univariate import adwin
 
 RNG = np.random.default_rng(7)
@@ -95,10 +106,30 @@ def test_any_window_gives_finite_numbers_or_none(
 
 @every_detector
 @every_reference
+def test_windows_scored_together_get_the_scores_that_each_has_alone(
+    detector: WindowDetector, reference: Reference
+) -> None:
+    """To the last bit, whatever windows stand before and behind, and however wide their counts are."""
+    sketches = [window_of(reference, values) for values in WINDOWS.values()]
+    windows = [each.tally() for each in (*sketches, sketches[-1].merge(sketches[3]), reference.sketch)]
+    scorer = prepared(detector, reference)
+    if not isinstance(scorer, ManyScorer):
+        return
+    for found, window in zip(scorer.many(TallyStack(windows), 2), windows, strict=True):
+        assert bits_of(found) == bits_of(scorer(window, 2))
+
+
+def bits_of(columns: ScoreColumns) -> list[bytes]:
+    found = columns.settle()
+    parts = found.known, found.rows, found.values, found.pvalues, *found.details.values()
+    return [b"" if each is None else np.ascontiguousarray(each).tobytes() for each in parts]
+
+
+@every_detector
+@every_reference
 def test_a_billion_rows_give_finite_numbers(detector: WindowDetector, reference: Reference) -> None:
     window = reference.sketch.merge(window_of(reference, WINDOWS["spread"]))
-    window.counts[:] *= 10**9
-    window.rows *= 10**9
+    window = Sketch(window.layout, window.rows * 10**9, window.counts * 10**9)
     for score in detector.score(reference, window):
         assert all(math.isfinite(number) for number in numbers_in(score))
 

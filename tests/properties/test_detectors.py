@@ -114,8 +114,7 @@ def test_missing_is_what_is_not_finite_and_unseen_what_is_outside(drawn: tuple[R
 def test_sketch_bytes_read_back_exactly(drawn: tuple[Reference, dict], factor: int) -> None:
     reference, data = drawn
     sketch = sketch_of(reference, data)
-    sketch.counts[:] *= factor
-    sketch.rows *= factor
+    sketch = Sketch(sketch.layout, sketch.rows * factor, sketch.counts * factor)
     back = Sketch.from_bytes(reference.layout, sketch.to_bytes())
 
     assert back.rows == sketch.rows

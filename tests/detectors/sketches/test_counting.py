@@ -207,7 +207,7 @@ def test_counts_of_another_kind_are_not_touched() -> None:
         crooked(zeros),
         np.zeros(GRID.size + 1, dtype=np.int64),
         np.zeros(GRID.size),
-        np.zeros(GRID.size, dtype=np.uint16),
+        np.zeros(GRID.size, dtype=np.int16),
     ]
     others += [
         memoryview(bytearray(GRID.size * 8 + 1))[1:].cast("q"),

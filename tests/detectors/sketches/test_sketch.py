@@ -127,8 +127,7 @@ def test_a_grid_needs_features_with_names_of_their_own() -> None:
 @pytest.mark.parametrize(("rows", "width"), [(200, 1), (300, 2), (70_000, 4), (2**33, 8)])
 def test_bytes_are_as_narrow_as_the_counts_allow(rows: int, width: int) -> None:
     sketch = sketch_of({"n": [1.0]})
-    sketch.counts[:] *= rows
-    sketch.rows *= rows
+    sketch = Sketch(sketch.layout, sketch.rows * rows, sketch.counts * rows)
 
     assert len(sketch.to_bytes()) == 22 + width * REFERENCE.layout.size + 4
     assert Sketch.from_bytes(REFERENCE.layout, sketch.to_bytes()).counts.tolist() == sketch.counts.tolist()
@@ -173,14 +172,29 @@ def test_the_mean_shift_is_in_reference_sigma() -> None:
 @pytest.mark.parametrize(("rows", "kind"), [(200, "uint8"), (300, "uint16"), (70_000, "uint32"), (2**33, "int64")])
 def test_a_sketch_is_packed_into_the_smallest_integers_and_comes_back_whole(rows: int, kind: str) -> None:
     sketch = sketch_of({"n": [1.0], "c": ["a"]})
-    sketch.counts[:] *= rows
-    sketch.rows *= rows
+    sketch = Sketch(sketch.layout, sketch.rows * rows, sketch.counts * rows)
     packed = sketch.packed()
     back = Sketch.unpacked(packed)
 
     assert packed.counts.dtype == kind
     assert packed.to_bytes() == sketch.to_bytes()
     assert (back.rows, back.counts.dtype, back.counts.tolist()) == (sketch.rows, np.int64, sketch.counts.tolist())
+
+
+def test_a_sketch_that_counts_on_leaves_what_was_put_away_or_copied() -> None:
+    """It is counted into in as few bits as hold its rows, and what is kept of it is not held twice."""
+    sketch, kept = sketch_of({"n": [1.0] * 200}), list[tuple[Sketch, int]]()
+    for more in (40, 10, 10, 70_000):
+        packed = sketch.packed()
+        kept += [(each, sketch.rows) for each in (Sketch.unpacked(packed), sketch.copy())]
+        assert packed.counts.dtype == (np.uint8 if sketch.rows < 256 else np.uint16)
+        sketch.update(*REFERENCE.encode({"n": [1.0] * more}))
+        kept[-1][0].update(*REFERENCE.encode({"n": [2.0]}))
+        kept[-1][0].counts  # noqa: B018 - a copy that is asked for does not change what is kept
+
+    assert [(each.row("n").max(), each.rows) for each, _ in kept[::2]] == [(rows, rows) for _, rows in kept[::2]]
+    assert [(each.row("n").max(), each.rows) for each, _ in kept[1::2]] == [(rows, rows + 1) for _, rows in kept[1::2]]
+    assert (sketch.row("n").max(), sketch.rows) == (70_260, 70_260)
 
 
 def test_packed_counts_are_added_and_taken_out_in_64_bits() -> None:

@@ -1,6 +1,7 @@
 """The compiled sums and numpy's are the same to the last bit, and what the compiled part does not know goes to numpy."""
 
 import os
+from bisect import bisect
 from typing import Any
 
 import numpy as np
@@ -73,10 +74,12 @@ def test_distances_are_the_same(case: tuple[Layout, np.ndarray, np.random.Genera
     reference = sums.Cumulated.of(own, single)
 
     for each in (counts, sums.narrowed(counts)):
-        found = sums.distances(grid, each, usable, reference)
+        alone = sums.distances(grid, each[None], usable[None], reference)
+        twice = sums.distances(grid, np.stack([each[::-1], each]), np.stack([usable[::-1], usable]), reference)
 
-        assert bits(*found) == bits(*sums.numpy_distances(matrix, rows, reference))
-        assert bits(*found) == bits(*by_tables(matrix, rows, own, single))
+        for values, upper in ([found[-1] for found in alone], [found[-1] for found in twice]):
+            assert bits(values, upper) == bits(*sums.numpy_distances(matrix, rows, reference))
+            assert bits(values, upper) == bits(*by_tables(matrix, rows, own, single))
 
 
 @pytest.mark.parametrize("bins", [29, 30, 31, 62, 300])
@@ -91,7 +94,7 @@ def test_the_farthest_edge_is_found_in_whichever_block_it_lies(bins: int) -> Non
         matrix, rows = grid.numbers(counts), np.array([11.0])
 
         for kind in WIDTHS:
-            assert bits(*sums.distances(grid, counts.astype(kind), np.array([11]), reference)) == bits(
+            assert bits(*sums.distances(grid, counts.astype(kind)[None], np.array([[11]]), reference)) == bits(
                 *sums.numpy_distances(matrix, rows, reference)
             )
 
@@ -112,8 +115,8 @@ def test_a_reference_of_more_rows_than_32_bits_count_is_left_to_numpy() -> None:
     window = np.array([1, 2, 3, 4, 0, 0, 0, 0, 0, 0, 0])
 
     assert wide.upto.dtype == np.int64
-    values, _ = sums.distances(GRID, window, np.array([10]), wide)
-    assert values == pytest.approx(abs(1 / 10 - 2**31 / counts.sum()))
+    values, _ = sums.distances(GRID, window[None], np.array([[10]]), wide)
+    assert values[0] == pytest.approx(abs(1 / 10 - 2**31 / counts.sum()))
 
 
 @given(windows())
@@ -136,11 +139,12 @@ def test_shifts_missing_and_fullest_cells_are_the_same(case: tuple[Layout, np.nd
     rows, zero = rng.integers(0, 3, len(places)), rng.normal(size=len(places))
 
     for each in (counts, sums.narrowed(counts)):
-        assert bits(sums.shifts(grid, each, places, rows, zero)) == bits(
+        several = np.stack([each[::-1], each])
+        assert bits(sums.shifts(grid, several, places, np.stack([rows[::-1], rows]), zero)[1]) == bits(
             sums.numpy_shifts(grid, counts, places, rows, zero)
         )
-        assert bits(sums.missing(grid, each)) == bits(np.add.reduceat(counts, grid.halves)[1::2])
-        assert bits(sums.fullest(grid, each)) == bits(np.maximum.reduceat(counts, grid.halves)[::2])
+        assert bits(sums.missing(grid, several)[1]) == bits(np.add.reduceat(counts, grid.halves)[1::2])
+        assert bits(sums.fullest(grid, several)[1]) == bits(np.maximum.reduceat(counts, grid.halves)[::2])
 
 
 @pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.uint32, np.int64])
@@ -148,23 +152,25 @@ def test_counts_of_any_width_are_added_and_taken_out(kind: type[np.generic]) -> 
     part = np.arange(0, 250, 3).astype(kind)
     counts = np.arange(part.size)
 
-    sums.add(counts, part)
-    assert counts.tolist() == (np.arange(part.size) + part).tolist()
-    sums.subtract(counts, part)
-    assert counts.tolist() == list(range(part.size))
-    assert sums._sums.add(counts, part[1:]) is sums._sums.add(counts, part.astype(np.float64)) is False
+    for several in (1, 3, 300):  # more than sums of 16 bits hold
+        parts = np.stack([part] * several)
+        sums.add(counts, parts)
+        assert counts.tolist() == (np.arange(part.size) + several * part.astype(int)).tolist()
+        sums.subtract(counts, parts)
+        assert counts.tolist() == list(range(part.size))
+    assert sums._sums.add(counts, part[None, 1:]) is sums._sums.add(counts, part[None].astype(np.float64)) is False
 
 
 @given(SEEDS)
 def test_how_near_scores_are_is_the_same(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    values, bounds = rng.choice([0.0, 0.5, 2.0, np.nan, np.inf], (2, 9))
-    known, places = rng.random(9) < 0.7, rng.permutation(12)[:9]
-    one, other = (np.full(12, np.nan) for _ in range(2))
+    *values, bounds = rng.choice([0.0, 0.5, 2.0, np.nan, np.inf], (3, 9))
+    known, places = rng.random((2, 9)) < 0.7, rng.permutation(12)[:9]
+    one, other = (np.full((2, 12), np.nan) for _ in range(2))
     for _ in range(2):
-        sums.nearest(values, known, bounds, places, one)
-        sums.numpy_nearest(values, known, bounds, places, other)
-        values = rng.permutation(values)
+        sums.nearest(np.array(values), known, bounds, places, one)
+        sums.numpy_nearest(np.array(values), known, bounds, places, other)
+        values = [rng.permutation(each) for each in values]
 
     assert bits(one) == bits(other)
 
@@ -194,22 +200,27 @@ def test_columns_that_do_not_vary_are_the_same(seed: int) -> None:
 @given(SEEDS)
 def test_the_past_of_columns_fades_the_same(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    usable = rng.integers(0, 2000, 8)
-    most, varies = rng.integers(0, usable + 1), rng.random(8) < 0.6
+    usable = rng.integers(0, 2000, (3, 8))
+    most, varies = rng.integers(0, usable + 1), rng.random((3, 8)) < 0.6
     seen = rng.integers(1000, 1030, 8)
     compiled = seen.copy(), seen // 2, rng.random((2, 8))
     frozen = Frozen(SeriesKey("m", "1"), Reference.fit({f"x{at}": np.arange(5.0) for at in range(8)}), MINUTE, 1)
     frozen._seen, frozen._varied, frozen._recent = (each.copy() for each in compiled)
 
     assert sums.fade(usable, most, varies, *compiled, MEMORY) is True
-    frozen._count_by_numpy(varies, usable, most)
+    for pane in zip(varies, usable, most, strict=True):
+        frozen._count_by_numpy(*pane)
     assert bits(*compiled) == bits(frozen._seen, frozen._varied, frozen._recent)
 
 
 @given(tables())
 def test_tables_are_the_same(case: tuple[np.ndarray, np.ndarray, Cells]) -> None:
     assert bits(*sums.pearson(*case)) == bits(*sums.numpy_pearson(*case))
-    assert bits(*sums.shares(*case)) == bits(*sums.numpy_shares(*case))
+    window, *others = case
+    several = np.stack([window[::-1], window, window])
+    assert bits(*sums.shares(several, *others)) == bits(*sums.numpy_shares(several, *others))
+    for all_at_once, alone in zip(sums.shares(several, *others), sums.shares(window[None], *others), strict=True):
+        assert bits(*all_at_once[1:]) == bits(*alone, *alone)
 
 
 @given(tables())
@@ -218,7 +229,8 @@ def test_runs_are_the_same(case: tuple[np.ndarray, np.ndarray, Cells]) -> None:
     some = np.arange(cells.starts.size)[:: 2 if window.sum() % 2 else 1]
 
     for each in (window, sums.narrowed(window)):
-        assert bits(sums.run_sums(each, cells.starts, some)) == bits(np.add.reduceat(window, cells.starts)[some])
+        found = sums.run_sums(np.stack([each[::-1], each]), cells.starts, some)
+        assert bits(found[1]) == bits(np.add.reduceat(window, cells.starts)[some])
 
 
 @pytest.mark.parametrize("held", WIDTHS)
@@ -267,10 +279,10 @@ def test_counts_are_kept_in_the_smallest_integers_that_hold_them(
 
 
 def test_runs_that_are_not_there_are_left_to_numpy() -> None:
-    counts, starts, sums_of = np.arange(6), np.array([0, 2, 4]), np.empty(1, dtype=np.int64)
+    counts, starts, sums_of = np.arange(6)[None], np.array([0, 2, 4]), np.empty((1, 1), dtype=np.int64)
 
     assert sums._sums.runs(counts, starts, np.array([2]), sums_of) is True
-    assert sums_of.tolist() == [9]
+    assert sums_of.tolist() == [[9]]
     assert sums._sums.runs(counts, starts, np.array([3]), sums_of) is False
     assert sums._sums.runs(counts, starts, np.array([-1]), sums_of) is False
 
@@ -313,14 +325,17 @@ def test_tables_that_are_no_chain_are_left(starts: list[int]) -> None:
     chain = np.array(starts)
 
     assert sums._sums.pearson(*TABLE[:2], chain, np.zeros(2), np.zeros(2, dtype=np.int64)) is False
-    assert sums._sums.shares(*TABLE[:2], chain, np.zeros(4), np.zeros(4), np.zeros(2)) is False
+    assert (
+        sums._sums.shares(TABLE[0][None], TABLE[1], chain, np.zeros((1, 4)), np.zeros((1, 4)), np.zeros((1, 2)))
+        is False
+    )
 
 
 def test_distances_leave_tables_of_another_shape() -> None:
-    ends = np.zeros(1), np.zeros(1)
+    ends = np.zeros((1, 1)), np.zeros((1, 1))
     rows, known = np.ones(1), (np.ones(1), np.ones(1))
     wide, narrow = (np.zeros((1, cells), dtype=np.int32) for cells in (5, 4))
-    window = (np.arange(GRID.size), GRID.starts, GRID.widths, np.ones(1, dtype=np.int64))
+    window = (np.arange(GRID.size)[None], GRID.starts, GRID.widths, np.ones((1, 1), dtype=np.int64))
 
     assert sums._sums.distances(*window, wide, wide > 0, *known, *ends) is True
     assert sums._sums.distances(*window, wide, narrow > 0, *known, *ends) is False
@@ -332,37 +347,39 @@ def test_distances_leave_tables_of_another_shape() -> None:
         sums._sums.distances(rows)
 
 
-# Of each compiled function the arrays that it takes: i int64, d float64, w int32, u uint64, ? bool, B of any width; capitals have two
-# dimensions but for B.
+# Of each compiled function the arrays that it takes: i int64, d float64, w int32, u uint64, q bool, B of any width; capitals, and C of any
+# width, have two dimensions but for B.
 TAKES = {
-    "add": "iB",
-    "distances": "BiiiWQdddd",
+    "add": "iC",
+    "distances": "CiiIWQddDD",
     "distinct": "uui",
-    "fade": "ii?iiDd",
-    "fullest": "Bii",
+    "fade": "IIQiiDd",
+    "fullest": "CiI",
     "joined": "uiuiui",
-    "missing": "Bii",
+    "missing": "CiI",
     "moments": "iiiDd",
-    "narrow": "iB",
-    "nearest": "d?did",
+    "narrow": "BB",
+    "nearest": "DQdiD",
     "pearson": "iiidi",
-    "runs": "Biii",
-    "shares": "iiiddd",
-    "shifts": "BiiDidd",
+    "runs": "CiiI",
+    "shares": "IiiDDD",
+    "shifts": "CiiDIdD",
     "slide": "BBBB",
-    "subtract": "iB",
-    "unvaried": "DWiid?",
+    "subtract": "iC",
+    "unvaried": "DWiidq",
 }
-KINDS = {"i": np.int64, "d": np.float64, "w": np.int32, "u": np.uint64, "?": np.bool_, "q": np.bool_}
+LIKELY = 0.7, 0.85, 0.93, 0.98  # lengths, one after the other
+KINDS = {"i": np.int64, "d": np.float64, "w": np.int32, "u": np.uint64, "q": np.bool_}
 
 
 def thrown(rng: np.random.Generator, takes: str, rows: int, cells: int) -> np.ndarray:
     """An array that may do: of the right kind mostly, of a length that others have, with places that may lie anywhere."""
     kind = rng.choice(list(KINDS.values()) if rng.random() < 0.02 else [KINDS.get(takes.lower(), np.uint16)])
-    if takes == "B":
+    if takes in "BC":
         kind = rng.choice([np.uint8, np.uint16, np.uint32, np.int64])
-    length = int(rng.choice([rows, cells, 2 * rows, 2, int(rng.integers(0, 5))], p=[0.55, 0.25, 0.1, 0.07, 0.03]))
-    shape = (length, int(rng.choice([2, 4, cells]))) if takes in "DWQ" else (length,)
+    lengths = [rows, cells, 2 * rows, 2, int(rng.integers(0, 5))]
+    dimensions = 2 if takes in "CDIQW" else 1
+    shape = tuple(lengths[bisect(LIKELY, rng.random())] for _ in range(dimensions))
     values = rng.integers(0, 5, shape) if rng.random() < 0.6 else np.broadcast_to(np.arange(shape[-1]) * 2, shape)
     if rng.random() < 0.03:
         values = rng.choice([-1, 2**40, -(2**40)], shape)

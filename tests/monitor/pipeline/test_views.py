@@ -12,7 +12,7 @@ from monitor.alerting.alerts import AlertState
 from monitor.alerting.table import ScoreTable
 from monitor.facts import EventsCounted, Fact, RateImproved, StateReset, WindowClosed
 from monitor.pipeline import Pipeline
-from monitor.series.operators import Operator, Scored
+from monitor.series.operators import Operator, Scored, Scoring
 from monitor.series.records import Entry, Owner, owned
 from monitor.series.series import SeriesSpec
 from monitor.series.view import ViewSpec
@@ -67,15 +67,11 @@ class LabelSketches:
     def unpacked(self, kept: LabelCounts) -> LabelCounts:
         return kept.copy()
 
-    def renewed(self, spare: LabelCounts) -> LabelCounts:
-        del spare
-        return LabelCounts()
-
     def from_bytes(self, data: bytes) -> LabelCounts:
         return LabelCounts(*NUMBERS.unpack(data))
 
 
-class NoScores:
+class NoScores(Scoring[LabelCounts]):
     """Labels are not scored: what they say is the operator's."""
 
     kinds = ()

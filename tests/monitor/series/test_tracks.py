@@ -9,7 +9,7 @@ from detectors import DriftScore
 from monitor.alerting.table import ScoreTable
 from monitor.facts import FeaturesTracked
 from monitor.series.records import Entry
-from monitor.series.tracks import HIGHEST, HOURS, KEPT_POINTS, WINDOWS, TrackKeeper, nearness, read_points
+from monitor.series.tracks import HIGHEST, HOURS, KEPT_POINTS, WINDOWS, TrackKeeper, bounded, nearness, read_points
 from tests.build import DAY, HOUR, MINUTE, RULE, at, make_pipeline, of, play, restored, score_table
 
 WINDOW = 5 * MINUTE
@@ -45,7 +45,9 @@ def near(keeper: TrackKeeper, kind: str) -> list[float]:
 def test_nearness_is_score_over_threshold_where_both_are_known(
     value: float | None, threshold: float | None, expected: float
 ) -> None:
-    assert nearness(table(value, threshold), 1).tolist() == pytest.approx([expected], rel=1e-3, nan_ok=True)
+    found = nearness([bounded(table(value, threshold))], 1)
+
+    assert found.tolist() == [pytest.approx([expected], rel=1e-3, nan_ok=True)]
 
 
 def test_of_several_detectors_the_nearest_counts() -> None:
@@ -53,7 +55,7 @@ def test_of_several_detectors_the_nearest_counts() -> None:
         DriftScore("age", name, value, 9, threshold=1.0) for name, value in (("psi", 0.5), ("ks", 1.5), ("adwin", None))
     ]
 
-    assert nearness(score_table(*scores), 1).tolist() == [1.5]
+    assert nearness([bounded(score_table(*scores))], 1).tolist() == [[1.5]]
 
 
 def test_an_hour_is_the_most_of_its_windows() -> None:
