@@ -19,8 +19,9 @@ from monitor.series.truth import Truth
 from monitor.sources.base import RecordParts, TopicRecords
 from monitor.sources.decode.joining import ID_MISSING, UNUSABLE, LabelColumns, RowLabels, label_fields
 from monitor.sources.decode.mapping import Timer, decode_records, event_times, map_rows
+from monitor.sources.decode.rejected import Told
 from monitor.sources.decode.shaping import beside
-from monitor.sources.decode.topic import Decoded, Told, TopicDecoder
+from monitor.sources.decode.topic import Decoded, TopicDecoder
 from monitor.sources.formats.base import DecodeCounts, Decoder, Read, Rows, SeriesRows
 from monitor.sources.formats.fields import FeatureSlots, FieldMap, JoinedFields, SeriesFields, TopicFields
 from monitor.sources.formats.json.documents import dig
@@ -76,7 +77,7 @@ class LabelDecoder(TopicDecoder):
         Raises NotNow, with nothing changed, where a format needs what is away.
         """
         self._fetch(records)
-        counts, decoded = DecodeCounts(), Decoded()
+        counts, decoded, whole = DecodeCounts(), Decoded(), records
         latest = min(now + self.max_future, LATEST_NANOS)
         records = self._split(records, counts)
         empty = [place for place, value in enumerate(records.values) if value is None]
@@ -85,12 +86,16 @@ class LabelDecoder(TopicDecoder):
         labels = list[tuple[str, LabelRows]]()
         places = np.delete(np.arange(len(records.values)), empty)
         left = records.only(places.tolist()) if empty else records
+        counts.renumber(0, np.array(empty, dtype=np.intp))
         for read, of_these, held in self._readings(left, places, latest, counts):
+            since = len(counts.noted)
             labels += [self._labels(part, of_these, counts) for part in read.rows]
+            counts.renumber(since, held)
             told.append((held[read.messages], read.times))
         self._see(records, told, decoded)
         accepted = len(withdrawn) + sum(len(rows) for _, rows in labels)
         self._tell(decoded, [*labels, *((model, withdrawn) for model in self._versions)], counts, accepted)
+        decoded.rejected = self._rejected(whole, records, told, counts, now)
         return decoded
 
     def _tell(
@@ -123,12 +128,15 @@ class LabelDecoder(TopicDecoder):
         """A model, and the labels of decoded rows of it."""
         model = part.series.key.model
         if part.ids is None or part.more is None or part.messages is None:
-            counts.rejected[ID_MISSING] += len(part.times)
+            counts.reject(ID_MISSING, part.messages, np.ones(len(part.times), dtype=np.bool_))
             return model, no_rows(LABEL)
         held, reasons = self._refused(part, counts)
-        counts.rejected.update(reasons.values())
         kept = np.ones(len(part.times), dtype=np.bool_)
         kept[list(reasons)] = False
+        for reason in {*reasons.values()}:
+            which = np.zeros(len(kept), dtype=np.bool_)
+            which[[place for place, why in reasons.items() if why == reason]] = True
+            counts.reject(reason, part.messages, which)
         offsets = np.array(records.numbers, dtype=np.int64)[part.messages] if records.numbers else part.messages
         columns = {"high": part.ids, "low": part.more, "time": part.times, "offset": offsets}
         rows = rows_of(LABEL, **columns, value=held.values, weight=held.weights)
@@ -154,8 +162,7 @@ class LabelDecoder(TopicDecoder):
         named, future = (high != 0) & (stamps > 0), stamps > latest
         kept = named & ~future
         for reason, which in ((ID_MISSING, ~named), ("timestamp_in_future", named & future)):
-            if which.any():
-                counts.rejected[reason] += int(np.count_nonzero(which))
+            counts.reject(reason, np.arange(len(ids)), which)
         numbers = np.array(records.numbers or [0] * len(ids), dtype=np.int64)
         columns = {"high": high, "low": low, "time": stamps, "offset": numbers}
         return np.asarray(rows_of(LABEL, **columns, value=np.nan, weight=1.0)[kept])
