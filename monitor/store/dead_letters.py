@@ -16,7 +16,6 @@ from datetime import UTC, datetime, timedelta
 from itertools import islice
 from pathlib import Path
 from secrets import token_hex
-from typing import Any
 
 import msgspec
 
@@ -304,39 +303,8 @@ def segments(directory: Path) -> dict[int, int]:
     return dict(sorted(found.items()))
 
 
-def line_of(record: RejectedRecord) -> bytes:
-    """A record as a line. Bytes are in base64; what there is not is left out."""
-    broker = None if record.time is None else EPOCH + timedelta(microseconds=record.time // 1000)
-    rows = [[row, reason] for row, reason in record.whys] if len(record.whys) > 1 or record.whys[0][0] else None
-    held: dict[str, Any] = {
-        "topic": record.partition.topic,
-        "partition": record.partition.index,
-        "offset": record.offset,
-        "last_offset": record.last,
-        "reason": record.reason,
-        "events": record.reasons.total(),
-        "rows": rows,
-        "time": broker,
-        "key": record.key,
-        "headers": [list(each) for each in record.headers] or None,
-        "value": record.value,
-    }
-    return msgspec.json.encode({name: value for name, value in held.items() if value is not None}) + b"\n"
-
-
-def kept(records: Sequence[RejectedRecord]) -> list[Fact]:
-    """That these are kept, by topic and reason."""
-    events, sizes = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
-    for record in records:
-        topic = record.partition.topic
-        for reason, count in record.reasons.items():
-            events[topic, reason] += count
-        sizes[topic, record.reason] += record.nbytes
-    return [DeadLettersKept(*place, count, sizes[place]) for place, count in sorted(events.items())]
-
-
-class DeadLetter(msgspec.Struct, frozen=True):
-    """A line as it is read. `value` is absent where nobody has the bytes, and in a record without a value."""
+class DeadLetter(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A line: bytes are in base64, and what there is not is left out. `value` is absent where nobody has the bytes, and in a record without one."""
 
     topic: str
     partition: int
@@ -349,6 +317,26 @@ class DeadLetter(msgspec.Struct, frozen=True):
     key: bytes | None = None
     headers: Sequence[tuple[str, bytes | None]] = ()
     value: bytes | None = None
+
+
+def line_of(record: RejectedRecord) -> bytes:
+    """A record as a line."""
+    place, rows = record.partition, record.whys if len(record.whys) > 1 or record.whys[0][0] else ()
+    broker = None if record.time is None else EPOCH + timedelta(microseconds=record.time // 1000)
+    about = record.reason, record.events, record.last, rows, broker
+    letter = DeadLetter(place.topic, place.index, record.offset, *about, record.key, record.headers, record.value)
+    return msgspec.json.encode(letter) + b"\n"
+
+
+def kept(records: Sequence[RejectedRecord]) -> list[Fact]:
+    """That these are kept, by topic and reason."""
+    events, sizes = Counter[tuple[str, str]](), Counter[tuple[str, str]]()
+    for record in records:
+        topic = record.partition.topic
+        for reason, count in record.reasons.items():
+            events[topic, reason] += count
+        sizes[topic, record.reason] += record.nbytes
+    return [DeadLettersKept(*place, count, sizes[place]) for place, count in sorted(events.items())]
 
 
 def letters_in(directory: Path) -> Iterator[DeadLetter]:

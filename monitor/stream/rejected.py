@@ -31,12 +31,19 @@ class RejectedRecord:
     @property
     def reasons(self) -> Counter[str]:
         """How many events of it were rejected, by reason."""
+        if len(self.whys) == 1:  # as a rule
+            return Counter({self.whys[0][1]: self.each})
         return Counter({reason: count * self.each for reason, count in Counter(why for _, why in self.whys).items()})
+
+    @property
+    def events(self) -> int:
+        """How many events of it were rejected."""
+        return len(self.whys) * self.each
 
     @property
     def reason(self) -> str:
         """The reason that most of them have, of those the first."""
-        return Counter(why for _, why in self.whys).most_common(1)[0][0]
+        return self.whys[0][1] if len(self.whys) == 1 else self.reasons.most_common(1)[0][0]
 
     @property
     def nbytes(self) -> int:

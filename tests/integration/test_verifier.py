@@ -139,10 +139,6 @@ def forged(found: list[Any]) -> list[Any]:
     return [found[0] | {"verified": False}, *found[1:]]
 
 
-def kept(home: Path, change: Callable[[list[Any]], list[Any]]) -> None:
-    lines(next((home / "state" / "letters").glob("*.jsonl")), change)
-
-
 FEWER = "UPDATE record SET payload = REPLACE(payload, '\"rows\":', '\"rows\":1') WHERE kind = 'window'"
 BACK = "UPDATE position SET next_offset = next_offset - 1 WHERE partition = 0"
 ON = "UPDATE position SET next_offset = 999999999 WHERE partition = 0"
@@ -163,7 +159,6 @@ SPOILT: dict[str, tuple[str, Spoil]] = {
     "a delivery still waits": ("I4", lambda home: sql(home / "state", "UPDATE delivery SET status = 'pending'")),
     "a reason was counted twice": ("I5", lambda home: metrics(home, "driftd_events_rejected_total", 1)),
     "an outcome was not counted": ("I5", lambda home: metrics(home, "driftd_events_total", -1)),
-    "a rejected record was not kept": ("I5", lambda home: kept(home, lambda found: found[1:])),
     "not all was read": ("I6", lambda home: [sql(home / "state", each) for each in (BACK, PLACED)] and None),
     "positions went back": ("I6", lambda home: [sql(home / "killed/0001", each) for each in (ON, PLACED)] and None),
 }

@@ -3,7 +3,6 @@
 A label without a time has its record's. A null label, or a message without a value whose key is the id, withdraws what was said.
 """
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -86,11 +85,10 @@ class LabelDecoder(TopicDecoder):
         labels = list[tuple[str, LabelRows]]()
         places = np.delete(np.arange(len(records.values)), empty)
         left = records.only(places.tolist()) if empty else records
-        counts.renumber(0, np.array(empty, dtype=np.intp))
+        noted = counts.renumber(0, np.array(empty, dtype=np.intp))
         for read, of_these, held in self._readings(left, places, latest, counts):
-            since = len(counts.noted)
             labels += [self._labels(part, of_these, counts) for part in read.rows]
-            counts.renumber(since, held)
+            noted = counts.renumber(noted, held)
             told.append((held[read.messages], read.times))
         self._see(records, told, decoded)
         accepted = len(withdrawn) + sum(len(rows) for _, rows in labels)
@@ -171,6 +169,9 @@ class LabelDecoder(TopicDecoder):
         """A label without a time has its record's: of one that is explained, now."""
         return partial(stamped_times, np.full(1, now))
 
+    def _timer_of(self, record: TopicRecords, rows: int) -> Timer:
+        return partial(stamped_times, np.repeat(np.array(record.stamps[:1] or (0,), dtype=np.int64), rows + 1))
+
     def _ids_of(self, records: TopicRecords) -> list[object]:
         """The ids of messages without a value: where the mapping looks beside values, as of any others; else what their keys are."""
         place = next((each for each in self.fields.beside if each.path == self.fields.id), None)
@@ -211,20 +212,20 @@ class LabelReader:
 
 
 def stamped_times(
-    stamps: NDArray[np.int64] | None, rows: Rows, topic: TopicFields, latest: Nanos, rejected: Counter[str]
+    stamps: NDArray[np.int64] | None, rows: Rows, topic: TopicFields, latest: Nanos, counts: DecodeCounts
 ) -> NDArray[np.int64]:
     """The event time of each row, or its record's timestamp where it has none."""
-    reasons: Counter[str] = Counter()
-    times = event_times(rows, topic, latest, reasons)
-    missing = reasons.pop("timestamp_missing", 0)
-    rejected.update(reasons)
+    apart = DecodeCounts()
+    times = event_times(rows, topic, latest, apart)
+    missing = apart.rejected.pop("timestamp_missing", 0)
+    counts.rejected.update(apart.rejected)
+    counts.noted += [(reason, places) for reason, places in apart.noted if reason != "timestamp_missing"]
     if not missing:
         return times
     without = _without_time(rows, topic)
     usable = np.zeros(len(times), dtype=np.int64) if stamps is None else stamps[rows.messages]
     filled = without & (usable > 0) & (usable <= latest)
-    if left := int(np.count_nonzero(without & ~filled)):
-        rejected["timestamp_missing"] += left
+    counts.reject("timestamp_missing", rows.messages, without & ~filled)
     return np.where(filled, usable, np.where(without, NOT_A_TIME, times))
 
 

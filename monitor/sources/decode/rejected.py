@@ -31,7 +31,7 @@ class RejectionSearch:
     """Places of messages with the rows that were rejected. `left` are the rejections that nobody has found yet."""
 
     judge: Judge
-    rows: Callable[[int], Sequence[Why]]  # of the message at a place
+    rows: Callable[[int], Sequence[Why]]  # that are rejected of the message at a place
     left: Counter[str]
     found: defaultdict[int, list[Why]] = field(default_factory=lambda: defaultdict(list))
 
@@ -43,8 +43,13 @@ class RejectionSearch:
             for places, times in told:
                 silent[origins[places[times != NOT_A_TIME]]] = False
             self._take([(reason, origins[places]) for reason, places in noted])
-        self._look(np.flatnonzero(silent).tolist(), silent=True)
-        self._look(np.flatnonzero(~silent).tolist(), silent=False)
+        unknown = silent.copy()
+        unknown[list(self.found)] = False
+        self._look(np.flatnonzero(unknown).tolist(), silent=True)
+        self._look(np.flatnonzero(~unknown).tolist(), silent=False)
+        for place, whys in self.found.items():
+            if len(whys) > 1 or not silent[place]:
+                self.found[place] = self._named(place, whys)
 
     def _take(self, noted: Noted) -> None:
         for reason, places in noted:
@@ -57,29 +62,27 @@ class RejectionSearch:
         if not places or not +self.left:
             return
         counts = +self.judge(places)
-        whys = Counter({reason: count for reason, count in counts.items() if reason not in NONE and self.left[reason]})
+        whys = Counter(
+            {reason: count for reason, count in counts.items() if reason not in NONE and self.left[reason] > 0}
+        )
         if not whys:
             return
         if len(places) == 1:
-            self._tell(places[0], whys, silent=silent)
+            (place,) = places
+            whys -= Counter(reason for _, reason in self.found.get(place, ()))
+            self._take([(reason, np.full(count, place)) for reason, count in whys.items()])
         elif silent and len(counts) == 1 and counts.total() == len(places):
             (reason,) = whys
-            self._take([(reason, np.array(places, dtype=np.intp))])
+            self._take([(reason, np.array(places))])
         else:
             size = -(-len(places) // WAYS)
             for at in range(0, len(places), size):
                 self._look(places[at : at + size], silent=silent)
 
-    def _tell(self, place: int, whys: Counter[str], *, silent: bool) -> None:
-        """One message; where it has several rows each is named."""
-        whys = whys - Counter(reason for _, reason in self.found.get(place, ()))
-        rows: Sequence[Why] = [(None, reason) for reason in whys.elements()]
-        if not (silent and whys.total() == 1):
-            named = self.rows(place)
-            rows = named if Counter(why for _, why in named) == whys else rows
-        self.left.subtract(whys)
-        if rows:
-            self.found[place] += rows
+    def _named(self, place: int, whys: list[Why]) -> list[Why]:
+        """The rows of a message that has several."""
+        named = list(self.rows(place))
+        return named if Counter(why for _, why in named) == Counter(why for _, why in whys) else whys
 
 
 def rejected_records(records: TopicRecords, search: RejectionSearch) -> list[RejectedRecord]:

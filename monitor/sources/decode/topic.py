@@ -203,11 +203,11 @@ class TopicDecoder:
         records = self._split(records, counts)
         of = self._offsets.places(records) if self._contracts and records.values else None
         strange, told = False, list[Told]()
-        objects, checked = 0, list[CheckedRows]()
+        objects, noted, checked = 0, 0, list[CheckedRows]()
         for read, _, places in self._readings(records, np.arange(len(records.values)), latest, counts):
-            before, objects, since = objects, sum(counts.fields[reason] for reason in ODD), len(counts.noted)
+            before, objects = objects, sum(counts.fields[reason] for reason in ODD)
             held = self._check(weighed(read.rows, counts), decoded, now, objects=objects > before)
-            counts.renumber(since, places)
+            noted = counts.renumber(noted, places)
             held = [_among_all(part, places) for part in held]
             checked += self._placed(held)
             rows += held
@@ -239,7 +239,7 @@ class TopicDecoder:
         latest = min(now + self.max_future, LATEST_NANOS)
         search = RejectionSearch(
             lambda places: self._reasons(records.only(places), latest),
-            lambda place: self._row_reasons(records.only([place]), now),
+            lambda place: self._row_reasons(records.only([place]), latest),
             Counter(counts.rejected),
         )
         search.look_through(records, cut, told, counts.noted)
@@ -251,14 +251,19 @@ class TopicDecoder:
         weighed(self.readers[-1].read(self._split(records, counts), latest, counts).rows, counts)
         return counts.rejected
 
-    def _row_reasons(self, record: TopicRecords, now: Nanos) -> list[Why]:
+    def _row_reasons(self, record: TopicRecords, latest: Nanos) -> list[Why]:
         """The rows of a single record that are rejected, with their numbers."""
-        rows = len(decode_records(self.format, record))
-        return [
-            (at if at <= rows else None, verdict.reason)
-            for at, verdict in enumerate(self.verdicts(record, now), start=1)
-            if verdict.reason is not None
-        ]
+        rows, counts = decode_records(self.format, record), DecodeCounts()
+        numbered = replace(rows, messages=np.arange(1, len(rows) + 1), rejected={})
+        weighed(map_rows(numbered, self._reads, latest, counts, self._timer_of(record, len(rows))).rows, counts)
+        named: list[Why] = [(row, reason) for reason, places in counts.noted for row in places.tolist()]
+        left = counts.rejected - Counter(reason for _, reason in named) + Counter(rows.rejected)
+        return [*sorted(named, key=lambda each: each[0] or 0), *((None, reason) for reason in left.elements())]
+
+    def _timer_of(self, record: TopicRecords, rows: int) -> Timer | None:
+        """How the rows of a record, whose places are their numbers from 1, get their times."""
+        del record, rows
+        return None
 
     def _name_unseen(
         self,

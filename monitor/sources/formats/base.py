@@ -178,9 +178,10 @@ class DecodeCounts:
             if messages is not None:
                 self.noted.append((reason, messages[which]))
 
-    def renumber(self, since: int, places: NDArray[np.intp]) -> None:
-        """What was noted since then is of these places."""
+    def renumber(self, since: int, places: NDArray[np.intp]) -> int:
+        """What was noted since then is of these places; how much is noted now."""
         self.noted[since:] = [(reason, places[held]) for reason, held in self.noted[since:]]
+        return len(self.noted)
 
     def add(self, other: "DecodeCounts") -> None:
         """Count what was counted apart, too."""

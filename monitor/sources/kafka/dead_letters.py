@@ -179,7 +179,7 @@ def headers_of(record: RejectedRecord) -> list[tuple[str, str | bytes | None]]:
         "offset": record.offset,
         "last-offset": record.last,
         "reason": record.reason,
-        "events": record.reasons.total(),
+        "events": record.events,
         "rows": rows_text(record),
         "timestamp": None if record.time is None else record.time // MILLISECOND,
     }
