@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ from monitor.clock import SystemClock
 from monitor.commands.decide import cannot, pretty
 from monitor.commands.exits import Exit
 from monitor.commands.explain import as_text, decoder_for, explain_record
+from monitor.commands.lettering import LetterChoice
 from monitor.configuration import load
 from monitor.settings import ConfigError, Settings, load_settings
 from monitor.sources.base import TopicRecords
@@ -24,33 +24,25 @@ PLACE = re.compile(r"([A-Za-z0-9._-]{1,249})/([0-9]{1,10})/([0-9]{1,19})")
 PATIENCE = 30.0  # seconds for a broker to take what is sent again
 
 
-@dataclass(frozen=True, slots=True)
-class LetterChoice:
-    """Which dead letters: those of a topic, and rejected for a reason; None: all. `directory`: of the configuration where it is None."""
+def chosen(choice: LetterChoice) -> Iterator[DeadLetter]:
+    """The letters, in the order written. Raises ConfigError, OSError and ValueError."""
+    for each in letters_in(_place(choice)):
+        reasons = {each.reason, *(why for _, why in each.rows)}
+        if choice.topic in {None, each.topic} and (choice.reason is None or choice.reason in reasons):
+            yield each
 
-    config: Path
-    directory: Path | None = None
-    topic: str | None = None
-    reason: str | None = None
 
-    def chosen(self) -> Iterator[DeadLetter]:
-        """The letters, in the order written. Raises ConfigError, OSError and ValueError."""
-        for each in letters_in(self._place()):
-            reasons = {each.reason, *(why for _, why in each.rows)}
-            if self.topic in {None, each.topic} and (self.reason is None or self.reason in reasons):
-                yield each
-
-    def _place(self) -> Path:
-        if self.directory is not None:
-            return self.directory
-        kept = load_settings(self.config).dead_letters
-        if kept is None:
-            raise ConfigError("dead_letters: the configuration keeps none; name a directory with --directory")
-        if kept.directory is None:
-            raise ConfigError(
-                f"dead_letters.topic: they are in {kept.topic}, which any consumer reads; their headers begin with driftd-"
-            )
-        return self.config.resolve().parent / kept.directory
+def _place(choice: LetterChoice) -> Path:
+    if choice.directory is not None:
+        return choice.directory
+    kept = load_settings(choice.config).dead_letters
+    if kept is None:
+        raise ConfigError("dead_letters: the configuration keeps none; name a directory with --directory")
+    if kept.directory is None:
+        raise ConfigError(
+            f"dead_letters.topic: they are in {kept.topic}, which any consumer reads; their headers begin with driftd-"
+        )
+    return choice.config.resolve().parent / kept.directory
 
 
 # --- listed -----------------------------------------------------------------------------------------------------------
@@ -75,7 +67,7 @@ def show_all(choice: LetterChoice, *, as_json: bool) -> Exit:
 def counted(choice: LetterChoice) -> Iterator[dict[str, Any]]:
     """Counts by topic and reason. A record with several reasons counts under each. Raises ConfigError, OSError and ValueError."""
     found: dict[tuple[str, str], dict[str, Any]] = {}
-    for each in choice.chosen():
+    for each in chosen(choice):
         by_reason: dict[str, int] = {}
         for _, reason in each.rows or [(None, each.reason)] * each.events:
             by_reason[reason] = by_reason.get(reason, 0) + 1
@@ -104,7 +96,7 @@ def show_one(choice: LetterChoice, place: str) -> Exit:
         raise ConfigError(f"{place}: is no place such as predictions/0/1234, which dead-letters list tells")
     topic, partition, offset = named[1], int(named[2]), int(named[3])
     try:
-        letter = next((each for each in choice.chosen() if _stood(each, topic, partition, offset)), None)
+        letter = next((each for each in chosen(choice) if _stood(each, topic, partition, offset)), None)
     except (OSError, ValueError) as error:
         return cannot(f"dead letters cannot be read: {error}")
     if letter is None:
@@ -168,7 +160,7 @@ def replay(choice: LetterChoice, *, send: bool) -> Exit:
     settings = load_settings(choice.config)
     topics = {each.name for each in settings.topics}
     try:
-        letters = (each for each in choice.chosen() if each.last_offset is None and each.topic in topics)
+        letters = (each for each in chosen(choice) if each.last_offset is None and each.topic in topics)
         count = _sent(settings, letters) if send else sum(1 for _ in letters)
     except (OSError, ValueError, KafkaException) as error:
         return cannot(f"dead letters: {explain_client(error) if isinstance(error, KafkaException) else error}")

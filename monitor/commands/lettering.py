@@ -1,14 +1,21 @@
 """`driftd dead-letters` on the command line."""
 
 import argparse
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from monitor.commands.arguments import Commands, add_command, add_config, add_json
 from monitor.commands.exits import Exit
 
-if TYPE_CHECKING:
-    from monitor.commands.dead_letters import LetterChoice
+
+@dataclass(frozen=True, slots=True)
+class LetterChoice:
+    """Which dead letters: those of a topic, and rejected for a reason; None: all. `directory`: of the configuration where it is None."""
+
+    config: Path
+    directory: Path | None = None
+    topic: str | None = None
+    reason: str | None = None
 
 
 def add_dead_letters(commands: Commands) -> None:
@@ -44,8 +51,7 @@ def _where(parser: argparse.ArgumentParser) -> None:
     add_config(parser)
 
 
-def _choice(options: argparse.Namespace) -> "LetterChoice":
-    from monitor.commands.dead_letters import LetterChoice
+def _choice(options: argparse.Namespace) -> LetterChoice:
     from monitor.settings import find_config
 
     topic, reason = (getattr(options, name, None) for name in ("topic", "reason"))

@@ -621,4 +621,6 @@ def test_no_byte_that_is_changed_and_no_cut_raises(name: str, rng: np.random.Gen
     decoded = read(name, [*good, *spoilt], [*events, *events][: len(good) + len(spoilt)])
     kept = sum((each.reasons for each in decoded.rejected), Counter())
     assert sorted(kept.items()) == rejected(decoded)
-    assert {(*good, *spoilt)[each.offset - FIRST] for each in decoded.rejected} == {each.value for each in decoded.rejected}
+    assert {(*good, *spoilt)[each.offset - FIRST] for each in decoded.rejected} == {
+        each.value for each in decoded.rejected
+    }
