@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,6 @@ from monitor.clock import SystemClock
 from monitor.commands.decide import cannot, pretty
 from monitor.commands.exits import Exit
 from monitor.commands.explain import as_text, decoder_for, explain_record
-from monitor.commands.lettering import LetterChoice
 from monitor.configuration import load
 from monitor.settings import ConfigError, Settings, load_settings
 from monitor.sources.base import TopicRecords
@@ -22,6 +22,16 @@ from monitor.stream.events import SECOND
 
 PLACE = re.compile(r"([A-Za-z0-9._-]{1,249})/([0-9]{1,10})/([0-9]{1,19})")
 PATIENCE = 30.0  # seconds for a broker to take what is sent again
+
+
+@dataclass(frozen=True, slots=True)
+class LetterChoice:
+    """Which dead letters: those of a topic, and rejected for a reason; None: all. `directory`: of the configuration where it is None."""
+
+    config: Path
+    directory: Path | None = None
+    topic: str | None = None
+    reason: str | None = None
 
 
 def chosen(choice: LetterChoice) -> Iterator[DeadLetter]:

@@ -1,21 +1,11 @@
 """`driftd dead-letters` on the command line."""
 
 import argparse
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from monitor.commands.arguments import Commands, add_command, add_config, add_json
 from monitor.commands.exits import Exit
-
-
-@dataclass(frozen=True, slots=True)
-class LetterChoice:
-    """Which dead letters: those of a topic, and rejected for a reason; None: all. `directory`: of the configuration where it is None."""
-
-    config: Path
-    directory: Path | None = None
-    topic: str | None = None
-    reason: str | None = None
 
 
 def add_dead_letters(commands: Commands) -> None:
@@ -51,26 +41,26 @@ def _where(parser: argparse.ArgumentParser) -> None:
     add_config(parser)
 
 
-def _choice(options: argparse.Namespace) -> LetterChoice:
+def _said(options: argparse.Namespace) -> dict[str, Any]:
     from monitor.settings import find_config
 
-    topic, reason = (getattr(options, name, None) for name in ("topic", "reason"))
-    return LetterChoice(find_config(options.config), options.directory, topic, reason)
+    chosen = {name: getattr(options, name, None) for name in ("directory", "topic", "reason")}
+    return {"config": find_config(options.config), **chosen}
 
 
 def _list(options: argparse.Namespace) -> Exit:
-    from monitor.commands.dead_letters import show_all
+    from monitor.commands.dead_letters import LetterChoice, show_all
 
-    return show_all(_choice(options), as_json=options.json)
+    return show_all(LetterChoice(**_said(options)), as_json=options.json)
 
 
 def _show(options: argparse.Namespace) -> Exit:
-    from monitor.commands.dead_letters import show_one
+    from monitor.commands.dead_letters import LetterChoice, show_one
 
-    return show_one(_choice(options), options.place)
+    return show_one(LetterChoice(**_said(options)), options.place)
 
 
 def _replay(options: argparse.Namespace) -> Exit:
-    from monitor.commands.dead_letters import replay
+    from monitor.commands.dead_letters import LetterChoice, replay
 
-    return replay(_choice(options), send=options.send)
+    return replay(LetterChoice(**_said(options)), send=options.send)

@@ -425,9 +425,6 @@ def test_what_is_usual_is_not_logged(scene: Scene, fact: Fact) -> None:
     [
         (EXAMPLES[EventsRejected], "driftd_events_rejected_total", ("t", "too_large"), 2),
         (EXAMPLES[FieldsRejected], "driftd_fields_rejected_total", ("t", "number_as_text"), 2),
-        (EXAMPLES[DeadLettersKept], "driftd_dead_letters_total", ("t", "too_large"), 2),
-        (EXAMPLES[DeadLettersKept], "driftd_dead_letters_bytes_total", ("t", "too_large"), 300),
-        (EXAMPLES[DeadLettersDropped], "driftd_dead_letters_dropped_bytes_total", (), 64),
         (EXAMPLES[SourceTroubled], "driftd_kafka_errors_total", ("_TRANSPORT",), 1),
         (EXAMPLES[CheckpointFailed], "driftd_checkpoint_failures_total", (), 1),
     ],
