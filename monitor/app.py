@@ -19,13 +19,14 @@ from monitor.audit.entries import STARTED, start_note
 from monitor.clock import Clock, SystemClock
 from monitor.configuration import Configuration, load_access
 from monitor.explain.explainer import Explainer
-from monitor.facts import DaemonStarted, DaemonStopped, Fact, NoticesUnclaimed, ReferenceStoodIn
+from monitor.facts import DaemonStarted, DaemonStopped, DeadLettersSized, Fact, NoticesUnclaimed, ReferenceStoodIn
 from monitor.following import aliases_of, asker, finder, followed_keys, following, policies_of
 from monitor.pipeline import DISPENSABLE, Pipeline
 from monitor.runtime.approval import ApprovalLinks, Approvals
 from monitor.runtime.audit import AuditDesk
 from monitor.runtime.board import Board, ContractBoard, SeriesBoard
 from monitor.runtime.checkpoint import Checkpointer
+from monitor.runtime.dead_letters import DeadLetters, DeadLetterSink
 from monitor.runtime.gate import OPEN, Gate
 from monitor.runtime.http import Server, Surface
 from monitor.runtime.inbox import Inbox
@@ -59,8 +60,11 @@ from monitor.sources.formats.registry import UnknownFormatError
 from monitor.sources.formats.values import UNITS
 from monitor.sources.kafka import native
 from monitor.sources.kafka.client import KafkaChoice
+from monitor.sources.kafka.dead_letters import DeadLetterTopic
 from monitor.sources.kafka.secured import SecretFileError, secured
 from monitor.sources.kafka.source import KafkaSource
+from monitor.store.dead_letters import KIND as DEAD_LETTERS
+from monitor.store.dead_letters import DeadLetterFiles
 from monitor.store.sqlite import StateError, StateStore
 from monitor.store.starts import Starts
 from monitor.stream.clocks import TOLERANCE
@@ -91,7 +95,10 @@ STUCK_AFTER = 30 * SECOND  # a loop that has not turned for so long is not ready
 
 def build_decoders(configuration: Configuration) -> dict[str, TopicDecoder]:
     """A decoder for each topic. Any topic may hold any model."""
-    return {topic.name: build_decoder(configuration, topic) for topic in configuration.settings.topics}
+    decoders = {topic.name: build_decoder(configuration, topic) for topic in configuration.settings.topics}
+    for decoder in decoders.values():
+        decoder.keeps_rejected = configuration.settings.dead_letters is not None
+    return decoders
 
 
 def build_decoder(configuration: Configuration, topic: TopicSettings) -> TopicDecoder:
@@ -353,6 +360,20 @@ def client_properties(kafka: KafkaSettings) -> dict[str, Any]:
     }
 
 
+def build_letters(settings: Settings, clock: Clock) -> DeadLetterSink | None:
+    """Where rejected records are kept; None: nowhere. Raises StateError for a directory that cannot be had, ConfigError for properties that the client refuses."""
+    kept = settings.dead_letters
+    if kept is None:
+        return None
+    if kept.directory is not None:
+        return DeadLetterFiles(kept.directory, kept.max_size, drop_oldest=kept.when_full == "drop_oldest")
+    assert kept.topic is not None
+    try:
+        return DeadLetterTopic(kept.topic, client_properties(settings.kafka), clock.elapsed)
+    except (KafkaException, ValueError, TypeError) as error:
+        raise ConfigError(f"dead_letters.topic: kafka.properties: {explain_client(error)}") from None
+
+
 def explain_client(error: Exception) -> str:
     """The Kafka client's own words, without values: they could be secrets."""
     reason = error.args[0] if error.args else error
@@ -426,8 +447,9 @@ class Daemon:
         store: StateStore,
         server: Server,
         decoders: Mapping[str, TopicDecoder] | None = None,
+        letters: DeadLetterSink | None = None,
     ) -> None:
-        """`decoders`: of the configuration as it is given, where they are built already."""
+        """`decoders`: of the configuration as it is given, where they are built already. `letters`: where rejected records are kept."""
         settings = configuration.settings
         self.clock = clock
         self.source = source = PatientSource(source)
@@ -442,7 +464,10 @@ class Daemon:
         self.stopping = Event()
         self.telemetry = Telemetry(build_board(configuration), clock.now, settings.http.external_url)
         self.outside = build_outside(self._base, clock)
-        self.checkpointer = Checkpointer(store, self.pipeline, source, clock, settings.checkpoint_interval / SECOND)
+        self._letters = letters
+        kept = None if letters is None else DeadLetters(letters)
+        interval = settings.checkpoint_interval / SECOND
+        self.checkpointer = Checkpointer(store, self.pipeline, source, clock, interval, kept)
         self.notifiers = [
             Notifier(target, store, clock, lambda fact: self.telemetry.record([fact]))
             for target in configuration.subscribers
@@ -485,7 +510,7 @@ class Daemon:
         source: Source | None = None,
         threads: int = 1,
     ) -> Self:
-        """Take a client of Kafka, the state's directory and the port, in this order, and make a daemon of them.
+        """Take a client of Kafka, the state's directory, that of dead letters and the port, in this order, and make a daemon of them.
 
         Where one of them cannot be had, those taken before are released. Raises ConfigError, StateError, and OSError
         for the port.
@@ -495,12 +520,15 @@ class Daemon:
             decoders = build_decoders(configuration)
             source = source or build_source(settings, clock, threads, wanted_parts(decoders), Starts(settings.state))
             taken.callback(source.close)
-            store = StateStore(settings.state, settings.audit_keep, DISPENSABLE)
+            store = StateStore(settings.state, settings.audit_keep, DISPENSABLE | {DEAD_LETTERS})
             taken.callback(store.close)
+            letters = build_letters(settings, clock)
+            if letters is not None:
+                taken.callback(letters.close)
             secured = configuration.access is not None and configuration.access.context is not None
             server = Server(settings.http.host, settings.http.port, secured=secured)
             taken.callback(server.close)
-            daemon = cls(configuration, clock, source, store, server, decoders)
+            daemon = cls(configuration, clock, source, store, server, decoders, letters)
             taken.pop_all()
             return daemon
 
@@ -595,6 +623,7 @@ class Daemon:
         self.server.serve(self.surface)
         try:
             facts, positions, topics = self._restore()
+            self._begin_letters()
             self.telemetry.restore(self.explainer.explain(self.pipeline.current()))
             for notifier in self.notifiers:
                 notifier.start()
@@ -623,12 +652,19 @@ class Daemon:
         """Take up the saved state. Raises StateError where it cannot be read."""
         try:
             records, positions, topics = self.store.records(), self.store.positions(), self.store.topics()
-            facts = self.pipeline.restore(records, self.clock.now())
+            facts = self.pipeline.restore((each for each in records if each.kind != DEAD_LETTERS), self.clock.now())
         except (sqlite3.Error, *FOREIGN) as error:
             raise _unreadable(self.store, error) from None
         facts += [each for place, why in self._refused.items() for each in self.pipeline.versions.refuse(place, why)]
         self.checkpointer.whole = bool(facts)
         return facts, positions, topics
+
+    def _begin_letters(self) -> None:
+        """Go on with dead letters from where the state is. Raises StateError."""
+        if self._letters is not None:
+            saved = next((each.payload for each in self.store.records_of([DEAD_LETTERS])), None)
+            self._letters.begin(saved)
+            self.telemetry.record([] if self._letters.size is None else [DeadLettersSized(self._letters.size)])
 
     def _started(self) -> AuditNote:
         """What the audit log is to say of this start: which sections of the configuration have changed since the last one."""
@@ -690,6 +726,8 @@ class Daemon:
         if self.runs is not None:
             self.runs.stop(max(0.1, deadline - self.clock.elapsed()))
         self.source.close()
+        if self._letters is not None:
+            self._letters.close()
         self.server.close()
         self.store.close()
 
@@ -770,6 +808,8 @@ def build_board(configuration: Configuration) -> Board:
         rules=[(spec.key, rule.name) for spec in configuration.specs for rule in spec.rules],
     )
     settings = configuration.settings
+    if settings.dead_letters is not None:
+        board.expect_letters()
     board.expect_halves([(topic.name, topic.half) for topic in settings.topics if topic.half is not None])
     board.expect_versions(policies_of(settings), () if settings.registry is None else aliases_of(settings))
     board.expect_runs([each.name for each in configuration.targets if each.wants(RETRAIN) and can_follow(each.target)])

@@ -18,6 +18,7 @@ from monitor.commands.arguments import add_json as _json
 from monitor.commands.asking import add_asking
 from monitor.commands.auditing import add_audit
 from monitor.commands.exits import Exit
+from monitor.commands.lettering import add_dead_letters
 from monitor.commands.stating import add_state
 
 SHELLS = ("bash", "zsh", "fish")
@@ -123,6 +124,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_asking(commands)
     add_audit(commands)
     add_state(commands)
+    add_dead_letters(commands)
 
     completion = _add(commands, "completion", "a script by which a shell completes driftd's words", _completion)
     completion.add_argument("shell", choices=SHELLS, help="which shell reads it")

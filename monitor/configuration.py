@@ -143,7 +143,9 @@ class Configuration:
         for target in (*effective["webhooks"], *effective["targets"]):
             _drop_unrouted(target)
         self._drop_reports(effective)
-        for name in ("audit_keep", "instance", "registry", "targets"):
+        if self.settings.dead_letters is not None and self.settings.dead_letters.directory is not None:
+            effective["dead_letters"]["directory"] = self._from_base(effective["dead_letters"]["directory"])
+        for name in ("audit_keep", "dead_letters", "instance", "registry", "targets"):
             if not effective[name]:
                 del effective[name]
         self._drop_later(effective["models"])

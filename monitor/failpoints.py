@@ -30,6 +30,10 @@ class Step(StrEnum):
     RECOVERED = "recover.named"  # the copy bears it
     REPAIR_KEPT = "repair.kept"  # damaged rows that can be done without were copied, and are still there
     REPAIRED = "repair.written"  # they are gone, within the transaction
+    LETTERS_BEGUN = "letters.begun"  # a segment of dead letters has its name, and nothing stands in it
+    LETTERS_WRITTEN = "letters.written"  # rejected records stand in it, which may not be on the disk yet
+    LETTERS_SYNCED = "letters.synced"  # they are, and no checkpoint covers them
+    LETTERS_CUT = "tail.cut"  # at a start: what no checkpoint covered was cut off, which may not be on the disk yet
     CHANGES_TAKEN = "checkpoint.taken"  # the pipeline has handed out what changed, nothing is written
     RECORDS = "checkpoint.records"  # within the transaction, as the next four
     POSITIONS = "checkpoint.positions"

@@ -152,7 +152,7 @@ def test_the_names_that_init_looks_for_are_in_its_page_in_their_order(part: str)
 def test_every_command_has_a_row_with_its_options_in_the_page_of_the_command_line() -> None:
     """But those of all: what is read, and the answer as JSON."""
     of_all = {"--help", "--config", "--json"}
-    rows = re.findall(r"^\| `(driftd [a-z ]+)` \|.*\|(.*)\|$", text("docs/command-line.md"), flags=re.MULTILINE)
+    rows = re.findall(r"^\| `(driftd [a-z -]+)` \|.*\|(.*)\|$", text("docs/command-line.md"), flags=re.MULTILINE)
     said = {command: set(re.findall(r"--[a-z-]+", options)) - of_all for command, options in rows}
 
     assert said == {command: options - of_all for command, options in commands(build_parser(), "driftd")}

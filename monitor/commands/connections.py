@@ -1,6 +1,6 @@
 """Whether a configuration's parts can be reached: broker and topics, targets, the state's directory, the port."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -125,6 +125,9 @@ def local_problems(settings: Settings) -> Iterator[str]:
     folder = None if settings.reports is None else settings.reports.folder
     if folder is not None and (why := no_folder(folder)) is not None:
         yield f"reports.folder: {folder} cannot be used: {why}"
+    letters = None if settings.dead_letters is None else settings.dead_letters.directory
+    if letters is not None and (why := no_folder(letters)) is not None:
+        yield f"dead_letters.directory: {letters} cannot be used: {why}"
     host, port = settings.http.host, settings.http.port
     try:
         with socket(AF_INET6 if ":" in host else AF_INET) as probe:
@@ -221,4 +224,15 @@ def look_up_topics(settings: Settings) -> Connections:
             connections.problems.append(f"topics.{topic.name}: {metadata.error.str()}")
         else:
             connections.topics[topic.name] = len(metadata.partitions)
+    connections.warnings += letters_topic_warnings(settings, known)
     return connections
+
+
+def letters_topic_warnings(settings: Settings, known: Mapping[str, Any]) -> Iterator[str]:
+    """Whether the topic of dead letters is there: the first rejected record waits for it, and with it all else."""
+    topic = None if settings.dead_letters is None else settings.dead_letters.topic
+    if topic is not None and (topic not in known or known[topic].error is not None):
+        yield (
+            f"dead_letters.topic: {topic} does not exist yet: unless the broker makes topics by itself, reading stops at the first event "
+            "that is rejected, until it is there"
+        )

@@ -89,6 +89,9 @@ def with_absolute_state(settings: Settings, base: Path) -> Settings:
     absolute: dict[str, object] = {"state": base / settings.state}
     if settings.reports is not None and settings.reports.folder is not None:
         absolute["reports"] = settings.reports.model_copy(update={"folder": base / settings.reports.folder})
+    kept = settings.dead_letters
+    if kept is not None and kept.directory is not None:
+        absolute["dead_letters"] = kept.model_copy(update={"directory": base / kept.directory})
     return settings.model_copy(update=absolute)
 
 

@@ -30,6 +30,10 @@ from monitor.facts.daemon import (
 )
 from monitor.facts.decisions import ApprovalLinkUsed, DecisionEnded, DecisionMade, DecisionRefused, DecisionsStand
 from monitor.facts.events import (
+    DeadLettersBlocked,
+    DeadLettersDropped,
+    DeadLettersKept,
+    DeadLettersSized,
     EventsAhead,
     EventsCounted,
     EventsRejected,
@@ -119,6 +123,10 @@ Fact = (
     | EventsAhead
     | EventsRejected
     | FieldsRejected
+    | DeadLettersKept
+    | DeadLettersBlocked
+    | DeadLettersDropped
+    | DeadLettersSized
     | WindowClosed
     | WindowScored
     | DetectorFailed
@@ -226,6 +234,10 @@ __all__ = [
     "DaemonStarted",
     "DaemonStopped",
     "DayTold",
+    "DeadLettersBlocked",
+    "DeadLettersDropped",
+    "DeadLettersKept",
+    "DeadLettersSized",
     "DecisionEnded",
     "DecisionMade",
     "DecisionRefused",

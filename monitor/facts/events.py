@@ -25,6 +25,39 @@ class EventsRejected:
 
 
 @dataclass(frozen=True, slots=True)
+class DeadLettersKept:
+    """Rejected events whose records are kept, by reason; `size`: the bytes of those records that are rejected for it most of all."""
+
+    topic: str
+    reason: str
+    count: int
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLettersBlocked:
+    """Rejected records cannot be kept now: so many wait, and nothing is read or saved until they are."""
+
+    why: str
+    records: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLettersDropped:
+    """The directory of dead letters was full, and its oldest segment was let go, as configured."""
+
+    path: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLettersSized:
+    """So many bytes stand in the directory of dead letters."""
+
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
 class FieldsRejected:
     """Fields of events that still count, by reason."""
 

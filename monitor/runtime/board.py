@@ -33,6 +33,10 @@ from monitor.facts import (
     CheckpointSaved,
     ClockSet,
     ContractBroken,
+    DeadLettersBlocked,
+    DeadLettersDropped,
+    DeadLettersKept,
+    DeadLettersSized,
     DecisionMade,
     DecisionsStand,
     DeliveryForgotten,
@@ -118,7 +122,16 @@ VIOLATIONS = "driftd_contract_violations_total"
 SAMPLES = 3  # of a rule
 GOES_ON = (
     *("deliveries", "lags", "unreachable", "late", "partitions_held", "topics_missing", "waiting", "checkpoint_at"),
-    *("checkpoint_durations", "state_bytes", "retrains", "turned_at", "answered_at", "clock_behind"),
+    *(
+        "letters_blocked",
+        "letters_bytes",
+        "checkpoint_durations",
+        "state_bytes",
+        "retrains",
+        "turned_at",
+        "answered_at",
+        "clock_behind",
+    ),
 )  # of the process, whatever series there are
 EVENT_OUTCOMES = ("ok", "late", "rejected", "unmonitored", "tombstone", "skipped")
 
@@ -296,6 +309,8 @@ class Board:
     checkpoint_at: Nanos | None = None
     checkpoint_durations: Durations = field(default_factory=Durations)
     state_bytes: int = 0
+    letters_blocked: bool | None = None  # whether dead letters cannot be kept now; None: nobody keeps any
+    letters_bytes: int | None = None  # of their directory, where they have one
     decisions: tuple[Decision, ...] = ()  # in force
     past_decisions: tuple[PastDecision, ...] = ()  # the last that are over
     requests_made: tuple[OpenRequest, ...] = ()  # the last of each model, the oldest first
@@ -562,6 +577,23 @@ class Board:
                 before = self.delays.get(key)
                 self.delays = {**self.delays, key: fact if before is None else before.plus(fact)}
 
+    def expect_letters(self) -> None:
+        """Dead letters are kept."""
+        self.letters_blocked = False
+        self.counters["driftd_dead_letters_dropped_bytes_total"][()] += 0
+
+    def _note_letters(self, fact: DeadLettersKept | DeadLettersBlocked | DeadLettersDropped | DeadLettersSized) -> None:
+        match fact:
+            case DeadLettersKept(topic, reason, count, size):
+                self.counters["driftd_dead_letters_total"][topic, reason] += count
+                self.counters["driftd_dead_letters_bytes_total"][topic, reason] += size
+            case DeadLettersBlocked():
+                self.letters_blocked = True
+            case DeadLettersDropped(_, size):
+                self.counters["driftd_dead_letters_dropped_bytes_total"][()] += size
+            case DeadLettersSized(size):
+                self.letters_bytes = size
+
     def _expect_state(self) -> None:
         self.counters["driftd_state_backup_failures_total"][()] += 0
         for cause in ("damaged", "gone", "lost"):
@@ -580,6 +612,7 @@ class Board:
         match fact:
             case CheckpointSaved(at, seconds, size):
                 self.checkpoint_at, self.state_bytes = at, size
+                self.letters_blocked = None if self.letters_blocked is None else False
                 self.checkpoint_durations.add(seconds)
             case PanesOpen(panes):
                 self.panes = {**self.panes, **dict(panes)}
@@ -623,6 +656,12 @@ class Board:
             self.counters["driftd_version_reference_failures_total"][(fact.known.model,)] += 1
 
     def _note_source(self, fact: Fact) -> None:
+        if isinstance(fact, DeadLettersKept | DeadLettersBlocked | DeadLettersDropped | DeadLettersSized):
+            self._note_letters(fact)
+        else:
+            self._note_partitions(fact)
+
+    def _note_partitions(self, fact: Fact) -> None:
         match fact:
             case LateShare(topic):
                 self.late = self.late | {topic: fact}

@@ -1,18 +1,20 @@
 """Saves state, positions and outbox together, then tells Kafka: in this order, never another."""
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from monitor.audit.chain import AuditNote
 from monitor.clock import Clock
 from monitor.facts import AuditHead, BackupFailed, CheckpointFailed, CheckpointSaved, Fact
 from monitor.failpoints import Step, reach
 from monitor.pipeline import Pipeline
+from monitor.runtime.dead_letters import DeadLetters
 from monitor.series.records import Record
 from monitor.sources.base import Source
 from monitor.store.outbox import AddressedNotice
 from monitor.store.sqlite import StateError, StateGoneError, StateStore
 from monitor.stream.events import SECOND
+from monitor.stream.rejected import RejectedRecord
 
 BACKUP_EVERY = (
     900.0  # seconds from one backup of the state to the next: how much is read again where it has to be taken up
@@ -24,7 +26,17 @@ RETRY_AFTER = 1.0  # seconds, when the state could not be written
 class Checkpointer:
     """Decides when to save, and holds reading while saving fails."""
 
-    def __init__(self, store: StateStore, pipeline: Pipeline, source: Source, clock: Clock, interval: float) -> None:
+    def __init__(
+        self,
+        store: StateStore,
+        pipeline: Pipeline,
+        source: Source,
+        clock: Clock,
+        interval: float,
+        letters: DeadLetters | None = None,
+    ) -> None:
+        """`letters`: where rejected records are kept, if they are."""
+        self._letters = letters
         self._store = store
         self._pipeline = pipeline
         self._source = source
@@ -52,6 +64,19 @@ class Checkpointer:
         """Write these down with the next checkpoint, in its transaction."""
         self._audited += notes
 
+    def keep(self, rejected: Sequence[RejectedRecord]) -> list[Fact]:
+        """Have rejected records kept; where that is not possible, reading is held."""
+        if self._letters is None or not rejected:
+            return []
+        facts = self._letters.keep(rejected)
+        if self._letters.blocked is not None:
+            self._hold(self._letters.blocked)
+        return facts
+
+    def _hold(self, why: str) -> None:
+        self.failing = why
+        self._next = self._clock.elapsed() + RETRY_AFTER
+
     @property
     def due(self) -> bool:
         """Whether to save now: the interval is over, or there are notices to send."""
@@ -59,12 +84,24 @@ class Checkpointer:
         return waited if self.failing is not None else waited or bool(self._notices)
 
     def save(self) -> list[Fact]:
-        """Save once. After a failure the changes are kept for the next try. Raises StateError where the file has been taken away."""
+        """Save once, when all that was rejected is kept. After a failure the changes are kept for the next try.
+
+        Raises StateError where a file has been taken away.
+        """
         began = self._clock.elapsed()
+        told = [] if self._letters is None else self._letters.secure()
+        if self._letters is not None and self._letters.blocked is not None:
+            self._hold(self._letters.blocked)
+            return told
+        return [*told, *self._save(began)]
+
+    def _save(self, began: float) -> list[Fact]:
         if self.whole:
             self._records.clear()
         for record in self._pipeline.snapshot() if self.whole else self._pipeline.changes():
             self._records[record.kind, record.key] = record
+        if self._letters is not None and (cover := self._letters.sink.record) is not None:
+            self._records[cover.kind, cover.key] = cover
         positions, topics = self._source.positions(), self._source.topics()
         reach(Step.CHANGES_TAKEN)
         try:
@@ -81,8 +118,7 @@ class Checkpointer:
             self.failing = f"state: {error}"
             raise StateError(self.failing) from None
         except sqlite3.Error as error:
-            self.failing = f"state could not be saved: {error}"
-            self._next = self._clock.elapsed() + RETRY_AFTER
+            self._hold(f"state could not be saved: {error}")
             return [CheckpointFailed(str(error))]
         self.failing = None
         self.whole = False
@@ -90,6 +126,8 @@ class Checkpointer:
         self._notices.clear()
         self._audited.clear()
         reach(Step.SAVED)
+        if self._letters is not None:
+            self._letters.sink.covered()
         self._source.commit(positions)
         reach(Step.TOLD)
         ended = self._clock.elapsed()

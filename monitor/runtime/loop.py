@@ -10,7 +10,7 @@ from monitor.alerting.versions import KnownVersion, ListedVersions, OfferedRefer
 from monitor.audit.entries import audited
 from monitor.clock import Clock
 from monitor.explain.explainer import Explainer
-from monitor.facts import Fact, PartitionsUnreachable
+from monitor.facts import Fact, PartitionsUnreachable, RecordsSkipped
 from monitor.pipeline import Pipeline
 from monitor.runtime.allocation import FreedMemory
 from monitor.runtime.checkpoint import RETRY_AFTER, Checkpointer
@@ -34,6 +34,7 @@ from monitor.stream.events import (
     Partition,
     SchemaBatch,
 )
+from monitor.stream.rejected import RejectedRecord
 from monitor.targets.base import Subscriber
 from monitor.targets.payloads import Sender, notices
 from monitor.targets.reports import report_notices
@@ -243,6 +244,7 @@ class Loop:
         halves: list[HalfBatch] = []
         seen: dict[Partition, Nanos] = {}
         read: set[Partition] = set()
+        rejected = [_unread(fact) for fact in facts if isinstance(fact, RecordsSkipped)]
         for records in poll.records:
             decoded = self._decoded(records, now)
             if decoded is None:
@@ -253,10 +255,12 @@ class Loop:
             schemas += decoded.schemas
             versions += decoded.versions
             halves += decoded.halves
+            rejected += decoded.rejected
             self._newest = max(self._newest, *decoded.seen.values(), 0)
             for partition, time in decoded.seen.items():
                 seen[partition] = max(min(time, now), seen.get(partition, 0))  # what came is no later than now
             read.update(partitions_of(records))
+        facts += self._checkpointer.keep(rejected)
         told = frozenset(read), *self._told_of(poll)
         arrived = MicroBatch(tuple(batches), seen, *told, tuple(joins), tuple(schemas), tuple(versions), tuple(halves))
         return arrived, facts
@@ -293,3 +297,9 @@ class Loop:
             self._inbox.saved()
             self._outside.want(self._pipeline.versions.wanted())
         self._wake()
+
+
+def _unread(skipped: RecordsSkipped) -> RejectedRecord:
+    """Records that were stepped over, of which nobody has the bytes."""
+    first, last = skipped.first, skipped.last
+    return RejectedRecord(skipped.partition, first, [(None, "unreadable_batch")], last=last, each=last - first + 1)

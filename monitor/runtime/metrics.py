@@ -331,6 +331,21 @@ METRICS: dict[str, Spec] = {
         ("topic",),
     ),
     "driftd_events_rejected_total": Spec("counter", "Events that could not be used at all", ("topic", "reason")),
+    "driftd_dead_letters_total": Spec(
+        "counter", "Rejected events whose records were kept as dead letters", ("topic", "reason")
+    ),
+    "driftd_dead_letters_bytes_total": Spec(
+        "counter", "Bytes of the records that were kept as dead letters, as they came", ("topic", "reason")
+    ),
+    "driftd_dead_letters_dropped_bytes_total": Spec(
+        "counter", "Bytes of dead letters that were removed because their directory was full, as configured"
+    ),
+    "driftd_dead_letters_blocked": Spec(
+        "gauge", "1: dead letters cannot be kept, and nothing is read until they are; absent where none are kept"
+    ),
+    "driftd_dead_letters_directory_bytes": Spec(
+        "gauge", "Size of the directory of dead letters; absent where there is none"
+    ),
     "driftd_fields_rejected_total": Spec(
         "counter",
         "Fields of events that still count; unknown ones are counted in every 256th event",
@@ -506,6 +521,9 @@ class Exposition:
         waiting = () if board.waiting is None else board.waiting.records
         yield "driftd_records_waiting", [((topic,), count) for topic, count in waiting]
         yield "driftd_state_bytes", [((), board.state_bytes)]
+        blocked, held = board.letters_blocked, board.letters_bytes
+        yield "driftd_dead_letters_blocked", [] if blocked is None else [((), int(blocked))]
+        yield "driftd_dead_letters_directory_bytes", [] if held is None else [((), held)]
         yield "driftd_clock_behind_seconds", [((), board.clock_behind / SECOND)]
         saved = started if board.checkpoint_at is None else board.checkpoint_at
         yield "driftd_checkpoint_age_seconds", [((), max(0, self.status.now() - saved) / SECOND)]

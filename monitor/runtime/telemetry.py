@@ -30,6 +30,10 @@ from monitor.facts import (
     ContractBroken,
     DaemonStarted,
     DaemonStopped,
+    DeadLettersBlocked,
+    DeadLettersDropped,
+    DeadLettersKept,
+    DeadLettersSized,
     DecisionEnded,
     DecisionMade,
     DecisionRefused,
@@ -115,6 +119,8 @@ QUIET_FOR: Nanos = 60 * SECOND  # the same complaint is logged once in so long; 
 UNSPOKEN = frozenset(
     {
         EventsCounted,
+        DeadLettersKept,
+        DeadLettersSized,
         WatermarkAdvanced,
         WindowScored,
         FeaturesTracked,
@@ -227,7 +233,7 @@ class Telemetry:
                 self._say_delivery(fact)
             case DecisionMade() | DecisionRefused() | DecisionEnded() | ApprovalLinkUsed():
                 self._say_decision(fact)
-            case CheckpointSaved() | CheckpointFailed() | AuditHead():
+            case CheckpointSaved() | CheckpointFailed() | AuditHead() | DeadLettersBlocked() | DeadLettersDropped():
                 self._say_checkpoint(fact)
             case EventsRejected(topic, reason, count):
                 self._complain(logging.WARNING, "events.rejected", topic=topic, reason=reason, count=count)
@@ -322,13 +328,20 @@ class Telemetry:
             changes=list(fact.changes[:MOST_NAMED]),
         )
 
-    def _say_checkpoint(self, fact: CheckpointSaved | CheckpointFailed | AuditHead) -> None:
-        if isinstance(fact, CheckpointFailed):
-            self._complain(logging.ERROR, "checkpoint.failed", error=fact.error)
-        elif isinstance(fact, AuditHead):
-            self._log.info("audit.head", seq=fact.seq, hash=fact.hash)
-        else:
-            self._log.debug("checkpoint.saved", seconds=round(fact.seconds, 4), bytes=fact.size)
+    def _say_checkpoint(
+        self, fact: CheckpointSaved | CheckpointFailed | AuditHead | DeadLettersBlocked | DeadLettersDropped
+    ) -> None:
+        match fact:
+            case CheckpointFailed(error):
+                self._complain(logging.ERROR, "checkpoint.failed", error=error)
+            case DeadLettersBlocked(why, records):
+                self._complain(logging.ERROR, "dead_letters.blocked", detail=why, records=records)
+            case DeadLettersDropped(path, size):
+                self._log.warning("dead_letters.dropped", path=path, bytes=size)
+            case AuditHead(seq, head):
+                self._log.info("audit.head", seq=seq, hash=head)
+            case CheckpointSaved(seconds=seconds, size=size):
+                self._log.debug("checkpoint.saved", seconds=round(seconds, 4), bytes=size)
 
     def _say_state(self, fact: StateBegun | StateRecovered | StateLost | BackupFailed) -> None:
         match fact:

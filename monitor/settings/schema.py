@@ -36,6 +36,7 @@ from monitor.sections import (
     unknown_key,
 )
 from monitor.settings.approval import ApprovalLinksSettings
+from monitor.settings.dead_letters import DeadLettersSettings
 from monitor.settings.fields import ConstantSettings, FieldsSettings, TopicNameSettings, refuse_undotted
 from monitor.settings.registry import RegistrySettings
 from monitor.settings.reports import ReportsSettings
@@ -546,6 +547,7 @@ class Settings(BaseSettings):
     webhooks: list[WebhookSettings] = Field(default_factory=list)
     targets: list[Annotated[SerializeAsAny[TargetSettings], BeforeValidator(read_target)]] = Field(default_factory=list)
     reports: ReportsSettings | None = None
+    dead_letters: DeadLettersSettings | None = None
     state: Path = Path("/var/lib/driftd")
     audit_keep: PositiveDuration | None = None  # of wall time; None: all entries
     checkpoint_interval: PositiveDuration = parse_duration("5s")
@@ -608,6 +610,18 @@ class Settings(BaseSettings):
             for name in names:
                 if names.count(name) > 1:
                     raise ValueError(f"{what}: {name!r} is there twice")
+        return self
+
+    @model_validator(mode="after")
+    def _letters_apart(self) -> "Settings":
+        """What is rejected must not come in again, and the state has its directory to itself."""
+        kept = self.dead_letters
+        if kept is not None and kept.topic in {topic.name for topic in self.topics}:
+            raise ValueError(f"dead_letters.topic: {kept.topic} is read itself (topics); name one that is not")
+        if kept is not None and kept.directory == self.state:
+            raise ValueError(
+                f"dead_letters.directory: {kept.directory} is the directory of the state; name another, or one inside it"
+            )
         return self
 
     @model_validator(mode="after")

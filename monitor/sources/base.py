@@ -63,6 +63,7 @@ class RecordParts(Flag):
     STAMPS = auto()  # the broker's timestamps
     HEADERS = auto()
     NUMBERS = auto()  # offsets, also where no offset of what is spanned lacks
+    ALL = KEYS | STAMPS | HEADERS | NUMBERS
 
 
 Headers = Sequence[tuple[str, bytes | None]]
@@ -109,7 +110,8 @@ class TopicRecords:
     `offsets` are what they span in each partition: what lies in between and is not here is not there, or could not
     be read. `arrivals` are the broker's timestamps of the last record of each partition, where it gives any. `numbers` are the offsets of
     the records; they may be empty where no offset of what is spanned lacks. `keys`, `stamps` and `headers` are those of each record where
-    they were asked for (`RecordParts`), else empty. `prepared` is what was made of the values ahead.
+    they were asked for (`RecordParts`), else empty. `prepared` is what was made of the values ahead. `whole` gives the records at some
+    places with all that there is of them; None: there is no more than this.
     """
 
     topic: str
@@ -122,6 +124,7 @@ class TopicRecords:
     stamps: Sequence[Nanos] = ()
     headers: Sequence[Headers] = ()
     prepared: Prepared | None = None
+    whole: Callable[[Sequence[int]], "TopicRecords"] | None = field(default=None, compare=False, repr=False)
 
     @property
     def indexes(self) -> Sequence[int]:
@@ -129,6 +132,10 @@ class TopicRecords:
         held = np.asarray(self.partitions, dtype=np.int32)
         changed = held[1:][held[1:] != held[:-1]]
         return sorted({*held[:1].tolist(), *changed.tolist()})
+
+    def with_all(self, places: Sequence[int]) -> "TopicRecords":
+        """The records at some places, with all that there is of them."""
+        return self.only(places) if self.whole is None else self.whole(places)
 
     def only(self, places: Sequence[int]) -> "TopicRecords":
         """The records at some places."""

@@ -36,6 +36,7 @@ from tests.fakes import NOON
 from tests.parts.protobuf import classes_of, declare, file_of, set_of
 
 ROWS = 600
+FIRST = 7  # offset
 BATCH = 100  # rows of a message, where it holds many
 PLANS = "free", "pro", "team", "größer", ""
 KEYS = SeriesKey("churn", "3"), SeriesKey("fraud", "1")
@@ -396,9 +397,10 @@ def read(tmp_path_factory: pytest.TempPathFactory) -> Read:
 
     def found(name: str, messages: Sequence[bytes], events: Sequence[Event] = (), *, ahead: bool = False) -> Decoded:
         decoder, told = decoder_of(name, home), FORMATS[name].beside
+        decoder.keeps_rejected = True
         headers = [[(key, value.encode()) for key, value in told(each).items()] for each in events]
         held = list(messages)
-        records = TopicRecords("t", [0] * len(held), held, headers=headers)
+        records = TopicRecords("t", [0] * len(held), held, headers=headers, numbers=range(FIRST, FIRST + len(held)))
         if ahead:
             prepared = decoder.prepare(held, NOON)
             assert prepared is None or prepared.nbytes > 0
@@ -545,18 +547,21 @@ def test_what_is_broken_is_counted_by_its_reason_and_the_rest_is_exact(
     messages = form.write(events)
     clean = read(name, messages, events)
     spoilt, beside = list(messages), list(events)
-    expected: Counter[str] = Counter()
+    why = [""] * len(messages)
     for message, reason in form.broken(messages[0]):
         place = int(rng.integers(len(spoilt) + 1))
         spoilt.insert(place, message)
         beside.insert(place, events[0])
-        expected[reason] += 1
+        why.insert(place, reason)
+    expected = Counter(filter(None, why))
 
     for ahead in (False, True):
         found = read(name, spoilt, beside, ahead=ahead)
 
         assert rejected(found) == sorted(expected.items())
         assert_same(found, clean)
+        kept = [(each.offset - FIRST, each.reason, each.value) for each in found.rejected]
+        assert kept == [(place, why[place], raw) for place, raw in enumerate(spoilt) if why[place]]
 
 
 def as_tensors(events: Sequence[Event]) -> list[bytes]:
@@ -613,3 +618,9 @@ def test_no_byte_that_is_changed_and_no_cut_raises(name: str, rng: np.random.Gen
     for message in spoilt:
         decoded = read(name, [message], events[:1])
         assert decoded.batches or decoded.facts
+    decoded = read(name, [*good, *spoilt], [*events, *events][: len(good) + len(spoilt)])
+    kept = sum((each.reasons for each in decoded.rejected), Counter())
+    assert sorted(kept.items()) == rejected(decoded)
+    assert {(*good, *spoilt)[each.offset - FIRST] for each in decoded.rejected} == {
+        each.value for each in decoded.rejected
+    }

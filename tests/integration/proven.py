@@ -73,6 +73,7 @@ def config(bootstrap: str, url: str, group: str = "driftd") -> dict[str, Any]:
         "alerting": {"false_alarms_per_month": None, "rules": [{**rule, "keep_firing_for": 2, "severity": "critical"}]},
         "webhooks": [{"name": "trainer", "url": url, "types": TYPES, "secret_file": "secret"}],
         "checkpoint_interval": "100ms",
+        "dead_letters": {"directory": "state/letters"},
         "idle_after": "60s",
     }
 
@@ -282,8 +283,11 @@ class ProvenRun:
         fitted(home, seed)
         (home / "secret").write_text(SECRET, encoding="utf-8")
         self.receiver = Listener(home / "webhooks.jsonl", seed)
-        place = {} if state is None else {"state": str(state)}
         self.state = state or home / "state"
+        self.letters = self.state / "letters"
+        place = (
+            {"state": str(self.state), "dead_letters": {"directory": str(self.letters)}} if state is not None else {}
+        )
         settings = config(bootstrap, self.receiver.url, group) | place
         if change is not None:
             change(settings)

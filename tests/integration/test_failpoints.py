@@ -77,11 +77,21 @@ def damaged_where_it_is_only_shown(run: ProvenRun) -> None:
         assert sum(database.execute(BROKEN, (kind,)).rowcount for kind in DISPENSABLE)
 
 
+def torn(run: ProvenRun) -> None:
+    """Dead letters that no checkpoint covers, the last of which was not written to its end."""
+    run.keep()
+    segment = max(run.letters.glob("letters-*.jsonl"))
+    with segment.open("ab") as lines:
+        lines.write(segment.read_bytes()[:1000])
+
+
 SCENES: dict[str, Prepare] = {  # what a step needs to be reached, by the first word of its name
     "create": nothing,
     "checkpoint": nothing,
     "backup": nothing,
     "delivery": nothing,
+    "letters": nothing,
+    "tail": torn,
     "migrate": older,
     "recover": damaged,
     "repair": damaged_where_it_is_only_shown,

@@ -65,3 +65,5 @@ def test_kills_under_load_break_no_invariant(mock_broker: "MockBroker", tmp_path
     assert found["figures"]["states"] > 1
     assert found["figures"]["transitions"] >= 2
     assert found["figures"]["rejected_in_the_last_run"] > 0
+    assert found["figures"]["kept"] > 0
+    assert found["figures"]["kept_again"] == 0

@@ -6,16 +6,20 @@ import shutil
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from monitor.store import files, sums
-from tests.integration.proven import PARTITIONS, PERIOD, TOPIC, Load, ProvenRun, proven_run, verdict
+from tests.integration.proven import DAY, PARTITIONS, PERIOD, TOPIC, Load, ProvenRun, proven_run, verdict
 from tests.parts.mock import MockBroker
+from tests.verifier.evidence import Letter, letters
+from tests.verifier.invariants import Verifier
 from tests.verifier.replay import FIRING, RESOLVED
 from tests.verifier.runs import document, verified
+from tests.verifier.truth import Truth
 
 Spoil = Callable[[Path], None]
 
@@ -62,8 +66,12 @@ def said(home: Path, change: Callable[[list[Any]], list[Any]]) -> None:
 
 
 def first_good(found: list[Any]) -> int:
-    """The number of the first record that counts."""
-    return next(number for number, record in enumerate(found) if not record[2] and '"x": null' not in record[3])
+    """The number of the first record that counts, of the model whose one pane holds all: of another it may lie before the first window."""
+    return next(
+        number
+        for number, record in enumerate(found)
+        if not record[2] and DAY in record[3] and '"x": null' not in record[3]
+    )
 
 
 def one_more(home: Path) -> None:
@@ -73,6 +81,10 @@ def one_more(home: Path) -> None:
         return [*found, found[first_good(found)]]
 
     sent(home, change)
+
+
+def one_less(home: Path) -> None:
+    sent(home, lambda found: [*found[: first_good(found)], *found[first_good(found) + 1 :]])
 
 
 def other_value(home: Path) -> None:
@@ -134,7 +146,7 @@ SUM = f"UPDATE record SET sum = {sums.of('record')}"
 PLACED = f"UPDATE position SET sum = {sums.of('position')}"
 SPOILT: dict[str, tuple[str, Spoil]] = {
     "an event was lost": ("I1", one_more),
-    "an event was counted twice": ("I1", lambda home: sent(home, lambda found: found[1:])),
+    "an event was counted twice": ("I1", one_less),
     "a window has other rows": ("I1", lambda home: [sql(home / "state", each) for each in (FEWER, SUM)] and None),
     "a row is damaged": ("I1", lambda home: sql(home / "state", FEWER)),
     "a value was counted as another": ("I2", other_value),
@@ -160,6 +172,8 @@ def test_what_was_good_holds_as_another_process_sees_it(good: Path, tmp_path: Pa
     assert found["figures"]["states"] == 2
     assert found["figures"]["transitions"] == 3
     assert found["figures"]["events"] == PERIOD * 100
+    assert found["figures"]["kept"] > 0
+    assert found["figures"]["kept_again"] == 0
 
 
 @pytest.mark.parametrize("how", SPOILT)
@@ -172,3 +186,25 @@ def test_what_was_spoilt_is_found(good: Path, tmp_path: Path, how: str) -> None:
 
     assert not found["invariants"][invariant], found
     assert not found["holds"]
+
+
+NOT_KEPT: dict[str, Callable[[list[Letter]], list[Letter]]] = {
+    "nothing was": lambda _: [],
+    "its bytes are others": lambda found: [replace(found[0], value=found[0].value + " "), *found[1:]],
+    "it has another reason": lambda found: [replace(found[0], reason="other"), *found[1:]],
+    "a record that counts was": lambda found: [*found, replace(found[0], offset=10**6)],
+}
+
+
+@pytest.mark.parametrize("how", NOT_KEPT)
+def test_what_is_not_kept_as_it_came_is_found(good: Path, how: str) -> None:
+    truth = Truth.read(good / "truth.jsonl")
+    truth.series.clear()  # nothing is counted here
+    found = letters(good / "state" / "letters")
+    right, wrong = Verifier(truth, {}, []), Verifier(truth, {}, [])
+    right.kept([*found, found[0]])
+    wrong.kept(NOT_KEPT[how](found))
+
+    assert right.verdict.violations == []
+    assert right.verdict.figures["kept_again"] == 1
+    assert {each["invariant"] for each in wrong.verdict.violations} == {"I5"}

@@ -195,7 +195,7 @@ void act(const Library& library, Held& held) {
   auto* const batch = any(held.batches);
   auto* const part = any(held.parts);
   std::vector<uint32_t> places;
-  switch (randomly() % 16) {
+  switch (randomly() % 17) {
     case 0: {
       auto made = std::make_shared<Client>(library);
       made->open({{"group.id", "g"}, {"check.crcs", one_in(8) ? std::nullopt : std::optional<std::string>(one_in(8) ? "!" : "true")}});
@@ -212,6 +212,10 @@ void act(const Library& library, Held& held) {
     case 11: drop(held.parts); break;
     case 12: if (part) held.parts.push_back(before(**part, {{1, 50}, {2, 0}})); break;
     case 13: if (part) read(library, **part); break;
+    case 14:
+      for (size_t left = randomly() % 20; left > 0; --left) places.push_back(static_cast<uint32_t>(randomly() % 40));
+      if (part) held.parts.push_back(only(**part, places)), read(library, *held.parts.back());
+      break;
     default:
       if (!batch) break;
       for (size_t left = randomly() % 20; left > 0; --left) places.push_back(static_cast<uint32_t>(randomly() % 40));

@@ -1,5 +1,6 @@
 """What a daemon has left behind: its state, the text of /metrics, and what a webhook's receiver has written down."""
 
+import base64
 import json
 import sqlite3
 from collections import Counter
@@ -79,6 +80,27 @@ def _take(found: Left, kind: str, key: list[Any], payload: bytes) -> None:
         found.origin[series] = told["origin"]
     if told["sealed_until"] is not None:
         found.sealed[series] = told["sealed_until"]
+
+
+@dataclass(frozen=True)
+class Letter:
+    """A rejected record as it was kept."""
+
+    partition: int
+    offset: int
+    reason: str
+    value: str  # a byte a character, as the truth has it
+
+
+def letters(directory: Path) -> list[Letter]:
+    """All that were kept, in the order written."""
+    found = []
+    for path in sorted(directory.glob("letters-*.jsonl")):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            told = json.loads(line)
+            value = base64.b64decode(told["value"]).decode("latin-1")
+            found.append(Letter(told["partition"], told["offset"], told["reason"], value))
+    return found
 
 
 class Told:

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from detectors import Layout, Sketch
-from tests.verifier.evidence import Heard, Left, Series, Told
+from tests.verifier.evidence import Heard, Left, Letter, Series, Told
 from tests.verifier.replay import FIRING, RESOLVED, Transition
-from tests.verifier.truth import Columns, Sent, Truth
+from tests.verifier.truth import UNMONITORED, Columns, Sent, Truth
 
 REACHABILITY = "reachability"  # the rule by which silent leaders are told, as the wall has it
 
@@ -176,6 +176,24 @@ class Verifier:
         self.verdict.figures["reasons"] += len(wanted)
         if lost := told.by("driftd_offsets_lost_total", "topic") + told.by("driftd_offsets_expired_total", "topic"):
             self.verdict.break_("I6", "driftd_offsets_lost_total", f"{dict(lost)}, where nothing was lost")
+
+    def kept(self, letters: Sequence[Letter]) -> None:
+        """Each record that is rejected is kept as it came, under its reason; nothing else is. What is kept again is counted."""
+        wanted = {
+            (partition, offset): (reason, text)
+            for partition, offset, reason, text in self.truth.records
+            if reason not in {"", UNMONITORED}
+        }
+        found: Counter[tuple[int, int]] = Counter()
+        for each in letters:
+            place = each.partition, each.offset
+            found[place] += 1
+            if wanted.get(place) != (each.reason, each.value):
+                self.verdict.break_("I5", f"letter {place}", f"kept for {each.reason}, sent as {wanted.get(place)}")
+        for place in wanted.keys() - found.keys():
+            self.verdict.break_("I5", f"letter {place}", f"rejected for {wanted[place][0]}, and not kept")
+        self.verdict.figures["kept"] += len(found)
+        self.verdict.figures["kept_again"] += found.total() - len(found)
 
     def read(self, states: Iterable[tuple[str, Left]]) -> None:
         """Positions never go back nor past the end, and reach it."""

@@ -41,6 +41,7 @@ def verified(run: Path) -> dict[str, Any]:
         verifier.state(name, state)
     verifier.said(last, evidence.heard(run / "webhooks.jsonl"))
     verifier.counted(evidence.Told((run / "metrics.txt").read_text(encoding="utf-8"), truth.topic), begin)
+    verifier.kept(evidence.letters(run / "state" / "letters"))
     verifier.read(states)
     verdict = verifier.verdict
     verdict.figures["events"] = len(truth.records)

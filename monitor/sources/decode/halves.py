@@ -37,8 +37,8 @@ class HalfColumns:
         """The rows of a poll that have an id, in the order of their messages, for of halves that are alike the first counts; the others are rejected."""
         rows = [self._rows(part, counts) for part in parts]
         known = [np.asarray(each["high"] != 0) for each in rows]
-        if nameless := sum(each.size - int(np.count_nonzero(each)) for each in known):
-            counts.rejected[ID_MISSING] += nameless
+        for part, ours in zip(parts, known, strict=True):
+            counts.reject(ID_MISSING, part.messages, ~ours)
         held = [each if ours.all() else each[ours] for each, ours in zip(rows, known, strict=True)]
         whole = held[0] if len(held) == 1 else np.concatenate(held)[_order(parts, known)]
         return HalfBatch(self._series.key, topic, self._series.half, whole, offsets)

@@ -3,7 +3,6 @@
 A label without a time has its record's. A null label, or a message without a value whose key is the id, withdraws what was said.
 """
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -19,8 +18,9 @@ from monitor.series.truth import Truth
 from monitor.sources.base import RecordParts, TopicRecords
 from monitor.sources.decode.joining import ID_MISSING, UNUSABLE, LabelColumns, RowLabels, label_fields
 from monitor.sources.decode.mapping import Timer, decode_records, event_times, map_rows
+from monitor.sources.decode.rejected import Told
 from monitor.sources.decode.shaping import beside
-from monitor.sources.decode.topic import Decoded, Told, TopicDecoder
+from monitor.sources.decode.topic import Decoded, TopicDecoder
 from monitor.sources.formats.base import DecodeCounts, Decoder, Read, Rows, SeriesRows
 from monitor.sources.formats.fields import FeatureSlots, FieldMap, JoinedFields, SeriesFields, TopicFields
 from monitor.sources.formats.json.documents import dig
@@ -76,7 +76,7 @@ class LabelDecoder(TopicDecoder):
         Raises NotNow, with nothing changed, where a format needs what is away.
         """
         self._fetch(records)
-        counts, decoded = DecodeCounts(), Decoded()
+        counts, decoded, whole = DecodeCounts(), Decoded(), records
         latest = min(now + self.max_future, LATEST_NANOS)
         records = self._split(records, counts)
         empty = [place for place, value in enumerate(records.values) if value is None]
@@ -85,12 +85,15 @@ class LabelDecoder(TopicDecoder):
         labels = list[tuple[str, LabelRows]]()
         places = np.delete(np.arange(len(records.values)), empty)
         left = records.only(places.tolist()) if empty else records
+        noted = counts.renumber(0, np.array(empty, dtype=np.intp))
         for read, of_these, held in self._readings(left, places, latest, counts):
             labels += [self._labels(part, of_these, counts) for part in read.rows]
+            noted = counts.renumber(noted, held)
             told.append((held[read.messages], read.times))
         self._see(records, told, decoded)
         accepted = len(withdrawn) + sum(len(rows) for _, rows in labels)
         self._tell(decoded, [*labels, *((model, withdrawn) for model in self._versions)], counts, accepted)
+        decoded.rejected = self._rejected(whole, records, told, counts, now)
         return decoded
 
     def _tell(
@@ -123,12 +126,15 @@ class LabelDecoder(TopicDecoder):
         """A model, and the labels of decoded rows of it."""
         model = part.series.key.model
         if part.ids is None or part.more is None or part.messages is None:
-            counts.rejected[ID_MISSING] += len(part.times)
+            counts.reject(ID_MISSING, part.messages, np.ones(len(part.times), dtype=np.bool_))
             return model, no_rows(LABEL)
         held, reasons = self._refused(part, counts)
-        counts.rejected.update(reasons.values())
         kept = np.ones(len(part.times), dtype=np.bool_)
         kept[list(reasons)] = False
+        for reason in {*reasons.values()}:
+            which = np.zeros(len(kept), dtype=np.bool_)
+            which[[place for place, why in reasons.items() if why == reason]] = True
+            counts.reject(reason, part.messages, which)
         offsets = np.array(records.numbers, dtype=np.int64)[part.messages] if records.numbers else part.messages
         columns = {"high": part.ids, "low": part.more, "time": part.times, "offset": offsets}
         rows = rows_of(LABEL, **columns, value=held.values, weight=held.weights)
@@ -154,8 +160,7 @@ class LabelDecoder(TopicDecoder):
         named, future = (high != 0) & (stamps > 0), stamps > latest
         kept = named & ~future
         for reason, which in ((ID_MISSING, ~named), ("timestamp_in_future", named & future)):
-            if which.any():
-                counts.rejected[reason] += int(np.count_nonzero(which))
+            counts.reject(reason, np.arange(len(ids)), which)
         numbers = np.array(records.numbers or [0] * len(ids), dtype=np.int64)
         columns = {"high": high, "low": low, "time": stamps, "offset": numbers}
         return np.asarray(rows_of(LABEL, **columns, value=np.nan, weight=1.0)[kept])
@@ -163,6 +168,9 @@ class LabelDecoder(TopicDecoder):
     def _timer(self, now: Nanos) -> Timer:
         """A label without a time has its record's: of one that is explained, now."""
         return partial(stamped_times, np.full(1, now))
+
+    def _timer_of(self, record: TopicRecords, rows: int) -> Timer:
+        return partial(stamped_times, np.repeat(np.array(record.stamps[:1] or (0,), dtype=np.int64), rows + 1))
 
     def _ids_of(self, records: TopicRecords) -> list[object]:
         """The ids of messages without a value: where the mapping looks beside values, as of any others; else what their keys are."""
@@ -204,20 +212,20 @@ class LabelReader:
 
 
 def stamped_times(
-    stamps: NDArray[np.int64] | None, rows: Rows, topic: TopicFields, latest: Nanos, rejected: Counter[str]
+    stamps: NDArray[np.int64] | None, rows: Rows, topic: TopicFields, latest: Nanos, counts: DecodeCounts
 ) -> NDArray[np.int64]:
     """The event time of each row, or its record's timestamp where it has none."""
-    reasons: Counter[str] = Counter()
-    times = event_times(rows, topic, latest, reasons)
-    missing = reasons.pop("timestamp_missing", 0)
-    rejected.update(reasons)
+    apart = DecodeCounts()
+    times = event_times(rows, topic, latest, apart)
+    missing = apart.rejected.pop("timestamp_missing", 0)
+    counts.rejected.update(apart.rejected)
+    counts.noted += [(reason, places) for reason, places in apart.noted if reason != "timestamp_missing"]
     if not missing:
         return times
     without = _without_time(rows, topic)
     usable = np.zeros(len(times), dtype=np.int64) if stamps is None else stamps[rows.messages]
     filled = without & (usable > 0) & (usable <= latest)
-    if left := int(np.count_nonzero(without & ~filled)):
-        rejected["timestamp_missing"] += left
+    counts.reject("timestamp_missing", rows.messages, without & ~filled)
     return np.where(filled, usable, np.where(without, NOT_A_TIME, times))
 
 

@@ -24,11 +24,12 @@ from monitor.sources.formats.base import (
 )
 from monitor.sources.formats.categories import CategoryTable
 from monitor.sources.formats.fields import Path, SeriesFields, TopicFields
-from monitor.sources.formats.times import NOT_A_TIME, times_of
+from monitor.sources.formats.times import NOT_A_TIME, placed_times
 from monitor.sources.formats.values import UNUSABLE, Rejected, number
 from monitor.stream.events import Nanos
 
 UNMONITORED, REJECTED = -1, -2  # beside the number of a series
+NO_TIMES: NDArray[np.int64] = np.empty(0, dtype=np.int64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +51,9 @@ class MappedReader:
     def read(self, records: TopicRecords, latest: Nanos, counts: DecodeCounts) -> Read:
         """Read all messages: nothing is left."""
         rows = decode_records(self._decoder, records)
+        if not len(rows):  # most of what is read again is rejected
+            counts.rejected.update(rows.rejected)
+            return Read((), rows.messages, NO_TIMES, (), strange=False)
         mapped = map_rows(rows, self._topic, latest, counts)
         return Read(mapped.rows, mapped.messages, mapped.times, (), strange=bool(mapped.rows))
 
@@ -81,8 +85,8 @@ class PlacedRows:
     times: NDArray[np.int64]
 
 
-Timer = Callable[[Rows, TopicFields, Nanos, Counter[str]], NDArray[np.int64]]
-"""The event time of each row, NOT_A_TIME with a reason where there is none."""
+Timer = Callable[[Rows, TopicFields, Nanos, DecodeCounts], NDArray[np.int64]]
+"""The event time of each row, NOT_A_TIME with a reason that is counted where there is none."""
 
 
 def place_rows(
@@ -90,13 +94,13 @@ def place_rows(
 ) -> PlacedRows:
     """Give each row its series and event time; what has none is counted by reason."""
     counts.rejected.update(rows.rejected)
-    owners = route(rows, topic, counts.rejected)
+    owners = route(rows, topic, counts)
     if owners.size and owners.min() == REJECTED:
         routed = np.flatnonzero(owners != REJECTED)
         rows, owners = rows.take(routed), owners[routed]
-    times = (timer or event_times)(rows, topic, latest, counts.rejected)
+    times = (timer or event_times)(rows, topic, latest, counts)
     owners[times == NOT_A_TIME] = REJECTED
-    _refuse_without_features(rows, owners, topic.fields.features, counts.rejected)
+    _refuse_without_features(rows, owners, topic.fields.features, counts)
     counts.unmonitored += int(np.count_nonzero(owners == UNMONITORED))
     return PlacedRows(rows, owners, times)
 
@@ -140,7 +144,7 @@ def _each_half(
 # --- whose, and when --------------------------------------------------------------------------------------------------
 
 
-def route(rows: Rows, topic: TopicFields, rejected: Counter[str]) -> NDArray[np.int64]:
+def route(rows: Rows, topic: TopicFields, counts: DecodeCounts) -> NDArray[np.int64]:
     """The number of each row's series, UNMONITORED or REJECTED."""
     nothing = Coded((None,), np.zeros(len(rows), dtype=np.int64))
     looked_up = topic.fields.envelope
@@ -149,28 +153,32 @@ def route(rows: Rows, topic: TopicFields, rejected: Counter[str]) -> NDArray[np.
         for name in ("model", "version")
     )
     if len(models) == len(versions) == 1 and len(rows):  # as a rule a batch is of one model
-        return np.full(len(rows), _owners_of(topic, [(models[0], versions[0])], [len(rows)], rejected)[0])
+        owner, why = _owners_of(topic, [(models[0], versions[0])])
+        for reason in why.values():
+            counts.reject(reason, rows.messages, np.ones(len(rows), dtype=np.bool_))
+        return np.full(len(rows), owner[0])
     pairs, of_pair = _distinct(of_model * len(versions) + of_version, len(models) * len(versions))
     said = [(models[pair // len(versions)], versions[pair % len(versions)]) for pair in pairs.tolist()]
-    owners = _owners_of(topic, said, np.bincount(of_pair, minlength=len(said)).tolist(), rejected)
+    owners, why = _owners_of(topic, said)
+    for reason in sorted({*why.values()}):
+        counts.reject(reason, rows.messages, np.isin(of_pair, [pair for pair, each in why.items() if each == reason]))
     return np.asarray(owners[of_pair])
 
 
-def _owners_of(
-    topic: TopicFields, said: Sequence[tuple[Any, Any]], counts: Sequence[int], rejected: Counter[str]
-) -> NDArray[np.int64]:
-    """The number of the series of each model and version, of which there are so many rows."""
+def _owners_of(topic: TopicFields, said: Sequence[tuple[Any, Any]]) -> tuple[NDArray[np.int64], dict[int, str]]:
+    """The number of the series of each model and version, and by place why it is of none."""
     numbers = {key: number for number, key in enumerate(topic.series)}
     owners = np.full(len(said), UNMONITORED, dtype=np.int64)
-    for place, ((model, version), count) in enumerate(zip(said, counts, strict=True)):
+    why: dict[int, str] = {}
+    for place, (model, version) in enumerate(said):
         try:
             series = topic.series_of(model, version)
         except Rejected as reason:
             owners[place] = REJECTED
-            rejected[str(reason)] += count
+            why[place] = str(reason)
         else:
             owners[place] = UNMONITORED if series is None else numbers[series.key]
-    return owners
+    return owners, why
 
 
 def _distinct(numbers: NDArray[np.int64], most: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -182,26 +190,42 @@ def _distinct(numbers: NDArray[np.int64], most: int) -> tuple[NDArray[np.int64],
     return np.flatnonzero(present), (np.cumsum(present) - 1)[numbers]
 
 
-def event_times(rows: Rows, topic: TopicFields, latest: Nanos, rejected: Counter[str]) -> NDArray[np.int64]:
+def event_times(rows: Rows, topic: TopicFields, latest: Nanos, counts: DecodeCounts) -> NDArray[np.int64]:
     """The event time of each row, NOT_A_TIME where there is none."""
     nothing = Coded((None,), np.zeros(len(rows), dtype=np.int64))
-    return times_of(_or(rows.column(topic.fields.timestamp), nothing), topic.fields.unit, latest, rejected)
+
+    def refuse(reason: str, which: NDArray[np.bool_]) -> None:
+        counts.reject(reason, rows.messages, which)
+
+    return placed_times(_or(rows.column(topic.fields.timestamp), nothing), topic.fields.unit, latest, refuse)
 
 
 def _or(column: Column | None, otherwise: Column) -> Column:
     return otherwise if column is None else column
 
 
-def _refuse_without_features(rows: Rows, owners: NDArray[np.int64], path: Path, rejected: Counter[str]) -> None:
+def _refuse_without_features(rows: Rows, owners: NDArray[np.int64], path: Path, counts: DecodeCounts) -> None:
     """Reject the rows of ours that say they have no features."""
     held = rows.column(path) if path else None
     if held is None:
         return
     ours = np.flatnonzero(owners >= 0)
-    for row, value in zip(ours.tolist(), only_rows(held, ours).tolist(), strict=True):
-        if not isinstance(value, Mapping):
-            rejected["features_missing" if value is None else "features_invalid"] += 1
-            owners[row] = REJECTED
+    values = only_rows(held, ours).tolist()
+    if all(isinstance(value, Mapping) for value in values):
+        return
+    for reason, is_why in (("features_missing", _is_missing), ("features_invalid", _is_invalid)):
+        which = np.zeros(len(owners), dtype=np.bool_)
+        which[ours] = list(map(is_why, values))
+        counts.reject(reason, rows.messages, which)
+        owners[which] = REJECTED
+
+
+def _is_missing(features: object) -> bool:
+    return features is None
+
+
+def _is_invalid(features: object) -> bool:
+    return features is not None and not isinstance(features, Mapping)
 
 
 def each_once(column: Column) -> tuple[list[Any], NDArray[np.int64]]:

@@ -1,6 +1,6 @@
 """Bytes to batches (HOT): a topic's format, then what is the same for all of them; reasons for what does not count."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -21,6 +21,7 @@ from monitor.sources.decode.contract import RowContract
 from monitor.sources.decode.halves import SeriesByHalf
 from monitor.sources.decode.joining import ID_MISSING, PredictionColumns
 from monitor.sources.decode.mapping import MappedReader, Timer, decode_records, inspect_record, map_rows
+from monitor.sources.decode.rejected import RejectionSearch, Told, rejected_records
 from monitor.sources.decode.schema import (
     LOOKED,
     CheckedRows,
@@ -64,9 +65,9 @@ from monitor.stream.events import (
     SchemaBatch,
     SeriesKey,
 )
+from monitor.stream.rejected import RejectedRecord, Why
 from monitor.stream.violations import of_weights
 
-Told = tuple[NDArray[np.intp], NDArray[np.int64]]  # places of messages, and event times read from them
 EMPTY: NDArray[np.int64] = np.empty(0, dtype=np.int64)
 ODD = "wrong_type", "non_finite"  # why a field is unusable: an object or a list, a number beyond all others
 
@@ -84,6 +85,7 @@ class Decoded:
         default_factory=list
     )  # model, version, event time: as far as looked for
     halves: list[HalfBatch] = field(default_factory=list)
+    rejected: Sequence[RejectedRecord] = ()  # where they are kept
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +160,8 @@ class TopicDecoder:
         self._offsets = OffsetCounter()
         self._messages_before = 0  # rows on record
         self._new_versions: dict[tuple[str, str], Nanos] = {}  # model and version, of series that take any
+        self.keeps_rejected = False
+        """Whether somebody keeps the records that are rejected: then they are looked for."""
 
     @property
     def wants(self) -> RecordParts:
@@ -194,15 +198,16 @@ class TopicDecoder:
         Raises NotNow, with nothing changed, where a format needs what is away.
         """
         self._fetch(records)
-        counts, decoded, rows = DecodeCounts(), Decoded(), list[SeriesRows]()
+        counts, decoded, rows, whole = DecodeCounts(), Decoded(), list[SeriesRows](), records
         latest = min(now + self.max_future, LATEST_NANOS)
         records = self._split(records, counts)
         of = self._offsets.places(records) if self._contracts and records.values else None
         strange, told = False, list[Told]()
-        objects, checked = 0, list[CheckedRows]()
+        objects, noted, checked = 0, 0, list[CheckedRows]()
         for read, _, places in self._readings(records, np.arange(len(records.values)), latest, counts):
             before, objects = objects, sum(counts.fields[reason] for reason in ODD)
             held = self._check(weighed(read.rows, counts), decoded, now, objects=objects > before)
+            noted = counts.renumber(noted, places)
             held = [_among_all(part, places) for part in held]
             checked += self._placed(held)
             rows += held
@@ -222,7 +227,43 @@ class TopicDecoder:
         # what is no text, such as half a UTF-16 pair, could be saved nowhere
         decoded.versions += [each for each in told_of if each[1] and each[1].isprintable()]
         self._new_versions.clear()
+        decoded.rejected = self._rejected(whole, records, told, counts, now)
         return decoded
+
+    def _rejected(
+        self, records: TopicRecords, cut: TopicRecords, told: Sequence[Told], counts: DecodeCounts, now: Nanos
+    ) -> Sequence[RejectedRecord]:
+        """The records that were rejected, where somebody keeps them. `cut` are these records, one an event; `told` the events that counted."""
+        if not self.keeps_rejected or not counts.rejected:
+            return ()
+        latest = min(now + self.max_future, LATEST_NANOS)
+        search = RejectionSearch(
+            lambda places: self._reasons(records.only(places), latest),
+            lambda place: self._row_reasons(records.only([place]), latest),
+            Counter(counts.rejected),
+        )
+        search.look_through(records, cut, told, counts.noted)
+        return rejected_records(records, search)
+
+    def _reasons(self, records: TopicRecords, latest: Nanos) -> Counter[str]:
+        """Why rows of these records are rejected, or none: as they are decoded, but for what is noted there."""
+        counts = DecodeCounts()
+        weighed(self.readers[-1].read(self._split(records, counts), latest, counts).rows, counts)
+        return counts.rejected
+
+    def _row_reasons(self, record: TopicRecords, latest: Nanos) -> list[Why]:
+        """The rows of a single record that are rejected, with their numbers."""
+        rows, counts = decode_records(self.format, record), DecodeCounts()
+        numbered = replace(rows, messages=np.arange(1, len(rows) + 1), rejected={})
+        weighed(map_rows(numbered, self._reads, latest, counts, self._timer_of(record, len(rows))).rows, counts)
+        named: list[Why] = [(row, reason) for reason, places in counts.noted for row in places.tolist()]
+        left = counts.rejected - Counter(reason for _, reason in named) + Counter(rows.rejected)
+        return [*sorted(named, key=lambda each: each[0] or 0), *((None, reason) for reason in left.elements())]
+
+    def _timer_of(self, record: TopicRecords, rows: int) -> Timer | None:
+        """How the rows of a record, whose places are their numbers from 1, get their times."""
+        del record, rows
+        return None
 
     def _name_unseen(
         self,

@@ -38,7 +38,7 @@ def weigh(part: SeriesRows, counts: DecodeCounts) -> SeriesRows:
     fair = are_shares(percent)
     part = replace(part, numeric=part.numeric[:, : series.sampling])
     if not fair.all():
-        counts.rejected[INVALID] += int(np.count_nonzero(~fair))
+        counts.reject(INVALID, part.messages, ~fair)
         part, percent, absent = part.only(np.flatnonzero(fair)), percent[fair], absent[fair]
     if whole:
         return part if (percent == PERCENT).all() else replace(part, weights=weights_of(percent))

@@ -162,11 +162,26 @@ class DecodeCounts:
     latencies: Counter[str] = field(default_factory=Counter)  # same: of what requests took
     errors: Counter[str] = field(default_factory=Counter)  # same: of whether they failed
     unmonitored: int = 0
+    noted: list[tuple[str, NDArray[np.intp]]] = field(
+        default_factory=list
+    )  # rejections whose messages are known: their places
 
     @property
     def of_columns(self) -> tuple[Counter[str], ...]:
         """Those of columns, by what they hold: features, labels, latencies, errors."""
         return self.fields, self.labels, self.latencies, self.errors
+
+    def reject(self, reason: str, messages: NDArray[np.intp] | None, which: NDArray[np.bool_]) -> None:
+        """Count rows that are rejected, `which` of some; `messages` int64[n] are the places of their messages, None: not known."""
+        if count := int(np.count_nonzero(which)):
+            self.rejected[reason] += count
+            if messages is not None:
+                self.noted.append((reason, messages[which]))
+
+    def renumber(self, since: int, places: NDArray[np.intp]) -> int:
+        """What was noted since then is of these places; how much is noted now."""
+        self.noted[since:] = [(reason, places[held]) for reason, held in self.noted[since:]]
+        return len(self.noted)
 
     def add(self, other: "DecodeCounts") -> None:
         """Count what was counted apart, too."""

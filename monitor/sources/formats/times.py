@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from monitor.stream.events import SECOND, Nanos
 
 SHORT = 16  # records in a row of one partition, from which on it is quicker to take them as they are than to sort
 NOT_A_TIME = int(np.iinfo(np.int64).min)  # how numpy stores NaT
+Refuse = Callable[[str, NDArray[np.bool_]], None]
 REFUSED = ("timestamp_missing", "timestamp_before_2000", "timestamp_in_future")
 
 
@@ -22,15 +23,21 @@ def times_of(column: Column, unit: Nanos, latest: Nanos, rejected: Counter[str])
 
     Numbers are epochs in `unit` nanoseconds, text without a zone is UTC.
     """
+
+    def refuse(reason: str, which: NDArray[np.bool_]) -> None:
+        rejected[reason] += int(np.count_nonzero(which))
+
+    return placed_times(column, unit, latest, refuse)
+
+
+def placed_times(column: Column, unit: Nanos, latest: Nanos, refuse: Refuse) -> NDArray[np.int64]:
+    """The same; `refuse` is told each reason, and of which rows it is, if there are any."""
     if isinstance(column, Coded):
         times, reasons = _each(column.values, unit, latest)
-        counts = np.bincount(column.rows, minlength=len(times)).tolist()
-        for reason, count in zip(reasons, counts, strict=True):
-            if reason and count:
-                rejected[reason] += count
+        _refuse_each(reasons, refuse, column.rows)
         return np.asarray(times[column.rows])
     if column.dtype.kind == "M":
-        return _bounded(column, latest, rejected)
+        return _bounded(column, latest, refuse)
     epochs = _integers(column)
     if epochs is not None and epochs.size and _all_valid(epochs, unit, latest):
         return np.asarray(epochs.astype(np.int64) * unit)
@@ -38,8 +45,17 @@ def times_of(column: Column, unit: Nanos, latest: Nanos, rejected: Counter[str])
     if column.dtype.kind == "f":
         values = [None if math.isnan(value) else value for value in values]
     times, reasons = _each(values, unit, latest)
-    rejected.update(reason for reason in reasons if reason)
+    _refuse_each(reasons, refuse)
     return times
+
+
+def _refuse_each(reasons: Sequence[str], refuse: Refuse, rows: NDArray[np.integer] | None = None) -> None:
+    """Tell the reasons of values, of which `rows` say which one each row has; None: each its own."""
+    for reason in sorted({*reasons}):
+        which = np.array([each == reason for each in reasons]) if reason else np.zeros(1, dtype=np.bool_)
+        which = which if rows is None or not reason else which[rows]
+        if which.any():
+            refuse(reason, which)
 
 
 def by_partition(
@@ -96,13 +112,13 @@ def _each(values: Sequence[Any], unit: Nanos, latest: Nanos) -> tuple[NDArray[np
     return times, reasons
 
 
-def _bounded(column: NDArray[Any], latest: Nanos, rejected: Counter[str]) -> NDArray[np.int64]:
+def _bounded(column: NDArray[Any], latest: Nanos, refuse: Refuse) -> NDArray[np.int64]:
     """Times of any unit as nanoseconds, which reach to 2262."""
     absent, seconds = np.isnat(column), column.astype("datetime64[s]").view(np.int64)
     early, late = (seconds < EARLIEST // SECOND) & ~absent, seconds >= LATEST_NANOS // SECOND
     times = np.where(absent | early | late, NOT_A_TIME, column.astype("datetime64[ns]").view(np.int64))
     late |= times > latest
     for rows, reason in zip((absent, early, late), REFUSED, strict=True):
-        if count := int(np.count_nonzero(rows)):
-            rejected[reason] += count
+        if rows.any():
+            refuse(reason, rows)
     return np.where(late, NOT_A_TIME, times)

@@ -414,4 +414,12 @@ inline std::unique_ptr<Part> before(const Part& part, const std::unordered_map<i
   return found;
 }
 
+// The records at some places; a place that there is not is left out.
+inline std::unique_ptr<Part> only(const Part& part, const std::vector<uint32_t>& places) {
+  auto found = std::make_unique<Part>(part.batch);
+  for (const uint32_t place : places)
+    if (place < part.records.size()) found->add(*part.records[place]);
+  return found;
+}
+
 }  // namespace driftd::kafka

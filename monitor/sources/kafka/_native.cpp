@@ -392,18 +392,23 @@ PyObject* message(PyObject*, PyObject* arguments) {
   });
 }
 
+std::vector<uint32_t> places_of(PyObject* listed) {
+  std::vector<uint32_t> places;
+  for (Py_ssize_t at = 0, count = PyList_Size(listed); at < count; ++at) {
+    const unsigned long place = PyLong_AsUnsignedLong(checked(PyList_GetItem(listed, at)));
+    if (PyErr_Occurred()) throw Failed();
+    places.push_back(static_cast<uint32_t>(std::min<unsigned long>(place, UINT32_MAX)));
+  }
+  return places;
+}
+
 // The records by topic of those at some places: [(topic, records), …].
 PyObject* parts(PyObject*, PyObject* arguments) {
   return guarded([&]() -> PyObject* {
     PyObject *capsule, *listed;
     checked(PyArg_ParseTuple(arguments, "OO!", &capsule, &PyList_Type, &listed));
     const SharedBatch batch = batch_of(capsule);
-    std::vector<uint32_t> places;
-    for (Py_ssize_t at = 0, count = PyList_Size(listed); at < count; ++at) {
-      const unsigned long place = PyLong_AsUnsignedLong(checked(PyList_GetItem(listed, at)));
-      if (PyErr_Occurred()) throw Failed();
-      places.push_back(static_cast<uint32_t>(std::min<unsigned long>(place, UINT32_MAX)));
-    }
+    const std::vector<uint32_t> places = places_of(listed);
     std::vector<TopicPart> found = parts_of(batch, &places);
     return list_of(found);
   });
@@ -530,6 +535,14 @@ PyObject* before_ends(PyObject*, PyObject* arguments) {
   });
 }
 
+PyObject* only_some(PyObject*, PyObject* arguments) {
+  return guarded([&]() -> PyObject* {
+    PyObject *capsule, *listed;
+    checked(PyArg_ParseTuple(arguments, "OO!", &capsule, &PyList_Type, &listed));
+    return capsule_of(only(part_of(capsule), places_of(listed)), PART);
+  });
+}
+
 PyMethodDef METHODS[] = {
     {"load", load, METH_VARARGS, "Take librdkafka out of a loaded module; its version is returned."},
     {"connect", connect, METH_VARARGS, "Make a consumer of properties."},
@@ -560,6 +573,7 @@ PyMethodDef METHODS[] = {
     {"headers", headers, METH_O, "The headers of each record."},
     {"lasts", lasts, METH_O, "The last record of each partition."},
     {"before", before_ends, METH_VARARGS, "The records before the ends of their partitions."},
+    {"only", only_some, METH_VARARGS, "The records at some places."},
     {nullptr, nullptr, 0, nullptr},
 };
 

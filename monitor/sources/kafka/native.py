@@ -175,7 +175,12 @@ class NativeRecords:
             stamps=event_times(_native.stamps(part)) if RecordParts.STAMPS in parts else (),
             headers=_native.headers(part) if RecordParts.HEADERS in parts else (),
             prepared=self.prepared,
+            whole=self._whole,
         )
+
+    def _whole(self, places: Sequence[int]) -> TopicRecords:
+        """The records at some places, with all that there is of them."""
+        return NativeRecords(self.topic, _native.only(self._part, list(places))).records((), RecordParts.ALL)
 
     @cached_property
     def values(self) -> "NativeValues":

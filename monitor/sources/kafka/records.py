@@ -197,7 +197,12 @@ class TakenMessages:
             stamps=event_times(time for _, time in map(STAMP, messages)) if RecordParts.STAMPS in parts else (),
             headers=list(map(headers_of, messages)) if RecordParts.HEADERS in parts else (),
             prepared=self.prepared,
+            whole=self._whole,
         )
+
+    def _whole(self, places: Sequence[int]) -> TopicRecords:
+        """The records at some places, with all that there is of them."""
+        return TakenMessages(self.topic, [self._messages[place] for place in places]).records((), RecordParts.ALL)
 
     @cached_property
     def values(self) -> Sequence[bytes | None]:

@@ -1,7 +1,9 @@
 """The loop over lists: everything read is counted once, whatever the disk does and wherever it is stopped."""
 
 import json
+import random
 import sqlite3
+from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +23,7 @@ from monitor.facts import AlertSeen, Fact, FewRows, PartitionsUnreachable
 from monitor.pipeline import Pipeline
 from monitor.runtime.board import Board, SeriesBoard
 from monitor.runtime.checkpoint import Checkpointer
+from monitor.runtime.dead_letters import DeadLetters
 from monitor.runtime.inbox import Inbox
 from monitor.runtime.loop import Loop, Parts
 from monitor.runtime.metrics import DaemonStatus, Exposition
@@ -32,9 +35,12 @@ from monitor.series.series import SeriesSpec
 from monitor.sources.base import NO_TOPICS, Poll, SourceError, TopicRecords
 from monitor.sources.decode.topic import TopicDecoder
 from monitor.sources.formats.fields import FieldMap, SeriesFields
+from monitor.store.dead_letters import KIND as DEAD_LETTERS
+from monitor.store.dead_letters import DeadLetterError, DeadLetterFiles, letters_in
 from monitor.store.outbox import AddressedNotice
 from monitor.store.sqlite import StateStore
 from monitor.stream.events import SECOND, Nanos, Partition, SeriesKey
+from monitor.stream.rejected import RejectedRecord
 from monitor.stream.windows import WindowSpec
 from monitor.targets.payloads import FIRING, RESOLVED, Sender
 from tests.fakes import NOON, ListSource, ManualClock, ManualEvent, NobodyOutside, subscriber
@@ -82,7 +88,10 @@ class Scene:
         *,
         batch: int = 10,
         spec: SeriesSpec = SPEC,
+        keys: Mapping[Partition, Sequence[bytes | None]] | None = None,
     ) -> None:
+        """`keys` of records: with them rejected ones are kept."""
+        self.keys = keys
         self.spec = spec
         self.directory = directory
         self.clock = ManualClock()
@@ -92,16 +101,23 @@ class Scene:
 
     def start(self) -> None:
         self.store = Disk(self.directory)
-        self.source = ListSource(self.log, batch=self.batch, now=self.clock.now)
+        self.source = ListSource(self.log, batch=self.batch, now=self.clock.now, keys=self.keys)
         self.patient = PatientSource(self.source)
         self.pipeline = Pipeline([self.spec], idle_after=30 * SECOND, max_future=MAX_FUTURE)
-        self.pipeline.restore(self.store.records(), self.clock.now())
+        records = self.store.records()
+        self.pipeline.restore((each for each in records if each.kind != DEAD_LETTERS), self.clock.now())
+        self.letters = None
+        if self.keys is not None:
+            self.letters = DeadLetterFiles(self.directory / "letters", 8_000_000, drop_oldest=False)
+            self.letters.begin(next((each.payload for each in records if each.kind == DEAD_LETTERS), None))
         board = Board({CHURN: SeriesBoard(REFERENCE.hash, REFERENCE.rows)})
         self.telemetry = Telemetry(board, self.clock.now)
-        self.checkpointer = Checkpointer(self.store, self.pipeline, self.patient, self.clock, 5.0)
+        kept = None if self.letters is None else DeadLetters(self.letters)
+        self.checkpointer = Checkpointer(self.store, self.pipeline, self.patient, self.clock, 5.0, kept)
         self.woken = 0
         self.inbox = Inbox()
         decoder = TopicDecoder("t", [SeriesFields(CHURN, REFERENCE.layout, FieldMap())], FieldMap(), MAX_FUTURE)
+        decoder.keeps_rejected = self.letters is not None
         self.loop = Loop(
             self.patient,
             {"t": decoder},
@@ -127,6 +143,8 @@ class Scene:
 
     def kill(self) -> None:
         self.store.close()
+        if self.letters is not None:
+            self.letters.close()
 
     def run(self, *, polls: int) -> ManualEvent:
         """Run the loop until so many polls were made."""
@@ -209,6 +227,64 @@ def test_bad_messages_are_passed_over(scene: Scene) -> None:
     assert scene.rows == [10] * 11
     rejected = scene.telemetry.look(lambda board: dict(board.counters["driftd_events_rejected_total"]))
     assert rejected == {("t", "empty"): 1, ("t", "invalid_utf8"): 1, ("t", "malformed_json"): 1, ("t", "too_deep"): 1}
+
+
+def spoilt(count: int = 120) -> list[bytes]:
+    """Events, every third of which is none."""
+    return [each if at % 3 else b"{%d" % at for at, each in enumerate(events(count // 10))]
+
+
+def test_a_rejected_record_is_kept_once_wherever_the_loop_is_killed(tmp_path: Path) -> None:
+    log = spoilt()
+    scene = Scene(tmp_path, {P0: log}, keys={P0: [b"k"] * len(log)})
+    chance = random.Random(random.getrandbits(32))
+    for _ in range(8):
+        scene.loop.begin([])
+        for _ in range(chance.randrange(4)):
+            scene.loop.turn(0.0)
+            if chance.random() < 0.5:
+                scene.loop.save()
+        scene.kill()
+        scene.start()
+    scene.run(polls=15)
+    scene.kill()
+
+    kept = [(each.offset, each.value) for each in letters_in(tmp_path / "letters")]
+    assert kept == [(at, raw) for at, raw in enumerate(log) if not at % 3]
+
+
+def test_what_cannot_be_kept_holds_reading_and_checkpoints_until_it_can(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = spoilt()
+    scene = Scene(tmp_path, {P0: log}, keys={P0: [b"k"] * len(log)})
+    letters = scene.letters
+    assert letters is not None
+    write, full_for = letters.write, [3]
+
+    def full(waiting: deque[RejectedRecord]) -> None:
+        if full_for[0]:
+            full_for[0] -= 1
+            raise DeadLetterError("the disk is full")
+        write(waiting)
+
+    scene.loop.begin([])
+    monkeypatch.setattr(letters, "write", full)
+    scene.loop.turn(0.0)
+    assert scene.checkpointer.failing == "dead letters cannot be kept: the disk is full"
+    scene.loop.save()
+    assert scene.telemetry.look(lambda board: board.letters_blocked)
+    assert scene.store.positions() == {P0: 0}
+    polls = scene.source.polls
+    scene.run(polls=12)
+
+    assert full_for == [0]
+    assert scene.source.polls == polls + 12
+    assert scene.store.positions() == {P0: 120}
+    told = scene.telemetry.look(lambda board: dict(board.counters["driftd_dead_letters_total"]))
+    assert told == {("t", "malformed_json"): 40}
+    assert [each.offset for each in letters_in(tmp_path / "letters")] == list(range(0, 120, 3))
+    scene.kill()
 
 
 def test_windows_of_too_few_rows_are_a_state_with_its_cause_once_they_are_usual(tmp_path: Path) -> None:

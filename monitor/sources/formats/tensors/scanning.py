@@ -6,7 +6,6 @@ each place is read as any message is, and shows which column a place comes to li
 
 import os
 import re
-from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -336,7 +335,7 @@ class TensorScanner:
             return None
         half = WHOLE if rows.halves is None else int(rows.halves[0])
         topic = self._topic if half == WHOLE else self._topic.of_half(half)
-        owner = int(route(replace(rows, halves=None), topic, Counter())[0])
+        owner = int(route(replace(rows, halves=None), topic, DecodeCounts())[0])
         if owner == REJECTED or rows.column(topic.fields.features) is not None:
             return None
         series = None if owner == UNMONITORED else list(topic.series.values())[owner]

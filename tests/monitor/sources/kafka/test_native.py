@@ -129,6 +129,11 @@ def test_both_clients_bring_the_same_records(mock_broker: MockBroker, topic: str
             found.append(columns([records.records((), ~RecordParts.NOTHING) for records in held]))
             last = {index: after for records in held for index, after in records.next_offsets.items()}
             assert sum(last.values()) == len(messages)
+            thirds = [range(0, len(records), 3) for records in held]
+            some = [records.records(()).with_all(places) for records, places in zip(held, thirds, strict=True)]
+            chosen = columns(some)
+            assert len(chosen) == sum(map(len, thirds))
+            assert all(row in found[-1] for row in chosen)
 
     assert found[0] == found[1]
     assert len(found[0]) == len(messages)

@@ -1,0 +1,172 @@
+"""Dead letters in a topic of a broker that refuses and comes back, and a daemon that keeps them: nothing is dropped, and nothing more is read meanwhile."""
+
+import json
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from confluent_kafka import Consumer, KafkaError
+
+from detectors import Reference
+from monitor.commands.dead_letters import LetterChoice, replay, show_all, show_one
+from monitor.commands.exits import Exit
+from monitor.facts import DeadLettersKept
+from monitor.sources.kafka.dead_letters import DeadLetterTopic
+from monitor.store.dead_letters import DeadLetterError, letters_in
+from monitor.stream.events import MILLISECOND, Partition
+from monitor.stream.rejected import RejectedRecord
+from tests.fakes import NOON
+from tests.integration.daemon import Driftd
+from tests.parts.mock import Api
+from tests.parts.reader import produce_records
+
+if TYPE_CHECKING:
+    from tests.parts.mock import MockBroker
+
+TOPIC, LETTERS = "predictions", "letters"
+ROWS = RejectedRecord(
+    Partition(TOPIC, 2), 41, [(2, "timestamp_missing"), (5, "model_missing")], NOON, b"[1]", b"k", [("trace", b"\xff")]
+)
+UNREAD = RejectedRecord(Partition(TOPIC, 0), 7, [(None, "unreadable_batch")], last=9, each=3)
+
+
+def read_all(bootstrap: str, topic: str, count: int) -> list[Any]:
+    """So many records of a topic with one partition."""
+    settings = {"bootstrap.servers": bootstrap, "group.id": "reads", "auto.offset.reset": "earliest", "log_level": 0}
+    consumer, found = Consumer(settings), list[Any]()
+    consumer.subscribe([topic])
+    deadline = time.monotonic() + 60
+    while len(found) < count:
+        assert time.monotonic() < deadline, f"{len(found)} of {count} records"
+        found += [each for each in consumer.consume(100, 0.5) if each.error() is None]
+    consumer.close()
+    return found
+
+
+def insist(attempt: Callable[[], object]) -> None:
+    """As the loop does: again, until it is possible."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        with suppress(DeadLetterError):
+            attempt()
+            return
+    raise AssertionError("it was never possible")
+
+
+def test_a_record_stands_in_the_topic_as_it_came_once_the_broker_takes_it(mock_broker: "MockBroker") -> None:
+    mock_broker.create_topic(LETTERS)
+    topic = DeadLetterTopic(LETTERS, {"bootstrap.servers": mock_broker.bootstrap}, time.monotonic, patience=20)
+    mock_broker.push_errors(Api.PRODUCE, *[KafkaError.TOPIC_AUTHORIZATION_FAILED])
+    waiting = deque([ROWS])
+
+    topic.write(waiting)
+    with pytest.raises(DeadLetterError, match=f"topic {LETTERS}: 1 records are refused: .*uthorization"):
+        topic.secure()
+    assert topic.news() == []
+    waiting.append(UNREAD)
+
+    def again() -> None:
+        topic.write(waiting)
+        topic.secure()
+
+    insist(again)
+
+    kept = topic.news()
+    assert {(fact.reason, fact.count) for fact in kept if isinstance(fact, DeadLettersKept)} == {
+        ("timestamp_missing", 1),
+        ("model_missing", 1),
+        ("unreadable_batch", 3),
+    }
+    first, second = read_all(mock_broker.bootstrap, LETTERS, 2)
+    told = {name: value.decode() for name, value in first.headers()[1:]}
+    assert (first.key(), first.value(), first.headers()[0]) == (b"k", b"[1]", ("trace", b"\xff"))
+    assert told == {
+        "driftd-topic": TOPIC,
+        "driftd-partition": "2",
+        "driftd-offset": "41",
+        "driftd-reason": "timestamp_missing",
+        "driftd-events": "2",
+        "driftd-rows": "2=timestamp_missing 5=model_missing",
+        "driftd-timestamp": str(NOON // MILLISECOND),
+    }
+    assert second.value() is None
+    assert dict(second.headers())["driftd-last-offset"] == b"9"
+    topic.close()
+
+
+def test_a_broker_that_is_away_holds_what_waits_for_a_bounded_time(mock_broker: "MockBroker") -> None:
+    mock_broker.create_topic(LETTERS)
+    mock_broker.set_down()
+    topic = DeadLetterTopic(LETTERS, {"bootstrap.servers": mock_broker.bootstrap}, time.monotonic, patience=0.2)
+    large = [RejectedRecord(Partition(TOPIC, 0), at, [(None, "empty")], value=bytes(500_000)) for at in range(40)]
+    waiting = deque(large)
+
+    with pytest.raises(DeadLetterError, match="not acknowledged yet"):
+        topic.write(waiting)
+    assert 0 < len(waiting) < 40  # the others are under way: so many and no more
+    mock_broker.set_up()
+
+    def again() -> None:
+        topic.write(waiting)
+        topic.secure()
+
+    insist(again)
+
+    assert sum(fact.count for fact in topic.news() if isinstance(fact, DeadLettersKept)) == 40
+    topic.close()
+
+
+def settings(bootstrap: str, home: Path, letters: dict[str, str]) -> dict[str, Any]:
+    """One model, whose events are never many."""
+    Reference.fit({"x": np.arange(100.0)}).save(home / "m.json")
+    return {
+        "kafka": {"bootstrap_servers": bootstrap, "start_from": "earliest"},
+        "topics": [{"name": TOPIC}],
+        "models": [{"name": "m", "version": "1", "reference": "m.json"}],
+        "checkpoint_interval": "100ms",
+        "dead_letters": letters,
+    }
+
+
+def test_what_a_directory_holds_is_listed_explained_and_sent_again(
+    mock_broker: "MockBroker", tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mock_broker.create_topic(TOPIC)
+    daemon = Driftd(tmp_path, settings(mock_broker.bootstrap, tmp_path, {"directory": "letters"}))
+    bad = json.dumps({"model": "m", "version": "1", "features": {"x": 1}}).encode()
+    records = [{"value": b"{\xff"}, {"value": bad, "key": b"k", "headers": [("h", b"v")]}, {"value": bad}]
+    daemon.start()
+    produce_records(mock_broker, TOPIC, records)
+    daemon.wait_for(lambda: daemon.metric("driftd_dead_letters_total") == 3)
+    assert daemon.stop() == 0
+    choice = LetterChoice(daemon.config)
+
+    assert show_all(choice, as_json=False) is Exit.OK
+    assert capsys.readouterr().out.splitlines() == [
+        f"{TOPIC}  invalid_utf8  1 events in 1 records, the last {TOPIC}/0/0",
+        f"{TOPIC}  timestamp_missing  2 events in 2 records, the last {TOPIC}/0/2",
+    ]
+    assert show_one(choice, f"{TOPIC}/0/1") is Exit.OK
+    said = capsys.readouterr().out
+    assert "   key: k\n" in said
+    assert "today: rejected: timestamp_missing: ts is not there; the message has model, version, features\n" in said
+    assert show_one(choice, f"{TOPIC}/0/9") is Exit.NO
+    some = LetterChoice(daemon.config, reason="timestamp_missing")
+    assert replay(some, send=False) is Exit.OK
+    assert replay(some, send=True) is Exit.OK
+    assert capsys.readouterr().out.splitlines()[1:] == [
+        "2 records would be sent again; --send does it",
+        "2 records were sent again",
+    ]
+
+    daemon.start()
+    daemon.wait_for(lambda: daemon.metric("driftd_dead_letters_total") == 2)
+    assert daemon.stop() == 0
+    found = list(letters_in(tmp_path / "letters"))
+    assert [(each.offset, each.reason) for each in found][3:] == [(3, "timestamp_missing"), (4, "timestamp_missing")]
+    assert (found[3].key, found[3].value, list(found[3].headers)) == (b"k", bad, [("h", b"v")])
