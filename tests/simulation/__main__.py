@@ -1,0 +1,68 @@
+"""Simulations by seed: `python -m tests.simulation --seed N` plays one and prints what happened, `--seeds FIRST COUNT` many of them."""
+
+import argparse
+import json
+import logging
+import platform
+import sqlite3
+import sys
+import time
+from collections import Counter
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from tests.simulation.run import Simulation
+
+MEMORY = Path("/dev/shm")
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation")
+    parser.add_argument("--seed", type=int, metavar="N", help="play this one, and print what happened")
+    parser.add_argument("--seeds", type=int, nargs=2, metavar=("FIRST", "COUNT"), help="play so many")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write what was found here, too")
+    asked = parser.parse_args(arguments)
+    logging.disable()
+    with TemporaryDirectory(prefix="simulation", dir=MEMORY if MEMORY.is_dir() else None) as home:
+        if asked.seed is not None:
+            return show(asked.seed, Path(home))
+        found = play(range(asked.seeds[0], sum(asked.seeds)), Path(home))
+    text = json.dumps(found, indent=1)
+    if asked.json is not None:
+        asked.json.write_text(text + "\n", encoding="utf-8")
+    print(text)
+    return 0 if not found["violations"] else 1
+
+
+def show(seed: int, home: Path) -> int:
+    """What happened in one."""
+    simulation = Simulation(seed, home)
+    verdict = simulation.run()
+    print(*simulation.world.story, sep="\n")
+    print(json.dumps({"seed": seed, "figures": dict(verdict.figures), "violations": verdict.violations}, indent=1))
+    return 0 if not verdict.violations else 1
+
+
+def play(seeds: range, home: Path) -> dict[str, object]:
+    """What is found of many."""
+    figures: Counter[str] = Counter()
+    violations = []
+    began = time.process_time()
+    for seed in seeds:
+        verdict = Simulation(seed, home).run()
+        figures += verdict.figures
+        if verdict.violations:
+            print(f"seed {seed}: {verdict.violations[0]}", file=sys.stderr, flush=True)
+        violations += [{"seed": seed, **each} for each in verdict.violations[:3]]
+    return {
+        "seeds": [seeds.start, len(seeds)],
+        "seconds_of_processor": round(time.process_time() - began, 1),
+        "figures": dict(figures),
+        "violations": violations,
+        "versions": {"driftd": version("driftd"), "python": platform.python_version(), "sqlite": sqlite3.sqlite_version},
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
