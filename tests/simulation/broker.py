@@ -127,7 +127,7 @@ class SimulatedClient:
 
     def batch(self, most: int, timeout: float) -> MessageBatch:
         """What has come by the end of the time; slow machines come back later."""
-        self.poll(timeout * world().random.choice((0.3, 1.0, 1.0, 2.0, 4.0)))
+        self.poll(timeout * world().random.choice((0.3, 1.0, 2.5, 4.0, 6.0)))
         messages: list[Message] = []
         order = [*self._fetching]
         world().random.shuffle(order)

@@ -11,6 +11,8 @@ from typing import Any
 
 from tests.simulation.world import world
 
+LOOKS = ("SELECT", "PRAGMA integrity_check", "PRAGMA temp_store")
+GROWS = ("INSERT", "UPDATE", "CREATE", "COMMIT")
 CHANGES = ("INSERT", "UPDATE", "DELETE", "COMMIT", "CREATE", "BEGIN", "PRAGMA user_version")
 
 
@@ -33,11 +35,11 @@ class SimulatedDisk:
     def change(self, statement: str) -> None:
         """Say that a statement is about to be carried out. Raises sqlite3.OperationalError."""
         begun = statement.lstrip()
-        if not begun.startswith(CHANGES) or not world().current.inside or not world().alive:
+        if not begun.startswith((*CHANGES, *LOOKS)) or not world().current.inside or not world().alive:
             return
-        world().step(f"before {begun[:30]}")
-        grows = begun.startswith(("INSERT", "UPDATE", "CREATE", "COMMIT"))
-        if self.full and grows:
+        if begun.startswith(CHANGES):
+            world().step(f"before {begun[:30]}")
+        if self.full and begun.startswith(GROWS):
             raise failure("database or disk is full", sqlite3.SQLITE_FULL)
         if self.fails and world().random.random() < self.fails:
             world().tell(f"the disk fails at {begun[:40]}")
@@ -75,7 +77,7 @@ def connections(disk: SimulatedDisk) -> type[sqlite3.Connection]:
             return super().executemany(sql, parameters)
 
         def executescript(self, sql_script: str, /) -> sqlite3.Cursor:
-            disk.change("CREATE")
+            disk.change(sql_script)
             return super().executescript(sql_script)
 
     return SimulatedConnection

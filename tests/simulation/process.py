@@ -67,6 +67,7 @@ class Witness:
     lost: list[tuple[int, OffsetsLost]] = field(default_factory=list)  # with the making of the topic that it was told in
     expired: list[tuple[int, OffsetsExpired]] = field(default_factory=list)
     strange: list[Fact] = field(default_factory=list)  # what nothing here gives rise to
+    known: set[str] = field(default_factory=set)  # ids of topics that were saved: before that nobody reads them
     polled_in: int = 0  # the making of the topic that the last poll was of
 
     def begin(self) -> None:
@@ -170,6 +171,7 @@ def simulated(around: Surroundings, seen: Witness) -> Iterator[None]:
             finally:
                 if not self._db.in_transaction and arguments[1].items() <= self.positions().items():
                     seen.saved = given
+                    seen.known |= {*named["topics"].values()}
 
         def _finish_backup(self) -> None:
             super()._finish_backup()

@@ -1,6 +1,7 @@
 """One simulation: processes of driftd that die and begin again, until all is calm, read and told; then it is judged."""
 
 import shutil
+import traceback
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -28,7 +29,7 @@ from tests.simulation.scenario import LATENESS, MODELS, Scenario
 from tests.simulation.world import SimulatedClock, World, begin
 from tests.verifier.invariants import Verdict
 
-TAIL = 30.0  # seconds of events after the trouble
+TAIL = 16.0  # seconds of events after the trouble
 LIMIT = 900.0  # seconds after which it is over, calm or not
 TYPES = ["model.alert.firing", "model.alert.resolved", "model.retrain.requested"]
 PORTS = {"trainer": 8001, "pager": 8002}
@@ -71,7 +72,7 @@ def settings(home: Path, skip_lost: bool) -> dict[str, Any]:
             for name, port in PORTS.items()
         ],
         "checkpoint_interval": "2s",
-        "idle_after": "6s",
+        "idle_after": "5s",
         "state": str(home / "state"),
         "http": {"port": 0},
     }
@@ -94,6 +95,7 @@ class Simulation:
     kept: list[tuple[Path, frozenset[Place]]] = field(default_factory=list)  # what kills have left
     daemon: Daemon | None = None
     begun_with: frozenset[Place] = frozenset()  # of the process that runs
+    running: bool = False
     over: bool = False
     lives: int = 0
 
@@ -132,7 +134,7 @@ class Simulation:
         world.at(LIMIT, self._give_up)
 
     def _ask_to_stop(self) -> None:
-        if self.daemon is not None and self.daemon._opened:
+        if self.running and self.daemon is not None and self.daemon._opened:
             self.world.tell("asked to stop")
             self.daemon.stopping.set()
 
@@ -141,7 +143,7 @@ class Simulation:
         if self.over:
             return
         daemon = self.daemon
-        if daemon is not None and daemon._begun and self.world.alive:
+        if daemon is not None and daemon._begun and self.running:
             ends = {index: len(log) for index, log in enumerate(self.around.broker.now.partitions)}
             at = {place.index: offset for place, offset in daemon.source.positions().items()}
             waiting = [each for each in daemon.store.undelivered() if each.status == "pending"]
@@ -174,7 +176,7 @@ class Simulation:
         world.tell(f"process {number} begins")
         main = world.spawn(self._main, "main")
         main.ended.wait()
-        died = not world.alive
+        died, self.running = not world.alive, False
         world.bury()
         self.around.disk.let_go()
         if died and not self.over:
@@ -186,7 +188,7 @@ class Simulation:
 
     def _main(self) -> None:
         daemon = Daemon.start(self.around.configuration, clock=SimulatedClock())
-        self.daemon = daemon
+        self.daemon, self.running = daemon, True
         daemon.run()
 
     def _look_at_end(self, failure: BaseException | None) -> None:
@@ -194,6 +196,7 @@ class Simulation:
         self.world.tell(f"process ends: {failure!r}")
         if failure is None:
             return
+        self.world.story += traceback.format_tb(failure.__traceback__)[-4:]
         if isinstance(failure, SourceError) and "our position" in str(failure) and self.scenario.lossy:
             self.around.configuration = configured(self.home, True)
         elif isinstance(failure, StateError) and self._disk_failed:

@@ -12,8 +12,8 @@ from tests.simulation.broker import APPENDED, CREATED
 from tests.simulation.process import Surroundings
 from tests.simulation.world import BEGIN, World, world
 
-MODELS = {"m": 10, "slow": 40}  # seconds of their windows
-LATENESS = 4.0  # seconds
+MODELS = {"m": 5, "slow": 20}  # seconds of their windows
+LATENESS = 2.0  # seconds
 BAD: dict[str, bytes] = {
     "malformed_json": b"{",
     "empty": b"",
@@ -38,7 +38,7 @@ class Scenario:
     """All that is drawn beforehand. What threads do is drawn while they do it."""
 
     seed: int
-    length: float = 80.0  # seconds of trouble
+    length: float = 40.0  # seconds of trouble
     partitions: int = 1
     skip_lost: bool = True
     stamps: int = CREATED
@@ -56,12 +56,12 @@ class Scenario:
         chance = random.Random(seed)
         found = cls(seed, partitions=chance.choice((1, 2, 2, 3)), stamps=chance.choice((CREATED, APPENDED)))
         found.skip_lost = chance.random() < 0.7
-        found.rate = chance.choice((2.0, 3.0, 4.0))
-        begin = chance.uniform(15, 40)
-        found.shifts = [Spell(begin, begin + chance.uniform(10, 40))]
+        found.rate = chance.choice((4.0, 5.0, 7.0))
+        begin = chance.uniform(7, 20)
+        found.shifts = [Spell(begin, begin + chance.uniform(6, 20))]
         if found.partitions > 1 and chance.random() < 0.5:
-            found.idle[chance.randrange(found.partitions)] = found.spell(chance, 10, 50)
-        found.deaths = [round(math.exp(chance.uniform(math.log(3), math.log(1500)))) for _ in range(chance.choice((0, 1, 1, 2, 3)))]
+            found.idle[chance.randrange(found.partitions)] = found.spell(chance, 6, 30)
+        found.deaths = [round(math.exp(chance.uniform(math.log(3), math.log(800)))) for _ in range(chance.choice((0, 1, 1, 2, 3)))]
         found.stops = [chance.uniform(2, found.length) for _ in range(chance.choice((0, 0, 1)))]
         for kind in chance.sample([*KINDS], chance.choice((0, 1, 1, 2, 3))):
             KINDS[kind](found, chance)
@@ -137,7 +137,7 @@ def receiver_fails(found: Scenario, chance: random.Random) -> None:
     def put(around: Surroundings, is_so: bool) -> None:
         around.receivers[number].fails = share * is_so
 
-    found.during(found.spell(chance, 20, 70), f"receiver {number} fails", put)
+    found.during(found.spell(chance, 10, 40), f"receiver {number} fails", put)
 
 
 def receiver_away(found: Scenario, chance: random.Random) -> None:
@@ -146,21 +146,21 @@ def receiver_away(found: Scenario, chance: random.Random) -> None:
     def put(around: Surroundings, is_so: bool) -> None:
         around.receivers[number].away = is_so
 
-    found.during(found.spell(chance, 10, 50), f"receiver {number} is away", put)
+    found.during(found.spell(chance, 6, 30), f"receiver {number} is away", put)
 
 
 def receiver_gone(found: Scenario, chance: random.Random) -> None:
     def put(around: Surroundings, is_so: bool) -> None:
         around.receivers[1].gone = 0.5 * is_so
 
-    found.during(found.spell(chance, 20, 60), "receiver 1 says 410", put)
+    found.during(found.spell(chance, 10, 40), "receiver 1 says 410", put)
 
 
 def clock_moves(found: Scenario, chance: random.Random) -> None:
     """The wall is set, forth or back; by more than is borne for longer than is held, it comes back."""
     for _ in range(chance.choice((1, 2))):
         by = chance.choice((-3600, -300, -60, -5, -1, 1, 5, 60, 600, 7200))
-        spell = found.spell(chance, 2, 20 if abs(by) > 500 else 60)
+        spell = found.spell(chance, 2, 20 if abs(by) > 500 else 40)
 
         def put(around: Surroundings, is_so: bool, by: int = by) -> None:
             world().ahead += by * SECOND if is_so else -by * SECOND
@@ -171,13 +171,13 @@ def clock_moves(found: Scenario, chance: random.Random) -> None:
 def retention(found: Scenario, chance: random.Random) -> None:
     """All that is older than some records goes, read or not."""
     for _ in range(chance.choice((1, 3))):
-        at, keep, partition = chance.uniform(5, found.length), chance.choice((0, 5, 30, 100)), chance.randrange(found.partitions)
+        at, keep, partition = chance.uniform(2, found.length), chance.choice((0, 5, 20, 60)), chance.randrange(found.partitions)
         found.faults.append((at, f"all but {keep} of {partition} go", lambda _, around, k=keep, p=partition: around.broker.retain(p, k)))
     found.lossy = True
 
 
 def made_anew(found: Scenario, chance: random.Random) -> None:
-    at, after = chance.uniform(5, found.length), chance.choice((0.01, 0.5, 8.0))
+    at, after = chance.uniform(2, found.length), chance.choice((0.01, 0.5, 8.0))
 
     def delete(_: World, around: Surroundings) -> None:
         around.broker.exists = False

@@ -34,7 +34,8 @@ class Task:
         self.failure: BaseException | None = None
         self.ended = SimulatedEvent()
         self.entry: list[Any] | None = None  # where it stands in the agenda
-        self._turn = threading.Semaphore(0)
+        self._turn = threading.Lock()
+        self._turn.acquire()
 
     def give_turn(self) -> None:
         self._turn.release()
