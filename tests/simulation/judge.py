@@ -198,9 +198,9 @@ class Judge:
                 self.verdict.break_("I6", f"partition {partition}", f"read to {found.positions.get(partition)} of {end}")
 
     def _excused(self, place: Place) -> bool:
-        """Whether it was told as lost, or lay in a topic that was deleted before anybody had begun to read it."""
+        """Whether it was told as lost, or lay in a topic that was deleted before anything of its partition was read."""
         epoch, partition, offset = place
-        if f"topic-{epoch}" not in self.seen.known:
+        if f"topic-{epoch}" not in self.seen.known or (epoch, partition) not in self.seen.begun:
             return True
         for told_in, fact in self.seen.lost:
             if fact.partition.index != partition:
