@@ -17,6 +17,7 @@ M = (0.5, 1.0, 2.0, NAN, -INF, INF)
 C = (0, 1, 2, 3)  # a, b, any other, missing
 ROWS = [(N[number % 12], M[number // 12 % 6], C[number // 72 % 4]) for number in range(256)]
 SLOTS = 6
+MOST = 2**40  # rows: what is doubled again and again begins anew
 
 
 def cell(value: float, tops: list[float], least: float) -> int:
@@ -57,6 +58,8 @@ class Sketches(Walk):
 
     def step(self, move: int, rows: bytes) -> None:
         what, one, other = move % 7, move // 7 % SLOTS, move // 42 % SLOTS
+        if self.counted[one].sum() > MOST:
+            self.sketches[one], self.counted[one] = Sketch.empty(REFERENCE.layout), np.zeros(len(ROWS), dtype=np.int64)
         sketch, part = self.sketches[one], self.sketches[other]
         match what:
             case 0 | 1:

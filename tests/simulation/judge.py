@@ -14,11 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from monitor.app import build_decoders, build_pipeline
+from monitor.backtest.replay import slices
 from monitor.configuration import Configuration
 from monitor.series.traces import untraced
 from monitor.sources.base import TopicRecords
 from monitor.store import files
-from monitor.stream.events import SECOND, MicroBatch, OffsetRange, Partition
+from monitor.store.outbox import AddressedNotice
+from monitor.stream.events import MILLISECOND, SECOND, MicroBatch, OffsetRange, Partition
 from monitor.targets.payloads import Sender, notices
 from tests.simulation.broker import TOPIC, Written
 from tests.simulation.process import Place, Witness
@@ -86,19 +88,17 @@ def replayed(configuration: Configuration, counted: Sequence[Written]) -> dict[s
     """What is to be said of these events, to each target: by the pure pipeline, once, in the order of event time, window by window."""
     pipeline, _ = build_pipeline(configuration)
     decoder = build_decoders(configuration)[TOPIC]
-    timed = sorted(((json.loads(each.value)["ts"] * 10**6, each.value) for each in counted), key=lambda each: each[0])
-    ends = sorted({time // (PANE) for time, _ in timed})
-    sender, said = Sender(configuration.config_hash, "0"), []
-    position, reached = 0, frozenset({P0})
-    for number in (*ends, None):
-        values = [] if number is None else [value for time, value in timed if time // (PANE) == number]
-        until = FAR + timed[-1][0] if number is None and timed else max([0, *(t for t, _ in timed if t // (PANE) == number)])
-        spans = (OffsetRange(P0, position, position + len(values) - 1),) if values else ()
-        decoded = decoder.decode(TopicRecords(TOPIC, [0] * len(values), values, spans), FAR + timed[-1][0] if timed else 0)
-        position += len(values)
-        facts = pipeline.ingest(MicroBatch(tuple(decoded.batches), {P0: until}, assigned=reached), until)
-        reached = frozenset()
-        said += notices(pipeline.told([untraced(fact) for fact in pipeline.advance()]), configuration.subscribers, sender)
+    values = sorted((each.value for each in counted), key=lambda value: json.loads(value)["ts"])
+    if not values:
+        return {target.name: [] for target in configuration.subscribers}
+    end = json.loads(values[-1])["ts"] * MILLISECOND
+    records = TopicRecords(TOPIC, [0] * len(values), values, (OffsetRange(P0, 0, len(values) - 1),))
+    arrived = MicroBatch(tuple(decoder.decode(records, end).batches), {P0: end}, assigned=frozenset({P0}))
+    sender, said = Sender("", ""), list[AddressedNotice]()
+    for part in (*slices(arrived, PANE), MicroBatch(seen={P0: end + FAR})):
+        pipeline.ingest(part, end)
+        told = pipeline.told([untraced(fact) for fact in pipeline.advance()])
+        said += notices(told, configuration.subscribers, sender)
     found: dict[str, list[Transition]] = {target.name: [] for target in configuration.subscribers}
     for each in said:
         for target in each.targets:
@@ -198,9 +198,11 @@ class Judge:
                 self.verdict.break_("I6", f"partition {partition}", f"read to {found.positions.get(partition)} of {end}")
 
     def _excused(self, place: Place) -> bool:
-        """Whether it was told as lost, or lay in a topic that was deleted before anything of its partition was read."""
+        """Whether it was told as lost, or lay in a topic that was deleted before anything of its partition was read, or its id was known."""
         epoch, partition, offset = place
         if f"topic-{epoch}" not in self.seen.known or (epoch, partition) not in self.seen.begun:
+            return True
+        if any(before < epoch and f"topic-{before}" not in self.seen.known for before, _ in self.seen.begun):
             return True
         for told_in, fact in self.seen.lost:
             if fact.partition.index != partition:

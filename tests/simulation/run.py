@@ -30,7 +30,7 @@ from tests.simulation.scenario import LATENESS, MODELS, Scenario
 from tests.simulation.world import SimulatedClock, World, begin
 from tests.verifier.invariants import Verdict
 
-TAIL = 16.0  # seconds of events after the trouble
+TAIL = 12.0  # seconds of events after the trouble
 MOST_BEHIND = 500 * SECOND  # of the wall where a process starts
 LIMIT = 900.0  # seconds after which it is over, calm or not
 TYPES = ["model.alert.firing", "model.alert.resolved", "model.retrain.requested"]
@@ -56,7 +56,8 @@ def configured(home: Path, skip_lost: bool) -> Configuration:
 
 def settings(home: Path, skip_lost: bool) -> dict[str, Any]:
     rule = {"name": "psi-high", "detector": "psi", "fire_above": 0.8, "clear_below": 0.5, "for": 1}
-    model = {"version": "1", "reference": "m.json", "min_rows": 8, "lateness": f"{LATENESS:g}s"}
+    features = {name: {"detectors": ["psi"]} for name in ("x", "plan")}
+    model = {"version": "1", "features": features, "reference": "m.json", "min_rows": 8, "lateness": f"{LATENESS:g}s"}
     return {
         "kafka": {"start_from": "earliest", "lost_offsets": "skip" if skip_lost else "stop"},
         "topics": [{"name": TOPIC}],

@@ -38,7 +38,7 @@ class Scenario:
     """All that is drawn beforehand. What threads do is drawn while they do it."""
 
     seed: int
-    length: float = 40.0  # seconds of trouble
+    length: float = 32.0  # seconds of trouble
     partitions: int = 1
     skip_lost: bool = True
     stamps: int = CREATED
