@@ -133,6 +133,7 @@ class Simulation:
             world.at(at, lambda what=what, put=put: (world.tell(what), put(world, self.around)))
         for at in self.scenario.stops:
             world.at(at, self._ask_to_stop)
+        world.at(self.scenario.length, lambda: setattr(world, "dies_at", None))
         world.at(self.scenario.length + TAIL, self._look)
         world.at(LIMIT, self._give_up)
 
