@@ -148,6 +148,11 @@ def written_positions(database: sqlite3.Connection) -> dict[Partition, int]:
     return {Partition(topic, index): offset for topic, index, offset in rows}
 
 
+def written_topics(database: sqlite3.Connection) -> set[str]:
+    """The ids of topics that are."""
+    return {name for (name,) in sqlite3.Connection.execute(database, "SELECT id FROM topic")}
+
+
 def connected(connect: Any, factory: Any, place: Any, **how: Any) -> sqlite3.Connection:
     """A connection to the simulated disk, or to memory, which never fails."""
     return connect(place, **how) if place == ":memory:" else connect(place, factory=factory, **how)
@@ -184,7 +189,7 @@ def simulated(around: Surroundings, seen: Witness) -> Iterator[None]:
             finally:
                 if not self._db.in_transaction and arguments[1].items() <= written_positions(self._db).items():
                     seen.saved = given
-                    seen.known |= {*named["topics"].values()}
+                    seen.known |= written_topics(self._db)
 
         def _finish_backup(self) -> None:
             super()._finish_backup()

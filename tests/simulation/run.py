@@ -75,7 +75,7 @@ def settings(home: Path, skip_lost: bool) -> dict[str, Any]:
             for name, port in PORTS.items()
         ],
         "checkpoint_interval": "2s",
-        "idle_after": "5s",
+        "idle_after": "12s",
         "state": str(home / "state"),
         "http": {"port": 0},
     }
