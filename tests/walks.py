@@ -31,8 +31,8 @@ def walk(machine: type[Walk], steps: int) -> None:
     run_state_machine_as_test(
         machine,
         settings=settings(
-            max_examples=-(-wanted // (MOVES * RULES)) + 1,
-            stateful_step_count=RULES,
+            max_examples=-(-wanted // (MOVES * RULES)) + 3,
+            stateful_step_count=RULES + 1,  # its beginning is one
             deadline=None,
             suppress_health_check=[*HealthCheck],
         ),

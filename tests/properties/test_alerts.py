@@ -92,8 +92,9 @@ class Rules(Walk):
         for move in moves:
             self.count()
             self.window([move & 3, move >> 2 & 3, move >> 4 & 3], (1, 1, 2, 9)[move >> 6])
+        if moves[0] % 4 == 0:
+            self.restart()
 
-    @rule()
     def restart(self) -> None:
         saved = msgspec.json.decode(msgspec.json.encode(SavedRule.of(self.rule, self.state)), type=SavedRule)
         self.state = RuleState(dict.fromkeys(self.models, self.rule))
