@@ -98,7 +98,9 @@ class StateStore:
                 with suppress(sqlite3.Error):
                     self._db.execute("ROLLBACK")
                 raise
-            with suppress(sqlite3.Error):  # all is written: that it cannot be counted undoes nothing, the next change counts again
+            with suppress(
+                sqlite3.Error
+            ):  # all is written: that it cannot be counted undoes nothing, the next change counts again
                 self._backlog = outbox.count_backlog(self._db)
 
     # --- checkpoint ---------------------------------------------------------------------------------------------

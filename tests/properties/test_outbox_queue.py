@@ -14,6 +14,8 @@ from tests.walks import Walk, moves, walk
 
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # a disk would only make it slow
 TARGETS, SUBJECTS = ("a", "b"), ("churn/drift", "churn/high", "fraud/drift")
+
+
 @dataclass
 class Row:
     """A delivery."""
@@ -97,7 +99,9 @@ class Outbox(Walk):
                 self.store.save([], {}, [AddressedNotice(said, (target,))], self.now)
                 self.model.rows.append(Row(said.id, target, said.subject, self.now, self.now))
             case 3 | 4 | 5:
-                attempt(self.store, self.model, ("take", "give_up", "put_off")[what - 3], target, self.now, 1 + 8 * more)
+                attempt(
+                    self.store, self.model, ("take", "give_up", "put_off")[what - 3], target, self.now, 1 + 8 * more
+                )
             case 6 | 7 | 8:
                 chosen = [row for row in self.store.undelivered() if row.target == target][more : more + 3]
                 decide(self.store, self.model, ("retry", "drop", "move")[what - 6], chosen, self.now)

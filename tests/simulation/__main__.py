@@ -24,12 +24,13 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--seed", type=int, metavar="N", help="play this one, and print what happened")
     parser.add_argument("--seeds", type=int, nargs=2, metavar=("FIRST", "COUNT"), help="play so many")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write what was found here, too")
+    parser.add_argument("--anew", action="store_true", help="the topic is made anew, too")
     asked = parser.parse_args(arguments)
     logging.disable()
     with TemporaryDirectory(prefix="simulation", dir=MEMORY if MEMORY.is_dir() else None) as home:
         if asked.seed is not None:
-            return show(asked.seed, Path(home))
-        found = play(range(asked.seeds[0], sum(asked.seeds)), Path(home))
+            return show(asked.seed, Path(home), anew=asked.anew)
+        found = play(range(asked.seeds[0], sum(asked.seeds)), Path(home), anew=asked.anew)
     text = json.dumps(found, indent=1)
     if asked.json is not None:
         asked.json.write_text(text + "\n", encoding="utf-8")
@@ -37,18 +38,18 @@ def main(arguments: list[str]) -> int:
     return 0 if not found["violations"] else 1
 
 
-def show(seed: int, home: Path) -> int:
+def show(seed: int, home: Path, *, anew: bool) -> int:
     """What happened in one."""
     configured(home, True)
     configured(home, False)
-    simulation = Simulation(seed, home)
+    simulation = Simulation(seed, home, anew)
     verdict = simulation.run()
     print(*simulation.world.story, sep="\n")
     print(json.dumps({"seed": seed, "figures": dict(verdict.figures), "violations": verdict.violations}, indent=1))
     return 0 if not verdict.violations else 1
 
 
-def play(seeds: range, home: Path) -> dict[str, object]:
+def play(seeds: range, home: Path, *, anew: bool) -> dict[str, object]:
     """What is found of many, each in a child of its own: none begins with what another has left in memory."""
     figures: Counter[str] = Counter()
     violations = []
@@ -56,7 +57,7 @@ def play(seeds: range, home: Path) -> dict[str, object]:
     configured(home, False)
     began = os.times()
     for seed in seeds:
-        found = in_a_child(seed, home)
+        found = in_a_child(seed, home, anew=anew)
         figures += Counter(found["figures"])
         if found["violations"]:
             print(f"seed {seed}: {found['violations'][0]}", file=sys.stderr, flush=True)
@@ -67,16 +68,20 @@ def play(seeds: range, home: Path) -> dict[str, object]:
         "seconds_of_processor": round(sum(ended[:4]) - sum(began[:4]), 1),
         "figures": dict(figures),
         "violations": violations,
-        "versions": {"driftd": version("driftd"), "python": platform.python_version(), "sqlite": sqlite3.sqlite_version},
+        "versions": {
+            "driftd": version("driftd"),
+            "python": platform.python_version(),
+            "sqlite": sqlite3.sqlite_version,
+        },
     }
 
 
-def in_a_child(seed: int, home: Path) -> dict[str, Any]:
+def in_a_child(seed: int, home: Path, *, anew: bool) -> dict[str, Any]:
     """What is found of one."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
-        verdict = Simulation(seed, home).run()
+        verdict = Simulation(seed, home, anew).run()
         found = {"figures": verdict.figures, "violations": verdict.violations}
         os.write(writing, json.dumps({**found, "violations": found["violations"][:3]}).encode())
         os._exit(0)
@@ -85,11 +90,18 @@ def in_a_child(seed: int, home: Path) -> dict[str, Any]:
         told = answer.read()
     status = os.waitpid(child, 0)[1]
     if status or not told:
-        return {"figures": {}, "violations": [{"invariant": "", "where": "the simulation", "what": f"ended with {status}"}]}
+        return {
+            "figures": {},
+            "violations": [{"invariant": "", "where": "the simulation", "what": f"ended with {status}"}],
+        }
     return dict(json.loads(told))
 
 
 if __name__ == "__main__":
     if os.environ.get("PYTHONHASHSEED") != "0":  # the order of sets is of what happens, too
-        os.execve(sys.executable, [sys.executable, "-m", "tests.simulation", *sys.argv[1:]], {**os.environ, "PYTHONHASHSEED": "0"})
+        os.execve(
+            sys.executable,
+            [sys.executable, "-m", "tests.simulation", *sys.argv[1:]],
+            {**os.environ, "PYTHONHASHSEED": "0"},
+        )
     sys.exit(main(sys.argv[1:]))

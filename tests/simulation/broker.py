@@ -157,9 +157,7 @@ class SimulatedClient:
         stamp = (self._broker.stamps, world().truth // MILLISECOND if self._broker.stamps == CREATED else 0)
         if self._broker.stamps == APPENDED:
             stamp = (APPENDED, (world().truth - round((world().elapsed - each.at) * 1e9)) // MILLISECOND + 1)
-        return Message(
-            topic=TOPIC, partition=each.partition, offset=each.offset, value=each.value, timestamp=stamp
-        )
+        return Message(topic=TOPIC, partition=each.partition, offset=each.offset, value=each.value, timestamp=stamp)
 
     def poll(self, timeout: float) -> None:
         """Let time go by, then say what there is to say."""

@@ -109,7 +109,9 @@ def replayed(configuration: Configuration, counted: Sequence[Written]) -> dict[s
 def transition(kind: str, data: dict[str, Any]) -> Transition:
     """A notice, as the verifier names it."""
     alert = data["alert"]
-    return Transition(nanos(data["window"]["end"]), kind, data["model"], data["model_version"], alert["rule"], nanos(alert["since"]))
+    return Transition(
+        nanos(data["window"]["end"]), kind, data["model"], data["model_version"], alert["rule"], nanos(alert["since"])
+    )
 
 
 def statuses(directory: Path, target: str) -> dict[str, str]:
@@ -195,7 +197,9 @@ class Judge:
         ends = Counter(each.partition for each in self.written if each.epoch == epoch)
         for partition, end in ends.items():
             if found.positions.get(partition) != end:
-                self.verdict.break_("I6", f"partition {partition}", f"read to {found.positions.get(partition)} of {end}")
+                self.verdict.break_(
+                    "I6", f"partition {partition}", f"read to {found.positions.get(partition)} of {end}"
+                )
 
     def _excused(self, place: Place) -> bool:
         """Whether it was told as lost, or lay in a topic that was deleted before anything of its partition was read, or its id was known."""

@@ -43,7 +43,16 @@ from tests.simulation.world import (
 Place = tuple[int, int, int]  # in which making of the topic, partition, offset
 TRUSTED = cache(transport.tls_context)  # nobody here speaks TLS
 LOCKED = frozenset(  # steps that are reached within a transaction: nobody else can have a turn
-    {Step.RECORDS, Step.POSITIONS, Step.OUTBOX, Step.AUDIT, Step.DELIVERED, Step.POSTPONED, Step.MIGRATED, Step.REPAIRED}
+    {
+        Step.RECORDS,
+        Step.POSITIONS,
+        Step.OUTBOX,
+        Step.AUDIT,
+        Step.DELIVERED,
+        Step.POSTPONED,
+        Step.MIGRATED,
+        Step.REPAIRED,
+    }
 )
 
 
@@ -64,7 +73,9 @@ class Witness:
     given: set[Place] = field(default_factory=set)  # by this process and, as saved, by those before it
     twice: list[Place] = field(default_factory=list)
     saved: frozenset[Place] = frozenset()  # when it last saved
-    lost: list[tuple[int, OffsetsLost]] = field(default_factory=list)  # with the making of the topic that it was told in
+    lost: list[tuple[int, OffsetsLost]] = field(
+        default_factory=list
+    )  # with the making of the topic that it was told in
     expired: list[tuple[int, OffsetsExpired]] = field(default_factory=list)
     strange: list[Fact] = field(default_factory=list)  # what nothing here gives rise to
     known: set[str] = field(default_factory=set)  # ids of topics that were saved: before that nobody reads them
@@ -89,7 +100,9 @@ class Witness:
         """These are told."""
         self.lost += [(epoch, fact) for fact in facts if isinstance(fact, OffsetsLost)]
         self.expired += [(epoch, fact) for fact in facts if isinstance(fact, OffsetsExpired)]
-        self.strange += [fact for fact in facts if isinstance(fact, StateLost | StateRecovered | ForeignCommit | DetectorFailed)]
+        self.strange += [
+            fact for fact in facts if isinstance(fact, StateLost | StateRecovered | ForeignCommit | DetectorFailed)
+        ]
 
 
 class SimulatedNotifier(OnSimulatedTime, Notifier):  # type: ignore[misc]
@@ -205,16 +218,35 @@ def simulated(around: Surroundings, seen: Witness) -> Iterator[None]:
         connect = partial(connected, sqlite3.connect, connections(around.disk))
         clients = partial(WatchedClient, broker)
         put(sqlite3, connect=connect)
-        put(source, reading_client=lambda _choice, **callbacks: Chosen(clients(**callbacks), None), Thread=SimulatedThread)
-        put(ends, make_consumer=lambda *_, **callbacks: SimulatedClient(broker), Thread=SimulatedThread, Event=SimulatedEvent)
+        put(
+            source,
+            reading_client=lambda _choice, **callbacks: Chosen(clients(**callbacks), None),
+            Thread=SimulatedThread,
+        )
+        put(
+            ends,
+            make_consumer=lambda *_, **callbacks: SimulatedClient(broker),
+            Thread=SimulatedThread,
+            Event=SimulatedEvent,
+        )
         put(identity, AdminClient=lambda *_, **__: SimulatedAdmin(broker), wait=wait_for_answers)
         put(suspects, Scouts=SimulatedScouts, Examination=SimulatedExamination, Thread=SimulatedThread)
         put(suspects, reading_client=lambda *_, **__: Chosen(clients(), None))
         put(sqlite, Thread=SimulatedThread)
-        put(notifier, Event=SimulatedEvent, random=SimpleNamespace(Random=lambda: random.Random(world().random.random())))
+        put(
+            notifier,
+            Event=SimulatedEvent,
+            random=SimpleNamespace(Random=lambda: random.Random(world().random.random())),
+        )
         put(deadline.httpcore, SyncBackend=lambda: SimulatedNetwork(around.receivers))
         put(transport, tls_context=TRUSTED)
-        put(app, Notifier=SimulatedNotifier, ReferenceReader=SimulatedReader, Server=SimulatedServer, Event=SimulatedEvent)
+        put(
+            app,
+            Notifier=SimulatedNotifier,
+            ReferenceReader=SimulatedReader,
+            Server=SimulatedServer,
+            Event=SimulatedEvent,
+        )
         put(references, Event=SimulatedEvent)
         put(app, KafkaSource=WatchedSource, Telemetry=WatchedTelemetry, StateStore=WatchedStore)
         put(failpoints, _armed=Failpoints())

@@ -51,8 +51,8 @@ class Scenario:
     lossy: bool = False  # records are deleted that nobody may have read
 
     @classmethod
-    def of(cls, seed: int) -> "Scenario":
-        """The one of a seed."""
+    def of(cls, seed: int, *, anew: bool = False) -> "Scenario":
+        """The one of a seed. `anew`: the topic is made anew, too."""
         chance = random.Random(seed)
         found = cls(seed, partitions=chance.choice((1, 2, 2, 3)), stamps=chance.choice((CREATED, APPENDED)))
         found.skip_lost = chance.random() < 0.7
@@ -61,10 +61,14 @@ class Scenario:
         found.shifts = [Spell(begin, begin + chance.uniform(6, 20))]
         if found.partitions > 1 and chance.random() < 0.5:
             found.idle[chance.randrange(found.partitions)] = found.spell(chance, 6, 30)
-        found.deaths = [round(math.exp(chance.uniform(math.log(3), math.log(800)))) for _ in range(chance.choice((0, 1, 1, 2, 3)))]
+        found.deaths = [
+            round(math.exp(chance.uniform(math.log(3), math.log(800)))) for _ in range(chance.choice((0, 1, 1, 2, 3)))
+        ]
         found.stops = [chance.uniform(2, found.length) for _ in range(chance.choice((0, 0, 1)))]
         for kind in chance.sample([*KINDS], chance.choice((0, 1, 1, 2, 3))):
             KINDS[kind](found, chance)
+        if anew:
+            made_anew(found, chance)
         return found
 
     def spell(self, chance: random.Random, shortest: float, longest: float) -> Spell:
@@ -108,7 +112,9 @@ class Scenario:
 
 
 def broker_away(found: Scenario, chance: random.Random) -> None:
-    found.during(found.spell(chance, 1, 25), "the broker is away", lambda around, is_so: setattr(around.broker, "away", is_so))
+    found.during(
+        found.spell(chance, 1, 25), "the broker is away", lambda around, is_so: setattr(around.broker, "away", is_so)
+    )
 
 
 def leader_silent(found: Scenario, chance: random.Random) -> None:
@@ -121,7 +127,9 @@ def leader_silent(found: Scenario, chance: random.Random) -> None:
 
 
 def disk_full(found: Scenario, chance: random.Random) -> None:
-    found.during(found.spell(chance, 1, 20), "the disk is full", lambda around, is_so: setattr(around.disk, "full", is_so))
+    found.during(
+        found.spell(chance, 1, 20), "the disk is full", lambda around, is_so: setattr(around.disk, "full", is_so)
+    )
 
 
 def disk_fails(found: Scenario, chance: random.Random) -> None:
@@ -171,8 +179,14 @@ def clock_moves(found: Scenario, chance: random.Random) -> None:
 def retention(found: Scenario, chance: random.Random) -> None:
     """All that is older than some records goes, read or not."""
     for _ in range(chance.choice((1, 3))):
-        at, keep, partition = chance.uniform(2, found.length), chance.choice((0, 5, 20, 60)), chance.randrange(found.partitions)
-        found.faults.append((at, f"all but {keep} of {partition} go", lambda _, around, k=keep, p=partition: around.broker.retain(p, k)))
+        at, keep, partition = (
+            chance.uniform(2, found.length),
+            chance.choice((0, 5, 20, 60)),
+            chance.randrange(found.partitions),
+        )
+        found.faults.append(
+            (at, f"all but {keep} of {partition} go", lambda _, around, k=keep, p=partition: around.broker.retain(p, k))
+        )
     found.lossy = True
 
 
@@ -191,7 +205,11 @@ def process_frozen(found: Scenario, chance: random.Random) -> None:
     for _ in range(chance.choice((1, 2))):
         seconds = chance.choice((1.0, 6.0, 20.0))
         found.faults.append(
-            (chance.uniform(1, found.length), f"the process stands still for {seconds} s", lambda world_, _, s=seconds: world_.freeze(s))
+            (
+                chance.uniform(1, found.length),
+                f"the process stands still for {seconds} s",
+                lambda world_, _, s=seconds: world_.freeze(s),
+            )
         )
 
 
@@ -207,7 +225,6 @@ KINDS: dict[str, Callable[[Scenario, random.Random], None]] = {
         receiver_gone,
         clock_moves,
         retention,
-        made_anew,
         process_frozen,
     )
 }

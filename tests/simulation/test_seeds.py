@@ -49,7 +49,16 @@ def test_the_promises_hold_for_a_thousand_seeds(tmp_path: Path) -> None:
     reports = [tmp_path / f"{number}.json" for number in range(AT_ONCE)]
     children = [
         subprocess.Popen(
-            [sys.executable, "-m", "tests.simulation", "--seeds", str(1 + number * each), str(each), "--json", str(report)],
+            [
+                sys.executable,
+                "-m",
+                "tests.simulation",
+                "--seeds",
+                str(1 + number * each),
+                str(each),
+                "--json",
+                str(report),
+            ],
             cwd=ROOT,
             env={**os.environ, "PYTHONHASHSEED": "0"},
             stdout=subprocess.DEVNULL,
@@ -80,7 +89,9 @@ def positions_run_ahead(patch: Patch) -> None:
 
 
 def positions_lag(patch: Patch) -> None:
-    wrapped(patch, StateStore, "positions", lambda was, self: {place: max(0, at - 1) for place, at in was(self).items()})
+    wrapped(
+        patch, StateStore, "positions", lambda was, self: {place: max(0, at - 1) for place, at in was(self).items()}
+    )
 
 
 def panes_are_forgotten(patch: Patch) -> None:
@@ -105,7 +116,9 @@ def what_is_put_off_is_dropped(patch: Patch) -> None:
 
 
 def rejections_are_not_counted(patch: Patch) -> None:
-    wrapped(patch, Board, "apply", lambda was, self, fact: None if isinstance(fact, EventsRejected) else was(self, fact))
+    wrapped(
+        patch, Board, "apply", lambda was, self, fact: None if isinstance(fact, EventsRejected) else was(self, fact)
+    )
 
 
 def losses_are_not_told(patch: Patch) -> None:

@@ -284,4 +284,3 @@ def interleave(share: float) -> None:
     """Let others have a turn, here and there."""
     if world().current.inside and world().random.random() < share:
         world().wait(0.0)
-
