@@ -7,7 +7,6 @@ import os
 import platform
 import sqlite3
 import sys
-import time
 from collections import Counter
 from importlib.metadata import version
 from pathlib import Path

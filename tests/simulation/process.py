@@ -21,8 +21,8 @@ from monitor.runtime.telemetry import Telemetry
 from monitor.sources.base import Poll
 from monitor.sources.kafka import ends, identity, source, suspects
 from monitor.sources.kafka.reading import Chosen
-from monitor.sources.kafka.search import Order, Sighting
 from monitor.sources.kafka.scout import Stage
+from monitor.sources.kafka.search import Order, Sighting
 from monitor.sources.kafka.source import KafkaSource
 from monitor.store import files, sqlite
 from monitor.stream.events import Partition
@@ -33,7 +33,6 @@ from tests.simulation.disk import SimulatedDisk, connections
 from tests.simulation.receivers import SimulatedNetwork, SimulatedReceiver
 from tests.simulation.world import (
     OnSimulatedTime,
-    SimulatedClock,
     SimulatedEvent,
     SimulatedThread,
     interleave,

@@ -206,12 +206,13 @@ class Simulation:
         self.world.story += traceback.format_tb(failure.__traceback__)[-4:]
         if isinstance(failure, SourceError) and "our position" in str(failure) and self.scenario.lossy:
             self.around.configuration = configured(self.home, True)
-        elif isinstance(failure, StateError) and self._disk_failed:
-            pass
-        elif isinstance(failure, SourceError) and "no answer" in str(failure):
-            pass
-        else:
+        elif not self._may_end(failure):
             self.verdict.break_("I4", "a process", f"ended by {failure!r}")
+
+    def _may_end(self, failure: BaseException) -> bool:
+        """Whether its supervisor is to begin it again, no more."""
+        silent = isinstance(failure, SourceError) and "no answer" in str(failure)
+        return silent or (isinstance(failure, StateError) and self._disk_failed)
 
     @property
     def _disk_failed(self) -> bool:

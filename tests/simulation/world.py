@@ -20,7 +20,7 @@ PATIENCE = 600.0  # real seconds that a thread waits for its turn, where a fault
 STACK = 512 * 1024
 
 
-class ProcessDied(BaseException):  # noqa: N818 - as a kill, it is no error, and nobody may catch it
+class ProcessDied(BaseException):
     """The process that runs this was killed."""
 
 
