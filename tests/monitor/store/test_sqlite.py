@@ -62,9 +62,10 @@ def test_a_disk_that_fails_as_a_whole_state_is_taken_up_is_one_line(
         raise sqlite3.OperationalError("disk I/O error")
 
     StateStore(tmp_path).close()
-    with monkeypatch.context() as failing, pytest.raises(StateError, match=r"cannot be read: disk I/O error$"):
+    with monkeypatch.context() as failing:
         failing.setattr("monitor.store.audit.head", fails)
-        StateStore(tmp_path)
+        with pytest.raises(StateError, match=r"cannot be read: disk I/O error$"):
+            StateStore(tmp_path)
     StateStore(tmp_path).close()  # nothing holds it
 
 
