@@ -122,7 +122,7 @@ class Rules(Walk):
 
 
 def test_alerts_and_the_episode_of_their_rule_do_what_naive_models_do() -> None:
-    walk(Rules, 25_000)
+    walk(Rules, 31_000)
 
 
 @settings(deadline=None)

@@ -114,7 +114,7 @@ class Outbox(Walk):
 
 
 def test_what_is_due_waits_and_moves_is_what_a_list_says() -> None:
-    walk(Outbox, 10_000)
+    walk(Outbox, 4_000)
 
 
 def attempt(store: StateStore, model: Model, what: str, target: str, now: int, seconds: int) -> None:
