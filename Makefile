@@ -11,7 +11,7 @@ KERNELS := $(wildcard detectors/*/_*.[ch]pp monitor/sources/_*.[ch]pp monitor/so
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help setup demo test test-parallel test-servers test-serial test-seeds check schedules sanitize format bench bench-alarms bench-alarms-short streams kills kafka-errors exactly-once targets parts lock dashboards clean formats fuzz-tensors serving debezium fuzz-protobuf kills-halves fuzz-avro fuzz-arrow fuzz-step kills-verified failpoints network-faults broker-faults soak sbom advisories fuzz
+.PHONY: help setup demo test test-parallel test-servers test-serial test-seeds check schedules sanitize format bench bench-alarms bench-alarms-short streams kills kafka-errors exactly-once targets parts lock dashboards clean formats fuzz-tensors serving debezium fuzz-protobuf kills-halves fuzz-avro fuzz-arrow fuzz-step kills-verified failpoints network-faults broker-faults soak sbom advisories fuzz simulation walks
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -72,6 +72,12 @@ kafka-errors: setup  ## every error code to every request of the reader, on libr
 
 kills-verified: setup  ## a daemon under load killed KILLS times (500), twenty minutes; a verifier of its own decides, and writes build/kills-verified.json
 	@mkdir -p build && KILLS=$(or $(KILLS),500) KILLS_REPORT=$(CURDIR)/build/kills-verified.json $(BIN)/python -m pytest -q -p no:randomly -k ahead tests/integration/test_kills.py
+
+simulation: setup  ## the daemon on a simulated clock, broker, disk and HTTP, SIMULATIONS of them (100000) from SEED on, hours: build/simulation.json; one: python -m tests.simulation --seed N
+	@mkdir -p build && $(BIN)/python -m tests.simulation --seeds $(or $(SEED),1) $(or $(SIMULATIONS),100000) --json build/simulation.json
+
+walks: setup  ## alerts, outbox, sketches and watermark beside their models, a hundred times as long as CI, an hour
+	@WALKS=$(or $(WALKS),100) $(BIN)/python -m pytest -q --timeout=36000 tests/properties/test_alerts.py tests/properties/test_outbox_queue.py tests/properties/test_sketches.py tests/properties/test_watermark.py
 
 failpoints: setup  ## every step of saving, delivering and migrating crashes, raises, hangs and fills the disk (root), ten minutes: build/failpoints.json
 	@mkdir -p build && FAILPOINTS=all FAILPOINTS_REPORT=$(CURDIR)/build/failpoints.json $(BIN)/python -m pytest -q -p no:randomly tests/integration/test_failpoints.py

@@ -643,6 +643,8 @@ class Daemon:
             if self.checkpointer.failing is not None:
                 raise StateError(f"{self.checkpointer.failing}; what was not saved is read again")
             self.telemetry.record([DaemonStopped()])
+        except sqlite3.Error as error:  # of reading: what cannot be written is tried again
+            raise StateError(f"state: {self.store.path} cannot be read: {error}") from None
         finally:
             if not self._begun:  # nobody else would say it: at the next start the state is whole
                 self.telemetry.record(self.store.found)

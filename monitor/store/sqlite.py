@@ -62,6 +62,10 @@ class StateStore:
             outbox.keep_count(self._db)
             self._backlog = outbox.count_backlog(self._db)
             self._head = audit.head(self._db)
+        except sqlite3.Error as error:
+            self._db.close()
+            os.close(self._claim)
+            raise StateError(f"state: {self.path} cannot be read: {error}") from None
         except BaseException:
             os.close(self._claim)
             raise
@@ -89,12 +93,15 @@ class StateStore:
             try:
                 yield self._db
                 self._db.execute("COMMIT")
-                self._backlog = outbox.count_backlog(self._db)
             except BaseException:
                 self._head, self._pruned_at = head, pruned_at
                 with suppress(sqlite3.Error):
                     self._db.execute("ROLLBACK")
                 raise
+            with suppress(
+                sqlite3.Error
+            ):  # all is written: that it cannot be counted undoes nothing, the next change counts again
+                self._backlog = outbox.count_backlog(self._db)
 
     # --- checkpoint ---------------------------------------------------------------------------------------------
 

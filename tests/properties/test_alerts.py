@@ -2,14 +2,18 @@
 
 from dataclasses import dataclass
 
+import msgspec
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from hypothesis.stateful import initialize, rule
 
 from monitor.alerting.alerts import Alert, AlertState, Span
 from monitor.alerting.episodes import OPEN, Episode, RuleState
 from monitor.alerting.rules import Signal
+from monitor.series.alerts import SavedRule
 from monitor.stream.events import Nanos
 from tests.build import a_score, at, make_rule
+from tests.walks import Walk, moves, walk
 
 INACTIVE, PENDING, FIRING, RECOVERING = AlertState
 VALUES = {Signal.BREACH: 0.9, Signal.DEADBAND: 0.5, Signal.CLEAR: 0.1, Signal.NO_DATA: None}
@@ -73,40 +77,52 @@ def windows(draw: st.DrawFn) -> list[Span]:
     return [Span(at(begin), at(begin + slides)) for begin in begins]
 
 
-@settings(deadline=None)
-@given(windows(), st.data(), runs, runs)
-def test_an_alert_does_what_the_naive_model_does(spans: list[Span], data: st.DataObject, hold: int, keep: int) -> None:
-    rule, model, alert = make_rule(hold=hold, keep_firing_for=keep), Model(hold, keep), Alert()
-    for window in spans:
-        signal = data.draw(signals)
-        alert = alert.step(rule, signal, window)
-        model.see(signal, window)
+class Rules(Walk):
+    """A rule over three features, and the models of these; now and then it goes on from what was saved."""
 
-        assert (alert.state, alert.since) == (model.state, model.since)
+    @initialize(hold=runs, keep=runs, slides=st.integers(1, 4))
+    def begin(self, hold: int, keep: int, slides: int) -> None:
+        self.slides, self.minute, self.number, self.was_open = slides, 0, 0, False
+        self.models = {name: Model(hold, keep) for name in "abc"}
+        self.rule = make_rule(hold=hold, keep_firing_for=keep)
+        self.state = RuleState(dict.fromkeys(self.models, self.rule))
 
+    @rule(moves=moves)
+    def see(self, moves: bytes) -> None:
+        for move in moves:
+            self.count()
+            self.window([move & 3, move >> 2 & 3, move >> 4 & 3], (1, 1, 2, 9)[move >> 6])
+        if moves[0] % 4 == 0:
+            self.restart()
 
-@settings(deadline=None)
-@given(windows(), st.data(), runs, runs)
-def test_the_alert_of_a_rule_follows_the_models_of_its_features(
-    spans: list[Span], data: st.DataObject, hold: int, keep: int
-) -> None:
-    models = {name: Model(hold, keep) for name in "abc"}
-    state = RuleState(dict.fromkeys(models, make_rule(hold=hold, keep_firing_for=keep)))
-    number, was_open = 0, False
-    for window in spans:
-        seen = {name: data.draw(signals) for name in models}
-        _, episode = state.step({name: a_score(VALUES[signal], name) for name, signal in seen.items()}, window)
-        for name, model in models.items():
+    def restart(self) -> None:
+        saved = msgspec.json.decode(msgspec.json.encode(SavedRule.of(self.rule, self.state)), type=SavedRule)
+        self.state = RuleState(dict.fromkeys(self.models, self.rule))
+        saved.restore(self.state, self.state.rules)
+
+    def window(self, drawn: list[int], later: int) -> None:
+        self.minute += later
+        window = Span(at(self.minute), at(self.minute + self.slides))
+        seen = {name: [*VALUES][number] for name, number in zip(self.models, drawn, strict=True)}
+        _, episode = self.state.step({name: a_score(VALUES[signal], name) for name, signal in seen.items()}, window)
+        for name, model in self.models.items():
             model.see(seen[name], window)
-        states = {model.state for model in models.values()}
-        number += not was_open and bool(states & OPEN)
-        was_open = bool(states & OPEN)
+            alert = self.state.alerts.get(name, Alert())
+            assert (alert.state, alert.since) == (model.state, model.since)
+        self.follow(episode, {model.state for model in self.models.values()})
 
+    def follow(self, episode: Episode, states: set[AlertState]) -> None:
+        self.number += not self.was_open and bool(states & OPEN)
+        self.was_open = bool(states & OPEN)
         assert episode.state is max(states, key=[INACTIVE, PENDING, RECOVERING, FIRING].index)
-        assert episode.number == number
-        assert {one.feature for one in state.evidence()} == {
-            name for name, model in models.items() if model.state is episode.state is not INACTIVE
+        assert episode.number == self.number
+        assert {one.feature for one in self.state.evidence()} == {
+            name for name, model in self.models.items() if model.state is episode.state is not INACTIVE
         }
+
+
+def test_alerts_and_the_episode_of_their_rule_do_what_naive_models_do() -> None:
+    walk(Rules, 31_000)
 
 
 @settings(deadline=None)

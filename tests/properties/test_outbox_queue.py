@@ -3,26 +3,17 @@
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
 
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis.stateful import initialize, rule
 
 from monitor.store.outbox import AddressedNotice, Backlog, Notice, Undelivered
 from monitor.store.sqlite import StateStore
 from monitor.stream.events import SECOND
 from tests.fakes import NOON
+from tests.walks import Walk, moves, walk
 
+MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # a disk would only make it slow
 TARGETS, SUBJECTS = ("a", "b"), ("churn/drift", "churn/high", "fraud/drift")
-STEPS = st.lists(
-    st.one_of(
-        st.tuples(st.just("say"), st.sampled_from(TARGETS), st.sampled_from(SUBJECTS)),
-        st.tuples(st.sampled_from(["take", "give_up", "put_off"]), st.sampled_from(TARGETS), st.integers(1, 100)),
-        st.tuples(st.sampled_from(["retry", "drop", "move"]), st.sampled_from(TARGETS), st.integers(0, 30)),
-        st.tuples(st.just("wait"), st.just(""), st.integers(1, 60)),
-    ),
-    max_size=40,
-)
 
 
 @dataclass
@@ -68,42 +59,62 @@ class Model:
         row.target = to or row.target
 
 
-@settings(max_examples=30, deadline=None)
-@given(STEPS)
-def test_what_is_due_waits_and_moves_is_what_a_list_says(steps: list[tuple[str, str, Any]]) -> None:
-    with TemporaryDirectory() as home:
-        store, model, now = StateStore(Path(home)), Model(), NOON
-        store._db.execute("PRAGMA synchronous = OFF")
-        try:
-            for number, step in enumerate(steps):
-                now = follow(store, model, step, now, number)
-                for target in TARGETS:
-                    row = store.next_due(target, now)
-                    assert ({row.notice.id} if row is not None else set()) <= model.due(target, now)
-                    assert (row is None) == (not model.due(target, now))
-                assert store.backlog() == model.backlog()
-            left = [(row.name, row.target, row.status) for row in model.rows if row.status in {"pending", "dead"}]
-            assert [(row.id, row.target, row.status) for row in store.undelivered()] == left
-        finally:
-            store.close()
+class Outbox(Walk):
+    """A store and the list; both are asked after each step what is due."""
+
+    @initialize()
+    def begin(self) -> None:
+        self.home = TemporaryDirectory(dir=MEMORY)
+        self.model, self.now, self.number = Model(), NOON, 0
+        self.open()
+
+    def open(self) -> None:
+        self.store = StateStore(Path(self.home.name))
+        self.store._db.execute("PRAGMA synchronous = OFF")
+
+    @rule(moves=moves)
+    def go_on(self, moves: bytes) -> None:
+        for move in moves:
+            self.count()
+            self.step(move % 10, TARGETS[move // 10 % 2], move // 20)
+            for target in TARGETS:
+                row = self.store.next_due(target, self.now)
+                assert ({row.notice.id} if row is not None else set()) <= self.model.due(target, self.now)
+                assert (row is None) == (not self.model.due(target, self.now))
+            assert self.store.backlog() == self.model.backlog()
+        left = [(row.name, row.target, row.status) for row in self.model.rows if row.status in {"pending", "dead"}]
+        assert [(row.id, row.target, row.status) for row in self.store.undelivered()] == left
+        if moves[0] % 8 == 0:
+            self.restart()
+
+    def restart(self) -> None:
+        self.store.close()
+        self.open()
+
+    def step(self, what: int, target: str, more: int) -> None:
+        self.number += 1
+        match what:
+            case 0 | 1 | 2:
+                said = Notice(f"n{self.number}", "model.retrain.requested", SUBJECTS[more % 3], NOON, b"{}")
+                self.store.save([], {}, [AddressedNotice(said, (target,))], self.now)
+                self.model.rows.append(Row(said.id, target, said.subject, self.now, self.now))
+            case 3 | 4 | 5:
+                attempt(
+                    self.store, self.model, ("take", "give_up", "put_off")[what - 3], target, self.now, 1 + 8 * more
+                )
+            case 6 | 7 | 8:
+                chosen = [row for row in self.store.undelivered() if row.target == target][more : more + 3]
+                decide(self.store, self.model, ("retry", "drop", "move")[what - 6], chosen, self.now)
+            case _:
+                self.now += (1 + 5 * more) * SECOND
+
+    def teardown(self) -> None:
+        self.store.close()
+        self.home.cleanup()
 
 
-def follow(store: StateStore, model: Model, step: tuple[str, str, Any], now: int, number: int) -> int:
-    """Do the same to both; the time after it."""
-    what, target, more = step
-    match what:
-        case "wait":
-            return now + more * SECOND
-        case "say":
-            said = Notice(f"n{number}", "model.retrain.requested", more, NOON, b"{}")
-            store.save([], {}, [AddressedNotice(said, (target,))], now)
-            model.rows.append(Row(said.id, target, more, now, now))
-        case "retry" | "drop" | "move":
-            chosen = [row for row in store.undelivered() if row.target == target][more : more + 3]
-            decide(store, model, what, chosen, now)
-        case _:
-            attempt(store, model, what, target, now, more)
-    return now
+def test_what_is_due_waits_and_moves_is_what_a_list_says() -> None:
+    walk(Outbox, 4_000)
 
 
 def attempt(store: StateStore, model: Model, what: str, target: str, now: int, seconds: int) -> None:

@@ -105,6 +105,8 @@ class CommitAudit:
             return ForeignCommit(partition, stored, commit.offset) if commit.offset > stored else None
         if commit.mark == self._mark or commit == self._inherited[partition]:
             return None
+        if commit.offset < 0:  # gone with its topic, or after the broker's offsets.retention: nobody's commit
+            return None
         return ForeignCommit(partition, self._published.get(partition, -1), commit.offset)
 
     def _fetch(self, partitions: Iterable[Partition], patience: float) -> dict[Partition, Commit]:

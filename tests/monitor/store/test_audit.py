@@ -36,6 +36,22 @@ def numbers(store: StateStore) -> list[int]:
     return [each.link.seq for each in log_of(store).entries]
 
 
+def test_what_is_written_stays_so_where_what_waits_cannot_be_counted(
+    store: StateStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that fails after the end of a transaction undoes nothing of it: the chain would go on from where it was, and never be written again."""
+
+    def fails(database: sqlite3.Connection) -> None:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    with monkeypatch.context() as failing:
+        failing.setattr("monitor.store.outbox.count_backlog", fails)
+        store.save([], {}, [], NOON, audited=[a_note(0)])
+    store.save([], {}, [], NOON, audited=[a_note(1)])
+
+    assert numbers(store) == [1, 2]
+
+
 def test_the_chain_goes_on_after_a_restart(tmp_path: Path) -> None:
     for number in range(3):
         store = StateStore(tmp_path)

@@ -55,6 +55,20 @@ def reopened(store: StateStore) -> StateStore:
     return StateStore(store.directory)
 
 
+def test_a_disk_that_fails_as_a_whole_state_is_taken_up_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(database: sqlite3.Connection) -> None:
+        raise sqlite3.OperationalError("disk I/O error")
+
+    StateStore(tmp_path).close()
+    with monkeypatch.context() as failing:
+        failing.setattr("monitor.store.audit.head", fails)
+        with pytest.raises(StateError, match=r"cannot be read: disk I/O error$"):
+            StateStore(tmp_path)
+    StateStore(tmp_path).close()  # nothing holds it
+
+
 # --- checkpoints ------------------------------------------------------------------------------------------------------
 
 

@@ -1,0 +1,106 @@
+"""Simulations by seed: `python -m tests.simulation --seed N` plays one and prints what happened, `--seeds FIRST COUNT` many of them."""
+
+import argparse
+import json
+import logging
+import os
+import platform
+import sqlite3
+import sys
+from collections import Counter
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from tests.simulation.run import Simulation, configured
+
+MEMORY = Path("/dev/shm")
+
+
+def main(arguments: list[str]) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.simulation")
+    parser.add_argument("--seed", type=int, metavar="N", help="play this one, and print what happened")
+    parser.add_argument("--seeds", type=int, nargs=2, metavar=("FIRST", "COUNT"), help="play so many")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write what was found here, too")
+    parser.add_argument("--anew", action="store_true", help="the topic is made anew, too")
+    asked = parser.parse_args(arguments)
+    logging.disable()
+    with TemporaryDirectory(prefix="simulation", dir=MEMORY if MEMORY.is_dir() else None) as home:
+        if asked.seed is not None:
+            return show(asked.seed, Path(home), anew=asked.anew)
+        found = play(range(asked.seeds[0], sum(asked.seeds)), Path(home), anew=asked.anew)
+    text = json.dumps(found, indent=1)
+    if asked.json is not None:
+        asked.json.write_text(text + "\n", encoding="utf-8")
+    print(text)
+    return 0 if not found["violations"] else 1
+
+
+def show(seed: int, home: Path, *, anew: bool) -> int:
+    """What happened in one."""
+    configured(home, True)
+    configured(home, False)
+    simulation = Simulation(seed, home, anew)
+    verdict = simulation.run()
+    print(*simulation.world.story, sep="\n")
+    print(json.dumps({"seed": seed, "figures": dict(verdict.figures), "violations": verdict.violations}, indent=1))
+    return 0 if not verdict.violations else 1
+
+
+def play(seeds: range, home: Path, *, anew: bool) -> dict[str, object]:
+    """What is found of many, each in a child of its own: none begins with what another has left in memory."""
+    figures: Counter[str] = Counter()
+    violations = []
+    configured(home, True)
+    configured(home, False)
+    began = os.times()
+    for seed in seeds:
+        found = in_a_child(seed, home, anew=anew)
+        figures += Counter(found["figures"])
+        if found["violations"]:
+            print(f"seed {seed}: {found['violations'][0]}", file=sys.stderr, flush=True)
+        violations += [{"seed": seed, **each} for each in found["violations"][:3]]
+    ended = os.times()
+    return {
+        "seeds": [seeds.start, len(seeds)],
+        "seconds_of_processor": round(sum(ended[:4]) - sum(began[:4]), 1),
+        "figures": dict(figures),
+        "violations": violations,
+        "versions": {
+            "driftd": version("driftd"),
+            "python": platform.python_version(),
+            "sqlite": sqlite3.sqlite_version,
+        },
+    }
+
+
+def in_a_child(seed: int, home: Path, *, anew: bool) -> dict[str, Any]:
+    """What is found of one."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if child == 0:
+        verdict = Simulation(seed, home, anew).run()
+        found = {"figures": verdict.figures, "violations": verdict.violations}
+        os.write(writing, json.dumps({**found, "violations": found["violations"][:3]}).encode())
+        os._exit(0)
+    os.close(writing)
+    with os.fdopen(reading, "rb") as answer:
+        told = answer.read()
+    status = os.waitpid(child, 0)[1]
+    if status or not told:
+        return {
+            "figures": {},
+            "violations": [{"invariant": "", "where": "the simulation", "what": f"ended with {status}"}],
+        }
+    return dict(json.loads(told))
+
+
+if __name__ == "__main__":
+    if os.environ.get("PYTHONHASHSEED") != "0":  # the order of sets is of what happens, too
+        os.execve(
+            sys.executable,
+            [sys.executable, "-m", "tests.simulation", *sys.argv[1:]],
+            {**os.environ, "PYTHONHASHSEED": "0"},
+        )
+    sys.exit(main(sys.argv[1:]))

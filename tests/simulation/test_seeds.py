@@ -1,0 +1,157 @@
+"""The whole daemon on a simulated clock, broker, disk and HTTP: the promises hold for a thousand seeds, a seed replays exactly, and what breaks a promise is found."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from random import random
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import pytest
+
+from monitor.alerting import ids
+from monitor.facts import EventsRejected, OffsetsLost
+from monitor.runtime.board import Board
+from monitor.series.alerts import SavedRule
+from monitor.sources.kafka.source import KafkaSource
+from monitor.store.sqlite import StateStore
+from tests.simulation.__main__ import MEMORY
+from tests.simulation.run import Simulation
+
+ROOT = Path(__file__).parents[2]
+SEEDS, AT_ONCE = 1000, 2  # the same ones each time: `make simulation` tries others
+MOST = 60  # seeds in which a fault has to show itself
+
+
+def simulated(seed: int) -> Simulation:
+    with TemporaryDirectory(prefix="simulation", dir=MEMORY if MEMORY.is_dir() else None) as home:
+        simulation = Simulation(seed, Path(home))
+        simulation.run()
+        simulation.world.story = [line.replace(home, "") for line in simulation.world.story]
+    return simulation
+
+
+def test_a_seed_replays_exactly() -> None:
+    first, _, again = (simulated(seed) for seed in (12, 4, 12))
+
+    assert again.world.story == first.world.story
+    assert again.world.random.getstate() == first.world.random.getstate()
+    assert first.verdict.violations == []
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_the_promises_hold_for_a_thousand_seeds(tmp_path: Path) -> None:
+    each = SEEDS // AT_ONCE
+    reports = [tmp_path / f"{number}.json" for number in range(AT_ONCE)]
+    children = [
+        subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "tests.simulation",
+                "--seeds",
+                str(1 + number * each),
+                str(each),
+                "--json",
+                str(report),
+            ],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONHASHSEED": "0"},
+            stdout=subprocess.DEVNULL,
+        )
+        for number, report in enumerate(reports)
+    ]
+    codes = [child.wait() for child in children]
+    found = [json.loads(report.read_text(encoding="utf-8")) for report in reports]
+
+    assert [each["violations"] for each in found] == [[]] * AT_ONCE
+    assert codes == [0] * AT_ONCE
+    assert sum(each["figures"]["deaths"] for each in found) > SEEDS / 2
+
+
+# --- faults of the product, made by hand ------------------------------------------------------------------------------
+
+Patch = pytest.MonkeyPatch
+
+
+def wrapped(patch: Patch, place: Any, name: str, change: Callable[..., Any]) -> None:
+    """Put something around a method; it is given the method first."""
+    was = getattr(place, name)
+    patch.setattr(place, name, lambda self, *given, **named: change(was, self, *given, **named))
+
+
+def positions_run_ahead(patch: Patch) -> None:
+    wrapped(patch, StateStore, "positions", lambda was, self: {place: at + 1 for place, at in was(self).items()})
+
+
+def positions_lag(patch: Patch) -> None:
+    wrapped(
+        patch, StateStore, "positions", lambda was, self: {place: max(0, at - 1) for place, at in was(self).items()}
+    )
+
+
+def panes_are_forgotten(patch: Patch) -> None:
+    def without(was: Any, self: Any) -> Any:
+        return [record for record in was(self) if record.kind != "pane"]
+
+    wrapped(patch, StateStore, "records", without)
+
+
+def alerts_are_forgotten(patch: Patch) -> None:
+    wrapped(patch, SavedRule, "restore", lambda was, self, *given: None)
+
+
+def ids_are_drawn(patch: Patch) -> None:
+    from monitor.targets import payloads
+
+    patch.setattr(payloads, "notice_id", lambda *given: ids.notice_id(*given)[:-1] + str(int(random() * 10)))
+
+
+def what_is_put_off_is_dropped(patch: Patch) -> None:
+    wrapped(patch, StateStore, "postpone", lambda was, self, row, due: self.delivered(row))
+
+
+def rejections_are_not_counted(patch: Patch) -> None:
+    wrapped(
+        patch, Board, "apply", lambda was, self, fact: None if isinstance(fact, EventsRejected) else was(self, fact)
+    )
+
+
+def losses_are_not_told(patch: Patch) -> None:
+    def quiet(was: Any, self: Any, timeout: float) -> Any:
+        self._pending = [fact for fact in self._pending if not isinstance(fact, OffsetsLost)]
+        return was(self, timeout)
+
+    def inside(was: Any, self: Any, *given: Any, **named: Any) -> Any:
+        found = was(self, *given, **named)
+        self._pending = [fact for fact in self._pending if not isinstance(fact, OffsetsLost)]
+        return found
+
+    wrapped(patch, KafkaSource, "poll", quiet)
+    wrapped(patch, KafkaSource, "_inside", inside)
+
+
+FAULTS: dict[Callable[[Patch], None], set[str]] = {
+    positions_run_ahead: {"I6"},
+    positions_lag: {"I1"},
+    panes_are_forgotten: {"I1"},
+    alerts_are_forgotten: {"I3", "I4"},
+    ids_are_drawn: {"I3", "I4"},
+    what_is_put_off_is_dropped: {"I4"},
+    rejections_are_not_counted: {"I5"},
+    losses_are_not_told: {"I6"},
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
+def test_a_fault_of_the_product_is_found(fault: Callable[[Patch], None], monkeypatch: Patch) -> None:
+    fault(monkeypatch)
+    for seed in range(MOST):
+        broken = {each["invariant"] for each in simulated(seed).verdict.violations}
+        if broken & FAULTS[fault]:
+            return
+    pytest.fail(f"{MOST} seeds have not shown it")
