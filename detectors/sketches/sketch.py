@@ -114,16 +114,16 @@ class Sketch:
             room.fill(0)
         return cls(layout, 0, room, unvaried=unvaried)
 
-    def update(self, numeric: Floats, codes: NDArray[np.int32]) -> None:
+    def update(self, numeric: Floats, codes: NDArray[np.int32], places: Ints | None = None) -> None:
         """Count a batch: numeric float64[n, k] with NaN as missing, codes int32[n, c] as `Reference.encode` gives them.
 
-        A code is 0..K-1 for a known category, K for any other, K + 1 for missing. Raises ValueError for another shape
-        or code, and then counts nothing.
+        A code is 0..K-1 for a known category, K for any other, K + 1 for missing. Of these rows those at `places` int64[m] are
+        meant, None: all. Raises ValueError for another shape or code, and then counts nothing.
         """
-        count(self.layout, numeric, codes, self._changing())
-        self.rows += len(numeric)
+        count(self.layout, numeric, codes, self._changing(), places)
+        self.rows += len(numeric) if places is None else len(places)
         if self.unvaried is not None:
-            self.unvaried.update(numeric, codes)
+            self.unvaried.update(numeric, codes, places)
 
     def identify(self, hashes: Hashes) -> None:
         """Take the ids of rows that were counted, uint64[n] hashes; 0 is none."""

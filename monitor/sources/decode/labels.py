@@ -20,7 +20,7 @@ from monitor.sources.base import RecordParts, TopicRecords
 from monitor.sources.decode.joining import ID_MISSING, UNUSABLE, LabelColumns, RowLabels, label_fields
 from monitor.sources.decode.mapping import Timer, decode_records, event_times, map_rows
 from monitor.sources.decode.shaping import beside
-from monitor.sources.decode.topic import Decoded, Told, TopicDecoder
+from monitor.sources.decode.topic import Decoded, Told, TopicDecoder, places_of
 from monitor.sources.formats.base import DecodeCounts, Decoder, Read, Rows, SeriesRows
 from monitor.sources.formats.fields import FeatureSlots, FieldMap, JoinedFields, SeriesFields, TopicFields
 from monitor.sources.formats.json.documents import dig
@@ -87,7 +87,7 @@ class LabelDecoder(TopicDecoder):
         left = records.only(places.tolist()) if empty else records
         for read, of_these, held in self._readings(left, places, latest, counts):
             labels += [self._labels(part, of_these, counts) for part in read.rows]
-            told.append((held[read.messages], read.times))
+            told.append((places_of(read, held), read.times))
         self._see(records, told, decoded)
         accepted = len(withdrawn) + sum(len(rows) for _, rows in labels)
         self._tell(decoded, [*labels, *((model, withdrawn) for model in self._versions)], counts, accepted)

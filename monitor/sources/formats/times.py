@@ -3,7 +3,8 @@
 import math
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from typing import Any
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,10 +43,15 @@ def times_of(column: Column, unit: Nanos, latest: Nanos, rejected: Counter[str])
     return times
 
 
-def by_partition(
-    partitions: Sequence[int] | NDArray[np.int64], times: NDArray[np.int64]
-) -> dict[int, NDArray[np.int64]]:
-    """The event times of each partition, in their order; times[i] is of partitions[i], or none."""
+class TimesOf(NamedTuple):
+    """The event times of one partition, in their order, with the least and the largest of them."""
+
+    times: NDArray[np.int64]
+    ends: tuple[Nanos, Nanos]
+
+
+def by_partition(partitions: Sequence[int] | NDArray[np.int64], times: NDArray[np.int64]) -> dict[int, TimesOf]:
+    """The event times of each partition; times[i] is of partitions[i], or none."""
     if not len(partitions):
         return {}
     indices: NDArray[Any] = np.asarray(partitions, dtype=np.int32)
@@ -58,10 +64,22 @@ def by_partition(
         order = np.argsort(small, kind="stable")  # of 16 bits by radix, ten times as fast
         indices, times = indices[order], times[order]
         begins = _changes(indices)
-    runs: dict[int, list[NDArray[np.int64]]] = defaultdict(list)
-    for index, run in zip(indices[[0, *begins]].tolist() if times.size else (), np.split(times, begins), strict=False):
-        runs[index].append(run)
-    return {index: runs[index][0] if len(runs[index]) == 1 else np.concatenate(runs[index]) for index in sorted(runs)}
+    if not times.size:
+        return {}
+    firsts = [0, *begins.tolist()]
+    least, most = np.minimum.reduceat(times, firsts).tolist(), np.maximum.reduceat(times, firsts).tolist()
+    runs: dict[int, list[TimesOf]] = defaultdict(list)
+    bounds = pairwise([*firsts, times.size])
+    for index, (first, end), *ends in zip(indices[firsts].tolist(), bounds, least, most, strict=True):
+        runs[index].append(TimesOf(times[first:end], (ends[0], ends[1])))
+    return {index: _one(runs[index]) for index in sorted(runs)}
+
+
+def _one(runs: Sequence[TimesOf]) -> TimesOf:
+    if len(runs) == 1:
+        return runs[0]
+    least, most = zip(*(run.ends for run in runs), strict=True)
+    return TimesOf(np.concatenate([run.times for run in runs]), (min(least), max(most)))
 
 
 def _changes(indices: NDArray[Any]) -> NDArray[np.intp]:

@@ -284,11 +284,10 @@ class Batch {
 
 inline std::shared_ptr<Batch> Client::consume(size_t most, int milliseconds) {
   free_retired();
-  std::vector<Message*> messages(most);
-  const ssize_t count = library.consume_batch_queue(queue_, milliseconds, messages.data(), most);
+  const std::unique_ptr<Message*[]> room(new Message*[most]);  // as it is: few of them may come
+  const ssize_t count = library.consume_batch_queue(queue_, milliseconds, room.get(), most);
   if (count < 0) throw Failure{library.last_error(), library.err2str(library.last_error())};
-  messages.resize(static_cast<size_t>(count));
-  return std::make_shared<Batch>(shared_from_this(), std::move(messages));
+  return std::make_shared<Batch>(shared_from_this(), std::vector<Message*>(room.get(), room.get() + count));
 }
 
 // The last record of one partition.

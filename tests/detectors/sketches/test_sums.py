@@ -349,7 +349,8 @@ TAKES = {
     "shifts": "BiiDidd",
     "slide": "BBBB",
     "subtract": "iB",
-    "unvaried": "DWiid?",
+    "unvaried": "DWiid?i",
+    "within": "uuui",
 }
 KINDS = {"i": np.int64, "d": np.float64, "w": np.int32, "u": np.uint64, "?": np.bool_, "q": np.bool_}
 
@@ -383,7 +384,7 @@ def test_no_arrays_do_harm() -> None:
             rows = int(rng.integers(0, 4))
             found = function(*(thrown(rng, each, rows, int(rng.choice([rows, 2 * rows, 4]))) for each in takes))
             assert isinstance(found, bool | int)
-            if found is True or (name in {"distinct", "joined", "narrow", "slide"} and found > 0):
+            if found is True or (name in {"distinct", "joined", "narrow", "slide", "within"} and found > 0):
                 worked.add(name)
         with pytest.raises(TypeError, match="arrays are needed"):
             function()
