@@ -340,6 +340,8 @@ class TopicDecoder:
         offsets: tuple[OffsetRange, ...] = (),
     ) -> list[SeriesRows]:
         """Set apart the rows that wait for their other half, of whichever reader: what is left is whole."""
+        if all(part.series.half == WHOLE for part in rows):
+            return list(rows)
         apart = defaultdict[tuple[SeriesKey, int], list[SeriesRows]](list)
         for part in rows:
             if part.series.half != WHOLE:
@@ -430,9 +432,10 @@ class TopicDecoder:
         unknown features; where there are none, and nobody asks for versions, nothing is looked through.
         """
         values = records.values
-        looked = range(-self._sampled % LOOKED, len(values), LOOKED)
         if not (self._asks_more or (strange and self.fields.features)):
-            looked = range(0)
+            self._sampled += len(values)
+            return {}
+        looked = range(-self._sampled % LOOKED, len(values), LOOKED)
         new = {}
         for at in looked if of is None else np.flatnonzero(of.looked).tolist():
             with suppress(Rejected):  # counted where it is decoded
