@@ -53,7 +53,8 @@ class EventClock:
 
         `ends` are the least and the largest of them, where somebody knows.
         """
-        before, last = self.recent, times[-NEIGHBOURS:].tolist()
+        before: list[Nanos] = self.recent
+        last: list[Nanos] = times[-NEIGHBOURS:].tolist()
         self.recent = (before + last)[1 - NEIGHBOURS :]
         least, most = ends or (int(times.min()), int(times.max()))
         newest = sorted((before + last)[-NEIGHBOURS:])

@@ -176,20 +176,21 @@ def _shared_out(batch: EventBatch, slide: Nanos) -> Mapping[Nanos, PaneRows]:
         violations = None if violations is None else violations.where(places)
     bounds = [0, *(np.flatnonzero(panes[1:] != panes[:-1]) + 1).tolist(), len(panes)]
     earliest = np.minimum.reduceat(times, bounds[:-1]).tolist()
-    return {
-        int(panes[first]) * slide: PaneRows(
+    found: dict[Nanos, PaneRows] = {}
+    for least, (first, end) in zip(earliest, pairwise(bounds), strict=True):
+        ours = slice(first, end)
+        ids, groups, served = _some(rest, ours)
+        found[int(panes[first]) * slide] = PaneRows(
             least,
-            *(
-                (batch.numeric, batch.codes)
-                if places is not None
-                else (batch.numeric[first:end], batch.codes[first:end])
-            ),
-            None if places is None else places[first:end],
-            *_some(rest, slice(first, end)),
-            None if violations is None else violations.where(slice(first, end)),
+            batch.numeric if places is not None else batch.numeric[ours],
+            batch.codes if places is not None else batch.codes[ours],
+            None if places is None else places[ours],
+            ids,
+            groups,
+            served,
+            None if violations is None else violations.where(ours),
         )
-        for least, (first, end) in zip(earliest, pairwise(bounds), strict=True)
-    }
+    return found
 
 
 def _sorted_places(panes: NDArray[np.int64]) -> NDArray[np.intp]:

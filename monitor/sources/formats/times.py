@@ -84,7 +84,7 @@ def _one(runs: Sequence[TimesOf]) -> TimesOf:
 
 def _changes(indices: NDArray[Any]) -> NDArray[np.intp]:
     """Where another one begins."""
-    return (indices[1:] != indices[:-1]).nonzero()[0] + 1
+    return np.asarray((indices[1:] != indices[:-1]).nonzero()[0] + 1)
 
 
 def _integers(column: NDArray[Any]) -> NDArray[Any] | None:
