@@ -253,10 +253,9 @@ class Pipeline:
 
     def advance(self) -> list[Fact]:
         """Move the watermark, close what it has passed, and judge it."""
-        idle = self.watermark.idle
         moved = self.watermark.advance()
         self.retraining.lag = 0 if self._read_at is None else self.watermark.lag(self._read_at)
-        if moved or self.watermark.idle != idle:
+        if moved or self.watermark.fell_idle:
             self._dirty.add("watermark")
         facts, self._late = [fact for view in self._late for fact in self._followed(view.judge_late())], {}
         if not moved:
@@ -314,9 +313,8 @@ class Pipeline:
         """Judge the predictions whose labels have had their time: event time is here no further than labels are read."""
         if not self.performance or self.watermark.value is None:
             return []
-        idle = self._labels.idle
         self._labels.advance()  # it is not asked how far, but who is idle
-        if self._labels.idle != idle:
+        if self._labels.fell_idle:
             self._dirty.add("labels")
         facts = list[Fact]()
         for key, each in self.performance.items():

@@ -65,45 +65,59 @@ void place_lanes(const Edges &edges, const double (&values)[LANES], int used, Ta
     }
 }
 
-// Hands `take` each row of a column and its cell.
-template <typename Take>
-void place_column(const Edges &edges, const char *column, std::ptrdiff_t rows, std::ptrdiff_t stride, Take take) {
+// Which rows of a table are meant: so many from one on, or those at some places.
+struct Run {
+    std::ptrdiff_t first, number;
+    std::ptrdiff_t operator[](std::ptrdiff_t row) const { return first + row; }
+    Run part(std::ptrdiff_t from, std::ptrdiff_t most) const { return {first + from, std::min(most, number - from)}; }
+};
+
+struct Places {
+    const std::int64_t *places;
+    std::ptrdiff_t number;
+    std::ptrdiff_t operator[](std::ptrdiff_t row) const { return static_cast<std::ptrdiff_t>(places[row]); }
+    Places part(std::ptrdiff_t from, std::ptrdiff_t most) const { return {places + from, std::min(most, number - from)}; }
+};
+
+// Hands `take` each row of a column that is meant, and its cell.
+template <typename Rows, typename Take>
+void place_column(const Edges &edges, const char *column, Rows rows, std::ptrdiff_t stride, Take take) {
     double values[LANES] = {};
-    for (std::ptrdiff_t row = 0; row < rows; row += LANES) {
-        const int used = static_cast<int>(std::min<std::ptrdiff_t>(LANES, rows - row));
-        for (int lane = 0; lane < used; ++lane) values[lane] = at<double>(column + (row + lane) * stride);
+    for (std::ptrdiff_t row = 0; row < rows.number; row += LANES) {
+        const int used = static_cast<int>(std::min<std::ptrdiff_t>(LANES, rows.number - row));
+        for (int lane = 0; lane < used; ++lane) values[lane] = at<double>(column + rows[row + lane] * stride);
         place_lanes(edges, values, used, [&](int lane, std::ptrdiff_t cell) { take(row + lane, values[lane], cell); });
     }
 }
 
 // Counts are in integers of any width: that they hold as many rows is the caller's to see to.
-template <typename Count>
-void count_column(const Edges &edges, const char *column, std::ptrdiff_t rows, std::ptrdiff_t stride, Count *counts) {
+template <typename Rows, typename Count>
+void count_column(const Edges &edges, const char *column, Rows rows, std::ptrdiff_t stride, Count *counts) {
     const Edges own = edges;  // counts of bytes may lie anywhere, as far as a compiler knows, but not here
     Count *const row = counts + own.first;
     place_column(own, column, rows, stride, [=](std::ptrdiff_t, double, std::ptrdiff_t cell) { ++row[cell]; });
 }
 
-template <typename Count>
-void count_numbers(const Tables &tables, const Py_buffer &numbers, Count *counts) {
-    const char *const begin = static_cast<const char *>(numbers.buf);
-    const std::ptrdiff_t rows = numbers.shape[0], stride = numbers.strides[0];
-    const std::ptrdiff_t block = stride == static_cast<std::ptrdiff_t>(sizeof(double)) ? rows : BLOCK;
-    for (std::ptrdiff_t row = 0; row < rows; row += block) {
-        const char *column = begin + row * stride;
+template <typename Rows, typename Count>
+void count_numbers(const Tables &tables, const Py_buffer &numbers, Rows rows, Count *counts) {
+    const std::ptrdiff_t stride = numbers.strides[0];
+    const std::ptrdiff_t block = stride == static_cast<std::ptrdiff_t>(sizeof(double)) ? std::max<std::ptrdiff_t>(rows.number, 1) : BLOCK;
+    for (std::ptrdiff_t row = 0; row < rows.number; row += block) {
+        const char *column = static_cast<const char *>(numbers.buf);
         for (const Edges &edges : tables.numbers) {
-            count_column(edges, column, std::min(block, rows - row), stride, counts);
+            count_column(edges, column, rows.part(row, block), stride, counts);
             column += numbers.strides[1];
         }
     }
 }
 
-bool codes_fit(const Tables &tables, const Py_buffer &codes) {
+template <typename Rows>
+bool codes_fit(const Tables &tables, const Py_buffer &codes, Rows rows) {
     const char *column = static_cast<const char *>(codes.buf);
     for (const Codes &feature : tables.codes) {
         std::int32_t least = 0, most = 0;
-        for (std::ptrdiff_t row = 0; row < codes.shape[0]; ++row) {
-            const std::int32_t code = at<std::int32_t>(column + row * codes.strides[0]);
+        for (std::ptrdiff_t row = 0; row < rows.number; ++row) {
+            const std::int32_t code = at<std::int32_t>(column + rows[row] * codes.strides[0]);
             least = std::min(least, code);
             most = std::max(most, code);
         }
@@ -113,12 +127,12 @@ bool codes_fit(const Tables &tables, const Py_buffer &codes) {
     return true;
 }
 
-template <typename Count>
-void count_codes(const Tables &tables, const Py_buffer &codes, Count *counts) {
+template <typename Rows, typename Count>
+void count_codes(const Tables &tables, const Py_buffer &codes, Rows rows, Count *counts) {
     const char *column = static_cast<const char *>(codes.buf);
     for (const Codes &feature : tables.codes) {
-        for (std::ptrdiff_t row = 0; row < codes.shape[0]; ++row)
-            ++counts[feature.first + at<std::int32_t>(column + row * codes.strides[0])];
+        for (std::ptrdiff_t row = 0; row < rows.number; ++row)
+            ++counts[feature.first + at<std::int32_t>(column + rows[row] * codes.strides[0])];
         column += codes.strides[1];
     }
 }
@@ -146,7 +160,8 @@ bool place_all(PyObject *const *arguments, double scale) {
     auto *const sum = static_cast<double *>(sums.buffer.buf);
     auto *const found = static_cast<std::int32_t *>(cells.buffer.buf);
     const driftd::Unlocked unlocked;  // columns are counted side by side
-    place_column(ladder, static_cast<const char *>(values.buffer.buf), values.buffer.shape[0], values.buffer.strides[0],
+    const Run rows{0, values.buffer.shape[0]};
+    place_column(ladder, static_cast<const char *>(values.buffer.buf), rows, values.buffer.strides[0],
                  [=](std::ptrdiff_t row, double value, std::ptrdiff_t cell) {
                      ++count[cell];
                      sum[cell] += value * scale - base[cell];
@@ -214,16 +229,17 @@ struct Counter {
     Tables *tables;
 };
 
-template <typename Count>
-bool count_into(const Tables &tables, const Py_buffer &numbers, const Py_buffer &codes, void *counts) {
-    const driftd::Unlocked unlocked(numbers.shape[0] * (numbers.shape[1] + codes.shape[1]) >= MANY);
-    count_numbers(tables, numbers, static_cast<Count *>(counts));
-    count_codes(tables, codes, static_cast<Count *>(counts));
+// The rows that are meant are counted.
+template <typename Count, typename Rows>
+bool count_into(const Tables &tables, const Py_buffer &numbers, const Py_buffer &codes, Rows rows, void *counts) {
+    const driftd::Unlocked unlocked(rows.number * (numbers.shape[1] + codes.shape[1]) >= MANY);
+    count_numbers(tables, numbers, rows, static_cast<Count *>(counts));
+    count_codes(tables, codes, rows, static_cast<Count *>(counts));
     return true;
 }
 
 // True when all was counted, false when nothing was, because something does not fit: then the numpy path says what.
-bool count_all(const Tables &tables, PyObject *numeric, PyObject *categorical, PyObject *cells) {
+bool count_all(const Tables &tables, PyObject *numeric, PyObject *categorical, PyObject *cells, PyObject *chosen) {
     const View numbers(numeric, PyBUF_RECORDS_RO), codes(categorical, PyBUF_RECORDS_RO);
     const View counts(cells, PyBUF_CONTIG | PyBUF_FORMAT);
     const auto fits = [&](const char *letters, std::size_t width) {
@@ -232,19 +248,29 @@ bool count_all(const Tables &tables, PyObject *numeric, PyObject *categorical, P
     if (!numbers.holds("d", sizeof(double), 2) || !codes.holds("il", sizeof(std::int32_t), 2) ||
         numbers.buffer.shape[1] != static_cast<Py_ssize_t>(tables.numbers.size()) ||
         codes.buffer.shape[1] != static_cast<Py_ssize_t>(tables.codes.size()) ||
-        numbers.buffer.shape[0] != codes.buffer.shape[0] || !codes_fit(tables, codes.buffer))
+        numbers.buffer.shape[0] != codes.buffer.shape[0])
         return false;
-    if (fits("B", 1)) return count_into<std::uint8_t>(tables, numbers.buffer, codes.buffer, counts.buffer.buf);
-    if (fits("H", 2)) return count_into<std::uint16_t>(tables, numbers.buffer, codes.buffer, counts.buffer.buf);
-    if (fits("IL", 4)) return count_into<std::uint32_t>(tables, numbers.buffer, codes.buffer, counts.buffer.buf);
-    return fits("lq", 8) && count_into<std::int64_t>(tables, numbers.buffer, codes.buffer, counts.buffer.buf);
+    const auto count_rows = [&](auto rows) {
+        void *const flat = counts.buffer.buf;
+        if (!codes_fit(tables, codes.buffer, rows)) return false;
+        if (fits("B", 1)) return count_into<std::uint8_t>(tables, numbers.buffer, codes.buffer, rows, flat);
+        if (fits("H", 2)) return count_into<std::uint16_t>(tables, numbers.buffer, codes.buffer, rows, flat);
+        if (fits("IL", 4)) return count_into<std::uint32_t>(tables, numbers.buffer, codes.buffer, rows, flat);
+        return fits("lq", 8) && count_into<std::int64_t>(tables, numbers.buffer, codes.buffer, rows, flat);
+    };
+    const Py_ssize_t rows = numbers.buffer.shape[0];
+    if (chosen == Py_None) return count_rows(Run{0, rows});
+    const View places(chosen, PyBUF_CONTIG_RO | PyBUF_FORMAT);
+    if (!is_row(places, "lq", sizeof(std::int64_t))) return false;
+    const Places some{static_cast<const std::int64_t *>(places.buffer.buf), places.buffer.shape[0]};
+    return lie_in<std::int64_t>(some.places, some.number, 0, rows) && count_rows(some);
 }
 
 // As everywhere, nobody may change the arrays meanwhile: that the codes fit was seen before the lock was let go.
 PyObject *counter_count(PyObject *self, PyObject *const *arguments, Py_ssize_t number) {
-    if (number != 3) return PyErr_Format(PyExc_TypeError, "count takes 3 arguments, not %zd", number);
+    if (number != 4) return PyErr_Format(PyExc_TypeError, "count takes 4 arguments, not %zd", number);
     const Tables &tables = *reinterpret_cast<Counter *>(self)->tables;
-    return PyBool_FromLong(count_all(tables, arguments[0], arguments[1], arguments[2]));
+    return PyBool_FromLong(count_all(tables, arguments[0], arguments[1], arguments[2], arguments[3]));
 }
 
 void check(bool fits, const char *what) {
@@ -328,7 +354,7 @@ void *slot(Function function) {
 
 PyMethodDef counter_methods[] = {
     {"count", reinterpret_cast<PyCFunction>(slot(counter_count)), METH_FASTCALL,
-     "count(numeric, codes, counts): add a batch to the counts. False, and nothing counted, where they do not fit."},
+     "count(numeric, codes, counts, places): add the rows at some places, or all, to the counts. False, and nothing counted, where they do not fit."},
     {nullptr, nullptr, 0, nullptr}};
 
 PyType_Slot counter_slots[] = {

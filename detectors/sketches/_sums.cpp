@@ -794,18 +794,36 @@ bool fade(PyObject *const *given) {
     return true;
 }
 
-// Rows of numbers or codes, in any order in memory.
+// The places of the rows that are meant, or none: then it is all of them.
+struct Chosen {
+    const Array<std::int64_t> places;
+    const bool all;
+
+    explicit Chosen(PyObject *object) : places(object, 1), all(object == Py_None) {}
+    bool fits(Py_ssize_t rows) const {
+        if (all) return true;
+        if (!places.fits()) return false;
+        for (Py_ssize_t at = 0; at < places.length(); ++at)
+            if (places[at] < 0 || places[at] >= rows) return false;
+        return true;
+    }
+};
+
+// Rows of numbers or codes, in any order in memory; of them some.
 template <typename Number>
 struct Rows {
     const View view;
+    const Chosen &chosen;
 
-    Rows(PyObject *object, const char *letters)
-        : view(object, PyBUF_STRIDED_RO | PyBUF_FORMAT), fits(view.holds(letters, sizeof(Number), 2)) {}
-    Py_ssize_t rows() const { return view.buffer.shape[0]; }
+    Rows(PyObject *object, const char *letters, const Chosen &chosen)
+        : view(object, PyBUF_STRIDED_RO | PyBUF_FORMAT), chosen(chosen), fits(view.holds(letters, sizeof(Number), 2)) {}
+    Py_ssize_t there() const { return view.buffer.shape[0]; }
+    Py_ssize_t rows() const { return chosen.all ? there() : chosen.places.length(); }
     Py_ssize_t columns() const { return view.buffer.shape[1]; }
     Number one(Py_ssize_t row, Py_ssize_t column) const {
         const Py_ssize_t *steps = view.buffer.strides;
-        return at<Number>(static_cast<const char *>(view.buffer.buf) + row * steps[0] + column * steps[1]);
+        const Py_ssize_t place = chosen.all ? row : static_cast<Py_ssize_t>(chosen.places[row]);
+        return at<Number>(static_cast<const char *>(view.buffer.buf) + place * steps[0] + column * steps[1]);
     }
     const bool fits;
 };
@@ -824,14 +842,15 @@ bool alone(const Rows<Number> &table, Py_ssize_t column, double *value, Known kn
 }
 
 bool unvaried(PyObject *const *given) {
-    const Rows<double> numeric(given[0], "d");
-    const Rows<std::int32_t> codes(given[1], "il");
+    const Chosen chosen(given[6]);
+    const Rows<double> numeric(given[0], "d", chosen);
+    const Rows<std::int32_t> codes(given[1], "il", chosen);
     const Ints columns(given[2], 1), unseen(given[3], 1);
     const Floats values(given[4], 1, PyBUF_CONTIG);
     const Array<bool> kept(given[5], 1, PyBUF_CONTIG);
     if (!numeric.fits || !codes.fits || !columns.fits() || !unseen.fits() || !values.fits() || !kept.fits() ||
-        !same_length({columns.length(), values.length(), kept.length()}) || numeric.rows() != codes.rows() ||
-        codes.columns() != unseen.length())
+        !same_length({columns.length(), values.length(), kept.length()}) || numeric.there() != codes.there() ||
+        codes.columns() != unseen.length() || !chosen.fits(numeric.there()))
         return false;
     const Py_ssize_t numbers = numeric.columns();
     for (Py_ssize_t place = 0; place < columns.length(); ++place)
@@ -888,6 +907,25 @@ PyObject *distinct(PyObject *, PyObject *const *arguments, Py_ssize_t number) {
         counts[found++] = 1;
     }
     return PyLong_FromSsize_t(found);
+}
+
+// The hashes that are not 0 and no larger than a bound, and how many rows are not 0.
+std::int64_t within(PyObject *const *given) {
+    const Array<std::uint64_t> hashes(given[0], 1), bound(given[1], 1), kept(given[2], 1, PyBUF_CONTIG);
+    const Ints rows(given[3], 1, PyBUF_CONTIG);
+    if (!hashes.fits() || !bound.fits() || !kept.fits() || !rows.fits() || bound.length() != 1 || rows.length() != 1 ||
+        hashes.length() != kept.length())
+        return -1;
+    const std::uint64_t most = bound[0];
+    std::int64_t found = 0, some = 0;
+    for (Py_ssize_t row = 0; row < hashes.length(); ++row) {
+        const std::uint64_t hash = hashes[row];
+        kept[found] = hash;
+        found += hash - 1 < most;  // less one, 0 is the largest
+        some += hash != 0;
+    }
+    rows[0] = some;
+    return found;
 }
 
 // Two samples of ids to one, each rising, with the rows of each id: as many as there is room for.
@@ -947,12 +985,14 @@ PyMethodDef methods[] = {
     {"subtract", method<move<true>, 2>(), METH_FASTCALL, "subtract(counts, part): change the first."},
     {"shifts", method<shifts, 7>(), METH_FASTCALL,
      "shifts(counts, starts, widths, places, rows, zero, shifts): fill the last."},
-    {"unvaried", method<unvaried, 6>(), METH_FASTCALL,
-     "unvaried(numeric, codes, columns, unseen, values, kept): change the values, fill the last."},
+    {"unvaried", method<unvaried, 7>(), METH_FASTCALL,
+     "unvaried(numeric, codes, columns, unseen, values, kept, places): change the values, fill what is kept."},
     {"narrow", reinterpret_cast<PyCFunction>(reinterpret_cast<void *>(told<narrow, 2>)), METH_FASTCALL,
      "narrow(counts, found): fill the last; all bits that any of them has, less than 0 where they do not fit."},
     {"distinct", reinterpret_cast<PyCFunction>(reinterpret_cast<void *>(distinct)), METH_FASTCALL,
      "distinct(rising, kept, counts): fill the last two; how many there are, -1 where they do not fit."},
+    {"within", reinterpret_cast<PyCFunction>(reinterpret_cast<void *>(told<within, 4>)), METH_FASTCALL,
+     "within(hashes, bound, kept, rows): fill the last two; how many are kept, -1 where they do not fit."},
     {"joined", reinterpret_cast<PyCFunction>(reinterpret_cast<void *>(joined)), METH_FASTCALL,
      "joined(ids, rows, others, more, kept, counts): fill the last two; how many there are, -1 where they do not fit."},
     {"shares", method<shares, 6>(), METH_FASTCALL,

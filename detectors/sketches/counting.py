@@ -16,13 +16,21 @@ COMPILED = _count is not None and os.environ.get("DRIFTD_PURE") != "1"  # whethe
 MANY = 600  # rows from which sorting a column is quicker than looking each value up
 
 
-def count(layout: Layout, numeric: Floats, codes: Codes, counts: Counts) -> None:
-    """Add a batch to the flat counts of a layout, integers of any width that hold as many rows. Raises ValueError for another shape or code, and then counts nothing.
+def count(layout: Layout, numeric: Floats, codes: Codes, counts: Counts, places: Ints | None = None) -> None:
+    """Add a batch to the flat counts of a layout, integers of any width that hold as many rows: of it the rows at `places` int64[m]; None: all.
 
-    Whatever the compiled part does not take, wrong or only unusual, goes to numpy.
+    Raises ValueError for another shape or code, and then counts nothing. Whatever the compiled part does not take, wrong or only
+    unusual, goes to numpy.
     """
-    if not COMPILED or not compiled_counter(layout).count(numeric, codes, counts):
-        numpy_counter(layout).count(numeric, codes, counts)
+    if not COMPILED or not compiled_counter(layout).count(numeric, codes, counts, places):
+        numpy_counter(layout).count(*rows_at(places, numeric, codes), counts)
+
+
+def rows_at(places: Ints | None, numeric: Floats, codes: Codes) -> tuple[Floats, Codes]:
+    """The rows at some places, None: all; columns lie together, as they did."""
+    if places is None:
+        return numeric, codes
+    return numeric.T.take(places, axis=1).T, codes.T.take(places, axis=1).T
 
 
 class NumpyCounter:

@@ -69,14 +69,15 @@ class IdSample:
     def duplicates(self, before: "IdSample | None" = None) -> Duplicates:
         """Say how many rows repeat an id: of these rows, or one that is in the sample `before` them."""
         hashes, counts = self.hashes, self.counts
-        new = np.ones(hashes.size, dtype=np.bool_)
-        if before is not None and hashes.size:
-            comparable = hashes <= (hashes[-1] if before.bound is None else np.uint64(before.bound))
-            hashes, counts = hashes[comparable], counts[comparable]
-            new = ~np.isin(hashes, before.hashes, assume_unique=True)
-        sampled, first = int(counts.sum()), int(new.sum())
+        if before is not None and before.bound is not None:  # beyond it nobody knows what came before
+            comparable = int(hashes.searchsorted(np.uint64(before.bound), side="right"))
+            hashes, counts = hashes[:comparable], counts[:comparable]
+        new = np.ones(hashes.size, dtype=np.bool_) if before is None else _not_in(before.hashes, hashes)
+        sampled, first = int(counts.sum()), int(np.count_nonzero(new))
         if not sampled:
             return Duplicates(self.rows, 0.0, 0.0, 0.0, 0, 0, 1.0)
+        if first == sampled:  # as a rule nothing comes twice: what follows would say just that
+            return Duplicates(self.rows, float(self.rows), 0.0, 0.0, 0, sampled, 1.0)
         share, k = 1 - first / sampled, counts.size
         apart = new - counts * (first / sampled)  # of a ratio of means, linearised
         unseen = max(1 - sampled / max(self.rows, 1), 0.0)
@@ -186,6 +187,23 @@ def _smallest(hashes: Hashes, rows: int) -> IdSample:
     return IdSample(rows, hashes[begins][:KEPT], counts[:KEPT])
 
 
+def _not_in(others: Hashes, hashes: Hashes) -> NDArray[np.bool_]:
+    """Which of some hashes are not among others, both rising."""
+    if not others.size:
+        return np.ones(hashes.size, dtype=np.bool_)
+    return np.asarray(others.take(others.searchsorted(hashes), mode="clip") != hashes)
+
+
+def _within(hashes: Hashes, bound: int) -> tuple[Hashes, int]:
+    """The hashes that are no larger, and how many are not 0, which is none."""
+    if sums.USED:
+        kept, rows = np.empty(hashes.size, dtype=np.uint64), np.zeros(1, dtype=np.int64)
+        found = sums.within(hashes, np.array([bound], dtype=np.uint64), kept, rows)
+        if found >= 0:
+            return kept if found == kept.size else kept[:found].copy(), int(rows[0])
+    return hashes[hashes - np.uint64(1) < np.uint64(bound)], int(np.count_nonzero(hashes))  # less one, 0 is the largest
+
+
 def _begins(hashes: Hashes) -> NDArray[np.intp]:
     """Where another one begins, in rising order; `np.diff` takes five times as long for a few."""
     new = np.empty(hashes.size, dtype=np.bool_)
@@ -207,12 +225,8 @@ class Ids:
 
     def update(self, hashes: Hashes) -> None:
         """Take the ids of some rows; a row without one has 0."""
-        rows = int(np.count_nonzero(hashes))
         bound = self._parts[0].bound if len(self._parts) == 1 else None
-        if bound is None:
-            kept = hashes.copy() if rows == hashes.size else hashes[hashes > 0]
-        else:  # less one, 0 is the largest
-            kept = hashes[hashes - np.uint64(1) < np.uint64(bound)]
+        kept, rows = _within(hashes, LARGEST if bound is None else bound)
         self._rows += rows - kept.size
         if not kept.size:
             return

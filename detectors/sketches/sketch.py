@@ -125,16 +125,17 @@ class Sketch:
         found._own = True
         return found
 
-    def update(self, numeric: Floats, codes: NDArray[np.int32]) -> None:
+    def update(self, numeric: Floats, codes: NDArray[np.int32], places: Ints | None = None) -> None:
         """Count a batch: numeric float64[n, k] with NaN as missing, codes int32[n, c] as `Reference.encode` gives them.
 
-        A code is 0..K-1 for a known category, K for any other, K + 1 for missing. Raises ValueError for another shape
-        or code, and then counts nothing.
+        A code is 0..K-1 for a known category, K for any other, K + 1 for missing. Of these rows those at `places` int64[m] are
+        meant, None: all. Raises ValueError for another shape or code, and then counts nothing.
         """
-        count(self.layout, numeric, codes, self._room(len(numeric)))
-        self.rows += len(numeric)
+        rows = len(numeric) if places is None else len(places)
+        count(self.layout, numeric, codes, self._room(rows), places)
+        self.rows += rows
         if self.unvaried is not None:
-            self.unvaried.update(numeric, codes)
+            self.unvaried.update(numeric, codes, places)
 
     def identify(self, hashes: Hashes) -> None:
         """Take the ids of rows that were counted, uint64[n] hashes; 0 is none."""

@@ -26,7 +26,7 @@ KINDS = [(1 << 8 * width, np.dtype(f"u{width}")) for width in (1, 2, 4)]
 INT64 = np.dtype(np.int64)
 USED = COMPILED and _sums is not None
 if USED:
-    unvaried, fade, distinct, joined = _sums.unvaried, _sums.fade, _sums.distinct, _sums.joined
+    unvaried, fade, distinct, joined, within = _sums.unvaried, _sums.fade, _sums.distinct, _sums.joined, _sums.within
 
 
 @dataclass(frozen=True, slots=True, eq=False)

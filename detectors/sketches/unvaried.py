@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from detectors.features import Bools, Codes, Floats, Ints, some
 from detectors.layout import Layout, per_layout
 from detectors.sketches import sums
+from detectors.sketches.counting import rows_at
 
 NONE = np.empty(0, dtype=np.int64), np.empty(0)
 ROW = np.dtype([("column", "<u4"), ("value", "<f8")])
@@ -41,15 +42,15 @@ class Unvaried:
         """Return those of no rows: all of them."""
         return cls(layout, *_all_columns(layout))
 
-    def update(self, numeric: Floats, codes: Codes) -> None:
-        """Take some rows, as they are counted. Costs little, however many columns never vary."""
-        if not self.columns.size or not len(numeric):
+    def update(self, numeric: Floats, codes: Codes, places: Ints | None = None) -> None:
+        """Take some rows, or those of them at `places` int64[m], as they are counted. Costs little, however many columns never vary."""
+        if not self.columns.size or not len(numeric if places is None else places):
             return
         values, kept = self.values.copy(), np.empty(self.columns.size, dtype=np.bool_)
-        if sums.USED and sums.unvaried(numeric, codes, self.columns, self._unseen, values, kept):
+        if sums.USED and sums.unvaried(numeric, codes, self.columns, self._unseen, values, kept, places):
             self.columns, self.values = (self.columns[kept], values[kept]) if some(kept) else NONE
         else:
-            self._update(numeric, codes)
+            self._update(*rows_at(places, numeric, codes))
 
     def _update(self, numeric: Floats, codes: Codes) -> None:
         """Do it by numpy."""

@@ -1,6 +1,6 @@
 """The share of late events a topic, over the last minutes: a share that matters is a state, with a cause."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from monitor.alerting.budget import BY_LATENESS
@@ -12,6 +12,7 @@ MANY, CALM = BY_LATENESS.fire_above, BY_LATENESS.clear_below  # a share about th
 FEW = 100  # events, below which a share says nothing
 FADE: Nanos = 5 * MINUTE  # processing time in which counts weigh a third (1/e) of new ones
 SAY_EVERY: Nanos = 10 * SECOND
+Behind = Callable[[], Mapping[Partition, Nanos]]
 
 
 @dataclass(slots=True)
@@ -51,8 +52,8 @@ class Lateness:
     def __init__(self) -> None:
         self._topics: dict[str, TopicLateness] = {}
 
-    def see(self, facts: Iterable[Fact], behind: Mapping[Partition, Nanos], now: Nanos) -> list[Fact]:
-        """Say where many events are late, and the share now and then; `behind` is how far each partition trails the watermark."""
+    def see(self, facts: Iterable[Fact], behind: Behind, now: Nanos) -> list[Fact]:
+        """Say where many events are late, and the share now and then; `behind` says how far each partition trails the watermark."""
         counted: dict[str, list[int]] = {}
         for fact in facts:
             if isinstance(fact, EventsCounted) and fact.outcome in {"ok", "excluded", "late"}:
@@ -66,11 +67,11 @@ class Lateness:
             self._topics[topic].add(0, 0, now)
         return [fact for topic in (*counted, *quiet) for fact in self._said(topic, behind, now)]
 
-    def _said(self, topic: str, behind: Mapping[Partition, Nanos], now: Nanos) -> list[Fact]:
+    def _said(self, topic: str, behind: Behind, now: Nanos) -> list[Fact]:
         state = self._topics[topic]
         if not (changed := state.judge()) and not state.due(now):
             return []
         state.said_at = now
         if state.events < 1:
             del self._topics[topic]
-        return [LateShare(topic, state.share, many=state.many, changed=changed, cause=late_cause(topic, behind))]
+        return [LateShare(topic, state.share, many=state.many, changed=changed, cause=late_cause(topic, behind()))]

@@ -173,7 +173,7 @@ class Loop:
         facts += self._pipeline.news_of_runs()
         facts += self._rows.see(facts)
         facts += self._source.news(now)
-        facts += self._lateness.see(facts, self._pipeline.watermark.behind(), now)
+        facts += self._lateness.see(facts, self._pipeline.watermark.behind, now)
         self._source.hold(self._pipeline.ahead())
         self._tell(facts)
         self._report(now)

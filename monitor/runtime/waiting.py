@@ -107,4 +107,6 @@ class PatientSource:
 
 def partitions_of(records: TopicRecords) -> Iterator[Partition]:
     """The partitions of some records, each once."""
+    if records.offsets:  # they say it, of each
+        return (each.partition for each in records.offsets)
     return (Partition(records.topic, index) for index in records.indexes)

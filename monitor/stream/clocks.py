@@ -38,8 +38,7 @@ class EventClock:
     """What one partition has shown, batch by batch: how they are cut does not matter to what neighbours bear out."""
 
     tolerance: Nanos = TOLERANCE
-    recent: Times = field(default_factory=lambda: np.empty(0, dtype=np.int64))  # the last events, in their order
-
+    recent: list[Nanos] = field(default_factory=list)  # the last events, in their order
     delays: deque[Nanos] = field(default_factory=lambda: deque(maxlen=NEIGHBOURS))  # of the last of each batch
     ahead: int = 0  # events that are, not taken yet
     lead: Nanos = 0  # how far the farthest of them is
@@ -49,23 +48,37 @@ class EventClock:
         taken, self.ahead, self.lead = (self.ahead, self.lead), 0, 0
         return taken
 
-    def show(self, times: Times, arrival: Nanos | None) -> Nanos:
-        """How far these events, in their order, bring event time; `arrival` is the broker's timestamp of the last."""
-        known = np.concatenate([self.recent, times])
-        self.recent = known[1 - NEIGHBOURS :]
+    def show(self, times: Times, arrival: Nanos | None, ends: tuple[Nanos, Nanos] | None = None) -> Nanos:
+        """How far these events, in their order, bring event time; `arrival` is the broker's timestamp of the last.
+
+        `ends` are the least and the largest of them, where somebody knows.
+        """
+        before: list[Nanos] = self.recent
+        last: list[Nanos] = times[-NEIGHBOURS:].tolist()
+        self.recent = (before + last)[1 - NEIGHBOURS :]
+        least, most = ends or (int(times.min()), int(times.max()))
+        newest = sorted((before + last)[-NEIGHBOURS:])
+        reached = self._reached(before, times, (min([least, *before]), max([most, *before])), newest)
+        if arrival is None:
+            return reached
+        self.delays.append(arrival - last[-1])
+        if sorted(self.delays)[(len(self.delays) - 1) // 2] > self.tolerance:  # events are old when they arrive
+            return reached
+        return min(arrival, max([reached, *(time for time in newest if time <= arrival)]))
+
+    def _reached(self, before: list[Nanos], times: Times, ends: tuple[Nanos, Nanos], newest: list[Nanos]) -> Nanos:
+        """What neighbours bear out, the ends of all and the `newest` of them, sorted, given: as a rule these say it all."""
+        least, most = ends
+        reached = _reach(newest, self.tolerance)
+        sure = reached == most or len(before) + len(times) <= NEIGHBOURS  # see `borne_out`
+        if sure and most - least <= self.tolerance:  # so nobody is ahead
+            return reached
+        known = np.concatenate([np.array(before, dtype=np.int64), times])
         if len(known) >= NEIGHBOURS and (known[1:] < known[:-1] - self.tolerance).any():  # seldom
             found = leads(known, self.tolerance)
             self.ahead += found.size
             self.lead = max(self.lead, int(found.max(initial=0)))
-        reached = borne_out(known, self.tolerance)
-        if arrival is None:
-            return reached
-        self.delays.append(arrival - int(times[-1]))
-        if sorted(self.delays)[(len(self.delays) - 1) // 2] > self.tolerance:  # events are old when they arrive
-            return reached
-        last = known[-NEIGHBOURS:]
-        timely = last[last <= arrival]
-        return min(arrival, max(reached, int(timely.max(initial=reached))))
+        return reached if sure else borne_out(known, self.tolerance)
 
 
 @dataclass(slots=True)
@@ -133,6 +146,8 @@ def borne_out(times: Times, tolerance: Nanos) -> Nanos:
 
 def _reach(window: list[Nanos], tolerance: Nanos) -> Nanos:
     """How far one goes, sorted, from its middle on without a step that is too long."""
+    if window[-1] - window[0] <= tolerance:  # as a rule
+        return window[-1]
     steps = sorted(after - before for before, after in pairwise(window))
     longest = max(tolerance, USUAL_STEPS * steps[len(steps) // 2]) if steps else tolerance
     reached = window[(len(window) - 1) // 2]

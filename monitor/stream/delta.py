@@ -18,16 +18,22 @@ from monitor.stream.events import EventBatch, Nanos, OffsetRange, SeriesKey
 from monitor.stream.sketches import AdditiveSketch, SketchSpec
 from monitor.stream.violations import RowViolations
 
+NEAR = 1 << 15  # panes, whose numbers 16 bits hold: they are sorted by radix, ten times as fast
+
 
 @dataclass(
     slots=True, eq=False
 )  # not frozen, nor is a delta: they are made once a batch, and it takes a third of the time
 class PaneRows:
-    """The rows of one pane, not counted yet: in one process they are counted into the pane itself."""
+    """The rows of one pane, not counted yet: in one process they are counted into the pane itself.
+
+    They are the rows at `places` int64[m] of columns that belong to several panes, None: all of these. All that follows is theirs alone.
+    """
 
     earliest: Nanos
     numeric: NDArray[np.float64]
     codes: NDArray[np.int32]
+    places: NDArray[np.intp] | None = None
     ids: NDArray[np.uint64] | None = None
     groups: NDArray[np.uint64] | None = None
     served: NDArray[np.int16] | None = None
@@ -36,7 +42,7 @@ class PaneRows:
     @property
     def rows(self) -> int:
         """How many events."""
-        return len(self.numeric)
+        return len(self.numeric if self.places is None else self.places)
 
     @property
     def excluded(self) -> int:
@@ -45,15 +51,15 @@ class PaneRows:
 
     def add_to(self, sketch: AdditiveSketch) -> None:
         """Count them into the pane's sketch."""
-        numeric, codes, ids, groups = self.numeric, self.codes, self.ids, self.groups
+        places, ids, groups = self.places, self.ids, self.groups
         if self.violations is not None:
             if (found := self.violations.counted()) is not None:
                 sketch.violate(found)
             if self.violations.excluded is not None:
                 kept = np.flatnonzero(~self.violations.excluded)
-                numeric, codes = numeric[kept], codes[kept]
+                places = kept if places is None else places[kept]
                 ids, groups, _ = _some((ids, groups, None), kept)
-        sketch.update(numeric, codes)
+        sketch.update(self.numeric, self.codes, places)
         if ids is not None:
             sketch.identify(ids)
         if groups is not None:
@@ -149,7 +155,7 @@ def _panes(batch: EventBatch, slide: Nanos) -> Mapping[Nanos, PaneRows]:
     start = first - first % slide
     if last < start + slide:
         rest = batch.ids, batch.groups, batch.served, batch.violations
-        return {start: PaneRows(first, batch.numeric, batch.codes, *rest)}
+        return {start: PaneRows(first, batch.numeric, batch.codes, None, *rest)}
     return _shared_out(batch, slide)
 
 
@@ -166,33 +172,33 @@ def _some(rest: Rest, which: NDArray[np.intp] | slice) -> Rest:
 
 
 def _shared_out(batch: EventBatch, slide: Nanos) -> Mapping[Nanos, PaneRows]:
-    """Share out a batch that belongs to several panes: sorted by pane once, then run by run."""
-    times, numeric, codes, rest = batch.event_times, batch.numeric, batch.codes, (batch.ids, batch.groups, batch.served)
-    violations = batch.violations
-    starts = times - times % slide
-    steps = np.diff(starts)
-    if (steps < 0).any():
-        order = np.argsort(starts, kind="stable")
-        times, starts = times[order], starts[order]
-        numeric, codes = (
-            numeric.T.take(order, axis=1).T,
-            codes.T.take(order, axis=1).T,
-        )  # columns lie together, as they did
-        rest = _some(rest, order)
-        violations = None if violations is None else violations.where(order)
-        steps = np.diff(starts)
-    bounds = [0, *(np.flatnonzero(steps) + 1).tolist(), len(starts)]
-    begun, earliest = starts[bounds[:-1]].tolist(), np.minimum.reduceat(times, bounds[:-1]).tolist()
-    plain = violations is None and all(each is None for each in rest)
-    return {
-        start: PaneRows(least, numeric[first:end], codes[first:end])
-        if plain
-        else PaneRows(
+    """Share out a batch that belongs to several panes: its columns stay as they are, and each pane has the places of its rows."""
+    panes = batch.event_times // slide
+    places = None if (panes[1:] >= panes[:-1]).all() else _sorted_places(panes)
+    times, rest, violations = batch.event_times, (batch.ids, batch.groups, batch.served), batch.violations
+    if places is not None:
+        times, panes, rest = times[places], panes[places], _some(rest, places)
+        violations = None if violations is None else violations.where(places)
+    bounds = [0, *(np.flatnonzero(panes[1:] != panes[:-1]) + 1).tolist(), len(panes)]
+    earliest = np.minimum.reduceat(times, bounds[:-1]).tolist()
+    found: dict[Nanos, PaneRows] = {}
+    for least, (first, end) in zip(earliest, pairwise(bounds), strict=True):
+        ours = slice(first, end)
+        ids, groups, served = _some(rest, ours)
+        found[int(panes[first]) * slide] = PaneRows(
             least,
-            numeric[first:end],
-            codes[first:end],
-            *_some(rest, slice(first, end)),
-            None if violations is None else violations.where(slice(first, end)),
+            batch.numeric if places is not None else batch.numeric[ours],
+            batch.codes if places is not None else batch.codes[ours],
+            None if places is None else places[ours],
+            ids,
+            groups,
+            served,
+            None if violations is None else violations.where(ours),
         )
-        for start, least, (first, end) in zip(begun, earliest, pairwise(bounds), strict=True)
-    }
+    return found
+
+
+def _sorted_places(panes: NDArray[np.int64]) -> NDArray[np.intp]:
+    """The places of rows by pane, those of one in their order."""
+    near = panes - panes.min()
+    return np.argsort(near.astype(np.int16) if near.max() < NEAR else near, kind="stable")

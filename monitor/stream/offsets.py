@@ -52,10 +52,12 @@ class OffsetIndex:
             return
         first, last = int(batch.event_times.min()) // HOUR, int(batch.event_times.max()) // HOUR
         for span in batch.offsets:
-            hours = self.partitions.setdefault(span.partition, PartitionHours())
+            hours = self.partitions.get(span.partition)
+            if hours is None:
+                hours = self.partitions[span.partition] = PartitionHours()
             hours.take(first, last, span.first, span.last)
-            days = range(max(first, hours.newest - KEPT) // HOURS, last // HOURS + 1)
-            self._dirty |= {(span.partition, day): None for day in days}
+            for day in range(max(first, hours.newest - KEPT) // HOURS, last // HOURS + 1):
+                self._dirty[span.partition, day] = None
 
     def between(self, begin: Nanos, end: Nanos) -> Iterator[tuple[Partition, int, int]]:
         """Partition, first offset, and the one after the last, of all events in [begin, end)."""

@@ -25,8 +25,10 @@ class Counted(Protocol):
 class AdditiveSketch(Counted, Protocol):
     """Counts of a pane or window. Addition is exact, so neither order nor grouping matters."""
 
-    def update(self, numeric: NDArray[np.float64], codes: NDArray[np.int32]) -> None:
-        """Count the columns of a batch."""
+    def update(
+        self, numeric: NDArray[np.float64], codes: NDArray[np.int32], places: NDArray[np.intp] | None = None
+    ) -> None:
+        """Count the columns of a batch: of its rows those at some places, None: all."""
 
     def identify(self, hashes: NDArray[np.uint64]) -> None:
         """Take the ids of the same rows, as hashes; 0 is none."""

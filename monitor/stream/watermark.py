@@ -39,9 +39,9 @@ class PartitionClock:
         """Whether the watermark waits for its events. An idle one with unread events does: it is idle again at its end."""
         return self.assigned and not (self.idle and self.confirmed is not None)
 
-    def judge_idleness(self, idle_after: Nanos) -> None:
-        """Idle is a partition that was confirmed empty `idle_after` after it last brought anything; no other ever is."""
-        self.idle = self.idle or (self.confirmed is not None and self.confirmed - self.active >= idle_after)
+    def falls_idle(self, idle_after: Nanos) -> bool:
+        """Whether it was confirmed empty `idle_after` after it last brought anything; no other is ever idle."""
+        return not self.idle and self.confirmed is not None and self.confirmed - self.active >= idle_after
 
     def judge_lead(self, behind: Nanos, most: Nanos) -> None:
         """Held is a partition whose pace is more than `most` past `behind`, until that is half made up for.
@@ -66,6 +66,7 @@ class Watermark:
         self.value: Nanos | None = None
         self._begun: Nanos | None = None  # the least that any partition had shown, for as long as there is no value
         self.partitions: dict[Partition, PartitionClock] = {}
+        self.fell_idle = False  # any of them, when it last advanced
 
     def assign(self, partitions: Iterable[Partition], now: Nanos) -> None:
         """Let these partitions hold the watermark; known ones keep what they have shown, but their end is unknown."""
@@ -129,8 +130,10 @@ class Watermark:
 
     def advance(self) -> bool:
         """Judge idleness and move on; true if the watermark moved."""
+        self.fell_idle = False
         for clock in self.partitions.values():
-            clock.judge_idleness(self.idle_after)
+            if clock.falls_idle(self.idle_after):
+                clock.idle = self.fell_idle = True
         reached = self._reached()
         if reached is None or (self.value is not None and reached <= self.value):
             return False
@@ -139,16 +142,19 @@ class Watermark:
 
     def _reached(self) -> Nanos | None:
         """As far as those have come that hold it, or all where none does; not past the frontiers of the idle."""
-        assigned = self._assigned()
-        holding = [clock.seen for clock in assigned if clock.holds]
-        if any(seen is None for seen in holding):
+        holding, idle, frontiers = list[Nanos](), list[Nanos](), list[Nanos]()
+        for clock in self._assigned():
+            if clock.idle and clock.confirmed is not None:  # it does not hold it
+                frontiers.append(clock.confirmed)
+                if clock.seen is not None:
+                    idle.append(clock.seen)
+            elif clock.seen is None:
+                return None
+            else:
+                holding.append(clock.seen)
+        if not (holding or idle):
             return None
-        shown = [clock.seen for clock in assigned if clock.seen is not None]
-        if not shown:
-            return None
-        reached = min((seen for seen in holding if seen is not None), default=max(shown))
-        frontiers = (clock.confirmed for clock in assigned if not clock.holds and clock.confirmed is not None)
-        return min([reached, *frontiers])
+        return min([min(holding) if holding else max(idle), *frontiers])
 
     def floor(self, topics: Collection[str] | None = None) -> Nanos | None:
         """How far the partitions have come that anybody must wait for, of some topics; None: nobody must. Before the first event that is nowhere."""
@@ -160,9 +166,12 @@ class Watermark:
 
     def ahead_of(self, behind: Nanos, most: Nanos) -> frozenset[Partition]:
         """The partitions that are more than `most` past some time, and must wait for it."""
-        for clock in self.partitions.values():
-            clock.judge_lead(behind, most)
-        return frozenset(partition for partition, clock in self.partitions.items() if clock.held)
+        held = list[Partition]()
+        for partition, clock in self.partitions.items():
+            if clock.held or (clock.pace is not None and clock.pace - behind > most):  # as a rule none is
+                clock.judge_lead(behind, most)
+                held += [partition] if clock.held else []
+        return frozenset(held)
 
     def behind(self) -> dict[Partition, Nanos]:
         """How far each partition that is not idle trails the watermark."""

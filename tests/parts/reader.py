@@ -102,7 +102,8 @@ def make_source(
 ) -> KafkaSource:
     """As the daemon makes it, but quicker to look around."""
     quick = {"from_earliest": True, "lookup_every": 0.2, "audit_every": 0.2, "startup_timeout": 20.0, "closing": 1.0}
-    properties = {"reconnect.backoff.ms": 50, "reconnect.backoff.max.ms": 200, **choice.pop("properties", {})}
+    properties = {"reconnect.backoff.ms": 50, "reconnect.backoff.max.ms": 200, "fetch.wait.max.ms": 50}
+    properties |= choice.pop("properties", {})
     chosen = {"group_id": GROUP, "threads": threads.wanted(1), **quick, **choice}
     wanted = KafkaChoice(bootstrap, topics=topics, properties=properties, **chosen)
     return KafkaSource(wanted, clock or SystemClock(), starts)

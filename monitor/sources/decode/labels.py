@@ -20,7 +20,7 @@ from monitor.sources.decode.joining import ID_MISSING, UNUSABLE, LabelColumns, R
 from monitor.sources.decode.mapping import Timer, decode_records, event_times, map_rows
 from monitor.sources.decode.rejected import Told
 from monitor.sources.decode.shaping import beside
-from monitor.sources.decode.topic import Decoded, TopicDecoder
+from monitor.sources.decode.topic import Decoded, TopicDecoder, places_of
 from monitor.sources.formats.base import DecodeCounts, Decoder, Read, Rows, SeriesRows
 from monitor.sources.formats.fields import FeatureSlots, FieldMap, JoinedFields, SeriesFields, TopicFields
 from monitor.sources.formats.json.documents import dig
@@ -89,7 +89,7 @@ class LabelDecoder(TopicDecoder):
         for read, of_these, held in self._readings(left, places, latest, counts):
             labels += [self._labels(part, of_these, counts) for part in read.rows]
             noted = counts.renumber(noted, held)
-            told.append((held[read.messages], read.times))
+            told.append((places_of(read, held), read.times))
         self._see(records, told, decoded)
         accepted = len(withdrawn) + sum(len(rows) for _, rows in labels)
         self._tell(decoded, [*labels, *((model, withdrawn) for model in self._versions)], counts, accepted)

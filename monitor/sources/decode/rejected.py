@@ -20,7 +20,9 @@ from monitor.stream.rejected import RejectedRecord, Why
 
 WAYS = 16  # into how many groups one is cut up: each level reads all of it again
 NONE = frozenset({TOMBSTONE, SKIPPED})  # reasons of what is no event, and is not rejected
-Told = tuple[NDArray[np.intp], NDArray[np.int64]]  # places of messages, and event times read from them
+Told = tuple[
+    NDArray[np.intp] | None, NDArray[np.int64]
+]  # places of messages, None: all; and event times read from them
 Noted = Sequence[tuple[str, NDArray[np.intp]]]  # reasons, and the places of messages
 Judge = Callable[[Sequence[int]], Counter[str]]
 """Why the rows of the messages at some places are rejected, or none; nothing is changed by it."""
@@ -41,7 +43,8 @@ class RejectionSearch:
         silent = np.full(len(records.values), origins is not None)
         if origins is not None:
             for places, times in told:
-                silent[origins[places[times != NOT_A_TIME]]] = False
+                counted = np.flatnonzero(times != NOT_A_TIME)
+                silent[origins[counted if places is None else places[counted]]] = False
             self._take([(reason, origins[places]) for reason, places in noted])
         unknown = silent.copy()
         unknown[list(self.found)] = False

@@ -58,6 +58,8 @@ def _fact(part: SeriesRows, served: NDArray[Any], seconds: float) -> RequestsSer
 
 def reasons(counts: DecodeCounts) -> dict[str, int]:
     """What was wrong with what requests say, by the reasons that it is told under."""
+    if not (counts.latencies or counts.errors):
+        return {}
     latencies, errors = dict(counts.latencies), dict(counts.errors)
     missing, _ = latencies.pop(MISSING, 0), errors.pop(MISSING, 0)
     told = {LATENCY_MISSING: missing, LATENCY_INVALID: sum(latencies.values()), ERROR_INVALID: sum(errors.values())}

@@ -204,14 +204,14 @@ class TopicDecoder:
         of = self._offsets.places(records) if self._contracts and records.values else None
         strange, told = False, list[Told]()
         objects, noted, checked = 0, 0, list[CheckedRows]()
-        for read, _, places in self._readings(records, np.arange(len(records.values)), latest, counts):
+        for read, _, places in self._readings(records, None, latest, counts):
             before, objects = objects, sum(counts.fields[reason] for reason in ODD)
             held = self._check(weighed(read.rows, counts), decoded, now, objects=objects > before)
             noted = counts.renumber(noted, places)
             held = [_among_all(part, places) for part in held]
             checked += self._placed(held)
             rows += held
-            told.append((places[read.messages], read.times))
+            told.append((places_of(read, places), read.times))
             strange = strange or read.strange
         new = self._sample_unknown(records, counts, latest, of, strange=strange)
         if checked and of is not None:
@@ -334,15 +334,18 @@ class TopicDecoder:
                 yield CheckedRows(part, part.messages, part.violations)
 
     def _readings(
-        self, left: TopicRecords, places: NDArray[np.intp], latest: Nanos, counts: DecodeCounts
-    ) -> Iterator[tuple[Read, TopicRecords, NDArray[np.intp]]]:
-        """What each reader makes of what those before it left, with these records, and their places among all."""
+        self, left: TopicRecords, places: NDArray[np.intp] | None, latest: Nanos, counts: DecodeCounts
+    ) -> Iterator[tuple[Read, TopicRecords, NDArray[np.intp] | None]]:
+        """What each reader makes of what those before it left, with these records, and their places among all; None: they are all."""
         for reader in self.readers:
             if not left.values:
                 return
             read = reader.read(left, latest, counts)
             yield read, left, places
-            left, places = left.only(read.left), places[read.left]
+            if not read.left:
+                return
+            left = left.only(read.left)
+            places = np.asarray(read.left, dtype=np.intp) if places is None else places[read.left]
 
     def decode_rows(self, rows: Rows, partition: Partition, messages: int | None = None) -> Decoded:
         """Rows on record, of one partition: all event times are in the past. They are of so many messages, None: of one each."""
@@ -376,6 +379,8 @@ class TopicDecoder:
         offsets: tuple[OffsetRange, ...] = (),
     ) -> list[SeriesRows]:
         """Set apart the rows that wait for their other half, of whichever reader: what is left is whole."""
+        if all(part.series.half == WHOLE for part in rows):
+            return list(rows)
         apart = defaultdict[tuple[SeriesKey, int], list[SeriesRows]](list)
         for part in rows:
             if part.series.half != WHOLE:
@@ -466,9 +471,10 @@ class TopicDecoder:
         unknown features; where there are none, and nobody asks for versions, nothing is looked through.
         """
         values = records.values
-        looked = range(-self._sampled % LOOKED, len(values), LOOKED)
         if not (self._asks_more or (strange and self.fields.features)):
-            looked = range(0)
+            self._sampled += len(values)
+            return {}
+        looked = range(-self._sampled % LOOKED, len(values), LOOKED)
         new = {}
         for at in looked if of is None else np.flatnonzero(of.looked).tolist():
             with suppress(Rejected):  # counted where it is decoded
@@ -507,8 +513,8 @@ class TopicDecoder:
 
     def _see(self, records: TopicRecords, told: Sequence[Told], decoded: Decoded) -> None:
         """Bring each partition's event time on, by the events of all readers in the order in which they came."""
-        for index, times in by_partition(*_in_order(records.partitions, told)).items():
-            time = self._clocks[index].show(times, records.arrivals.get(index))
+        for index, (times, ends) in by_partition(*_in_order(records.partitions, told)).items():
+            time = self._clocks[index].show(times, records.arrivals.get(index), ends)
             decoded.seen[Partition(self.topic, index)] = time
 
     def _batch(self, rows: SeriesRows, offsets: tuple[OffsetRange, ...] = ()) -> EventBatch:
@@ -525,21 +531,26 @@ class TopicDecoder:
         )
 
 
-def _among_all(part: SeriesRows, places: NDArray[np.intp]) -> SeriesRows:
+def places_of(read: Read, places: NDArray[np.intp] | None) -> NDArray[np.intp] | None:
+    """The places of the messages of event times among all records, None: they are all; `places` are those of their reader's."""
+    if places is None:
+        return None if isinstance(read.messages, slice) else read.messages
+    return places[read.messages]
+
+
+def _among_all(part: SeriesRows, places: NDArray[np.intp] | None) -> SeriesRows:
     """Rows with the places of their messages among all records: `places` are those of their reader's."""
-    return part if part.messages is None else replace(part, messages=places[part.messages])
+    return part if part.messages is None or places is None else replace(part, messages=places[part.messages])
 
 
 def _in_order(
     partitions: Sequence[int], told: Sequence[Told]
 ) -> tuple[Sequence[int] | NDArray[np.int64], NDArray[np.int64]]:
     """The partition of each event time, and the times in the order of their messages, whoever read them."""
-    if len(told) == 1:  # as a rule each message is one event
-        places, times = told[0]
-        alone = len(places) == len(partitions) and (places == np.arange(len(places))).all()
-        if alone and (times != NOT_A_TIME).all():
-            return partitions, times
-    places, times = (np.concatenate(parts) for parts in zip(*told, strict=True)) if told else (EMPTY, EMPTY)
+    if len(told) == 1 and told[0][0] is None:  # as a rule each message is one event
+        return partitions, told[0][1]
+    all_places = [np.arange(len(times)) if places is None else places for places, times in told]
+    places, times = np.concatenate([EMPTY, *all_places]), np.concatenate([EMPTY, *(times for _, times in told)])
     known = times != NOT_A_TIME
     if not known.all():  # what one reader left another has read, or nobody
         places, times = places[known], times[known]

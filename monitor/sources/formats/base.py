@@ -178,9 +178,10 @@ class DecodeCounts:
             if messages is not None:
                 self.noted.append((reason, messages[which]))
 
-    def renumber(self, since: int, places: NDArray[np.intp]) -> int:
-        """What was noted since then is of these places; how much is noted now."""
-        self.noted[since:] = [(reason, places[held]) for reason, held in self.noted[since:]]
+    def renumber(self, since: int, places: NDArray[np.intp] | None) -> int:
+        """What was noted since then is of these places, None: of all; how much is noted now."""
+        if places is not None:
+            self.noted[since:] = [(reason, places[held]) for reason, held in self.noted[since:]]
         return len(self.noted)
 
     def add(self, other: "DecodeCounts") -> None:

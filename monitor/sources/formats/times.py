@@ -3,7 +3,8 @@
 import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
-from typing import Any
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,31 +59,48 @@ def _refuse_each(reasons: Sequence[str], refuse: Refuse, rows: NDArray[np.intege
             refuse(reason, which)
 
 
-def by_partition(
-    partitions: Sequence[int] | NDArray[np.int64], times: NDArray[np.int64]
-) -> dict[int, NDArray[np.int64]]:
-    """The event times of each partition, in their order; times[i] is of partitions[i], or none."""
+class TimesOf(NamedTuple):
+    """The event times of one partition, in their order, with the least and the largest of them."""
+
+    times: NDArray[np.int64]
+    ends: tuple[Nanos, Nanos]
+
+
+def by_partition(partitions: Sequence[int] | NDArray[np.int64], times: NDArray[np.int64]) -> dict[int, TimesOf]:
+    """The event times of each partition; times[i] is of partitions[i], or none."""
     if not len(partitions):
         return {}
     indices: NDArray[Any] = np.asarray(partitions, dtype=np.int32)
-    known = times != NOT_A_TIME
-    if not known.all():
+    if int(times.min()) == NOT_A_TIME:
+        known = times != NOT_A_TIME
         indices, times = indices[known], times[known]
     begins = _changes(indices)
     if begins.size * SHORT > indices.size:
-        small = indices.astype(np.int16) if indices.max() < 1 << 15 else indices
+        small = indices.astype(np.int16) if int(indices.max()) < 1 << 15 else indices
         order = np.argsort(small, kind="stable")  # of 16 bits by radix, ten times as fast
         indices, times = indices[order], times[order]
         begins = _changes(indices)
-    runs: dict[int, list[NDArray[np.int64]]] = defaultdict(list)
-    for index, run in zip(indices[[0, *begins]].tolist() if times.size else (), np.split(times, begins), strict=False):
-        runs[index].append(run)
-    return {index: runs[index][0] if len(runs[index]) == 1 else np.concatenate(runs[index]) for index in sorted(runs)}
+    if not times.size:
+        return {}
+    firsts = [0, *begins.tolist()]
+    least, most = np.minimum.reduceat(times, firsts).tolist(), np.maximum.reduceat(times, firsts).tolist()
+    runs: dict[int, list[TimesOf]] = defaultdict(list)
+    bounds = pairwise([*firsts, times.size])
+    for index, (first, end), *ends in zip(indices[firsts].tolist(), bounds, least, most, strict=True):
+        runs[index].append(TimesOf(times[first:end], (ends[0], ends[1])))
+    return {index: _one(runs[index]) for index in sorted(runs)}
+
+
+def _one(runs: Sequence[TimesOf]) -> TimesOf:
+    if len(runs) == 1:
+        return runs[0]
+    least, most = zip(*(run.ends for run in runs), strict=True)
+    return TimesOf(np.concatenate([run.times for run in runs]), (min(least), max(most)))
 
 
 def _changes(indices: NDArray[Any]) -> NDArray[np.intp]:
     """Where another one begins."""
-    return np.flatnonzero(indices[1:] != indices[:-1]) + 1
+    return np.asarray((indices[1:] != indices[:-1]).nonzero()[0] + 1)
 
 
 def _integers(column: NDArray[Any]) -> NDArray[Any] | None:

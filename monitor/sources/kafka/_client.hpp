@@ -285,18 +285,17 @@ class Batch {
 
 inline std::shared_ptr<Batch> Client::consume(size_t most, size_t enough, int milliseconds, int step) {
   free_retired();
-  std::vector<Message*> messages(most);
+  const std::unique_ptr<Message*[]> room(new Message*[most]);  // as it is: few of them may come
   size_t count = 0;
   do {
     const int wait = std::min(step, milliseconds);
-    const ssize_t more = library.consume_batch_queue(queue_, wait, messages.data() + count, most - count);
+    const ssize_t more = library.consume_batch_queue(queue_, wait, room.get() + count, most - count);
     if (more < 0 && count > 0) break;  // what came before is not lost; the error comes again
     if (more < 0) throw Failure{library.last_error(), library.err2str(library.last_error())};
     count += static_cast<size_t>(more);
     milliseconds -= wait;
   } while (milliseconds > 0 && count < std::min(most, enough));
-  messages.resize(count);
-  return std::make_shared<Batch>(shared_from_this(), std::move(messages));
+  return std::make_shared<Batch>(shared_from_this(), std::vector<Message*>(room.get(), room.get() + count));
 }
 
 // The last record of one partition.

@@ -26,7 +26,7 @@ SAFE_PROPERTIES: dict[str, Any] = {
     "socket.keepalive.enable": True,
     "topic.metadata.refresh.interval.ms": 30_000,
     "allow.auto.create.topics": False,
-    "fetch.wait.max.ms": 100,
+    "fetch.wait.max.ms": 200,
     "fetch.min.bytes": 65_536,  # else a trickle is a hundred fetches a second, each costing more than its events
     "log_level": 0,  # errors come through error_cb
     "fetch.queue.backoff.ms": 10,  # the default of 1 s starves a bounded queue: a sixth of the rate

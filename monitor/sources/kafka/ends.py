@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from threading import Event, Lock, Thread
+from threading import Event, Thread
 
 from confluent_kafka import Consumer, KafkaException
 
@@ -32,8 +32,7 @@ class LeaderEnds:
         self._choice = choice
         self._clock = clock
         self._leaders: Mapping[Partition, int] = {}
-        self._known: dict[Partition, LeaderEnd] = {}
-        self._lock = Lock()
+        self._known: Mapping[Partition, LeaderEnd] = {}  # never changed: what is new is put in its place
         self._wanted = Event()
         self._closing = False
         self._thread = Thread(target=self._run, name="kafka-ends", daemon=True)
@@ -51,9 +50,8 @@ class LeaderEnds:
         self._wanted.set()
 
     def known(self) -> Mapping[Partition, LeaderEnd]:
-        """The last answers."""
-        with self._lock:
-            return dict(self._known)
+        """The last answers; the very same as long as there is no other."""
+        return self._known
 
     def close(self) -> None:
         """Stop asking; the thread goes by itself."""
@@ -83,5 +81,5 @@ class LeaderEnds:
                 ends = ask_ends(consumer, partitions, PATIENCE)
             except KafkaException:
                 continue  # no answer is what there is to know: they grow old
-            with self._lock:
-                self._known |= {partition: LeaderEnd(offset, as_of, elapsed) for partition, offset in ends.items()}
+            told = {partition: LeaderEnd(offset, as_of, elapsed) for partition, offset in ends.items()}
+            self._known = {**self._known, **told}

@@ -24,17 +24,16 @@ class Portion:
     """
 
     most: int
+    messages: int = field(init=False)  # how many to take: all where turns are short
     _costs: deque[float] = field(default_factory=lambda: deque(maxlen=SEEN))  # seconds a message
+
+    def __post_init__(self) -> None:
+        self.messages = self.most
 
     def took(self, messages: int, seconds: float) -> None:
         """A turn dealt with so many messages in so many seconds."""
         if messages >= max(1, min(LEAST, self.most) // HELD):  # what is held must not hide that turns are short again
             self._costs.append(max(seconds, 0.0) / messages)
-
-    @property
-    def messages(self) -> int:
-        """How many to take: all where turns are short."""
-        cost = median(self._costs) if self._costs else 0.0
-        if cost * self.most <= TURN:
-            return self.most
-        return max(min(LEAST, self.most), int(TURN / cost))
+            cost = median(self._costs)
+            short = cost * self.most <= TURN
+            self.messages = self.most if short else max(min(LEAST, self.most), int(TURN / cost))

@@ -56,6 +56,8 @@ WHY_LOST = {
     "anew": "the topic was made anew",
 }
 
+NO_PARTITIONS: frozenset[Partition] = frozenset()
+
 T = TypeVar("T")
 
 
@@ -75,6 +77,7 @@ class KafkaSource:
         self._taken_on: set[Partition] = set()  # since the last poll
         self._stranded: set[Partition] = set()  # out of bounds while the bounds could not be had
         self._heard: dict[Partition, float] = {}  # when its leader last answered, in monotonic seconds
+        self._told: Mapping[Partition, LeaderEnd] = {}  # what leaders had answered by then
         self._unreachable: frozenset[Partition] | None = None  # None: not said yet
         self._pending: list[Fact] = []
         self._fatal: str | None = None
@@ -316,8 +319,10 @@ class KafkaSource:
     def _fresh_ends(self) -> Mapping[Partition, LeaderEnd]:
         """What leaders answered lately, of the partitions that we read."""
         known, now = self._ends.known(), self._clock.elapsed()
-        for partition, end in known.items():
-            self._heard[partition] = max(end.elapsed, self._heard.get(partition, end.elapsed))
+        if known is not self._told:
+            self._told = known
+            for partition, end in known.items():
+                self._heard[partition] = max(end.elapsed, self._heard.get(partition, end.elapsed))
         positions = self._reader.positions
         return {place: end for place, end in known.items() if place in positions and now - end.elapsed < ABSENT}
 
@@ -331,7 +336,9 @@ class KafkaSource:
 
     def _gone(self) -> frozenset[Partition]:
         """Partitions of topics that are not there any more, as the cluster has said: nothing lies beyond our position in them."""
-        return frozenset(place for place in self._reader.positions if place.topic in (self._missing or ()))
+        if not self._missing:
+            return NO_PARTITIONS
+        return frozenset(place for place in self._reader.positions if place.topic in self._missing)
 
     def _doubtful(self) -> frozenset[Partition]:
         return self._reader.held.union(self._stranded, self._reader.unreadable)

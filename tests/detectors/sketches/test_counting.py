@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from detectors import Layout, Reference
 from detectors.features import LARGEST, CategoricalFeature, NumericFeature
-from detectors.sketches.counting import MANY, NumpyCounter, _count, compiled_counter, count, numpy_counter
+from detectors.sketches.counting import MANY, NumpyCounter, _count, compiled_counter, count, numpy_counter, rows_at
 
 pytestmark = pytest.mark.usefixtures("compiled_parts")
 
@@ -106,14 +106,23 @@ def batches(draw: st.DrawFn, grid: Layout) -> tuple[np.ndarray, np.ndarray]:
     return draw(layouts)(numeric), draw(layouts)(codes)
 
 
+def places_in(rows: np.ndarray) -> st.SearchStrategy[np.ndarray | None]:
+    """Some of the rows, in any order and more than once; or all."""
+    if not len(rows):
+        return st.just(None)
+    seeds = st.integers(0, 99).map(np.random.default_rng)
+    return st.none() | seeds.map(lambda rng: rng.integers(0, len(rows), rng.integers(0, 2 * len(rows))))
+
+
 @given(st.data())
 def test_compiled_counts_are_numpys_counts(data: st.DataObject) -> None:
     grid = data.draw(grids())
     compiled, numpy = np.zeros(grid.size, dtype=np.int64), np.zeros(grid.size, dtype=np.int64)
     for _ in range(2):
         numeric, codes = data.draw(batches(grid))
-        count(grid, numeric, codes, compiled)
-        NumpyCounter(grid).count(numeric, codes, numpy)
+        places = data.draw(places_in(numeric))
+        count(grid, numeric, codes, compiled, places)
+        NumpyCounter(grid).count(*rows_at(places, numeric, codes), numpy)
 
     assert compiled.tolist() == numpy.tolist()
 
@@ -187,7 +196,7 @@ def test_other_types_of_number_are_left_to_numpy(numeric: np.ndarray, codes: np.
     counts = np.zeros(GRID.size, dtype=np.int64)
     count(GRID, numeric, codes, counts)
 
-    assert not compiled_counter(GRID).count(numeric, codes, counts)
+    assert not compiled_counter(GRID).count(numeric, codes, counts, None)
     assert counts.sum() == 4 * len(numeric)
 
 
@@ -196,8 +205,9 @@ def test_the_batches_of_the_decoder_are_counted_by_the_compiled_part() -> None:
     counts = np.zeros(GRID.size, dtype=np.int64)
     encoded = REFERENCE.encode({"n": [1.0, None], "c": ["a", None]})
 
-    assert compiled_counter(GRID).count(*encoded, counts) is True
-    assert counts.sum() == 2 * 4
+    assert compiled_counter(GRID).count(*encoded, counts, None) is True
+    assert compiled_counter(GRID).count(*encoded, counts, np.array([1])) is True
+    assert counts.sum() == 3 * 4
 
 
 def test_counts_of_another_kind_are_not_touched() -> None:
@@ -216,10 +226,22 @@ def test_counts_of_another_kind_are_not_touched() -> None:
         [0] * GRID.size,
     ]
 
-    assert [compiled_counter(GRID).count(*batch(), other) for other in others] == [False] * len(others)
-    assert [compiled_counter(GRID).count(other, other, zeros) for other in (None, [], b"", memoryview(b""))] == [
+    assert [compiled_counter(GRID).count(*batch(), other, None) for other in others] == [False] * len(others)
+    assert [compiled_counter(GRID).count(other, other, zeros, None) for other in (None, [], b"", memoryview(b""))] == [
         False
     ] * 4
+
+
+def test_places_where_no_row_is_are_not_counted() -> None:
+    counts = np.zeros(GRID.size, dtype=np.int64)
+    places = [[3], [-1], [0, 2**62], [0.0], np.zeros((1, 1), dtype=np.int64), crooked(np.zeros((2, 1), np.int64))[:, 0]]
+    narrow = np.zeros(3, dtype=np.int32)
+
+    assert [compiled_counter(GRID).count(*batch(), counts, np.array(each)) for each in places[:5]] == [False] * 5
+    assert [compiled_counter(GRID).count(*batch(), counts, each) for each in (places[5], narrow, [0], 0)] == [False] * 4
+    with pytest.raises(IndexError):
+        count(GRID, *batch(), counts, np.array([3]))
+    assert not counts.any()
 
 
 def test_tables_that_do_not_fit_are_refused() -> None:
@@ -254,7 +276,7 @@ def test_the_compiled_part_reads_the_edges_where_they_are_and_keeps_them() -> No
 
 
 def test_the_compiled_part_takes_no_other_arguments() -> None:
-    with pytest.raises(TypeError, match="count takes 3 arguments, not 2"):
+    with pytest.raises(TypeError, match="count takes 4 arguments, not 2"):
         compiled_counter(GRID).count(*batch())
     with pytest.raises(TypeError):
         _count.Counter()

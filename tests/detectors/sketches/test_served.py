@@ -127,7 +127,10 @@ def test_columns_that_hold_one_value_are_those_that_anybody_would_count(size: in
     codes = np.where(rng.random((40, 1)) < 0.01, 1, 0).astype(np.int32)
     codes[rng.random((40, 1)) < 0.3] = 3
     for begin in range(0, 40, size):
-        columns.update(numeric[begin : begin + size], codes[begin : begin + size])
+        if size == 3:  # as the rows of one pane among those of others
+            columns.update(numeric, codes, np.arange(begin, min(begin + size, 40)))
+        else:
+            columns.update(numeric[begin : begin + size], codes[begin : begin + size])
 
     expected = {}
     for at, column in enumerate([*numeric.T, np.where(codes[:, 0] == 3, np.nan, codes[:, 0])]):

@@ -366,7 +366,8 @@ TAKES = {
     "shifts": "CiiDIdD",
     "slide": "BBBB",
     "subtract": "iC",
-    "unvaried": "DWiidq",
+    "unvaried": "DWiidqi",
+    "within": "uuui",
 }
 LIKELY = 0.7, 0.85, 0.93, 0.98  # lengths, one after the other
 KINDS = {"i": np.int64, "d": np.float64, "w": np.int32, "u": np.uint64, "q": np.bool_}
@@ -404,7 +405,7 @@ def test_no_arrays_do_harm() -> None:
             rows = int(rng.integers(0, 4))
             found = function(*(thrown(rng, each, rows, int(rng.choice([rows, 2 * rows, 4]))) for each in takes))
             assert isinstance(found, bool | int)
-            if found is True or (name in {"distinct", "joined", "narrow", "slide"} and found > 0):
+            if found is True or (name in {"distinct", "joined", "narrow", "slide", "within"} and found > 0):
                 worked.add(name)
         with pytest.raises(TypeError, match="arrays are needed"):
             function()

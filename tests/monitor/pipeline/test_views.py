@@ -34,8 +34,9 @@ class LabelCounts:
     rows: int = 0
     total: float = 0.0
 
-    def update(self, numeric: np.ndarray, codes: np.ndarray) -> None:
+    def update(self, numeric: np.ndarray, codes: np.ndarray, places: np.ndarray | None = None) -> None:
         del codes
+        numeric = numeric if places is None else numeric[places]
         self.rows += len(numeric)
         self.total += float(numeric[:, 0].sum())
 

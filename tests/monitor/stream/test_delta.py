@@ -99,7 +99,8 @@ def test_damaged_bytes_and_those_of_another_grid_are_refused() -> None:
 
 def test_rows_are_counted_into_the_pane_itself() -> None:
     """What is folded in one process holds views of the batch: a sketch of 500 features is megabytes."""
-    batch = make_batch([at(0)] * 5)
-    (part,) = folded(batch).panes.values()
+    for times in ([0] * 5, [0, 0, 1, 1, 2], [1, 0, 2, 0, 1]):
+        batch = make_batch(list(map(at, times)))
 
-    assert np.shares_memory(part.numeric, batch.numeric)  # type: ignore[attr-defined]
+        for part in folded(batch).panes.values():
+            assert np.shares_memory(part.numeric, batch.numeric)  # type: ignore[attr-defined]

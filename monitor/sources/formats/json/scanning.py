@@ -63,6 +63,11 @@ class Scan:
     rows: Sequence[SeriesRows]
 
     @property
+    def whole(self) -> bool:
+        """Whether each message has become a row, as nearly always."""
+        return sum(len(part.times) for part in self.rows) == len(self.values)
+
+    @property
     def nbytes(self) -> int:
         """What its columns take."""
         return sum(part.times.nbytes + part.numeric.nbytes + part.codes.nbytes for part in self.rows)
@@ -91,18 +96,22 @@ class TopicScanner:
     def read(self, records: TopicRecords, latest: Nanos, counts: DecodeCounts) -> Read:
         """Read messages; those that are odd are left."""
         scan = self._counted(records, latest, counts)
-        scanned = scan.scanned
-        odd = scanned.series == ODD
-        times = np.where(odd, NOT_A_TIME, scanned.times) if odd.any() else scanned.times
+        times, left = scan.scanned.times, list[int]()
+        if not scan.whole:
+            odd = scan.scanned.series == ODD
+            times, left = np.where(odd, NOT_A_TIME, times), np.flatnonzero(odd).tolist()
         strange = not self._plain or bool(scan.totals[-1])
-        return Read(scan.rows, slice(None), times, np.flatnonzero(odd).tolist(), strange=strange)
+        return Read(scan.rows, slice(None), times, left, strange=strange)
 
     def _counted(self, records: TopicRecords, latest: Nanos, counts: DecodeCounts) -> Scan:
         """The scan of messages, with what it counted told."""
         scan = self._scan_of(records, latest)
-        for told, found in zip(counts.of_columns, scan.totals[:-1].reshape(-1, len(REASONS)).tolist(), strict=True):
-            told.update({reason: n for reason, n in zip(REASONS, found, strict=True) if n})
-        counts.unmonitored += int(np.count_nonzero(scan.scanned.series == UNMONITORED))
+        if any(totals := scan.totals[:-1].tolist()):  # seldom
+            for at, told in enumerate(counts.of_columns):
+                found = zip(REASONS, totals[at * len(REASONS) :], strict=False)
+                told.update({reason: n for reason, n in found if n})
+        if not scan.whole:
+            counts.unmonitored += int(np.count_nonzero(scan.scanned.series == UNMONITORED))
         return scan
 
     def _scan_of(self, records: TopicRecords, latest: Nanos) -> Scan:
