@@ -1,6 +1,7 @@
 """Simulations by seed: `python -m tests.simulation --seed N` plays one and prints what happened, `--seeds FIRST COUNT` many of them."""
 
 import argparse
+import gc
 import json
 import logging
 import os
@@ -37,10 +38,18 @@ def main(arguments: list[str]) -> int:
     return 0 if not found["violations"] else 1
 
 
-def show(seed: int, home: Path, *, anew: bool) -> int:
-    """What happened in one."""
+def warm(home: Path) -> None:
+    """What is made once is there: each simulation begins alike, and none has to make it."""
     configured(home, True)
     configured(home, False)
+    Simulation(0, home, anew=False).run()
+    gc.collect()
+    gc.freeze()
+
+
+def show(seed: int, home: Path, *, anew: bool) -> int:
+    """What happened in one."""
+    warm(home)
     simulation = Simulation(seed, home, anew)
     verdict = simulation.run()
     print(*simulation.world.story, sep="\n")
@@ -52,8 +61,7 @@ def play(seeds: range, home: Path, *, anew: bool) -> dict[str, object]:
     """What is found of many, each in a child of its own: none begins with what another has left in memory."""
     figures: Counter[str] = Counter()
     violations = []
-    configured(home, True)
-    configured(home, False)
+    warm(home)
     began = os.times()
     for seed in seeds:
         found = in_a_child(seed, home, anew=anew)

@@ -153,7 +153,7 @@ class Judge:
 
     def state(self, directory: Path, saved: frozenset[Place]) -> Left | None:
         """A state holds what was given before it was saved, each event once (I1, I2)."""
-        found = evidence.left(directory)
+        found = evidence.left(directory, TOPIC)
         if found is None:
             return None
         known = Known(found.positions)
