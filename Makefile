@@ -10,7 +10,9 @@ FUZZING := .venv/.fuzzing
 KERNELS := $(wildcard detectors/*/_*.[ch]pp monitor/sources/_*.[ch]pp monitor/sources/kafka/_*.[ch]pp monitor/sources/formats/*/_*.[ch]pp)
 
 .DEFAULT_GOAL := help
+ifndef BESIDE  # what CI lets `test` run beside each other
 .NOTPARALLEL:
+endif
 .PHONY: help setup demo test test-parallel test-servers test-serial test-seeds check schedules sanitize format bench bench-alarms bench-alarms-short streams kills kafka-errors exactly-once targets parts lock dashboards clean formats fuzz-tensors serving debezium fuzz-protobuf kills-halves fuzz-avro fuzz-arrow fuzz-step kills-verified failpoints network-faults broker-faults soak sbom advisories fuzz simulation walks
 
 help:  ## this list
