@@ -28,6 +28,10 @@ class Feed:
     def open(self, positions: Mapping[Any, int], topics: Mapping[str, str] | None = None) -> None:
         """Nothing to look up."""
 
+    def found(self) -> list[Any]:
+        """Nothing to tell."""
+        return []
+
     def poll(self, _timeout: float) -> Any:
         """The next batch, at once."""
         from monitor.sources.base import Poll

@@ -636,7 +636,9 @@ class Daemon:
             self.source.open(positions, topics)
             self._opened = True
             stood_in = [ReferenceStoodIn(place, why) for place, why in self._base.stood_in.items()]
-            self.loop.begin([*self.store.found, *stood_in, *self._unclaimed(), *facts])
+            found = self.source.found()
+            self.explainer.hear(found)
+            self.loop.begin([*self.store.found, *stood_in, *self._unclaimed(), *found, *facts])
             self._forget_standing()
             self._begun = True
             self.loop.run(self.stopping)

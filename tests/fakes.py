@@ -115,6 +115,9 @@ class ListSource:
         self._positions = {partition: positions.get(partition, 0) for partition in self.log}
         self._assigned = frozenset(self.log)
 
+    def found(self) -> list[Any]:
+        return []
+
     def poll(self, timeout: float) -> Poll:
         self.polls += 1
         if self.failure is not None:

@@ -87,6 +87,7 @@ def test_what_a_recipe_names_is_there(path: Path) -> None:
     """Pytest runs nothing at all where it does not know one of the names; a glob of nothing is such a name."""
     recipe = path.read_text(encoding="utf-8")
     modules = [name.replace(".", "/") for name in re.findall(rf"-m ((?:{TOP})(?:\.\w+)+)", recipe)]
+    modules = [name if (ROOT / f"{name}.py").exists() else f"{name}/__main__" for name in modules]
     named = [*re.findall(rf"(?<![\w./])(?:{TOP})/[\w./*\[\]-]*[\w*]", recipe), *(f"{name}.py" for name in modules)]
 
     assert [name for name in named if not name.endswith(".so") and not list(ROOT.glob(name))] == []

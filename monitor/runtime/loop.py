@@ -110,6 +110,7 @@ class Loop:
         self._rested_at: Nanos = 0
         self._freed = FreedMemory()
         self._wall = SteppedClock()
+        self._wall.read(clock.now(), clock.elapsed())  # a clock that is set between here and the first turn is set, too
         self._jumped = False  # the wall clock, since the last turn
         self._newest: Nanos = 0  # the largest event time that came
         self.held: str | None = None  # why nothing is read for now

@@ -83,6 +83,10 @@ class PatientSource:
         """Begin at these positions."""
         self._source.open(positions, topics)
 
+    def found(self) -> list[Fact]:
+        """What opening has found."""
+        return self._source.found()
+
     def topics(self) -> dict[str, str]:
         """The ids of the topics."""
         return self._source.topics()

@@ -182,6 +182,10 @@ class Source(Protocol):
         """Begin at these positions; where there is none, at the configured start. `topics`: the ids of the topics that they are of."""
         ...
 
+    def found(self) -> list[Fact]:
+        """What is to be told of the beginning before positions are saved that lie behind it, each once; what nobody takes the next poll brings."""
+        ...
+
     def poll(self, timeout: float) -> Poll:
         """Wait at most `timeout` seconds for records. Raises SourceError when it cannot go on."""
         ...

@@ -283,6 +283,11 @@ class KafkaSource:
 
     # --- reading ------------------------------------------------------------------------------------------------
 
+    def found(self) -> list[Fact]:
+        """What opening has found, such as offsets that are gone."""
+        found, self._pending = self._pending, []
+        return found
+
     def poll(self, timeout: float) -> Poll:
         """Records, partition ends and what else was noticed. Raises SourceError when it cannot go on."""
         self._portion.took(self._messages, self._clock.elapsed() - self._last_poll)
@@ -309,7 +314,7 @@ class KafkaSource:
             self._hear_again(polled.brought() & self._unreachable)
         if self._fatal is not None:
             raise SourceError(f"kafka: the client cannot go on: {self._fatal}")
-        facts, self._pending = tuple(self._pending), []
+        facts = tuple(self.found())
         taken_on, self._taken_on = frozenset(self._taken_on), set()
         choice = self._choice
         records = tuple(taken.records(polled.offsets(taken), choice.parts_of(taken.topic)) for taken in polled.taken)
