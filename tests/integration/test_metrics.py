@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 TOPIC = "predictions"
 RULES = ROOT / "deploy" / "prometheus" / "rules" / "driftd.yml"
-WHERE_WRONG = {  # absent where every leader answers, every message can be read, and no detector fails
+WHERE_WRONG = {  # absent where every leader answers, every message can be read, no detector fails, and nothing is kept that is rejected
+    "driftd_dead_letters_blocked",
     "driftd_detector_failures_total",
     "driftd_partition_unreachable_since_timestamp_seconds",
     "driftd_records_waiting",
