@@ -170,3 +170,30 @@ def test_what_a_directory_holds_is_listed_explained_and_sent_again(
     found = list(letters_in(tmp_path / "letters"))
     assert [(each.offset, each.reason) for each in found][3:] == [(3, "timestamp_missing"), (4, "timestamp_missing")]
     assert (found[3].key, found[3].value, list(found[3].headers)) == (b"k", bad, [("h", b"v")])
+    assert (found[3].time, found[4].time) == (found[1].time, found[2].time)  # a label may have no other
+
+
+def test_a_daemon_keeps_them_in_a_topic_and_a_checkpoint_covers_what_was_acknowledged(
+    mock_broker: "MockBroker", tmp_path: Path
+) -> None:
+    mock_broker.create_topic(TOPIC)
+    mock_broker.create_topic(LETTERS)
+    daemon = Driftd(tmp_path, settings(mock_broker.bootstrap, tmp_path, {"topic": LETTERS}))
+    daemon.start()
+    produce_records(mock_broker, TOPIC, [{"value": b"{", "key": b"k", "headers": [("h", b"v")]}, {"value": b"7"}])
+    daemon.wait_for(lambda: daemon.metric("driftd_dead_letters_total") == 2)
+    assert daemon.stop() == 0
+    daemon.start()
+    produce_records(mock_broker, TOPIC, [{"value": b"\xff"}])
+    daemon.wait_for(lambda: daemon.metric("driftd_dead_letters_total") == 1)
+    assert daemon.stop() == 0
+
+    found = read_all(mock_broker.bootstrap, LETTERS, 3)
+    told = [dict(each.headers()) for each in found]
+    assert [(each["driftd-offset"], each["driftd-reason"]) for each in told] == [
+        (b"0", b"malformed_json"),
+        (b"1", b"not_object"),
+        (b"2", b"invalid_utf8"),
+    ]
+    assert [each.value() for each in found] == [b"{", b"7", b"\xff"]
+    assert (found[0].key(), told[0]["h"]) == (b"k", b"v")
