@@ -33,7 +33,7 @@ KINDS = {
     "no time": EVENT.replace(b'"ts"', b'"at"'),
     "a text for a time": EVENT.replace(b'"ts":1', b'"ts":"never","at":1'),
     "in the future": EVENT.replace(b'"ts":1', b'"ts":9'),
-    "no model": EVENT.replace(b'"model"', b'"name"'),
+    "no object of features": EVENT.replace(b'"features":', b'"features":7,"columns":'),
     "no features": EVENT.replace(b'"features"', b'"columns"'),
 }
 
