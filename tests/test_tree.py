@@ -82,13 +82,17 @@ def test_a_word_that_was_replaced_does_not_come_back(path: Path) -> None:
     assert re.findall(rf"\b({'|'.join(REPLACED)})\b", text) == []
 
 
+def file_of(module: str) -> str:
+    """What `-m` runs: a module, or what a package has for it."""
+    return f"{module}/__main__.py" if (ROOT / module).is_dir() else f"{module}.py"
+
+
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_what_a_recipe_names_is_there(path: Path) -> None:
     """Pytest runs nothing at all where it does not know one of the names; a glob of nothing is such a name."""
     recipe = path.read_text(encoding="utf-8")
     modules = [name.replace(".", "/") for name in re.findall(rf"-m ((?:{TOP})(?:\.\w+)+)", recipe)]
-    modules = [name if (ROOT / f"{name}.py").exists() else f"{name}/__main__" for name in modules]
-    named = [*re.findall(rf"(?<![\w./])(?:{TOP})/[\w./*\[\]-]*[\w*]", recipe), *(f"{name}.py" for name in modules)]
+    named = [*re.findall(rf"(?<![\w./])(?:{TOP})/[\w./*\[\]-]*[\w*]", recipe), *map(file_of, modules)]
 
     assert [name for name in named if not name.endswith(".so") and not list(ROOT.glob(name))] == []
 

@@ -18,7 +18,7 @@ from monitor.settings import ConfigError, Settings, load_settings
 from monitor.sources.base import TopicRecords
 from monitor.sources.kafka.client import SILENT
 from monitor.store.dead_letters import DeadLetter, letters_in
-from monitor.stream.events import SECOND
+from monitor.stream.events import MILLISECOND, Nanos
 
 PLACE = re.compile(r"([A-Za-z0-9._-]{1,249})/([0-9]{1,10})/([0-9]{1,19})")
 PATIENCE = 30.0  # seconds for a broker to take what is sent again
@@ -148,16 +148,20 @@ def escaped(raw: bytes) -> str:
     return repr(raw)[2:-1] if not raw.isascii() else raw.decode("ascii").encode("unicode_escape").decode()
 
 
+def stamp_of(letter: DeadLetter) -> Nanos:
+    """The broker's timestamp, 0 where there was none. It is whole milliseconds; floats are not that exact in nanoseconds."""
+    return 0 if letter.time is None else round(letter.time.timestamp() * 1000) * MILLISECOND
+
+
 def record_of(letter: DeadLetter) -> TopicRecords:
     """The record as it was read."""
-    stamp = 0 if letter.time is None else round(letter.time.timestamp() * SECOND)
     return TopicRecords(
         letter.topic,
         (letter.partition,),
         (letter.value,),
         keys=(letter.key,),
         numbers=(letter.offset,),
-        stamps=(stamp,),
+        stamps=(stamp_of(letter),),
         headers=(letter.headers,),
     )
 
@@ -166,7 +170,7 @@ def record_of(letter: DeadLetter) -> TopicRecords:
 
 
 def replay(choice: LetterChoice, *, send: bool) -> Exit:
-    """Send key, value and headers as they came to the topics that they came from; unless `send`, only count them. Raises ConfigError."""
+    """Send key, value, headers and timestamp as they came to the topics that they came from; unless `send`, only count them. Raises ConfigError."""
     settings = load_settings(choice.config)
     topics = {each.name for each in settings.topics}
     try:
@@ -197,7 +201,13 @@ def _sent(settings: Settings, letters: Iterator[DeadLetter]) -> int:
             try:
                 headers: list[tuple[str, str | bytes | None]] = list(each.headers)
                 producer.produce(
-                    each.topic, each.value, each.key, each.partition, headers=headers, on_delivery=answered
+                    each.topic,
+                    each.value,
+                    each.key,
+                    each.partition,
+                    headers=headers,
+                    timestamp=stamp_of(each) // MILLISECOND,
+                    on_delivery=answered,
                 )
                 break
             except BufferError:

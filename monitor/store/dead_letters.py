@@ -143,7 +143,7 @@ class DeadLetterFiles:
     def write(self, waiting: deque[RejectedRecord]) -> None:
         """Add records, which leave `waiting` as they are written. What was written is not on the disk yet. Raises DeadLetterError."""
         while waiting:
-            self._make_room()
+            self._prepare()
             lines, size = list[bytes](), 0
             for record in waiting:
                 lines.append(line_of(record))
@@ -160,11 +160,21 @@ class DeadLetterFiles:
         news, self._news = self._news, []
         return news
 
-    def _append(self, lines: bytes) -> None:
+    def _prepare(self) -> None:
+        """Have a segment that takes more, and room in the directory. Raises DeadLetterError.
+
+        In this order: a segment that is ended is then one that may go, however much of the directory it takes.
+        """
         try:
             if self._open is None or self._length >= self._segment:
                 self._begin_segment()
-            assert self._open is not None
+            self._make_room()
+        except OSError as error:
+            raise DeadLetterError(f"{self._directory}: {_words(error)}") from None
+
+    def _append(self, lines: bytes) -> None:
+        assert self._open is not None
+        try:
             if self._unsure:
                 os.ftruncate(self._open, self._length)
             self._unsure, left = True, memoryview(lines)
@@ -198,18 +208,15 @@ class DeadLetterFiles:
         reach(Step.LETTERS_BEGUN)
 
     def _make_room(self) -> None:
-        """Where the directory is full, let the oldest segments go, if that is wanted. Raises DeadLetterError."""
-        try:
-            found = segments(self._directory)
-            size = sum(found.values())
-            for number in sorted(found):
-                if size < self._most or number == self._number or not self._drop_oldest:
-                    break
-                self._path(number).unlink()
-                size -= found[number]
-                self._news.append(DeadLettersDropped(str(self._path(number)), found[number]))
-        except OSError as error:
-            raise DeadLetterError(f"{self._directory}: {_words(error)}") from None
+        """Where the directory is full, let the oldest segments go, if that is wanted. Raises DeadLetterError, OSError."""
+        found = segments(self._directory)
+        size = sum(found.values())
+        for number in sorted(found):
+            if size < self._most or number == self._number or not self._drop_oldest:
+                break
+            self._path(number).unlink()
+            size -= found[number]
+            self._news.append(DeadLettersDropped(str(self._path(number)), found[number]))
         if size >= self._most:
             raise DeadLetterError(
                 f"{self._directory} is full: it holds {size} bytes, and dead_letters.max_size is {self._most}; "

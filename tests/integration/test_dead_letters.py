@@ -18,6 +18,7 @@ from monitor.commands.exits import Exit
 from monitor.facts import DeadLettersKept
 from monitor.sources.kafka.dead_letters import DeadLetterTopic
 from monitor.store.dead_letters import DeadLetterError, letters_in
+from monitor.store.sqlite import StateStore
 from monitor.stream.events import MILLISECOND, Partition
 from monitor.stream.rejected import RejectedRecord
 from tests.fakes import NOON
@@ -170,3 +171,25 @@ def test_what_a_directory_holds_is_listed_explained_and_sent_again(
     found = list(letters_in(tmp_path / "letters"))
     assert [(each.offset, each.reason) for each in found][3:] == [(3, "timestamp_missing"), (4, "timestamp_missing")]
     assert (found[3].key, found[3].value, list(found[3].headers)) == (b"k", bad, [("h", b"v")])
+    assert (found[3].time, found[4].time) == (found[1].time, found[2].time)  # a label may have no other
+
+
+def test_a_daemon_keeps_them_in_a_topic_and_saves_no_position_before(mock_broker: "MockBroker", tmp_path: Path) -> None:
+    """The first one is refused: then nothing more is read until it is taken."""
+    mock_broker.create_topic(TOPIC)
+    mock_broker.create_topic(LETTERS)
+    daemon = Driftd(tmp_path, settings(mock_broker.bootstrap, tmp_path, {"topic": LETTERS}))
+    produce_records(mock_broker, TOPIC, [{"value": b"{", "key": b"k", "headers": [("h", b"v")]}, {"value": b"7"}])
+    mock_broker.push_errors(Api.PRODUCE, KafkaError.TOPIC_AUTHORIZATION_FAILED)
+    daemon.start(ready=False)
+    daemon.wait_for(lambda: daemon.metric("driftd_dead_letters_total") == 2)
+    assert daemon.stop() == 0
+
+    found = {dict(each.headers())["driftd-offset"]: each for each in read_all(mock_broker.bootstrap, LETTERS, 2)}
+    assert [(found[place].value(), found[place].key()) for place in (b"0", b"1")] == [(b"{", b"k"), (b"7", None)]
+    assert ("h", b"v") in found[b"0"].headers()
+    assert ("driftd-reason", b"not_object") in found[b"1"].headers()
+    assert "dead_letters.blocked" in daemon.log.read_text()
+    store = StateStore(tmp_path / "state")
+    assert store.positions() == {Partition(TOPIC, 0): 2}
+    store.close()

@@ -116,13 +116,13 @@ def test_what_is_taken_away_meanwhile_is_not_missed(tmp_path: Path) -> None:
 
 
 def test_a_full_directory_takes_no_more_until_there_is_room(tmp_path: Path) -> None:
-    files, waiting = begun(tmp_path), deque(letter(offset, bytes(700_000)) for offset in range(20))
+    files, waiting = begun(tmp_path), deque(letter(offset, bytes(700_000)) for offset in range(30))
 
     with pytest.raises(
         DeadLetterError, match=r"is full: .* dead_letters\.max_size is 8000000; take all but the newest"
     ):
         files.write(waiting)
-    taken = 20 - len(waiting)
+    taken = 30 - len(waiting)
     assert 8 <= taken < 20
     assert offsets(tmp_path) == list(range(taken))
     for oldest in sorted(tmp_path.glob("*.jsonl"))[:-1]:
@@ -130,7 +130,7 @@ def test_a_full_directory_takes_no_more_until_there_is_room(tmp_path: Path) -> N
 
     with pytest.raises(DeadLetterError, match="is full"):
         files.write(waiting)
-    assert len(waiting) < 20 - taken
+    assert 0 < len(waiting) < 30 - taken
     files.secure()
 
 
@@ -144,6 +144,26 @@ def test_the_oldest_go_where_that_is_wanted(tmp_path: Path) -> None:
     assert kept[0] > 0
     assert dropped[0].path.endswith("letters-00000001.jsonl")
     assert files.size < MANY + 2_000_000
+
+
+def test_a_record_that_fills_the_directory_alone_is_not_in_the_way_of_the_next(tmp_path: Path) -> None:
+    """Where the oldest go it goes as well; where nothing goes, it is one of those that can be taken away."""
+    large = [letter(offset, bytes(1_000_000)) for offset in range(4)]
+    dropping = begun(tmp_path / "dropping", most=1_000_000, drop_oldest=True)
+    dropping.write(deque(large))
+    assert offsets(tmp_path / "dropping") == [3]
+    dropping.secure()
+
+    full, waiting = begun(tmp_path / "full", most=1_000_000), deque(large)
+    for left in (3, 2, 1):
+        with pytest.raises(DeadLetterError, match="take all but the newest segment away"):
+            full.write(waiting)
+        assert len(waiting) == left
+        for oldest in sorted((tmp_path / "full").glob("*.jsonl"))[:-1]:
+            oldest.unlink()
+    full.write(waiting)
+    full.secure()
+    assert offsets(tmp_path / "full") == [3]
 
 
 def test_a_write_that_fails_leaves_no_half_of_a_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
