@@ -63,6 +63,7 @@ from monitor.sources.kafka.client import KafkaChoice
 from monitor.sources.kafka.dead_letters import DeadLetterTopic
 from monitor.sources.kafka.secured import SecretFileError, secured
 from monitor.sources.kafka.source import KafkaSource
+from monitor.store import files
 from monitor.store.dead_letters import KIND as DEAD_LETTERS
 from monitor.store.dead_letters import DeadLetterFiles
 from monitor.store.sqlite import StateError, StateStore
@@ -646,6 +647,8 @@ class Daemon:
                 raise StateError(f"{self.checkpointer.failing}; what was not saved is read again")
             self.telemetry.record([DaemonStopped()])
         except sqlite3.Error as error:  # of reading: what cannot be written is tried again
+            if files.is_mistake(error):
+                raise
             raise StateError(f"state: {self.store.path} cannot be read: {error}") from None
         finally:
             if not self._begun:  # nobody else would say it: at the next start the state is whole

@@ -105,7 +105,7 @@ class Loop:
         self._renew = renew
         self._lateness = Lateness()
         self._rows = RowsWatch(series.spec for series in pipeline.series.values())
-        self._silent: dict[Partition, Nanos] = {}  # since when
+        self._silent: Mapping[Partition, Nanos] | None = None  # since when; None: nobody has said since we began
         self._silence_told: Nanos = 0
         self._rested_at: Nanos = 0
         self._freed = FreedMemory()
@@ -168,7 +168,8 @@ class Loop:
         self._explainer.hear(facts)
         self._jumped = False
         facts += self._pipeline.ingest(arrived, now)
-        advanced = [*self._answered(poll, now), *self._pipeline.advance(), *self._silence(poll, now)]
+        silent = _silent_by(poll)
+        advanced = [*self._answered(silent, now), *self._pipeline.advance(), *self._silence(silent, now)]
         advanced += [*self._rest(now), *self._decide(now)]
         facts += self._explainer.explain(advanced)
         facts += self._pipeline.news_of_runs()
@@ -180,22 +181,22 @@ class Loop:
         self._report(now)
         self._freed.see(now)
 
-    def _answered(self, poll: Poll, now: Nanos) -> list[Fact]:
+    def _answered(self, told: Mapping[Partition, Nanos] | None, now: Nanos) -> list[Fact]:
         """Let every series have whose leaders answer again before what these brought is judged: nothing is withheld for a silence that is over."""
-        told = [dict(fact.partitions) for fact in poll.facts if isinstance(fact, PartitionsUnreachable)]
-        if not told or self._silent.keys() <= told[-1].keys():
+        before = self._silent
+        if told is None or (before is not None and before.keys() <= told.keys()):
             return []
-        self._silent = {place: since for place, since in self._silent.items() if place in told[-1]}
+        self._silent = told if before is None else {place: since for place, since in before.items() if place in told}
         return self._pipeline.silence(self._silent, now)
 
-    def _silence(self, poll: Poll, now: Nanos) -> list[Fact]:
+    def _silence(self, told: Mapping[Partition, Nanos] | None, now: Nanos) -> list[Fact]:
         """Let every series have whose leaders are silent: when that changes, and while some are each minute, for some wait to be told."""
-        told = [dict(fact.partitions) for fact in poll.facts if isinstance(fact, PartitionsUnreachable)]
-        if not told and self._silent and abs(now - self._silence_told) >= MINUTE:
-            told = [self._silent]
-        if told:
-            self._silent, self._silence_told = told[-1], now
-        return [each for silent in told for each in self._pipeline.silence(silent, now)]
+        if told is None and self._silent and abs(now - self._silence_told) >= MINUTE:
+            told = self._silent
+        if told is None:
+            return []
+        self._silent, self._silence_told = told, now
+        return self._pipeline.silence(told, now)
 
     def _rest(self, now: Nanos) -> list[Fact]:
         """Let the pipeline have, now and then, that time goes on though nothing comes."""
@@ -298,6 +299,12 @@ class Loop:
             self._inbox.saved()
             self._outside.want(self._pipeline.versions.wanted())
         self._wake()
+
+
+def _silent_by(poll: Poll) -> Mapping[Partition, Nanos] | None:
+    """Whose leaders are silent, each since when, by the end of a poll; None: as before."""
+    told = [dict(fact.partitions) for fact in poll.facts if isinstance(fact, PartitionsUnreachable)]
+    return told[-1] if told else None
 
 
 def _unread(skipped: RecordsSkipped) -> RejectedRecord:

@@ -23,6 +23,8 @@ DAMAGED = frozenset(
     {sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_TOOBIG, sqlite3.SQLITE_MISMATCH}
     | {sqlite3.SQLITE_FORMAT, sqlite3.SQLITE_NOTADB}
 )
+# And what it says of what it was asked wrongly, once a state is open and whole.
+MISTAKES = frozenset({sqlite3.SQLITE_ERROR, sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISUSE, sqlite3.SQLITE_RANGE})
 
 
 class DamageError(Exception):
@@ -125,6 +127,11 @@ def looked_at(path: Path, *, alone: bool = True) -> sqlite3.Connection:
 def is_damage(error: sqlite3.Error) -> bool:
     """Whether a file is to blame, as far as SQLite can tell."""
     return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF in DAMAGED
+
+
+def is_mistake(error: sqlite3.Error) -> bool:
+    """Whether driftd is to blame, no disk nor file: what SQLite never said, or that it was asked wrongly."""
+    return getattr(error, "sqlite_errorcode", sqlite3.SQLITE_MISUSE) & 0xFF in MISTAKES
 
 
 def check_trees(connection: sqlite3.Connection) -> None:

@@ -1,6 +1,7 @@
 """The Kafka source when brokers fail: away, silent, slow, erring, remade."""
 
 import contextlib
+import math
 import subprocess
 import sys
 import textwrap
@@ -502,6 +503,18 @@ def test_a_partition_is_confirmed_by_its_leader_alone(mock_broker: MockBroker, t
         reader.until(lambda: one in reader.confirmed)
 
 
+def test_an_end_that_lies_before_our_position_confirms_nothing(mock_broker: MockBroker, topic: str) -> None:
+    """It is that of a topic made anew, of which all is still to come: event time waits until its id is compared."""
+    mock_broker.create_topic(topic)
+    produce(mock_broker, topic, numbered(3))
+    one = Partition(topic, 0)
+
+    with reading(mock_broker, topic) as reader:
+        reader.until(lambda: reader.count == 3 and one in reader.confirmed)
+        reader.source._reader.positions[one] = 5  # as in a topic that held more
+        reader.until(lambda: one not in reader.confirmed)
+
+
 def test_a_leader_that_is_silent_for_a_minute_is_told_of_with_since_when_and_is_not_ready(
     mock_broker: MockBroker, topic: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -516,6 +529,7 @@ def test_a_leader_that_is_silent_for_a_minute_is_told_of_with_since_when_and_is_
         assert partition == Partition(topic, 0)
         assert since <= time.time_ns() - SECOND
         assert "no leader has answered for a minute" in str(reader.source.trouble())
+        reader.source._next_lag = math.inf  # as if lag had been measured, and silence been told of, a moment before
         mock_broker.set_up()
         produce(mock_broker, topic, numbered(3))
         reader.until(lambda: reader.count > 0)

@@ -15,8 +15,8 @@ import pytest
 from monitor.store import files, sums
 from tests.integration.proven import DAY, PARTITIONS, PERIOD, TOPIC, Load, ProvenRun, proven_run, verdict
 from tests.parts.mock import MockBroker
-from tests.verifier.evidence import Letter, letters
-from tests.verifier.invariants import Verifier
+from tests.verifier.evidence import Heard, Left, Letter, letters
+from tests.verifier.invariants import REACHABILITY, Verifier
 from tests.verifier.replay import FIRING, RESOLVED
 from tests.verifier.runs import document, verified
 from tests.verifier.truth import Truth
@@ -186,6 +186,32 @@ def test_what_was_spoilt_is_found(good: Path, tmp_path: Path, how: str) -> None:
 
     assert not found["invariants"][invariant], found
     assert not found["holds"]
+
+
+def silence(kind: str, *, taken: bool = True, name: str = "") -> Heard:
+    """What a receiver hears of a leader that is silent."""
+    alert = {"rule": REACHABILITY, "since": "2026-01-01T00:00:00Z"}
+    data = {"model": "m", "model_version": "1", "alert": alert}
+    return Heard(name or kind, kind, verified=True, taken=taken, body={"data": data, "type": kind})
+
+
+SILENCES: dict[str, tuple[set[str], list[Heard]]] = {
+    "told, and its end": (set(), [silence(FIRING, taken=False), silence(FIRING), silence(RESOLVED)]),
+    "its end was not told": ({"I4"}, [silence(FIRING)]),
+    "its beginning was not": ({"I4"}, [silence(RESOLVED)]),
+    "its end was not taken": ({"I4"}, [silence(FIRING), silence(RESOLVED, taken=False)]),
+    "its end came first": ({"I4"}, [silence(RESOLVED), silence(FIRING)]),
+    "two ids have it": ({"I3"}, [silence(FIRING), silence(FIRING, name="other"), silence(RESOLVED)]),
+}
+
+
+@pytest.mark.parametrize("how", SILENCES)
+def test_of_a_silence_beginning_and_end_are_told_once_in_order(how: str) -> None:
+    broken, log = SILENCES[how]
+    found = Verifier(Truth(TOPIC, 1, 0, []), {}, [])
+    found.said(Left(deliveries={each.id: "delivered" for each in log}), log)
+
+    assert {each["invariant"] for each in found.verdict.violations} == broken
 
 
 NOT_KEPT: dict[str, Callable[[list[Letter]], list[Letter]]] = {

@@ -410,6 +410,28 @@ def test_a_row_that_no_driftd_wrote_is_refused_in_a_line(home: Path, kind: str, 
     assert len(str(refused.value).splitlines()) == 1
 
 
+@pytest.mark.parametrize("ours", [False, True])
+def test_a_state_that_cannot_be_read_is_a_line_and_a_mistake_of_ours_is_not_called_so(
+    home: Path, *, ours: bool
+) -> None:
+    source = ListSource({})
+    daemon = Daemon.start(configuration(home), source=source)
+    daemon.stopping.set()  # where nothing goes wrong it ends
+    if ours:
+        daemon.store._db.execute("ALTER TABLE audit RENAME COLUMN entry TO other")
+    else:
+        daemon.store._db.set_authorizer(
+            lambda _, table, *__: sqlite3.SQLITE_DENY if table == "audit" else sqlite3.SQLITE_OK
+        )
+
+    with pytest.raises(
+        sqlite3.OperationalError if ours else StateError,
+        match="no such column" if ours else r"driftd\.sqlite3 cannot be read: ",
+    ):
+        daemon.run()
+    assert source.closed
+
+
 def test_properties_that_the_client_refuses_leave_no_state_behind(home: Path) -> None:
     with pytest.raises(ConfigError, match=r"^kafka\.properties: "):
         Daemon.start(configuration(home, kafka={"properties": {"ssl.cavern": "x"}}))

@@ -9,6 +9,7 @@ import platform
 import sqlite3
 import sys
 from collections import Counter
+from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -47,25 +48,33 @@ def warm(home: Path) -> None:
     gc.freeze()
 
 
+def digest(simulation: Simulation) -> str:
+    """Of what happened and of what was drawn: alone and among many a seed has the same."""
+    story = "\n".join(simulation.world.story).replace(str(simulation.home), "")
+    return sha256(f"{story}{simulation.world.random.getstate()}".encode()).hexdigest()[:16]
+
+
 def show(seed: int, home: Path, *, anew: bool) -> int:
     """What happened in one."""
     warm(home)
     simulation = Simulation(seed, home, anew)
     verdict = simulation.run()
     print(*simulation.world.story, sep="\n")
-    print(json.dumps({"seed": seed, "figures": dict(verdict.figures), "violations": verdict.violations}, indent=1))
+    told = {"seed": seed, "figures": dict(verdict.figures), "violations": verdict.violations}
+    print(json.dumps({**told, "story": digest(simulation)}, indent=1))
     return 0 if not verdict.violations else 1
 
 
 def play(seeds: range, home: Path, *, anew: bool) -> dict[str, object]:
     """What is found of many, each in a child of its own: none begins with what another has left in memory."""
     figures: Counter[str] = Counter()
-    violations = []
+    violations, stories = [], {}
     warm(home)
     began = os.times()
     for seed in seeds:
         found = in_a_child(seed, home, anew=anew)
         figures += Counter(found["figures"])
+        stories[seed] = found.get("story")
         if found["violations"]:
             print(f"seed {seed}: {found['violations'][0]}", file=sys.stderr, flush=True)
         violations += [{"seed": seed, **each} for each in found["violations"][:3]]
@@ -75,6 +84,7 @@ def play(seeds: range, home: Path, *, anew: bool) -> dict[str, object]:
         "seconds_of_processor": round(sum(ended[:4]) - sum(began[:4]), 1),
         "figures": dict(figures),
         "violations": violations,
+        "stories": stories,
         "versions": {
             "driftd": version("driftd"),
             "python": platform.python_version(),
@@ -88,9 +98,10 @@ def in_a_child(seed: int, home: Path, *, anew: bool) -> dict[str, Any]:
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
-        verdict = Simulation(seed, home, anew).run()
-        found = {"figures": verdict.figures, "violations": verdict.violations}
-        os.write(writing, json.dumps({**found, "violations": found["violations"][:3]}).encode())
+        simulation = Simulation(seed, home, anew)
+        verdict = simulation.run()
+        found = {"figures": verdict.figures, "violations": verdict.violations[:3], "story": digest(simulation)}
+        os.write(writing, json.dumps(found).encode())
         os._exit(0)
     os.close(writing)
     with os.fdopen(reading, "rb") as answer:

@@ -105,9 +105,9 @@ class Verifier:
         """What was said is what a replay says, under its ids, each taken, in the order of its alert. Of leaders that were silent no replay knows: of that the end has to be told, too."""
         due = [each for each in self.expected if each.at <= found.sealed.get((each.model, each.version), 0)]
         wanted = {each.id: each for each in due}
-        own = {each.id: each for each in log if each.subject[2] == REACHABILITY}
-        told = {each.id: each for each in log if each.id not in own}
-        self._ended(own.values())
+        own = [each for each in log if each.subject[2] == REACHABILITY]
+        told = {each.id: each for each in log if each.subject[2] != REACHABILITY}
+        self._ended(own)
         self.verdict.figures["transitions"] += len(wanted)
         self.verdict.figures["requests"] += len(log)
         for name in told.keys() - wanted.keys():
@@ -119,17 +119,26 @@ class Verifier:
         for name, status in found.deliveries.items():
             if status != "delivered":
                 self.verdict.break_("I4", name, f"its delivery is {status} in the end")
-        for name in (found.deliveries.keys() - own.keys()) ^ wanted.keys():
+        for name in (found.deliveries.keys() - {each.id for each in own}) ^ wanted.keys():
             self.verdict.break_("I4", name, "the outbox and a replay differ")
 
-    def _ended(self, own: Iterable[Heard]) -> None:
-        """Each silence that was told has an end that was told."""
-        since: dict[str, set[tuple[str, ...]]] = {FIRING: set(), RESOLVED: set()}
+    def _ended(self, own: Sequence[Heard]) -> None:
+        """Each silence that was told has one id for its beginning and one for its end, both taken, in this order."""
+        taken: dict[tuple[str, ...], list[str]] = {}
+        names: dict[tuple[str, ...], set[str]] = {}
         for each in own:
-            since[each.type].add((*each.subject, str(each.body["data"]["alert"]["since"])))
-        self.verdict.figures["silences"] += len(since[FIRING])
-        for about in since[FIRING] ^ since[RESOLVED]:
-            self.verdict.break_("I4", str(about), "a silence without its beginning or its end")
+            silence = *each.subject, str(each.body["data"]["alert"]["since"])
+            told = taken.setdefault(silence, [])
+            if each.taken and each.type not in told:
+                told.append(each.type)
+            names.setdefault((*silence, each.type), set()).add(each.id)
+        self.verdict.figures["silences"] += len(taken)
+        for silence, told in taken.items():
+            if told != [FIRING, RESOLVED]:
+                self.verdict.break_("I4", str(silence), f"of a silence was taken: {told}")
+        for said, ids in names.items():
+            if len(ids) > 1:
+                self.verdict.break_("I3", str(said), f"said under {len(ids)} ids")
 
     def _each_once(self, wanted: dict[str, Transition], log: Sequence[Heard]) -> None:
         """One id has one body, a good signature, and was taken at least once: who drops repeats sees it once."""

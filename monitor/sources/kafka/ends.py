@@ -1,7 +1,7 @@
 """Where partitions end, asked of each leader in turn by a thread of its own: a broker that is silent holds nobody up."""
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from threading import Event, Thread
 
@@ -18,18 +18,24 @@ PATIENCE = 1.0  # seconds that one leader may take, while the others wait for th
 
 @dataclass(frozen=True, slots=True)
 class LeaderEnd:
-    """The next offset of a partition, uncommitted records included, and when that was asked: by the wall, and in monotonic seconds."""
+    """The next offset of a partition, uncommitted records included, and when that was asked: by the wall, and in monotonic seconds.
+
+    `position` is where we stood before it was asked: an end before it is that of another log than the one that we had read.
+    """
 
     offset: int
     as_of: Nanos
     elapsed: float
+    position: int
 
 
 class LeaderEnds:
     """Asks every second. What it knows is read at any time; what no leader has answered is not there."""
 
-    def __init__(self, choice: KafkaChoice, clock: Clock) -> None:
+    def __init__(self, choice: KafkaChoice, clock: Clock, position: Callable[[Partition], int]) -> None:
+        """`position`: where a partition is read now; asked by our thread."""
         self._choice = choice
+        self._position = position
         self._clock = clock
         self._leaders: Mapping[Partition, int] = {}
         self._known: Mapping[Partition, LeaderEnd] = {}  # never changed: what is new is put in its place
@@ -77,9 +83,10 @@ class LeaderEnds:
             if self._closing:
                 return
             as_of, elapsed = self._clock.now(), self._clock.elapsed()
+            stood = {partition: self._position(partition) for partition in partitions}
             try:
                 ends = ask_ends(consumer, partitions, PATIENCE)
             except KafkaException:
                 continue  # no answer is what there is to know: they grow old
-            told = {partition: LeaderEnd(offset, as_of, elapsed) for partition, offset in ends.items()}
+            told = {place: LeaderEnd(offset, as_of, elapsed, stood[place]) for place, offset in ends.items()}
             self._known = {**self._known, **told}

@@ -49,6 +49,10 @@ class TopicIds:
         self.ask()
         return self.answered(patience)
 
+    def forget(self) -> None:
+        """Pass over what is under way: it may be of the topics as they were."""
+        self._asked = {}
+
     def close(self) -> None:
         """Let go of connections."""
         self._client, self._asked = None, {}

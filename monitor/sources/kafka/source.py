@@ -95,7 +95,7 @@ class KafkaSource:
         self._portion = Portion(choice.batch)
         self._messages = 0  # of the last poll
         self._audit = CommitAudit(self._consumer)
-        self._ends = LeaderEnds(choice, clock)
+        self._ends = LeaderEnds(choice, clock, lambda place: self._reader.positions.get(place, 0))
         self._ids = TopicIds(choice)
         self._topics: dict[str, str] = {}  # the ids of what our positions are of
         self._when_asked: Mapping[Partition, int] = {}  # our positions when the ids were asked for last
@@ -332,10 +332,15 @@ class KafkaSource:
         return {place: end for place, end in known.items() if place in positions and now - end.elapsed < ABSENT}
 
     def _confirmed(self, ends: Mapping[Partition, LeaderEnd]) -> dict[Partition, Nanos]:
-        """The partitions beyond whose position nothing lies, and when that was asked. Of a held one nobody says so."""
+        """The partitions beyond whose position nothing lies, and when that was asked. Of a held one nobody says so.
+
+        Nor does an end that lies before where we stood when it was asked: of a topic made anew all is still to come.
+        """
         positions, doubtful = self._reader.positions, self._doubtful()
         confirmed = {
-            place: end.as_of for place, end in ends.items() if end.offset <= positions[place] and place not in doubtful
+            place: end.as_of
+            for place, end in ends.items()
+            if end.position <= end.offset <= positions[place] and place not in doubtful
         }
         return confirmed | dict.fromkeys(self._gone(), self._listed)
 
@@ -372,6 +377,8 @@ class KafkaSource:
         self._stranded.discard(partition)
         wanted = self._reader.positions[partition]
         self._reader.move_to(partition, self._inside(partition, wanted, low, high, anew=False))
+        if partition.topic not in self._topics:  # an id that was asked for before is perhaps not that of what is read now
+            self._ids.forget()
 
     def _look_up(self) -> None:
         """Every few seconds, look for topics that were missing and partitions that are new."""

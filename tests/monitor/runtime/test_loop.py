@@ -15,11 +15,12 @@ from prometheus_client import CollectorRegistry
 from structlog.testing import capture_logs
 
 from detectors import Reference
+from monitor.alerting.alerts import AlertState
 from monitor.alerting.retraining import RetrainPolicy
 from monitor.alerting.rules import AlertRule, Severity
 from monitor.audit.chain import AuditNote
 from monitor.explain.explainer import Explainer
-from monitor.facts import AlertSeen, Fact, FewRows, PartitionsUnreachable
+from monitor.facts import AlertChanged, AlertSeen, Fact, FewRows, PartitionsUnreachable
 from monitor.pipeline import Pipeline
 from monitor.runtime.board import Board, SeriesBoard
 from monitor.runtime.checkpoint import Checkpointer
@@ -342,6 +343,39 @@ def test_what_a_leader_brings_with_its_answer_is_judged_as_if_it_had_never_been_
 
     assert scene.said == [FIRING, RESOLVED, FIRING, "model.retrain.requested", RESOLVED]
     scene.store.close()
+
+
+def test_a_silence_that_was_over_when_the_process_began_withholds_nothing(tmp_path: Path) -> None:
+    """The alert that was saved ends with the first answer, before what came with it is judged."""
+    log = [*events(2), *events(5, value=0.99, first=2), *events(8, first=7)]
+    scene = Scene(tmp_path, {P0: log}, batch=len(log))
+    scene.source.poll = lambda timeout: Poll(facts=(PartitionsUnreachable(((P0, NOON),)),))  # type: ignore[method-assign]
+    scene.loop.turn(0.0)
+    scene.loop.save()
+    scene.kill()
+    scene.start()
+    poll = scene.source.poll
+    scene.source.poll = lambda timeout: replace(poll(timeout), facts=(PartitionsUnreachable(()),))  # type: ignore[method-assign]
+    scene.loop.turn(0.0)
+    scene.loop.save()
+
+    assert scene.said == [FIRING, RESOLVED, FIRING, "model.retrain.requested", RESOLVED]
+    scene.store.close()
+
+
+def test_of_what_one_poll_tells_of_leaders_the_last_is_so(scene: Scene) -> None:
+    """A leader that was counted as silent answers in the same poll: its alert ends once, and does not begin again."""
+    scene.run(polls=11)
+    record, poll, silent = scene.telemetry.record, scene.source.poll, PartitionsUnreachable(((P0, NOON),))
+    turns = [(silent,), (silent, PartitionsUnreachable(()))]
+    seen: list[Fact] = []
+    scene.telemetry.record = lambda facts: record(seen.extend(facts) or facts)  # type: ignore[method-assign,func-returns-value]
+    scene.source.poll = lambda timeout: replace(poll(timeout), facts=turns.pop(0))  # type: ignore[method-assign]
+    scene.loop.turn(0.0)
+    scene.loop.turn(0.0)
+
+    changed = [fact.after for fact in seen if isinstance(fact, AlertChanged)]
+    assert changed == [AlertState.FIRING, AlertState.INACTIVE]
 
 
 def test_two_loops_in_one_process_share_nothing(tmp_path: Path) -> None:
