@@ -47,7 +47,7 @@ HOURLY = 300  # rows of a profile's hour
 
 
 def formula(specs: Sequence[SeriesSpec], panes: int) -> int:
-    """Bytes beyond the imports, the history being short; the one open pane stands in 64 bits."""
+    """Bytes beyond the imports, the history being short; the one open pane stands in 32 bits, which is twice what its rows need."""
     found = memory.references(specs) + memory.charts(specs)
     for spec in specs:
         cells, sliding = spec.reference.layout.size, panes > 1

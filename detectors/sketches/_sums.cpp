@@ -181,10 +181,11 @@ inline __m128i four(const std::uint16_t *counts) {
 #endif
 
 #ifdef DRIFTD_AVX2
-const bool WIDE = [] {
+const bool CAN_BE_WIDE = [] {
     __builtin_cpu_init();
     return __builtin_cpu_supports("avx2") != 0;
 }();
+bool wide = CAN_BE_WIDE;  // tests do without it, as machines do that have none
 
 DRIFTD_AVX2 inline __m256i eight(const std::uint8_t *counts) {
     return _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i *>(counts)));
@@ -227,7 +228,7 @@ class Distance {
     double look(const Count *counts) const {
 #ifdef DRIFTD_AVX2
         if constexpr (sizeof(Count) <= 2)
-            if (WIDE && width_ <= FEWER) return look_by_eight(counts);
+            if (wide && width_ <= FEWER) return look_by_eight(counts);
 #endif
         run(counts);
         double highest = 0.0;
@@ -419,7 +420,7 @@ double moment(const Count *counts, std::int64_t width, const double *places) {
 #ifdef __SSE2__
 #ifdef DRIFTD_AVX2
     if constexpr (sizeof(Count) <= 2)
-        if (WIDE) cell = moment_by_four(counts, width, places, lanes);
+        if (wide) cell = moment_by_four(counts, width, places, lanes);
 #endif
     if constexpr (sizeof(Count) <= 2) {
         __m128d low = _mm_loadu_pd(lanes), high = _mm_loadu_pd(lanes + PAIR);
@@ -949,6 +950,18 @@ PyObject *joined(PyObject *, PyObject *const *arguments, Py_ssize_t number) {
     return PyLong_FromSsize_t(found);
 }
 
+// by_eight(on): whether counts of few bits are taken eight at a time from now on, which not every machine can.
+PyObject *by_eight(PyObject *, PyObject *on) {
+    const int asked = PyObject_IsTrue(on);
+    if (asked < 0) return nullptr;
+#ifdef DRIFTD_AVX2
+    wide = asked > 0 && CAN_BE_WIDE;
+    return PyBool_FromLong(wide);
+#else
+    return PyBool_FromLong(0);
+#endif
+}
+
 // A function of so many arrays that says a number.
 template <std::int64_t (*work)(PyObject *const *), Py_ssize_t arrays>
 PyObject *told(PyObject *, PyObject *const *arguments, Py_ssize_t number) {
@@ -969,6 +982,7 @@ PyCFunction method() {
 }
 
 PyMethodDef methods[] = {
+    {"by_eight", by_eight, METH_O, "by_eight(on): let counts of few bits be taken eight at a time, or four, for tests; whether they are."},
     {"distances", method<distances, 10>(), METH_FASTCALL,
      "distances(counts, starts, widths, rows, upto, single, behind, most, values, upper): fill the last two."},
     {"fade", method<fade, 7>(), METH_FASTCALL,

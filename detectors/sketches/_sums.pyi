@@ -3,6 +3,7 @@ from numpy.typing import NDArray
 
 from detectors.features import Bools, Codes, Counts, Floats, Ints
 
+def by_eight(on: bool, /) -> bool: ...
 def distances(
     counts: Counts,
     starts: Ints,

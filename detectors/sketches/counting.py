@@ -19,7 +19,7 @@ MANY = 600  # rows from which sorting a column is quicker than looking each valu
 def count(layout: Layout, numeric: Floats, codes: Codes, counts: Counts, places: Ints | None = None) -> None:
     """Add a batch to the flat counts of a layout, integers of any width that hold as many rows: of it the rows at `places` int64[m]; None: all.
 
-    Raises ValueError for another shape or code, and then counts nothing. Whatever the compiled part does not take, wrong or only
+    Raises ValueError for another shape, code or place, and then counts nothing. Whatever the compiled part does not take, wrong or only
     unusual, goes to numpy.
     """
     if not COMPILED or not compiled_counter(layout).count(numeric, codes, counts, places):
@@ -27,9 +27,12 @@ def count(layout: Layout, numeric: Floats, codes: Codes, counts: Counts, places:
 
 
 def rows_at(places: Ints | None, numeric: Floats, codes: Codes) -> tuple[Floats, Codes]:
-    """The rows at some places, None: all; columns lie together, as they did."""
+    """The rows at some places, None: all; columns lie together, as they did. Raises ValueError where there is no such row."""
     if places is None:
         return numeric, codes
+    rows = min(len(numeric), len(codes))
+    if len(places) and not (places.min() >= 0 and places.max() < rows):
+        raise ValueError(f"places {places.min()} to {places.max()} are not all among {rows} rows")
     return numeric.T.take(places, axis=1).T, codes.T.take(places, axis=1).T
 
 

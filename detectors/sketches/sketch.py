@@ -129,7 +129,7 @@ class Sketch:
         """Count a batch: numeric float64[n, k] with NaN as missing, codes int32[n, c] as `Reference.encode` gives them.
 
         A code is 0..K-1 for a known category, K for any other, K + 1 for missing. Of these rows those at `places` int64[m] are
-        meant, None: all. Raises ValueError for another shape or code, and then counts nothing.
+        meant, None: all. Raises ValueError for another shape, code or place, and then counts nothing.
         """
         rows = len(numeric) if places is None else len(places)
         count(self.layout, numeric, codes, self._room(rows), places)

@@ -239,8 +239,9 @@ def test_places_where_no_row_is_are_not_counted() -> None:
 
     assert [compiled_counter(GRID).count(*batch(), counts, np.array(each)) for each in places[:5]] == [False] * 5
     assert [compiled_counter(GRID).count(*batch(), counts, each) for each in (places[5], narrow, [0], 0)] == [False] * 4
-    with pytest.raises(IndexError):
-        count(GRID, *batch(), counts, np.array([3]))
+    for lost in ([3], [-1], [0, 2**62]):
+        with pytest.raises(ValueError, match="are not all among 3 rows"):
+            count(GRID, *batch(), counts, np.array(lost))
     assert not counts.any()
 
 

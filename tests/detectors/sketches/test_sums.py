@@ -2,6 +2,7 @@
 
 import os
 from bisect import bisect
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,15 @@ SEEDS = st.integers(0, 2**32 - 1)
 WIDTHS = [np.uint8, np.uint16, np.uint32, np.int64]
 SANITIZED = "libasan" in os.environ.get("LD_PRELOAD", "")
 COUNTS = st.sampled_from([1, 2, 40, 10**6, 2**40])  # one above the largest: mostly empty cells, or huge ones
+
+
+@pytest.fixture(scope="module", params=["eight", "four"])
+def at_once(request: pytest.FixtureRequest, compiled_parts: None) -> Iterator[None]:
+    """So many counts of few bits are taken together: eight where the machine can, or four, as any of its kind does."""
+    del compiled_parts
+    sums._sums.by_eight(request.param == "eight")
+    yield
+    sums._sums.by_eight(True)
 
 
 def drawn(rng: np.random.Generator, size: int, limit: int) -> np.ndarray:
@@ -61,6 +71,7 @@ def bits(*found: np.ndarray) -> list[bytes]:
     return [one.tobytes() for one in found]
 
 
+@pytest.mark.usefixtures("at_once")
 @given(windows())
 def test_distances_are_the_same(case: tuple[Layout, np.ndarray, np.random.Generator]) -> None:
     grid, counts, rng = case
@@ -82,6 +93,7 @@ def test_distances_are_the_same(case: tuple[Layout, np.ndarray, np.random.Genera
             assert bits(values, upper) == bits(*by_tables(matrix, rows, own, single))
 
 
+@pytest.mark.usefixtures("at_once")
 @pytest.mark.parametrize("bins", [29, 30, 31, 62, 300])
 def test_the_farthest_edge_is_found_in_whichever_block_it_lies(bins: int) -> None:
     """They are looked through by 32 cells; all edges may be as far, or all but one."""
@@ -130,6 +142,7 @@ def test_moments_are_the_same(case: tuple[Layout, np.ndarray, np.random.Generato
     assert bits(sums.moments(grid, counts, places)) == bits(sums.numpy_moments(matrix, places))
 
 
+@pytest.mark.usefixtures("at_once")
 @given(windows())
 def test_shifts_missing_and_fullest_cells_are_the_same(case: tuple[Layout, np.ndarray, np.random.Generator]) -> None:
     grid, counts, rng = case
@@ -395,7 +408,7 @@ def thrown(rng: np.random.Generator, takes: str, rows: int, cells: int) -> np.nd
 
 def test_no_arrays_do_harm() -> None:
     """Whatever they are, a function works on them or says that they do not fit; the sanitisers watch over ten times as many in `make sanitize`."""
-    assert TAKES.keys() == {name for name, each in vars(sums._sums).items() if callable(each)}
+    assert TAKES.keys() == {name for name, each in vars(sums._sums).items() if callable(each)} - {"by_eight"}
     rng, worked = np.random.default_rng(9), set[str]()
     for name, takes in sorted(TAKES.items()):
         function = getattr(sums._sums, name)

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from monitor.alerting.rules import NO_DATA_RULE
-from monitor.facts import AlertChanged, Fact
+from monitor.facts import AlertChanged, Fact, WindowClosed
 from monitor.pipeline import Pipeline
 from monitor.series.series import Predecessor
 from monitor.stream.events import SeriesKey
@@ -34,6 +34,19 @@ def test_traffic_that_moves_on_to_the_new_version_and_back_is_no_silence() -> No
     moved = WEEK + 60
     assert minutes(pipeline, range(moved, moved + WEEK, STEP), OTHER_KEY) == []
     assert minutes(pipeline, range(moved + WEEK, moved + 2 * WEEK, STEP), KEY) == []
+
+
+def test_who_catches_up_hears_of_the_others_however_many_windows_close_together() -> None:
+    """Those of the new version are closed and counted ahead of what is judged: the pane that it has still answers for the model."""
+    pipeline = renewed()
+    minutes(pipeline, range(0, WEEK + 60, STEP), KEY)
+    begun, end = WEEK + 60, WEEK + 60 + 12 * STEP
+    versions = [make_batch([at(begun), at(end)], key=key) for key in (KEY, OTHER_KEY)]
+    steady = make_batch([at(number) for number in range(begun, end + STEP, STEP)], key=THIRD)
+    facts = feed(pipeline, steady, *versions, until=at(end + STEP))
+
+    assert len(of(facts, WindowClosed)) == 13 + 2 + 2
+    assert of(facts, AlertChanged) == []
 
 
 def test_a_model_that_nobody_asks_at_all_is_told_of_and_any_version_ends_that() -> None:
