@@ -177,7 +177,7 @@ class View(Generic[S]):
             end = self._due.popleft()
             self._ahead.append((end, self.windows.close(end)))
         windows = [each for _, closed in self._ahead for each in closed if isinstance(each, ClosedWindow)]
-        if windows:
+        if len(windows) > 1:  # of one it is cheaper to score it when it is judged
             self.scoring.foresee(windows)
 
     def _take(self, closed: SealedPane[S] | ClosedWindow[S]) -> list[Fact]:
