@@ -377,7 +377,9 @@ class KafkaSource:
         self._stranded.discard(partition)
         wanted = self._reader.positions[partition]
         self._reader.move_to(partition, self._inside(partition, wanted, low, high, anew=False))
-        if partition.topic not in self._topics:  # an id that was asked for before is perhaps not that of what is read now
+        if (
+            partition.topic not in self._topics
+        ):  # an id that was asked for before is perhaps not that of what is read now
             self._ids.forget()
 
     def _look_up(self) -> None:
