@@ -621,6 +621,7 @@ class Daemon:
             self._run()
 
     def _run(self) -> None:
+        self.loop.look_at_clock()
         self.server.serve(self.surface)
         try:
             facts, positions, topics = self._restore()

@@ -110,10 +110,13 @@ class Loop:
         self._rested_at: Nanos = 0
         self._freed = FreedMemory()
         self._wall = SteppedClock()
-        self._wall.read(clock.now(), clock.elapsed())  # a clock that is set between here and the first turn is set, too
         self._jumped = False  # the wall clock, since the last turn
         self._newest: Nanos = 0  # the largest event time that came
         self.held: str | None = None  # why nothing is read for now
+
+    def look_at_clock(self) -> None:
+        """Read the clock before all else: one that is set between here and the first turn was set while we ran."""
+        self._wall.read(self._clock.now(), self._clock.elapsed())
 
     def begin(self, facts: Sequence[Fact]) -> None:
         """Tell what a restore found, and save at once where reading begins: a crash before the first interval loses nothing."""

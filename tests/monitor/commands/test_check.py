@@ -282,9 +282,9 @@ def test_panes_are_counted_by_window_slide_and_lateness(config: Path) -> None:
     cells = tumbling.reference.layout.size
 
     assert memory.open_panes(tumbling.windows) == 2
-    assert memory.panes([tumbling]) == cells * 2 * 8
+    assert memory.panes([tumbling]) == cells * 2 * 4
     assert memory.open_panes(sliding.windows) == 63
-    assert memory.panes([sliding]) == cells * (2 * 8 + 61 * 2 + 2)
+    assert memory.panes([sliding]) == cells * (2 * 4 + 61 * 2 + 2)
     assert memory.panes([tumbling], grouped=True) == memory.panes([tumbling]) + 2 * 4096
     assert memory.panes([sliding], grouped=True) == memory.panes([sliding]) + 3 * 4096 + 61 * 1024
     assert memory.panes([tumbling], served=True) == memory.panes([tumbling]) + 2 * 2064
