@@ -216,7 +216,7 @@ def _sent(settings: Settings, letters: Iterator[DeadLetter]) -> int:
         count += 1
         if refused:
             break
-    producer.flush(PATIENCE + 5)
-    if refused:
-        raise KafkaException(refused[0])
+    unanswered = producer.flush(PATIENCE + 5)
+    if refused or unanswered:
+        raise KafkaException(refused[0] if refused else KafkaError(KafkaError._TIMED_OUT))
     return count

@@ -28,7 +28,7 @@ LEAST_GROWTH = 64 << 20  # bytes: what fits into the memory that `driftd check` 
 ALONE_SECONDS = 20.0  # that a scout has for one message
 STARTING = 30.0  # seconds that a scout may take beside reading
 APART = 0.1  # seconds for a poll of what is read apart
-MOST_GOOD = 600  # polls, about a minute, in which what scouts could read is read apart, a batch a second
+MOST_GOOD = 600  # polls, of a tenth to four tenths of a second, in which what scouts could read is read apart
 # How a scout ends that gets no memory: by its own word, or since the client aborts or writes to what is not there. That it was told to end, or a fault of
 # ours ended it, says nothing about what lies there.
 OF_ITS_BOUND = frozenset({OUT_OF_MEMORY, -signal.SIGABRT, -signal.SIGSEGV, -signal.SIGBUS})
