@@ -218,5 +218,5 @@ def _sent(settings: Settings, letters: Iterator[DeadLetter]) -> int:
             break
     unanswered = producer.flush(PATIENCE + 5)
     if refused or unanswered:
-        raise KafkaException(refused[0] if refused else KafkaError(KafkaError._TIMED_OUT))
+        raise KafkaException(refused[0] if refused else KafkaError(KafkaError._TIMED_OUT))  # noqa: SLF001 - librdkafka's own code
     return count

@@ -202,8 +202,10 @@ class Judge:
                 )
 
     def _excused(self, place: Place) -> bool:
-        """Whether it was told as lost, or lay in a topic that was deleted before anything of its partition was read, or its id was known."""
+        """Whether it was told as lost, or was gone before the first start had a position, or lay in a topic that was deleted before anything of its partition was read, or its id was known."""
         epoch, partition, offset = place
+        if offset < self.seen.first.get((epoch, partition), 0) and epoch == 0:
+            return True
         if f"topic-{epoch}" not in self.seen.known or (epoch, partition) not in self.seen.begun:
             return True
         if any(before < epoch and f"topic-{before}" not in self.seen.known for before, _ in self.seen.begun):

@@ -78,6 +78,7 @@ class Witness:
     expired: list[tuple[int, OffsetsExpired]] = field(default_factory=list)
     strange: list[Fact] = field(default_factory=list)  # what nothing here gives rise to
     known: set[str] = field(default_factory=set)  # ids of topics that were saved: before that nobody reads them
+    first: dict[tuple[int, int], int] = field(default_factory=dict)  # where the first position that was saved stood
     begun: set[tuple[int, int]] = field(default_factory=set)  # makings of partitions of which something was read
     polled_in: int = 0  # the making of the topic that the last poll was of
 
@@ -202,6 +203,8 @@ def simulated(around: Surroundings, seen: Witness) -> Iterator[None]:
                 if not self._db.in_transaction and arguments[1].items() <= written_positions(self._db).items():
                     seen.saved = given
                     seen.known |= written_topics(self._db)
+                    for place, at in arguments[1].items():
+                        seen.first.setdefault((broker.epoch, place.index), at)
 
         def _finish_backup(self) -> None:
             super()._finish_backup()

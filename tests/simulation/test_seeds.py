@@ -1,4 +1,4 @@
-"""The whole daemon on a simulated clock, broker, disk and HTTP: the promises hold for five hundred seeds, a seed replays exactly, and what breaks a promise is found."""
+"""The whole daemon on a simulated clock, broker, disk and HTTP: the promises hold for a thousand seeds, a seed replays exactly, and what breaks a promise is found."""
 
 import json
 import os
@@ -22,7 +22,7 @@ from tests.simulation.__main__ import MEMORY
 from tests.simulation.run import Simulation
 
 ROOT = Path(__file__).parents[2]
-SEEDS, AT_ONCE = 500, 2  # the same ones each time: `make simulation` tries others
+SEEDS, AT_ONCE = 1000, 2  # the same ones each time: `make simulation` tries others
 MOST = 60  # seeds in which a fault has to show itself
 
 
@@ -44,7 +44,7 @@ def test_a_seed_replays_exactly() -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
-def test_the_promises_hold_for_five_hundred_seeds(tmp_path: Path) -> None:
+def test_the_promises_hold_for_a_thousand_seeds(tmp_path: Path) -> None:
     each = SEEDS // AT_ONCE
     reports = [tmp_path / f"{number}.json" for number in range(AT_ONCE)]
     children = [
