@@ -3,7 +3,7 @@
 import os
 import random
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from functools import cache, partial
@@ -85,6 +85,11 @@ class Witness:
     def begin(self) -> None:
         """A process begins from what was saved."""
         self.given = set(self.saved)
+
+    def begin_at(self, positions: Mapping[Partition, int], epoch: int) -> None:
+        """These positions were saved: the first ones count."""
+        for place, at in positions.items():
+            self.first.setdefault((epoch, place.index), at)
 
     def give(self, poll: Poll) -> None:
         """The loop is given these records."""
@@ -203,8 +208,7 @@ def simulated(around: Surroundings, seen: Witness) -> Iterator[None]:
                 if not self._db.in_transaction and arguments[1].items() <= written_positions(self._db).items():
                     seen.saved = given
                     seen.known |= written_topics(self._db)
-                    for place, at in arguments[1].items():
-                        seen.first.setdefault((broker.epoch, place.index), at)
+                    seen.begin_at(arguments[1], broker.epoch)
 
         def _finish_backup(self) -> None:
             super()._finish_backup()
