@@ -46,7 +46,7 @@ SECTIONS = [  # the most important first: what no time is left for is at the end
     Section("end_to_end", 260),
     Section("peers", 180, "peers/run.py", ("--rounds", "2")),
     Section("latency", 180),
-    Section("stages", 120),
+    Section("stages", 150),
     Section("backlog", 110),
     Section("scaling", 120),
     Section("replicas", 60, arguments=("--rounds", "2")),
@@ -57,7 +57,7 @@ SECTIONS = [  # the most important first: what no time is left for is at the end
     Section("checkpoint", 60, arguments=("--seconds", "30"), quick=False),
     Section("memory", 60, quick=False),
     Section("scrape", 60, arguments=("--rounds", "10"), quick=False),
-    Section("page", 40, arguments=("--rounds", "10"), quick=False),
+    Section("page", 60, arguments=("--rounds", "10"), quick=False),
     Section("start", 60, arguments=("--rounds", "2"), quick=False),
     Section("fit", 90, arguments=("--rounds", "2")),
 ]

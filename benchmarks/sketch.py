@@ -69,7 +69,7 @@ def contenders(reference: Reference, rows: int) -> dict[str, Work]:
     columns = {f.name: values(rows, seed=at) for at, f in enumerate(grid.numeric)}
     columns |= {f.name: texts_of(rows, seed=at) for at, f in enumerate(grid.categorical)}
     numeric, codes = reference.encode(columns)
-    sketch = Sketch.empty(grid)
+    sketch, counts = Sketch.empty(grid), np.zeros(grid.size, np.int64)
 
     def bare() -> None:
         for at, feature in enumerate(grid.numeric):
@@ -78,7 +78,7 @@ def contenders(reference: Reference, rows: int) -> dict[str, Work]:
             np.bincount(codes[:, at], minlength=category.usable)
 
     works: dict[str, Work] = {"numpy alone": bare}
-    works["pure"] = lambda: numpy_counter(grid).count(numeric, codes, sketch.counts)
+    works["pure"] = lambda: numpy_counter(grid).count(numeric, codes, counts)
     if COMPILED:
         works["compiled"] = lambda: sketch.update(numeric, codes)
     return works

@@ -45,8 +45,13 @@ class Target:
 
 
 def ratio(broker: str, name: str) -> Callable[[Results], float]:
-    """A ratio of the end-to-end section."""
+    """A ratio of the end-to-end section, by the clock."""
     return lambda results: results["end_to_end"][broker]["ratios"][name]["median"]
+
+
+def by_processor(broker: str, name: str) -> Callable[[Results], float]:
+    """The same by processor time."""
+    return lambda results: results["end_to_end"][broker]["by processor"][name]["median"]
 
 
 def peers(results: Results, names: tuple[str, ...] = ()) -> float:
@@ -97,16 +102,16 @@ def windows(name: str) -> Callable[[Results], float]:
 END_TO_END = [
     Target("`run` ÷ (consume + plain typed decode to a matrix), Apache Kafka", ratio("kafka", "run ÷ plain"), 0.8),
     Target("same, mock cluster", ratio("mock", "run ÷ plain"), 0.8),
-    Target("`run` ÷ bare Python consume loop, by CPU, Apache Kafka", ratio("kafka", "run ÷ bare, by CPU"), 0.9),
-    Target("same, mock cluster", ratio("mock", "run ÷ bare, by CPU"), 0.9),
+    Target("`run` ÷ bare Python consume loop, by CPU, Apache Kafka", by_processor("kafka", "run ÷ bare"), 0.9),
+    Target("same, mock cluster", by_processor("mock", "run ÷ bare"), 0.9),
     Target("same by the clock, Apache Kafka", ratio("kafka", "run ÷ bare"), 1.2),
     Target("same by the clock, mock cluster", ratio("mock", "run ÷ bare"), 1.2),
     Target(
         "native ÷ the same scan fed by Python messages, by CPU, Apache Kafka",
-        ratio("kafka", "native ÷ decode, by CPU"),
+        by_processor("kafka", "native ÷ decode"),
         1.6,
     ),
-    Target("same, mock cluster", ratio("mock", "native ÷ decode, by CPU"), 1.6),
+    Target("same, mock cluster", by_processor("mock", "native ÷ decode"), 1.6),
     Target("compiled ÷ pure Python, end to end, Apache Kafka", ratio("kafka", "run ÷ pure"), 1.5),
     Target("`run` with Kafka ÷ fastest peer without", lambda found: with_kafka(found) / peers(found), 5),
     Target(

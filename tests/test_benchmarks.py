@@ -17,6 +17,7 @@ from benchmarks import (
     brokers,
     contenders,
     daemon,
+    end_to_end,
     fit,
     labels,
     measure,
@@ -94,6 +95,16 @@ def test_the_loop_can_be_fed_from_memory(tmp_path: Path) -> None:
 
     [few, many] = json.loads((tmp_path / "found.json").read_text(encoding="utf-8"))["partitions"]
     assert (few["at"], many["at"]) == (1, 100)
+
+
+@pytest.mark.slow
+def test_counting_is_measured_on_every_path_there_is(tmp_path: Path) -> None:
+    subprocess.run(
+        measure.command("sketch", "--quick", "--json", str(tmp_path / "found.json")), check=True, timeout=120
+    )
+
+    found = json.loads((tmp_path / "found.json").read_text(encoding="utf-8"))
+    assert all({"numpy alone", "pure"} <= set(one["ns a value"]) for one in found.values() if isinstance(one, dict))
 
 
 @pytest.mark.slow
@@ -257,6 +268,16 @@ def test_what_was_not_measured_is_said_so() -> None:
     rows = [target.row({}) for target in targets.TARGETS]
 
     assert all("not measured" in row for row in rows)
+
+
+def test_goals_by_the_clock_and_by_processor_time_are_told_apart() -> None:
+    names = {"ratios": dict.fromkeys(end_to_end.AGAINST, measure.spread([2.0]))}
+    names["by processor"] = dict.fromkeys(end_to_end.BY_PROCESSOR, measure.spread([3.0]))
+    rows = [target.row({"end_to_end": dict.fromkeys(("kafka", "mock"), names)}) for target in targets.END_TO_END]
+
+    assert "| `run` ÷ bare Python consume loop, by CPU, Apache Kafka | ≥ 0.9 | 3.00 | reached |" in rows
+    assert "| same by the clock, Apache Kafka | ≥ 1.2 | 2.00 | reached |" in rows
+    assert sum("3.00" in row for row in rows) == 2 * len(end_to_end.BY_PROCESSOR)
 
 
 @pytest.mark.parametrize(("value", "verdict"), [(0.79, "**not reached**"), (0.8, "reached")])
