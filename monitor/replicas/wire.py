@@ -2,11 +2,11 @@
 
 ::
 
-    magic 4 | version 1 | kind 1 | config 8 | length of the body 4 | body, deflated msgpack | CRC-32 of all before 4
+    magic 4 | version 1 | kind 1 | config 8 | length of the body 4 | body, msgpack | CRC-32 of all before 4
 
 A *prefix* holds the counts of all records of one place in [begin, end) of a log, by pane. *Progress* says how far a log was read, and
 which prefixes belong to that, by the digests of their counts: where no record of a place follows, a prefix of a smaller end says the same.
-Compressed bytes depend on the library that wrote them; digests are of what is in them.
+Batches of records are compressed by the client.
 """
 
 import hashlib
@@ -27,8 +27,6 @@ HEAD = struct.Struct(f"<4sBB{CONFIG_BYTES}sI")
 CHECK = struct.Struct("<I")
 PREFIX, PROGRESS = 1, 2
 DIGEST_BYTES = 8
-LEVEL = 1  # of deflate
-MOST = 64 << 20  # bytes that a body may have once it is inflated
 
 
 class RecordFault(Enum):
@@ -150,8 +148,7 @@ def write(record: CellPrefix | CellProgress, config: bytes) -> bytes:
             record.silent,
         )
         kind, body = PROGRESS, _encode(held)
-    packed = zlib.compress(body, LEVEL)
-    whole = HEAD.pack(MAGIC, FORMAT, kind, config, len(packed)) + packed
+    whole = HEAD.pack(MAGIC, FORMAT, kind, config, len(body)) + body
     return whole + CHECK.pack(zlib.crc32(whole))
 
 
@@ -176,17 +173,13 @@ def read(data: bytes, config: bytes) -> CellPrefix | CellProgress:
     return _body(kind, data[HEAD.size : -CHECK.size])
 
 
-def _body(kind: int, packed: bytes) -> CellPrefix | CellProgress:
+def _body(kind: int, body: bytes) -> CellPrefix | CellProgress:
     try:
-        inflate = zlib.decompressobj()
-        body = inflate.decompress(packed, MOST)
-        if not inflate.eof or inflate.unused_data:
-            raise FaultyRecordError(RecordFault.MALFORMED, f"its body does not end within {MOST} bytes")
         if kind == PREFIX:
             return _prefix(_prefixes.decode(body))
         if kind == PROGRESS:
             return _progress(_progresses.decode(body))
-    except (zlib.error, msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise FaultyRecordError(RecordFault.MALFORMED, str(error)) from None
     raise FaultyRecordError(RecordFault.MALFORMED, f"kind {kind}")
 
