@@ -1,5 +1,6 @@
 """Laws of replicas: whoever folds, crashes, repeats, lags or wakes up again, an owner says what one process says of the same logs."""
 
+import random
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
@@ -24,7 +25,7 @@ IDLE_AFTER: Nanos = 30 * SECOND
 ELSEWHERE = SeriesKey("risk", "1")  # of another model, so of another owner
 KEYS = (KEY, KEY, OTHER_KEY, ELSEWHERE, None)
 END = 90  # ticks; later than any event
-some = settings(max_examples=150, deadline=None)
+some = settings(max_examples=40, deadline=None)
 
 
 @st.composite
@@ -136,7 +137,14 @@ class Cluster:
         self.hear(len(self.topic))
 
 
-actions = st.lists(st.tuples(st.integers(0, 11), st.integers(0, 2), st.integers(0, 9)), max_size=100)
+@st.composite
+def scripts(draw: st.DrawFn) -> list[tuple[int, int, int]]:
+    """What happens, in which log, and how much: long enough that cells fill in steps while event time moves on."""
+    chance = random.Random(draw(st.integers(0, 2**32)))
+    return [
+        (chance.randrange(14), chance.randrange(3), chance.randrange(10))
+        for _ in range(draw(st.sampled_from([0, 40, 150])))
+    ]
 
 
 def act(cluster: Cluster, kind: int, log: int, much: int) -> None:
@@ -161,6 +169,10 @@ def act(cluster: Cluster, kind: int, log: int, much: int) -> None:
             cluster.save()
         case 11:
             cluster.restart()
+        case _:
+            cluster.flush(producer)
+            cluster.deliver(producer, len(producer.outbox))
+            cluster.hear(len(cluster.topic))
 
 
 def played(logs: Logs, judge: int, script: Sequence[tuple[int, int, int]]) -> Cluster:
@@ -187,7 +199,7 @@ CHURN = judge_of(KEY.model, 2)
 
 
 @some
-@given(logged(late=True), actions)
+@given(logged(late=True), scripts())
 def test_an_owner_says_what_one_process_says_that_reads_in_the_same_turns(
     logs: Logs, script: list[tuple[int, int, int]]
 ) -> None:
@@ -202,11 +214,11 @@ def test_an_owner_says_what_one_process_says_that_reads_in_the_same_turns(
 
 
 @some
-@given(logged(late=False), actions)
+@given(logged(late=False), scripts())
 def test_within_the_lateness_an_owner_says_what_one_process_says_that_reads_in_any_order(
     logs: Logs, script: list[tuple[int, int, int]]
 ) -> None:
-    script = [each for each in script if each[0] not in {3, 4}]  # who was idle decides what is late
+    script = [each for each in script if each[0] not in {3, 4, 12, 13}]  # who was idle decides what is late
     cluster = Cluster(logs, CHURN)
     for kind, log, much in script:
         act(cluster, kind, log, much)
@@ -230,7 +242,7 @@ def test_within_the_lateness_an_owner_says_what_one_process_says_that_reads_in_a
 
 
 @some
-@given(logged(late=True), actions, st.sets(st.integers(0, 400), max_size=6))
+@given(logged(late=True), scripts(), st.sets(st.integers(0, 400), max_size=6))
 def test_what_is_lost_is_told_and_what_is_folded_again_closes_it(
     logs: Logs, script: list[tuple[int, int, int]], lost: set[int]
 ) -> None:
