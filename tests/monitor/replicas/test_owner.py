@@ -5,9 +5,9 @@ import pytest
 
 from monitor.facts import EventsCounted
 from monitor.replicas.cells import SourceLog, ViewPlace
-from monitor.replicas.folding import LogEnd, SentRecord
+from monitor.replicas.folding import LogEnd, SentRecord, SourceRead
 from monitor.replicas.ledger import AHEAD, OffsetGap
-from monitor.replicas.owner import KINDS, GapClosed, Heard, Quarantined, ReplicaOwner
+from monitor.replicas.owner import KINDS, PREFIX, GapClosed, Heard, Quarantined, ReplicaOwner
 from monitor.replicas.wire import CellPrefix, PanePrefix, RecordFault, read, write
 from monitor.series.records import Record
 from tests.build import KEY, OTHER_KEY, at, make_spec, of, stored
@@ -107,6 +107,18 @@ def test_the_end_of_a_log_is_news_without_records() -> None:
         [sent] = folder.flush(now, LogEnd(now))
         assert owner.hear(sent.value).repeats == 0
         assert owner.pipeline.watermark.partitions[LOG.partition].confirmed == now
+
+
+def test_records_without_events_do_not_make_a_log_active_and_its_clock_is_saved() -> None:
+    owner, folder = owner_of(WORLD), WORLD.folder(LOG, 0)
+    folder.read(WORLD.between(LOG, 0, 1), now=5)
+    heard(owner, folder.flush(5))
+    folder.read(SourceRead(1, 3), now=9)
+    heard(owner, folder.flush(9, LogEnd(8)))
+
+    for each in (owner, restarted(owner)):
+        clock = each.pipeline.watermark.partitions[LOG.partition]
+        assert (each.logs[LOG].taken, clock.active, clock.confirmed) == (3, 5, 8)
 
 
 # --- gaps -----------------------------------------------------------------------------------------------------------
@@ -273,12 +285,13 @@ def test_what_was_saved_goes_on_as_it_was() -> None:
 
 def test_a_checkpoint_writes_what_changed_and_takes_away_what_is_over() -> None:
     owner = owner_of(WORLD)
-    held = stored(owner.snapshot())
+    held, prefixes = stored(owner.snapshot()), []
     for sent in (cell(0, 4), cell(0), cell(10, 15), cell(20)):
         heard(owner, sent)
         held = stored(owner.changes(), held)
         assert kept(held) == kept(stored(owner.snapshot()))
-        assert len(kept(held)) > 4
+        prefixes.append(sum(kind == PREFIX for kind, _ in held))
+    assert prefixes == [2, 0, 2, 4]
     assert stored(owner.changes()) == {}
 
 
