@@ -5,7 +5,7 @@ series share stays here: event time, retraining, the alerts resolved last.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from heapq import heappop, heappush
 from itertools import chain
@@ -55,7 +55,7 @@ from monitor.series.removed import ends_of_removed_rules, resets_of_removed_rule
 from monitor.series.renewal import hear_others, take_over
 from monitor.series.series import Series, SeriesSpec
 from monitor.series.view import STATE, View
-from monitor.stream.delta import Folder, PaneDelta
+from monitor.stream.delta import NO_ROWS, Folder, PaneDelta, RowsHeld
 from monitor.stream.events import FEATURES, MINUTE, EventBatch, MicroBatch, Nanos, Partition, SeriesKey
 from monitor.stream.offsets import OffsetIndex
 from monitor.stream.watermark import NOWHERE, Watermark, restore_watermark, saved_watermark
@@ -177,10 +177,13 @@ class Pipeline:
     def _see(self, batch: EventBatch, now: Nanos) -> list[Fact]:
         """Keep which records hold which event times, and which versions there are."""
         self.offsets.take(batch)
-        if not len(batch) or self.views[batch.key, batch.view].windows.origin is not None:
+        return self._see_first(batch.key, batch.view, int(batch.event_times.min()), now) if len(batch) else []
+
+    def _see_first(self, key: SeriesKey, view: str, first: Nanos, now: Nanos) -> list[Fact]:
+        """The first events of a series are those of a version."""
+        if self.views[key, view].windows.origin is not None:
             return []
-        first = int(batch.event_times.min())
-        return self._see_version(Announcement(batch.key.model, batch.key.version, VersionSource.EVENTS, first), now)
+        return self._see_version(Announcement(key.model, key.version, VersionSource.EVENTS, first), now)
 
     def _see_version(self, told: Announcement, now: Nanos) -> list[Fact]:
         """There is a version, by whoever says so: what is in flight ends, and it may get a series of its own."""
@@ -241,6 +244,30 @@ class Pipeline:
         if view.late:
             self._late[view] = None
         return facts
+
+    def hold(self, slot: Hashable, delta: PaneDelta, known: Mapping[Nanos, RowsHeld], now: Nanos) -> list[Fact]:
+        """Let this be what a slot has counted so far, in the place of what is `known` of it; `ingest` is told what its partition has shown.
+
+        What is new of it is told and judged as if it were ingested now. `settle` ends the slot.
+        """
+        view = self.views[delta.key, delta.view]
+        new = [start for start, part in delta.panes.items() if part.rows > known.get(start, NO_ROWS).rows]
+        if not new:
+            return []
+        self._came_at = now
+        self._changed[view] = None
+        self.offsets.note(delta.offsets, min(new), max(new) + view.spec.windows.slide - 1)
+        facts = self._see_first(delta.key, delta.view, min(delta.panes[start].earliest for start in new), now)
+        facts += view.hold(slot, delta, known)
+        if view.late:
+            self._late[view] = None
+        return facts
+
+    def settle_slot(self, slot: Hashable, key: SeriesKey, view: str) -> None:
+        """Count what a slot holds of a view for good."""
+        held = self.views[key, view]
+        self._changed[held] = None
+        held.windows.settle(slot)
 
     def silence(self, silent: Mapping[Partition, Nanos], now: Nanos) -> list[Fact]:
         """Take which partitions nobody answers for, each since when: for them event time stands. It waits for no labels."""

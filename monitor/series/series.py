@@ -50,6 +50,11 @@ class SeriesSpec:
         return HalfSpec(shape, held.wait, held.memory, held.unanswered)
 
     @property
+    def views(self) -> tuple[ViewSpec[Any], ...]:
+        """All its views, that of its features first."""
+        return (feature_view(self.windows, self.judging), *self.others)
+
+    @property
     def reference(self) -> Reference:
         """The reference that the series is held against."""
         return self.judging.reference
@@ -75,8 +80,7 @@ class Series:
 
     def __init__(self, spec: SeriesSpec) -> None:
         self.spec = spec
-        specs = (feature_view(spec.windows, spec.judging), *spec.others)
-        self.views: dict[str, View[Any]] = {each.name: View(spec.key, each) for each in specs}
+        self.views: dict[str, View[Any]] = {each.name: View(spec.key, each) for each in spec.views}
 
     @property
     def features(self) -> View[Any]:

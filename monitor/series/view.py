@@ -1,7 +1,7 @@
 """One view of a series at work: panes and windows, scored, then put to the operators; and how all of it is saved."""
 
 from collections import deque
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Generic
 
@@ -16,7 +16,7 @@ from monitor.facts import ContractBroken, EventsCounted, Fact, StateReset, Windo
 from monitor.series.contract import MONOTONE
 from monitor.series.operators import Operator, Scoring
 from monitor.series.records import Entry, Owner, Record
-from monitor.stream.delta import PaneDelta
+from monitor.stream.delta import NO_ROWS, PaneDelta, RowsHeld
 from monitor.stream.events import Nanos, Partition, SeriesKey
 from monitor.stream.rising import Last, RisingValues, by_span
 from monitor.stream.schema import RowSchema
@@ -100,20 +100,39 @@ class View(Generic[S]):
         origin = self.windows.origin
         late = self.windows.add(delta.panes)
         self._changed = self._changed or self.windows.origin != origin
-        facts: list[Fact] = []
         excluded = sum(
             part.excluded
             for start, part in delta.panes.items()
             if part.violations is not None and not self.windows.is_sealed(start)
         )
-        if delta.rows > late:
-            self._open_rows += delta.rows - late
-            facts.append(EventsCounted(delta.topic, "ok", delta.rows - late - excluded, self.key))
+        return self._tell(delta.topic, delta.rows - late, excluded, late)
+
+    def hold(self, slot: Hashable, delta: PaneDelta, known: Mapping[Nanos, RowsHeld]) -> list[Fact]:
+        """Let this be what a slot has counted so far, in the place of what is `known` of it, and say how much of what is new was in time."""
+        rows = excluded = late = 0
+        for start, part in delta.panes.items():
+            before = known.get(start, NO_ROWS)
+            if self.windows.is_sealed(start):
+                late += part.rows - before.rows
+            else:
+                rows += part.rows - before.rows
+                excluded += part.excluded - before.excluded
+        origin = self.windows.origin
+        self.windows.hold(slot, delta.panes)
+        self._changed = self._changed or self.windows.origin != origin
+        return self._tell(delta.topic, rows, excluded, late)
+
+    def _tell(self, topic: str, rows: int, excluded: int, late: int) -> list[Fact]:
+        """How many events came in time, `excluded` among them, and how many did not."""
+        facts: list[Fact] = []
+        if rows:
+            self._open_rows += rows
+            facts.append(EventsCounted(topic, "ok", rows - excluded, self.key))
         if excluded:
-            facts.append(EventsCounted(delta.topic, "excluded", excluded, self.key))
+            facts.append(EventsCounted(topic, "excluded", excluded, self.key))
         if late:
-            facts.append(EventsCounted(delta.topic, "late", late, self.key))
-            self.late[delta.topic] = self.late.get(delta.topic, 0) + late
+            facts.append(EventsCounted(topic, "late", late, self.key))
+            self.late[topic] = self.late.get(topic, 0) + late
             self._changed = True
         return facts
 

@@ -7,7 +7,7 @@ the same. A folder drops nothing, for only the owner knows what is sealed.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 import numpy as np
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from detectors.sketches.violations import Violations
 from monitor.stream.events import EventBatch, Nanos, OffsetRange, SeriesKey
-from monitor.stream.sketches import AdditiveSketch, SketchSpec
+from monitor.stream.sketches import AdditiveSketch, Counted, SketchSpec
 from monitor.stream.violations import RowViolations
 
 NEAR = 1 << 15  # panes, whose numbers 16 bits hold: they are sorted by radix, ten times as fast
@@ -73,7 +73,7 @@ class PaneCounts:
     """The same, counted: what a replica sends."""
 
     earliest: Nanos
-    sketch: AdditiveSketch
+    sketch: Counted
 
     @property
     def rows(self) -> int:
@@ -96,6 +96,16 @@ class PaneCounts:
 
 
 PanePart = PaneRows | PaneCounts
+
+
+class RowsHeld(NamedTuple):
+    """How many events of a pane are accounted for, `excluded` among them."""
+
+    rows: int
+    excluded: int
+
+
+NO_ROWS = RowsHeld(0, 0)
 
 
 @dataclass(slots=True, eq=False)

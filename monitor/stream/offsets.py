@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from monitor.stream.events import DAY, HOUR, EventBatch, HalfBatch, Nanos, Partition
+from monitor.stream.events import DAY, HOUR, EventBatch, HalfBatch, Nanos, OffsetRange, Partition
 
 KEPT = 35 * 24  # hours before the newest
 HOURS = DAY // HOUR
@@ -48,10 +48,13 @@ class OffsetIndex:
 
     def take(self, batch: EventBatch | HalfBatch) -> None:
         """Take a batch: its records hold events between its first and its last event time."""
-        if not len(batch) or not batch.offsets:
-            return
-        first, last = int(batch.event_times.min()) // HOUR, int(batch.event_times.max()) // HOUR
-        for span in batch.offsets:
+        if len(batch) and batch.offsets:
+            self.note(batch.offsets, int(batch.event_times.min()), int(batch.event_times.max()))
+
+    def note(self, offsets: Iterable[OffsetRange], earliest: Nanos, latest: Nanos) -> None:
+        """Take records whose events lie between two times, both included."""
+        first, last = earliest // HOUR, latest // HOUR
+        for span in offsets:
             hours = self.partitions.get(span.partition)
             if hours is None:
                 hours = self.partitions[span.partition] = PartitionHours()

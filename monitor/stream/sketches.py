@@ -12,11 +12,15 @@ from detectors.sketches.violations import Violations
 
 
 class Counted(Protocol):
-    """Counts, perhaps put away: all that is asked of them is their number of rows and their bytes."""
+    """Counts, perhaps put away: all that is asked of them is their number of rows, what these break, and their bytes."""
 
     @property
     def rows(self) -> int:
         """Rows counted."""
+
+    @property
+    def violations(self) -> Violations | None:
+        """Rows by the rule of a contract that they break."""
 
     def to_bytes(self) -> bytes:
         """Write the counts; `SketchSpec.from_bytes` reads them."""
@@ -38,10 +42,6 @@ class AdditiveSketch(Counted, Protocol):
 
     def serve(self, served: NDArray[np.int16]) -> None:
         """Take how the requests of the same rows were served."""
-
-    @property
-    def violations(self) -> Violations | None:
-        """Rows by the rule of a contract that they break."""
 
     def violate(self, found: Violations) -> None:
         """Take the rules of a contract that rows break, those rows included that are not counted."""

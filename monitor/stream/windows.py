@@ -6,7 +6,7 @@ window [0---------)             an event lands in one pane;
 """
 
 from bisect import bisect_left, insort
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic
 
@@ -68,6 +68,7 @@ class Windows(Generic[S]):
         self.sealed_until: Nanos | None = None
         self.touched: set[Nanos] = set()  # panes changed or dropped since the last checkpoint
         self._starts: list[Nanos] = []  # of the panes, rising
+        self._held: dict[Nanos, dict[Hashable, PanePart]] = {}  # by pane and slot, not added yet
         self._loose: dict[Nanos, S] = {}  # the panes not packed, the one touched last at the end
         self._sum: ClosedWindow[S] | None = None  # the last window's total, so that a slide costs two panes, not all
         self._opened: tuple[Nanos, S] | None = None  # the last sealed pane that was asked for
@@ -98,6 +99,40 @@ class Windows(Generic[S]):
         if not self.is_sealed(start):
             self._pane(start).violate(found)
             self.touched.add(start)
+
+    def hold(self, slot: Hashable, panes: Mapping[Nanos, PanePart]) -> None:
+        """Let these be what a slot adds to panes that are not sealed, in the place of what it added before.
+
+        A pane that is sealed takes what is held for it, and `settle` adds the rest; so nothing has to be subtracted.
+        """
+        for start, part in panes.items():
+            if self.is_sealed(start):
+                continue
+            if self.origin is None or part.earliest < self.origin:
+                self.origin = part.earliest
+            if start not in self.panes:
+                insort(self._starts, start)
+                self.panes[start] = self.sketches.empty().packed()
+                self.touched.add(start)
+            self._held.setdefault(start, {})[slot] = part
+
+    def settle(self, slot: Hashable) -> None:
+        """Add what is held of a slot to its panes: nothing takes its place any more."""
+        for start in [start for start, parts in self._held.items() if slot in parts]:
+            self._add(start, [self._held[start].pop(slot)])
+            if not self._held[start]:
+                del self._held[start]
+
+    def _absorb(self, until: Nanos) -> None:
+        """Add what is held of the panes before a time, which are sealed now."""
+        for start in sorted(start for start in self._held if start < until):
+            self._add(start, self._held.pop(start).values())
+
+    def _add(self, start: Nanos, parts: Iterable[PanePart]) -> None:
+        pane = self._pane(start)
+        for part in parts:
+            part.add_to(pane)
+        self.touched.add(start)
 
     def is_sealed(self, start: Nanos) -> bool:
         """Whether what comes for the pane that starts here is late."""
@@ -131,8 +166,11 @@ class Windows(Generic[S]):
     # --- closing ------------------------------------------------------------------------------------------------
 
     def due(self, watermark: Nanos) -> list[Nanos]:
-        """Ends of the windows to close, rising: those that hold a pane, past what was sealed before."""
-        return ends_between(self._starts, self.sealed_until, self._horizon(watermark), self.spec)
+        """Ends of the windows to close, rising: those that hold a pane, past what was sealed before. What is held for their panes is added."""
+        horizon = self._horizon(watermark)
+        if self._held:
+            self._absorb(horizon)
+        return ends_between(self._starts, self.sealed_until, horizon, self.spec)
 
     def close(self, end: Nanos) -> list[SealedPane[S] | ClosedWindow[S]]:
         """Seal the pane that ends here and close the window that does, those before them being closed; empty ones are left out."""
