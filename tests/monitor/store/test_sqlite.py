@@ -74,12 +74,13 @@ def test_a_disk_that_fails_as_a_whole_state_is_taken_up_is_one_line(
 
 def test_what_is_saved_is_there_after_a_restart(tmp_path: Path) -> None:
     store = StateStore(tmp_path)
-    store.save([Record("series", "k", b"1")], {P0: 5}, [note("a")], NOON)
+    store.save([Record("series", "k", b"1")], {P0: 5}, [note("a")], NOON, topics={"t": "id"}, verified={P0: 3})
 
     store = reopened(store)
 
     assert store.records() == [Record("series", "k", b"1")]
     assert store.positions() == {P0: 5}
+    assert (store.topics(), store.verified()) == ({"t": "id"}, {P0: 3})
     assert due(store) == "a"
     store.close()
 
