@@ -205,7 +205,7 @@ class KafkaSource:
 
     def _inside(self, partition: Partition, wanted: int, low: int, high: int, *, anew: bool) -> int:
         """The position, if it is there. If not: stop and say so, or count the loss and go on, as configured."""
-        if low <= wanted <= high and (wanted == low or not anew):
+        if low <= wanted <= high and not (anew and wanted):
             return wanted
         cause, first, resumed = self._loss(partition, wanted, low, high, anew=anew)
         if not self._choice.skip_lost:
@@ -215,6 +215,8 @@ class KafkaSource:
                 f"({WHY_LOST[cause]}); set kafka.lost_offsets: skip to go on from {there}"
             )
         self._pending.append(OffsetsLost(partition, first, resumed, cause))
+        if anew and resumed == low and low:
+            self._pending.append(OffsetsExpired(partition, low))
         return resumed
 
     def _loss(self, partition: Partition, wanted: int, low: int, high: int, *, anew: bool) -> tuple[str, int, int]:
@@ -222,7 +224,7 @@ class KafkaSource:
         if anew:
             # Of what was read since the ids were the same, nobody knows how much was of the topic as it is now: none of it is read again.
             unsure = low < wanted <= high and wanted > self._verified.get(partition, wanted)
-            return "anew", *((low, wanted) if unsure else (wanted, low))
+            return "anew", *((0, wanted) if unsure else (wanted, low))
         if wanted > high and partition.topic in self._topics:
             return "truncated", wanted, high  # what lies before the end of a log that was cut was read
         return "retention", wanted, low
