@@ -234,6 +234,11 @@ def _freshness() -> list[Any]:
 
 
 def _events() -> list[Any]:
+    return [*_arrivals(), *_refusals(), *_dead_letters()]
+
+
+def _arrivals() -> list[Any]:
+    """What comes, and what waits."""
     return [
         timeseries(
             "Events by outcome",
@@ -285,6 +290,12 @@ def _events() -> list[Any]:
             Short,
             Query(or_none("sum by (topic) (driftd_records_waiting)", "topic"), "{{topic}}"),
         ),
+    ]
+
+
+def _refusals() -> list[Any]:
+    """What is not read as an event, or not as a value."""
+    return [
         timeseries(
             "Rejected events by reason",
             "Whole messages that were refused. A sudden single reason is a producer release; feed one such message to "
@@ -306,6 +317,48 @@ def _events() -> list[Any]:
                 "{{topic}} · {{reason}}",
             ),
             stacked=True,
+        ),
+    ]
+
+
+def _dead_letters() -> list[Any]:
+    """Whether what was rejected is kept."""
+    return [
+        timeseries(
+            "Dead letters kept",
+            "Rejected events whose records were kept in a directory or a topic, by reason: where any are, as many as are rejected. "
+            "`driftd dead-letters show` lists them, and sends them again once what was wrong is mended. none: nothing was rejected, or "
+            "dead_letters is not configured.",
+            EventsPerSecond,
+            Query(
+                or_none("sum by (topic, reason) (rate(driftd_dead_letters_total[$__rate_interval]))", "reason"),
+                "{{topic}} · {{reason}}",
+            ),
+            stacked=True,
+            width=10,
+        ),
+        timeseries(
+            "Directory of dead letters",
+            "held: how large it is. dropped: what was removed of it because it was full, where `when_full: drop_oldest` says so; "
+            "by default nothing is, and reading is held instead. none: they are kept in a topic, or nowhere.",
+            BytesIEC,
+            Query(
+                or_none("max by (instance) (driftd_dead_letters_directory_bytes)", "instance"), "{{instance}} · held"
+            ),
+            Query(
+                "sum by (instance) (increase(driftd_dead_letters_dropped_bytes_total[$__rate_interval])) > 0",
+                "{{instance}} · dropped",
+            ),
+            width=10,
+        ),
+        tiles(
+            "Dead letters",
+            "held: what was rejected cannot be kept, since the disk or the directory is full or the broker refuses, so nothing more is "
+            "read until it can. Nothing is lost meanwhile but by the topic's retention. The log line dead_letters.blocked says why.",
+            NoUnit,
+            Query(or_none("max by (instance) (driftd_dead_letters_blocked)", "instance"), "{{instance}}"),
+            mappings=mapping({0: ("reading goes on", GREEN), 1: ("reading is held", RED)}),
+            height=8,
         ),
     ]
 

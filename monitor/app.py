@@ -624,7 +624,7 @@ class Daemon:
         self.loop.look_at_clock()
         self.server.serve(self.surface)
         try:
-            facts, positions, topics = self._restore()
+            facts, positions, topics, verified = self._restore()
             self._begin_letters()
             self.telemetry.restore(self.explainer.explain(self.pipeline.current()))
             for notifier in self.notifiers:
@@ -635,7 +635,7 @@ class Daemon:
             started = DaemonStarted(self.server.url, settings.kafka.bootstrap_servers, *about)
             self.telemetry.record([started])
             self.checkpointer.note([self._started()])
-            self.source.open(positions, topics)
+            self.source.open(positions, topics, verified)
             self._opened = True
             stood_in = [ReferenceStoodIn(place, why) for place, why in self._base.stood_in.items()]
             found = self.source.found()
@@ -656,16 +656,17 @@ class Daemon:
                 self.telemetry.record(self.store.found)
             self.close()
 
-    def _restore(self) -> tuple[list[Fact], dict[Partition, int], dict[str, str]]:
+    def _restore(self) -> tuple[list[Fact], dict[Partition, int], dict[str, str], dict[Partition, int]]:
         """Take up the saved state. Raises StateError where it cannot be read."""
         try:
             records, positions, topics = self.store.records(), self.store.positions(), self.store.topics()
+            verified = self.store.verified()
             facts = self.pipeline.restore((each for each in records if each.kind != DEAD_LETTERS), self.clock.now())
         except (sqlite3.Error, *FOREIGN) as error:
             raise _unreadable(self.store, error) from None
         facts += [each for place, why in self._refused.items() for each in self.pipeline.versions.refuse(place, why)]
         self.checkpointer.whole = bool(facts)
-        return facts, positions, topics
+        return facts, positions, topics, verified
 
     def _begin_letters(self) -> None:
         """Go on with dead letters from where the state is. Raises StateError."""
@@ -701,7 +702,7 @@ class Daemon:
         self._patience |= patient  # read by other threads meanwhile: none that stays is ever missing
         for gone in self._patience.keys() - patient.keys():
             del self._patience[gone]
-        facts, _, _ = self._restore()
+        facts, *_ = self._restore()
         self.pipeline.go_on_from(before)
         self.telemetry.renew(build_board(self._configuration), self.explainer.explain(self.pipeline.current()))
         return Parts(build_decoders(self._configuration), self.pipeline, self.explainer, facts)

@@ -42,7 +42,8 @@ def fill(store: StateStore, chance: random.Random, start: int = 0, rows: int = 4
     notes = [said(f"n{number}", "trainer", "pager") for number in range(start, start + 6)]
     topics = {f"topic-{each}": f"id of {each}" for each in range(3)}
     reset = [AuditNote(NOON, "state.reset", {"n": start})] * 5
-    store.save(records, places, notes, NOON, audited=reset, topics=topics)
+    verified = {place: offset - 3 for place, offset in places.items()}
+    store.save(records, places, notes, NOON, audited=reset, topics=topics, verified=verified)
     while (row := store.next_due("trainer", NOON)) is not None:
         store.delivered(row)
     if (row := store.next_due("pager", NOON)) is not None:

@@ -12,7 +12,7 @@ from typing import Any
 from monitor.alerting.versions import KnownVersion, OfferedReference
 from monitor.clock import Clock
 from monitor.runtime.outbox import OutboxDesk
-from monitor.sources.base import NO_TOPICS, Poll, Prepare, SourceError, TopicRecords
+from monitor.sources.base import NO_TOPICS, NONE_VERIFIED, Poll, Prepare, SourceError, TopicRecords
 from monitor.store.outbox import Notice
 from monitor.stream.events import SECOND, Nanos, Partition
 from monitor.targets.base import Delivered, Delivery, Subscriber
@@ -111,7 +111,12 @@ class ListSource:
         self.log.setdefault(partition, []).extend(values)
         self._ended.discard(partition)
 
-    def open(self, positions: Mapping[Partition, int], topics: Mapping[str, str] = NO_TOPICS) -> None:
+    def open(
+        self,
+        positions: Mapping[Partition, int],
+        topics: Mapping[str, str] = NO_TOPICS,
+        verified: Mapping[Partition, int] = NONE_VERIFIED,
+    ) -> None:
         self._positions = {partition: positions.get(partition, 0) for partition in self.log}
         self._assigned = frozenset(self.log)
 
@@ -163,6 +168,9 @@ class ListSource:
         return dict(self._positions)
 
     def topics(self) -> dict[str, str]:
+        return {}
+
+    def verified(self) -> dict[Partition, int]:
         return {}
 
     def commit(self, positions: Mapping[Partition, int]) -> None:

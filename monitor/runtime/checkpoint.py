@@ -102,7 +102,7 @@ class Checkpointer:
             self._records[record.kind, record.key] = record
         if self._letters is not None and (cover := self._letters.sink.record) is not None:
             self._records[cover.kind, cover.key] = cover
-        positions, topics = self._source.positions(), self._source.topics()
+        positions, topics, verified = self._source.positions(), self._source.topics(), self._source.verified()
         reach(Step.CHANGES_TAKEN)
         try:
             self._store.save(
@@ -113,6 +113,7 @@ class Checkpointer:
                 whole=self.whole,
                 audited=self._audited,
                 topics=topics,
+                verified=verified,
             )
         except StateGoneError as error:
             self.failing = f"state: {error}"

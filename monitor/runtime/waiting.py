@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import replace
 
 from monitor.facts import Fact, RecordsWaiting
-from monitor.sources.base import NO_TOPICS, Poll, Prepare, Source, TopicRecords
+from monitor.sources.base import NO_TOPICS, NONE_VERIFIED, Poll, Prepare, Source, TopicRecords
 from monitor.stream.events import Nanos, Partition
 
 
@@ -79,9 +79,14 @@ class PatientSource:
 
     # --- passed on as they are ----------------------------------------------------------------------------------------
 
-    def open(self, positions: Mapping[Partition, int], topics: Mapping[str, str] = NO_TOPICS) -> None:
+    def open(
+        self,
+        positions: Mapping[Partition, int],
+        topics: Mapping[str, str] = NO_TOPICS,
+        verified: Mapping[Partition, int] = NONE_VERIFIED,
+    ) -> None:
         """Begin at these positions."""
-        self._source.open(positions, topics)
+        self._source.open(positions, topics, verified)
 
     def found(self) -> list[Fact]:
         """What opening has found."""
@@ -90,6 +95,10 @@ class PatientSource:
     def topics(self) -> dict[str, str]:
         """The ids of the topics."""
         return self._source.topics()
+
+    def verified(self) -> dict[Partition, int]:
+        """Before which offsets all is of these topics."""
+        return self._source.verified()
 
     def prepare_with(self, prepare: Prepare) -> None:
         """How to prepare what is read ahead."""

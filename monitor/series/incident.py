@@ -104,7 +104,7 @@ class SavedIncident:
     alert: SavedRule
     evidence: tuple[Evidence, ...]
     opened_at: Nanos | None
-    told: frozenset[str]
+    told: tuple[str, ...]  # sorted: a set would be saved in another order by each process
     kind: IncidentKind = IncidentKind.DRIFT
     members: tuple[Evidence, ...] = ()
     matters: dict[str, Nanos] = field(default_factory=dict)  # by feature
@@ -130,7 +130,7 @@ class SavedIncident:
             alert=saved,
             evidence=incident.evidence,
             opened_at=incident.opened_at,
-            told=incident.told,
+            told=tuple(sorted(incident.told)),
             kind=alert.teller.kind,
             members=members,
             matters=of_kind,
@@ -149,7 +149,7 @@ class SavedIncident:
             return
         self.alert.restore(alert.state, alert.features)
         incident = alert.incident
-        incident.evidence, incident.opened_at, incident.told = self.evidence, self.opened_at, self.told
+        incident.evidence, incident.opened_at, incident.told = self.evidence, self.opened_at, frozenset(self.told)
         firing = {each.feature: each for each in self.evidence} if incident.state.episode.state in OPEN else {}
         incident.members = {each.feature: firing.get(each.feature, each) for each in self.members}
         incident.settled, incident.escalations, incident.severity = self.settled, self.escalations, self.severity

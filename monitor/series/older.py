@@ -24,7 +24,7 @@ class OldIncident:
 
     found: tuple[Evidence, ...]
     opened_at: Nanos | None
-    told: frozenset[str]
+    told: tuple[str, ...]
 
 
 @dataclass(slots=True)

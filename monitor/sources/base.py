@@ -23,6 +23,7 @@ class NotNow(SourceError):  # noqa: N818 - not for ever
 
 
 NO_TOPICS: Mapping[str, str] = MappingProxyType({})
+NONE_VERIFIED: Mapping[Partition, int] = MappingProxyType({})
 
 
 class Messages(Protocol):
@@ -178,8 +179,16 @@ class Source(Protocol):
     of each partition, counting all that `poll` has returned.
     """
 
-    def open(self, positions: Mapping[Partition, int], topics: Mapping[str, str] = NO_TOPICS) -> None:
-        """Begin at these positions; where there is none, at the configured start. `topics`: the ids of the topics that they are of."""
+    def open(
+        self,
+        positions: Mapping[Partition, int],
+        topics: Mapping[str, str] = NO_TOPICS,
+        verified: Mapping[Partition, int] = NONE_VERIFIED,
+    ) -> None:
+        """Begin at these positions; where there is none, at the configured start. `topics`: the ids of the topics that they are of.
+
+        `verified`: as `verified` had it. What it does not name was read of these topics, all of it.
+        """
         ...
 
     def found(self) -> list[Fact]:
@@ -207,6 +216,10 @@ class Source(Protocol):
 
     def topics(self) -> dict[str, str]:
         """The ids of the topics that the positions are of, as far as the log gives any."""
+        ...
+
+    def verified(self) -> dict[Partition, int]:
+        """Before which offset nothing was read of a topic made after that of `topics`; from there to the position something may have been."""
         ...
 
     def commit(self, positions: Mapping[Partition, int]) -> None:

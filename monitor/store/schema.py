@@ -9,7 +9,7 @@ from monitor.failpoints import Step, reach
 from monitor.store import sums
 
 APPLICATION_ID = 0x64726674  # "drft"
-SCHEMA_VERSION = 6
+SCHEMA_VERSION = 7
 
 STATE = """
 CREATE TABLE record (kind TEXT, key TEXT, payload BLOB NOT NULL, PRIMARY KEY (kind, key)) WITHOUT ROWID;
@@ -59,7 +59,7 @@ CREATE TRIGGER {table}_{what} AFTER {event} ON {table} BEGIN
 def _sums() -> str:
     """From format 4, whose rows have none, to 5."""
     script = TOPIC
-    for table in sums.SUMMED:
+    for table in (each for each in sums.SUMMED if each not in sums.SINCE):
         script += f"ALTER TABLE {table} ADD COLUMN sum INTEGER NOT NULL DEFAULT 0;\n"
         script += f"UPDATE {table} SET sum = {sums.of(table)};\n"  # noqa: S608 - our names
     for table, key in SEALED.items():
@@ -86,6 +86,12 @@ UPDATE delivery SET due = 9223372036854775807 WHERE status = 'pending' AND EXIST
      AND before.status = 'pending' AND before.seq < delivery.seq);
 """
 
+# Before which offset of a partition nothing was read of a topic that was made after the one in `topic`. Where there is no row: of all of it.
+VERIFIED = """
+CREATE TABLE verified (topic TEXT, partition INTEGER, next_offset INTEGER NOT NULL, sum INTEGER NOT NULL,
+                       PRIMARY KEY (topic, partition)) WITHOUT ROWID;
+"""
+
 # Format 1 had one table, a row a webhook, with the body rendered. Each row becomes a notice of its own, for two
 # webhooks could be told the same with different bodies. What was said before stays said: UNIQUE (id, target).
 FROM_1 = """
@@ -99,16 +105,18 @@ DROP TABLE outbox;
 # How formats whose rows have checksums came to be: a backup may be of one before today's.
 CHECKED = {
     5: STATE + OUTBOX + STANDING + AUDIT + SUMS,
-    SCHEMA_VERSION: STATE + OUTBOX + STANDING + AUDIT + SUMS + LINED_UP,
+    6: STATE + OUTBOX + STANDING + AUDIT + SUMS + LINED_UP,
+    SCHEMA_VERSION: STATE + OUTBOX + STANDING + AUDIT + SUMS + LINED_UP + VERIFIED,
 }
 
 STEPS = {  # from which format
     0: CHECKED[SCHEMA_VERSION],
-    1: OUTBOX + FROM_1 + STANDING + AUDIT + SUMS + LINED_UP,
-    2: STANDING + AUDIT + SUMS + LINED_UP,
-    3: AUDIT + SUMS + LINED_UP,
-    4: SUMS + LINED_UP,
-    5: LINED_UP,
+    1: OUTBOX + FROM_1 + STANDING + AUDIT + SUMS + LINED_UP + VERIFIED,
+    2: STANDING + AUDIT + SUMS + LINED_UP + VERIFIED,
+    3: AUDIT + SUMS + LINED_UP + VERIFIED,
+    4: SUMS + LINED_UP + VERIFIED,
+    5: LINED_UP + VERIFIED,
+    6: VERIFIED,
 }
 
 

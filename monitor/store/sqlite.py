@@ -115,24 +115,23 @@ class StateStore:
         whole: bool = False,
         audited: Iterable[AuditNote] = (),
         topics: Mapping[str, str] = MappingProxyType({}),
+        verified: Mapping[Partition, int] = MappingProxyType({}),
     ) -> None:
         """One checkpoint: all of it or nothing. A target that was told an id before is not told it again.
 
         `whole`: these records are all there are; what was saved before and is not among them goes. `topics`: the ids of the topics of positions.
+        `verified`: before which offsets nothing was read of topics that were made after these.
         """
         gone = [(record.kind, record.key) for record in records if record.payload is None]
         kept = [(*row, checksum(*row)) for record in records if (row := _row(record))[2] is not None]
-        places = [(partition.topic, partition.index, offset) for partition, offset in positions.items()]
         with self._transaction() as db:
             if whole:
                 db.execute("DELETE FROM record")
             db.executemany("DELETE FROM record WHERE kind = ? AND key = ?", gone)
             db.executemany("INSERT OR REPLACE INTO record VALUES (?, ?, ?, ?)", kept)
             reach(Step.RECORDS)
-            db.executemany(
-                "INSERT OR REPLACE INTO position VALUES (?, ?, ?, ?)",
-                [(*place, checksum(*place)) for place in places],
-            )
+            db.executemany("INSERT OR REPLACE INTO position VALUES (?, ?, ?, ?)", _places(positions))
+            db.executemany("INSERT OR REPLACE INTO verified VALUES (?, ?, ?, ?)", _places(verified))
             db.executemany(
                 "INSERT INTO topic VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE SET id = excluded.id, sum = excluded.sum "
                 "WHERE id <> excluded.id",
@@ -161,8 +160,15 @@ class StateStore:
 
     def positions(self) -> dict[Partition, int]:
         """The saved positions."""
+        return self._offsets("position")
+
+    def verified(self) -> dict[Partition, int]:
+        """Before which offsets nothing was read of topics that were made after those of the positions."""
+        return self._offsets("verified")
+
+    def _offsets(self, table: str) -> dict[Partition, int]:
         with self._lock:
-            rows = self._db.execute("SELECT topic, partition, next_offset FROM position").fetchall()
+            rows = self._db.execute(f"SELECT topic, partition, next_offset FROM {table}").fetchall()  # noqa: S608 - our names
         return {Partition(topic, index): offset for topic, index, offset in rows}
 
     def topics(self) -> dict[str, str]:
@@ -346,6 +352,12 @@ class StateStore:
 
 def _row(record: Record) -> tuple[str, str, bytes | None]:
     return record.kind, record.key, record.payload
+
+
+def _places(offsets: Mapping[Partition, int]) -> list[tuple[str, int, int, int]]:
+    """Rows of offsets, each with its checksum."""
+    places = [(partition.topic, partition.index, offset) for partition, offset in offsets.items()]
+    return [(*place, checksum(*place)) for place in places]
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -70,7 +70,7 @@ class Watermark:
 
     def assign(self, partitions: Iterable[Partition], now: Nanos) -> None:
         """Let these partitions hold the watermark; known ones keep what they have shown, but their end is unknown."""
-        for partition in partitions:
+        for partition in sorted(partitions):
             known = self.partitions.get(partition, PartitionClock(active=now))
             self.partitions[partition] = replace(known, confirmed=None, assigned=True, ended=None)
 

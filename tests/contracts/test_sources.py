@@ -431,6 +431,49 @@ def test_a_topic_made_anew_is_read_from_its_first_event_where_that_is_chosen(apa
         assert reader.source.topics() != topics
 
 
+def test_what_was_perhaps_read_of_a_topic_made_anew_is_not_read_again(apache_kafka: Any, topic: str) -> None:
+    """The process before read on in it until it died, before it knew."""
+    positions, topics = left_a_topic(apache_kafka, topic, 3)
+    made_anew(apache_kafka, topic, 9)
+    perhaps = {place: at - 1 for place, at in positions.items()}
+
+    with reading(apache_kafka, topic, positions=positions, topics=topics, verified=perhaps, skip_lost=True) as reader:
+        reader.read(6)
+
+        assert reader.values == {Partition(topic, 0): numbered(9, "new-")[3:]}
+        assert reader.all(OffsetsLost) == [OffsetsLost(Partition(topic, 0), 0, 3, "anew")]
+        assert reader.source.topics() != topics
+        assert reader.source.verified()[Partition(topic, 0)] >= 3
+
+
+def test_what_was_perhaps_read_of_a_topic_that_is_shorter_now_was_not(apache_kafka: Any, topic: str) -> None:
+    positions, topics = left_a_topic(apache_kafka, topic, 3)
+    made_anew(apache_kafka, topic, 2)
+
+    with reading(
+        apache_kafka, topic, positions=positions, topics=topics, verified=dict.fromkeys(positions, 1), skip_lost=True
+    ) as reader:
+        reader.read(2)
+
+        assert reader.values == {Partition(topic, 0): numbered(2, "new-")}
+        assert reader.all(OffsetsLost) == [OffsetsLost(Partition(topic, 0), 3, 0, "anew")]
+
+
+def test_what_was_read_is_of_the_topic_once_its_id_was_asked_for_twice_since(apache_kafka: Any, topic: str) -> None:
+    """Whoever is asked may know later than the leader that a topic was made anew."""
+    place = Partition(topic, 0)
+    apache_kafka.create_topic(topic)
+    produce(apache_kafka, topic, numbered(3))
+
+    with reading(apache_kafka, topic) as reader:
+        reader.read(3)
+        reader.until(lambda: reader.source.verified().get(place) == 3)
+        produce(apache_kafka, topic, numbered(2))
+        reader.read(5)
+        assert reader.source.verified()[place] in {3, 5}
+        reader.until(lambda: reader.source.verified()[place] == 5)
+
+
 def test_the_same_topic_goes_on_without_a_word(apache_kafka: Any, topic: str) -> None:
     positions, topics = left_a_topic(apache_kafka, topic, 3)
     produce(apache_kafka, topic, [b"next"])

@@ -1,6 +1,7 @@
 """Dead letters in a topic of a broker that refuses and comes back, and a daemon that keeps them: nothing is dropped, and nothing more is read meanwhile."""
 
 import json
+import random
 import time
 from collections import deque
 from collections.abc import Callable
@@ -24,12 +25,14 @@ from monitor.stream.rejected import RejectedRecord
 from tests.fakes import NOON
 from tests.integration.daemon import Driftd
 from tests.parts.mock import Api
-from tests.parts.reader import produce_records
+from tests.parts.reader import produce, produce_records
 
 if TYPE_CHECKING:
+    from tests.parts.kafka import ApacheKafka
     from tests.parts.mock import MockBroker
 
 TOPIC, LETTERS = "predictions", "letters"
+KILLS, KILLS_SEED = 8, 20261130
 ROWS = RejectedRecord(
     Partition(TOPIC, 2), 41, [(2, "timestamp_missing"), (5, "model_missing")], NOON, b"[1]", b"k", [("trace", b"\xff")]
 )
@@ -38,12 +41,17 @@ UNREAD = RejectedRecord(Partition(TOPIC, 0), 7, [(None, "unreadable_batch")], la
 
 def read_all(bootstrap: str, topic: str, count: int) -> list[Any]:
     """So many records of a topic with one partition."""
+    return read_until(bootstrap, topic, lambda found: len(found) >= count)
+
+
+def read_until(bootstrap: str, topic: str, met: Callable[[list[Any]], bool]) -> list[Any]:
+    """The records of a topic, until so."""
     settings = {"bootstrap.servers": bootstrap, "group.id": "reads", "auto.offset.reset": "earliest", "log_level": 0}
     consumer, found = Consumer(settings), list[Any]()
     consumer.subscribe([topic])
     deadline = time.monotonic() + 60
-    while len(found) < count:
-        assert time.monotonic() < deadline, f"{len(found)} of {count} records"
+    while not met(found):
+        assert time.monotonic() < deadline, f"{len(found)} records"
         found += [each for each in consumer.consume(100, 0.5) if each.error() is None]
     consumer.close()
     return found
@@ -193,3 +201,47 @@ def test_a_daemon_keeps_them_in_a_topic_and_saves_no_position_before(mock_broker
     store = StateStore(tmp_path / "state")
     assert store.positions() == {Partition(TOPIC, 0): 2}
     store.close()
+
+
+def test_each_rejected_record_is_in_the_topic_however_often_the_daemon_is_killed(
+    apache_kafka: "ApacheKafka", topic: str, tmp_path: Path
+) -> None:
+    """At least once, as it came, with where it was from; and nothing that was counted is there."""
+    letters, chance = f"{topic}-letters", random.Random(KILLS_SEED)
+    for name in (topic, letters):
+        apache_kafka.create_topic(name)
+    choice = settings(apache_kafka.bootstrap, tmp_path, {"topic": letters}) | {"topics": [{"name": topic}]}
+    daemon, sent = Driftd(tmp_path, choice), list[bytes]()
+    for _ in range(KILLS):
+        more = [message(len(sent) + at) for at in range(400)]
+        produce(apache_kafka, topic, more)
+        sent += more
+        daemon.start(ready=False)
+        if chance.random() < 0.5:
+            daemon.wait_for(lambda: daemon.metric("driftd_dead_letters_total") > 0)  # of this life
+        time.sleep(chance.uniform(0, 1.5))
+        daemon.kill()
+    daemon.start()
+    bad = {str(at).encode(): value for at, value in enumerate(sent) if at % 3 == 0}
+
+    def all_are_there(found: list[Any]) -> bool:
+        return {dict(each.headers())["driftd-offset"] for each in found} >= bad.keys()
+
+    found = read_until(apache_kafka.bootstrap, letters, all_are_there)
+    assert daemon.stop() == 0
+
+    for each in found:
+        told = dict(each.headers())
+        assert (each.value(), told["driftd-topic"]) == (bad[told["driftd-offset"]], topic.encode())
+        assert told["driftd-reason"] == b"malformed_json"
+    store = StateStore(tmp_path / "state")
+    assert store.positions() == {Partition(topic, 0): len(sent)}
+    store.close()
+
+
+def message(number: int) -> bytes:
+    """Each third cannot be read, and no two are alike."""
+    if number % 3 == 0:
+        return b"{%d" % number
+    told = {"ts": time.time_ns() // MILLISECOND, "model": "m", "version": "1", "features": {"x": number % 100}}
+    return json.dumps(told).encode()

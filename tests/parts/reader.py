@@ -23,7 +23,13 @@ DELIVERED_WITHIN = 30.0  # seconds, before a test fails
 class Reader:
     """An open source and what its polls returned."""
 
-    def __init__(self, source: KafkaSource, positions: Mapping[Partition, int], topics: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        source: KafkaSource,
+        positions: Mapping[Partition, int],
+        topics: Mapping[str, str],
+        verified: Mapping[Partition, int],
+    ) -> None:
         self.source = source
         self.values: dict[Partition, list[bytes | None]] = {}
         self.parts: list[
@@ -36,7 +42,7 @@ class Reader:
         self.unconfirmed: frozenset[Partition] = frozenset()  # as the last poll had it
         self.facts: list[Fact] = []
         self.slowest = 0.0  # seconds of one poll
-        source.open(positions, topics)
+        source.open(positions, topics, verified)
 
     @property
     def count(self) -> int:
@@ -87,12 +93,13 @@ def reading(
     *names: str,
     positions: Mapping[Partition, int] | None = None,
     topics: Mapping[str, str] | None = None,
+    verified: Mapping[Partition, int] | None = None,
     **choice: Any,
 ) -> Iterator[Reader]:
-    """A source on some topics, from their first events unless told otherwise, closed at the end. `topics`: the ids of those of `positions`."""
+    """A source on some topics, from their first events unless told otherwise, closed at the end. `topics`: the ids of those of `positions`, of which nothing made later was read before `verified`."""
     source = make_source(broker.bootstrap, *names, **choice)
     try:
-        yield Reader(source, positions or {}, topics or {})
+        yield Reader(source, positions or {}, topics or {}, verified or {})
     finally:
         source.close()
 

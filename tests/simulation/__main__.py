@@ -9,12 +9,14 @@ import platform
 import sqlite3
 import sys
 from collections import Counter
+from contextlib import closing
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from monitor.store import files
 from tests.simulation.run import Simulation, configured
 
 MEMORY = Path("/dev/shm")
@@ -25,13 +27,12 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--seed", type=int, metavar="N", help="play this one, and print what happened")
     parser.add_argument("--seeds", type=int, nargs=2, metavar=("FIRST", "COUNT"), help="play so many")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write what was found here, too")
-    parser.add_argument("--anew", action="store_true", help="the topic is made anew, too")
     asked = parser.parse_args(arguments)
     logging.disable()
     with TemporaryDirectory(prefix="simulation", dir=MEMORY if MEMORY.is_dir() else None) as home:
         if asked.seed is not None:
-            return show(asked.seed, Path(home), anew=asked.anew)
-        found = play(range(asked.seeds[0], sum(asked.seeds)), Path(home), anew=asked.anew)
+            return show(asked.seed, Path(home))
+        found = play(range(asked.seeds[0], sum(asked.seeds)), Path(home))
     text = json.dumps(found, indent=1)
     if asked.json is not None:
         asked.json.write_text(text + "\n", encoding="utf-8")
@@ -43,21 +44,30 @@ def warm(home: Path) -> None:
     """What is made once is there: each simulation begins alike, and none has to make it."""
     configured(home, True)
     configured(home, False)
-    Simulation(0, home, anew=False).run()
+    Simulation(0, home).run()
     gc.collect()
     gc.freeze()
 
 
 def digest(simulation: Simulation) -> str:
-    """Of what happened and of what was drawn: alone and among many a seed has the same."""
+    """Of what happened, of what was drawn and of what was saved: alone and among many, in every process, a seed has the same."""
     story = "\n".join(simulation.world.story).replace(str(simulation.home), "")
-    return sha256(f"{story}{simulation.world.random.getstate()}".encode()).hexdigest()[:16]
+    drawn, saved = simulation.world.random.getstate(), rows_of(simulation.state / files.DATABASE)
+    return sha256(f"{story}{drawn}{saved}".encode()).hexdigest()[:16]
 
 
-def show(seed: int, home: Path, *, anew: bool) -> int:
+def rows_of(state: Path) -> dict[str, list[Any]]:
+    """All rows of a state, but for its audit log, which has hashes of a configuration that says where it lies."""
+    with closing(sqlite3.connect(state)) as database:
+        tables = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        saved = sorted(name for name in tables if not name.startswith("audit"))
+        return {name: sorted(database.execute(f"SELECT * FROM {name}").fetchall()) for name in saved}
+
+
+def show(seed: int, home: Path) -> int:
     """What happened in one."""
     warm(home)
-    simulation = Simulation(seed, home, anew)
+    simulation = Simulation(seed, home)
     verdict = simulation.run()
     print(*simulation.world.story, sep="\n")
     told = {"seed": seed, "figures": dict(verdict.figures), "violations": verdict.violations}
@@ -65,14 +75,14 @@ def show(seed: int, home: Path, *, anew: bool) -> int:
     return 0 if not verdict.violations else 1
 
 
-def play(seeds: range, home: Path, *, anew: bool) -> dict[str, object]:
+def play(seeds: range, home: Path) -> dict[str, object]:
     """What is found of many, each in a child of its own: none begins with what another has left in memory."""
     figures: Counter[str] = Counter()
     violations, stories = [], {}
     warm(home)
     began = os.times()
     for seed in seeds:
-        found = in_a_child(seed, home, anew=anew)
+        found = in_a_child(seed, home)
         figures += Counter(found["figures"])
         stories[seed] = found.get("story")
         if found["violations"]:
@@ -93,12 +103,12 @@ def play(seeds: range, home: Path, *, anew: bool) -> dict[str, object]:
     }
 
 
-def in_a_child(seed: int, home: Path, *, anew: bool) -> dict[str, Any]:
+def in_a_child(seed: int, home: Path) -> dict[str, Any]:
     """What is found of one."""
     reading, writing = os.pipe()
     child = os.fork()
     if child == 0:
-        simulation = Simulation(seed, home, anew)
+        simulation = Simulation(seed, home)
         verdict = simulation.run()
         found = {"figures": verdict.figures, "violations": verdict.violations[:3], "story": digest(simulation)}
         os.write(writing, json.dumps(found).encode())
@@ -116,10 +126,4 @@ def in_a_child(seed: int, home: Path, *, anew: bool) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    if os.environ.get("PYTHONHASHSEED") != "0":  # the order of sets is of what happens, too
-        os.execve(
-            sys.executable,
-            [sys.executable, "-m", "tests.simulation", *sys.argv[1:]],
-            {**os.environ, "PYTHONHASHSEED": "0"},
-        )
     sys.exit(main(sys.argv[1:]))

@@ -90,7 +90,6 @@ class Simulation:
 
     seed: int
     home: Path
-    anew: bool = False  # the topic is made anew, which is not among what a seed draws
     scenario: Scenario = field(init=False)
     world: World = field(init=False)
     around: Surroundings = field(init=False)
@@ -104,7 +103,7 @@ class Simulation:
     lives: int = 0
 
     def __post_init__(self) -> None:
-        self.scenario = Scenario.of(self.seed, anew=self.anew)
+        self.scenario = Scenario.of(self.seed)
         self.state = self.home / "state"
         shutil.rmtree(self.state, ignore_errors=True)
         shutil.rmtree(self.home / "killed", ignore_errors=True)

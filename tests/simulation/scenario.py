@@ -51,8 +51,8 @@ class Scenario:
     lossy: bool = False  # records are deleted that nobody may have read
 
     @classmethod
-    def of(cls, seed: int, *, anew: bool = False) -> "Scenario":
-        """The one of a seed. `anew`: the topic is made anew, too."""
+    def of(cls, seed: int) -> "Scenario":
+        """The one of a seed."""
         chance = random.Random(seed)
         found = cls(seed, partitions=chance.choice((1, 2, 2, 3)), stamps=chance.choice((CREATED, APPENDED)))
         found.skip_lost = chance.random() < 0.7
@@ -67,8 +67,6 @@ class Scenario:
         found.stops = [chance.uniform(2, found.length) for _ in range(chance.choice((0, 0, 1)))]
         for kind in chance.sample([*KINDS], chance.choice((0, 1, 1, 2, 3))):
             KINDS[kind](found, chance)
-        if anew:
-            made_anew(found, chance)
         return found
 
     def spell(self, chance: random.Random, shortest: float, longest: float) -> Spell:
@@ -225,6 +223,7 @@ KINDS: dict[str, Callable[[Scenario, random.Random], None]] = {
         receiver_gone,
         clock_moves,
         retention,
+        made_anew,
         process_frozen,
     )
 }

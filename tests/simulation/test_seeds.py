@@ -22,6 +22,7 @@ from tests.simulation.__main__ import MEMORY
 from tests.simulation.run import Simulation
 
 ROOT = Path(__file__).parents[2]
+PLAYED_TWICE = 90, 20  # the first and how many: among them 100, which once was not always the same
 SEEDS, AT_ONCE = 1000, 2  # the same ones each time: `make simulation` tries others
 MOST = 60  # seeds in which a fault has to show itself
 
@@ -43,30 +44,36 @@ def test_a_seed_replays_exactly() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_a_seed_is_the_same_in_every_process(tmp_path: Path) -> None:
+    """Whatever the order of sets, where things lie in memory and how fast the machine is; by what happens, is drawn and is saved."""
+    _, (first, second) = played(tmp_path, [(*PLAYED_TWICE, 1), (*PLAYED_TWICE, 2)])
+
+    assert len(first["stories"]) == PLAYED_TWICE[1]
+    assert first["stories"] == second["stories"]
+
+
+def played(home: Path, parts: list[tuple[int, int, int]]) -> tuple[list[int], list[dict[str, Any]]]:
+    """Seeds played by processes at once, each by the first seed, how many, and the seed of its hashes: their statuses and reports."""
+    reports = [home / f"{number}.json" for number in range(len(parts))]
+    children = [
+        subprocess.Popen(
+            [sys.executable, "-m", "tests.simulation", "--seeds", str(first), str(count), "--json", str(report)],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONHASHSEED": str(hashes)},
+            stdout=subprocess.DEVNULL,
+        )
+        for report, (first, count, hashes) in zip(reports, parts, strict=True)
+    ]
+    codes = [child.wait() for child in children]
+    return codes, [json.loads(report.read_text(encoding="utf-8")) for report in reports]
+
+
+@pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_the_promises_hold_for_a_thousand_seeds(tmp_path: Path) -> None:
     each = SEEDS // AT_ONCE
-    reports = [tmp_path / f"{number}.json" for number in range(AT_ONCE)]
-    children = [
-        subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "tests.simulation",
-                "--seeds",
-                str(1 + number * each),
-                str(each),
-                "--json",
-                str(report),
-            ],
-            cwd=ROOT,
-            env={**os.environ, "PYTHONHASHSEED": "0"},
-            stdout=subprocess.DEVNULL,
-        )
-        for number, report in enumerate(reports)
-    ]
-    codes = [child.wait() for child in children]
-    found = [json.loads(report.read_text(encoding="utf-8")) for report in reports]
+    codes, found = played(tmp_path, [(1 + number * each, each, number) for number in range(AT_ONCE)])
 
     assert [each["violations"] for each in found] == [[]] * AT_ONCE
     assert codes == [0] * AT_ONCE
@@ -135,6 +142,10 @@ def losses_are_not_told(patch: Patch) -> None:
     wrapped(patch, KafkaSource, "_inside", inside)
 
 
+def all_that_was_read_is_of_one_topic(patch: Patch) -> None:
+    wrapped(patch, StateStore, "verified", lambda was, self: {})
+
+
 FAULTS: dict[Callable[[Patch], None], set[str]] = {
     positions_run_ahead: {"I6"},
     positions_lag: {"I1"},
@@ -144,13 +155,17 @@ FAULTS: dict[Callable[[Patch], None], set[str]] = {
     what_is_put_off_is_dropped: {"I4"},
     rejections_are_not_counted: {"I5"},
     losses_are_not_told: {"I6"},
+    all_that_was_read_is_of_one_topic: {"I1"},
 }
+# A topic that outgrows our position within seconds, and a kill in between, is rare: a seed that has both.
+FIRST = {all_that_was_read_is_of_one_topic: 186}
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.__name__)
 def test_a_fault_of_the_product_is_found(fault: Callable[[Patch], None], monkeypatch: Patch) -> None:
     fault(monkeypatch)
-    for seed in range(MOST):
+    first = FIRST.get(fault, 0)
+    for seed in range(first, first + MOST):
         broken = {each["invariant"] for each in simulated(seed).verdict.violations}
         if broken & FAULTS[fault]:
             return

@@ -217,7 +217,7 @@ class PartitionReader:
 
 
 def _places(partitions: Iterable[Partition], offsets: Mapping[Partition, int] | None = None) -> list[TopicPartition]:
-    """As the client names them, at some offsets."""
+    """As the client names them, at some offsets, in the same order in every process."""
     if offsets is None:
-        return [TopicPartition(partition.topic, partition.index) for partition in partitions]
-    return [TopicPartition(partition.topic, partition.index, offsets[partition]) for partition in partitions]
+        return [TopicPartition(partition.topic, partition.index) for partition in sorted(partitions)]
+    return [TopicPartition(partition.topic, partition.index, offsets[partition]) for partition in sorted(partitions)]

@@ -24,7 +24,7 @@ from monitor.facts import (
     StateLost,
     TopicsMissing,
 )
-from monitor.sources.base import NO_TOPICS, Poll, Prepare, SourceError
+from monitor.sources.base import NO_TOPICS, NONE_VERIFIED, Poll, Prepare, SourceError
 from monitor.sources.kafka.ahead import Postponed, ReadAhead
 from monitor.sources.kafka.audit import CommitAudit
 from monitor.sources.kafka.bounds import ask_bounds
@@ -98,8 +98,11 @@ class KafkaSource:
         self._ends = LeaderEnds(choice, clock, lambda place: self._reader.positions.get(place, 0))
         self._ids = TopicIds(choice)
         self._topics: dict[str, str] = {}  # the ids of what our positions are of
-        self._when_asked: Mapping[Partition, int] = {}  # our positions when the ids were asked for last
-        self._sure: Mapping[Partition, int] = {}  # and the last that were of these ids
+        self._when_asked: dict[Partition, int] = {}  # our positions when the ids were asked for last
+        self._before: dict[
+            Partition, int
+        ] = {}  # and the time before: whoever answers may not know yet what the leaders do
+        self._verified: dict[Partition, int] = {}  # before these nothing was read of a topic that was made after ours
 
     def _note_trouble(self, error: KafkaError) -> None:
         if error.fatal() or error.code() == FATAL:
@@ -117,9 +120,14 @@ class KafkaSource:
 
     # --- opening ------------------------------------------------------------------------------------------------
 
-    def open(self, positions: Mapping[Partition, int], topics: Mapping[str, str] = NO_TOPICS) -> None:
+    def open(
+        self,
+        positions: Mapping[Partition, int],
+        topics: Mapping[str, str] = NO_TOPICS,
+        verified: Mapping[Partition, int] = NONE_VERIFIED,
+    ) -> None:
         """Find the partitions and begin. Raises SourceError when the broker is silent for the start-up time."""
-        self._stored, self._topics = dict(positions), dict(topics)
+        self._stored, self._topics, self._verified = dict(positions), dict(topics), dict(verified)
         deadline = self._clock.elapsed() + self._choice.startup_timeout
         known_topics = {partition.topic for partition in positions}
         starts, ends = {}, {}
@@ -135,8 +143,9 @@ class KafkaSource:
             starts[partition] = self._start_of(partition, low, high, first, left.get(partition), anew=made_anew)
             ends[partition] = high
         self._topics |= ids
-        self._sure = self._when_asked = starts
         self._take_on(starts, ends)
+        same = {place for place, start in starts.items() if positions.get(place) == start and place.topic not in anew}
+        self._verified |= {place: offset for place, offset in verified.items() if place in same}
         self._audit.begin(positions)
         self._look_for_other_committers(START_PATIENCE)
         self._next_lookup = self._clock.elapsed() + self._choice.lookup_every
@@ -196,24 +205,39 @@ class KafkaSource:
 
     def _inside(self, partition: Partition, wanted: int, low: int, high: int, *, anew: bool) -> int:
         """The position, if it is there. If not: stop and say so, or count the loss and go on, as configured."""
-        if low <= wanted <= high and (wanted == low or not anew):
+        if low <= wanted <= high and not (anew and wanted):
             return wanted
-        truncated = wanted > high and not anew and partition.topic in self._topics
-        resumed = high if truncated else low  # what lies before the end of a log that was cut was read
-        cause = "anew" if anew else "truncated" if truncated else "retention"
+        cause, first, resumed = self._loss(partition, wanted, low, high, anew=anew)
         if not self._choice.skip_lost:
+            there = "its end" if cause == "truncated" else "there" if resumed == wanted else "its first event"
             raise SourceError(
                 f"kafka: {partition}: our position {wanted} is not there, the partition now holds {low} to {high} "
-                f"({WHY_LOST[cause]}); set kafka.lost_offsets: skip to go on from its {'end' if truncated else 'first event'}"
+                f"({WHY_LOST[cause]}); set kafka.lost_offsets: skip to go on from {there}"
             )
-        self._pending.append(OffsetsLost(partition, wanted, resumed, cause))
+        self._pending.append(OffsetsLost(partition, first, resumed, cause))
+        if anew and resumed == low and low:
+            self._pending.append(OffsetsExpired(partition, low))
         return resumed
+
+    def _loss(self, partition: Partition, wanted: int, low: int, high: int, *, anew: bool) -> tuple[str, int, int]:
+        """Why our position is not there, from where on events are lost, and where to go on: so that none is read twice."""
+        if anew:
+            # Of what was read since the ids were the same, nobody knows how much was of the topic as it is now: none of it is read again.
+            unsure = low < wanted <= high and wanted > self._verified.get(partition, wanted)
+            return "anew", *((0, wanted) if unsure else (wanted, low))
+        if wanted > high and partition.topic in self._topics:
+            return "truncated", wanted, high  # what lies before the end of a log that was cut was read
+        return "retention", wanted, low
 
     # --- topics made anew ---------------------------------------------------------------------------------------
 
     def topics(self) -> dict[str, str]:
         """The ids of the topics that our positions are of, as far as the cluster gives any."""
         return dict(self._topics)
+
+    def verified(self) -> dict[Partition, int]:
+        """Before which offset nothing was read of a topic made after that of `topics`; from there to the position something may have been."""
+        return {place: offset for place, offset in self._verified.items() if place.topic in self._topics}
 
     def _differing(self, ids: Mapping[str, str]) -> frozenset[str]:
         """The topics that were made anew since our positions were of them."""
@@ -246,26 +270,30 @@ class KafkaSource:
             for place, (low, high) in bounds.items():
                 self._go_on_anew(place, low, high)
             self._topics[topic] = ids[topic]
-        if ids:
-            self._topics |= ids
-            self._sure = self._when_asked
+        self._topics |= ids
+        self._verified |= {place: offset for place, offset in self._before.items() if place.topic in ids}
 
     def _go_on_anew(self, partition: Partition, low: int, high: int) -> None:
-        """What may have been read of a topic that was made anew is not read again: what lies before our position counts as lost."""
-        at = self._reader.positions[partition]
-        unread = partition in self._stranded or at == self._sure.get(partition)
-        if self._choice.skip_lost and low < at <= high and not unread:
-            self._pending.append(OffsetsLost(partition, low, at, "anew"))
-        else:
-            at = self._inside(partition, at, low, high, anew=True)
-        self._reader.move_to(partition, at)  # where it is, too: the client may have given the old one up
+        """Go on in a topic that was made anew; also where we are: the client may have given the old one up."""
+        self._move_to(partition, self._inside(partition, self._reader.positions[partition], low, high, anew=True))
         self._stranded.discard(partition)
+
+    def _move_to(self, partition: Partition, offset: int) -> None:
+        self._reader.move_to(partition, offset)
+        self._stands_at(partition, offset)
+
+    def _stands_at(self, partition: Partition, offset: int) -> None:
+        """What lies from here on was never read, of no topic."""
+        for known in (self._verified, self._before, self._when_asked):
+            known[partition] = offset
 
     def _take_on(self, starts: Mapping[Partition, int], ends: Mapping[Partition, int]) -> None:
         if not starts:
             return
         suspected = self._suspected(starts, ends)
         self._reader.take_on(starts, frozenset(each.partition for each in suspected))
+        for partition, start in starts.items():
+            self._stands_at(partition, start)
         self._suspects.keep(suspected)
         self._pending += suspected
         self._pending.append(PartitionsAssigned(tuple(starts.items())))
@@ -363,6 +391,7 @@ class KafkaSource:
 
     def _recover(self, partition: Partition) -> None:
         """Our position is out of the partition's bounds while we run, or a broker that lags behind thinks so."""
+        self._stands_at(partition, self._reader.positions[partition])  # whatever it holds ends before
         try:
             ids = self._ids_now(partition.topic)  # an end that is nearer may be that of another topic
             if partition.topic in self._differing(ids):
@@ -376,7 +405,7 @@ class KafkaSource:
             return
         self._stranded.discard(partition)
         wanted = self._reader.positions[partition]
-        self._reader.move_to(partition, self._inside(partition, wanted, low, high, anew=False))
+        self._move_to(partition, self._inside(partition, wanted, low, high, anew=False))
         if (
             partition.topic not in self._topics
         ):  # an id that was asked for before is perhaps not that of what is read now
@@ -392,8 +421,8 @@ class KafkaSource:
                     self._take_on_later(partition)
             self._renew(self._ids.answered() or {})
             if self._ids.ask():
-                self._when_asked = dict(self._reader.positions)
-            for partition in self._stranded - self._gone():
+                self._before, self._when_asked = self._when_asked, dict(self._reader.positions)
+            for partition in sorted(self._stranded - self._gone()):
                 self._recover(partition)
         except KafkaException as error:
             self._note_trouble(error.args[0])
@@ -401,8 +430,11 @@ class KafkaSource:
 
     def _take_on_later(self, partition: Partition) -> None:
         """Read a partition that was not there when we began. Raises KafkaException and SourceError."""
-        anew = partition in self._stored and partition.topic in self._differing(self._ids_now(partition.topic))
+        ids = self._ids_now(partition.topic) if partition in self._stored else {}
+        anew = partition.topic in self._differing(ids)
         low, high = self._bounds(partition, PATIENCE)
+        if anew:
+            self._renew(ids)
         self._take_on({partition: self._start_of(partition, low, high, first=low, anew=anew)}, {partition: high})
 
     def _measure_lag(self, ends: Mapping[Partition, LeaderEnd]) -> None:

@@ -16,7 +16,7 @@ from monitor.runtime.checkpoint import BACKUP_EVERY, RETRY_AFTER, Checkpointer
 from monitor.series.judging import Judging
 from monitor.series.records import Record
 from monitor.series.series import SeriesSpec
-from monitor.sources.base import NO_TOPICS
+from monitor.sources.base import NO_TOPICS, NONE_VERIFIED
 from monitor.store import files
 from monitor.store.outbox import AddressedNotice, Backlog, Notice
 from monitor.store.sqlite import StateError, StateStore
@@ -52,11 +52,12 @@ class Disk(StateStore):
         whole: bool = False,
         audited: Iterable[AuditNote] = (),
         topics: Mapping[str, str] = NO_TOPICS,
+        verified: Mapping[Partition, int] = NONE_VERIFIED,
     ) -> None:
         if self.full:
             raise sqlite3.OperationalError("database or disk is full")
         self.saves += 1
-        super().save(records, positions, notices, now, whole=whole, audited=audited, topics=topics)
+        super().save(records, positions, notices, now, whole=whole, audited=audited, topics=topics, verified=verified)
 
 
 class Scene:

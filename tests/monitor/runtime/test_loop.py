@@ -33,7 +33,7 @@ from monitor.runtime.waiting import PatientSource
 from monitor.series.judging import Judging
 from monitor.series.records import Record
 from monitor.series.series import SeriesSpec
-from monitor.sources.base import NO_TOPICS, Poll, SourceError, TopicRecords
+from monitor.sources.base import NO_TOPICS, NONE_VERIFIED, Poll, SourceError, TopicRecords
 from monitor.sources.decode.topic import TopicDecoder
 from monitor.sources.formats.fields import FieldMap, SeriesFields
 from monitor.store.dead_letters import KIND as DEAD_LETTERS
@@ -72,11 +72,12 @@ class Disk(StateStore):
         whole: bool = False,
         audited: Iterable[AuditNote] = (),
         topics: Mapping[str, str] = NO_TOPICS,
+        verified: Mapping[Partition, int] = NONE_VERIFIED,
     ) -> None:
         if self.full_for:
             self.full_for -= 1
             raise sqlite3.OperationalError("database or disk is full")
-        super().save(records, positions, notices, now, whole=whole, audited=audited, topics=topics)
+        super().save(records, positions, notices, now, whole=whole, audited=audited, topics=topics, verified=verified)
 
 
 class Scene:

@@ -26,6 +26,7 @@ RETRAIN = "8dfb9b69951289566ad9b53af6bb83e3"
 RESOLVED = "c2db119dfce8c2a0d401650998386d24"
 OTHER_FIRING = "8b33b31b6e7d7ce32eecd7d784d8a504"
 FORMAT_1 = Path(__file__).with_name("format_1.sql").read_text(encoding="utf-8")  # made by the build before format 2
+FORMAT_6 = Path(__file__).with_name("format_6.sql").read_text(encoding="utf-8")  # made by the build before format 7
 FORMAT_5 = Path(__file__).with_name("format_5.sql").read_text(encoding="utf-8")  # made by the build before format 6
 TRIGGER_OF_5 = next(part for part in FORMAT_5.split("CREATE ") if part.startswith("TRIGGER delivery_changed"))
 TRIGGER_OF_5 = "CREATE " + TRIGGER_OF_5.rstrip().rstrip(";")
@@ -139,7 +140,7 @@ def test_a_migration_that_fails_leaves_the_old_state(tmp_path: Path, monkeypatch
     with monkeypatch.context() as broken:
         broken.setitem(schema.STEPS, 1, "DELETE FROM record; SELECT nonsense;")
         with pytest.raises(
-            StateError, match="cannot be brought to format 6: no such column: nonsense; it is as it was"
+            StateError, match="cannot be brought to format 7: no such column: nonsense; it is as it was"
         ):
             StateStore(tmp_path)
 
@@ -219,6 +220,30 @@ def test_of_a_state_of_format_5_each_alert_waits_in_line(tmp_path: Path) -> None
     assert list(damaged(store._db)) == []
     assert layout(store._db) == layout_of(SCHEMA_VERSION)
     store.close()
+
+
+def test_of_a_state_of_format_6_all_that_was_read_is_of_the_topics_that_it_names(tmp_path: Path) -> None:
+    with sqlite3.connect(tmp_path / "driftd.sqlite3") as database:
+        teach(database)
+        database.executescript(FORMAT_6)
+    database.close()
+    store = StateStore(tmp_path)
+
+    assert store.found == []
+    assert store.records() == [Record("series", "churn/3", b"\x01\x02")]
+    assert (store.positions(), store.topics(), store.verified()) == (
+        {Partition("predictions", 0): 9},
+        {"predictions": "t1"},
+        {},
+    )
+    assert [each.id for each in drained(store, "pager")] == ["a", "b", "c", "d"]
+    store.save([], {Partition("predictions", 0): 12}, [], NOON, verified={Partition("predictions", 0): 9})
+    assert list(damaged(store._db)) == []
+    assert layout(store._db) == layout_of(SCHEMA_VERSION)
+    store.close()
+    again = StateStore(tmp_path)
+    assert again.verified() == {Partition("predictions", 0): 9}
+    again.close()
 
 
 def test_a_backup_of_the_format_before_takes_the_place_of_a_damaged_state(tmp_path: Path) -> None:

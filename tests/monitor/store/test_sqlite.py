@@ -74,12 +74,13 @@ def test_a_disk_that_fails_as_a_whole_state_is_taken_up_is_one_line(
 
 def test_what_is_saved_is_there_after_a_restart(tmp_path: Path) -> None:
     store = StateStore(tmp_path)
-    store.save([Record("series", "k", b"1")], {P0: 5}, [note("a")], NOON)
+    store.save([Record("series", "k", b"1")], {P0: 5}, [note("a")], NOON, topics={"t": "id"}, verified={P0: 3})
 
     store = reopened(store)
 
     assert store.records() == [Record("series", "k", b"1")]
     assert store.positions() == {P0: 5}
+    assert (store.topics(), store.verified()) == ({"t": "id"}, {P0: 3})
     assert due(store) == "a"
     store.close()
 
@@ -298,7 +299,7 @@ def test_a_newer_format_is_refused(tmp_path: Path) -> None:
     StateStore(tmp_path).close()
     before = make_database(tmp_path, f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
 
-    with pytest.raises(StateError, match=r"was written by a newer driftd \(format 7; this one reads 6\)$"):
+    with pytest.raises(StateError, match=r"was written by a newer driftd \(format 8; this one reads 7\)$"):
         StateStore(tmp_path)
 
     assert (tmp_path / "driftd.sqlite3").read_bytes() == before
