@@ -1,7 +1,5 @@
 """driftd's daemon: Kafka events in, drift scores, alerts and retraining requests out."""
 
-from monitor.importing import later, share_generated
+from monitor.importing import later
 
-for _name in ("asyncio", "calendar", "csv", "difflib", "gzip", "mimetypes", "subprocess"):
-    later(_name)  # 5 MB, 4 of them asyncio's: libraries import them for what is not used of them
-share_generated("monitor", "detectors")  # 3 MB
+later("asyncio")  # 4 MB: three libraries import it for what is not used of them

@@ -1,16 +1,11 @@
 """Libraries that load another one only where it is there are told that it is not; what is imported for nothing waits."""
 
-import pickle
 import subprocess
 import sys
-from dataclasses import FrozenInstanceError, dataclass, field, replace
 
 import pytest
 
-from monitor import importing
-from monitor.facts import OffsetsExpired
 from monitor.importing import later, without
-from monitor.stream.events import Partition
 
 
 def test_what_is_hidden_cannot_be_imported_and_can_again_afterwards() -> None:
@@ -85,87 +80,3 @@ def test_what_is_loaded_already_is_not_put_off() -> None:
     import sys as again
 
     assert again is sys
-
-
-# --- dataclasses ----------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class FrozenPlace:
-    """As ours are."""
-
-    topic: str
-    index: int = 0
-    secret: str = field(default="hidden", repr=False)
-
-
-@dataclass(frozen=True)
-class OpenPlace:
-    """Without slots, so that what is made of it may have more."""
-
-    topic: str
-
-
-class NamedPlace(OpenPlace):
-    """No dataclass itself."""
-
-
-@dataclass
-class LinkedPlace:
-    """Holds perhaps itself."""
-
-    next: "LinkedPlace | None" = None
-
-
-@dataclass(frozen=True)
-class WordedPlace(OpenPlace):
-    """Says itself what it is."""
-
-    def __repr__(self) -> str:
-        return "a place"
-
-
-KINDS = (FrozenPlace, OpenPlace, NamedPlace, LinkedPlace, WordedPlace)
-
-
-def what_they_do() -> list[str]:
-    """What comes of trying each thing that is shared, in words."""
-    linked = LinkedPlace()
-    linked.next = linked
-    named = NamedPlace("events")
-    named.alias = "e"  # type: ignore[attr-defined]
-    told = [*map(repr, (FrozenPlace("events", 3), OpenPlace("e"), named, linked, WordedPlace("w")))]
-    for of, name in (
-        (FrozenPlace("e"), "index"),
-        (OpenPlace("e"), "other"),
-        (named, "topic"),
-        (WordedPlace("w"), "topic"),
-    ):
-        for change in (lambda of, name: setattr(of, name, 1), delattr):
-            with pytest.raises(FrozenInstanceError) as refused:
-                change(of, name)
-            told.append(str(refused.value))
-    del named.alias  # type: ignore[attr-defined]
-    return [*told, str(hasattr(named, "alias")), repr(replace(FrozenPlace("a"), index=2))]
-
-
-def test_what_dataclasses_share_does_as_what_python_makes_for_each(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = what_they_do()
-    for kind in KINDS:
-        for name in ("__setattr__", "__delattr__", "__repr__"):
-            if name in vars(kind):
-                monkeypatch.setattr(kind, name, vars(kind)[name])  # comes back as it is
-        importing._share(kind)
-
-    assert FrozenPlace.__setattr__ is OpenPlace.__setattr__
-    assert "hidden" not in repr(FrozenPlace("a"))
-    assert what_they_do() == before
-
-
-def test_our_dataclasses_share() -> None:
-    """Those of modules that were imported after `monitor` itself, which is first."""
-    fact = OffsetsExpired(Partition("events", 1), 7)
-
-    assert vars(OffsetsExpired)["__setattr__"] is importing._refuse_to_set
-    assert repr(fact) == "OffsetsExpired(partition=Partition(topic='events', index=1), first=7)"
-    assert pickle.loads(pickle.dumps(fact)) == fact
