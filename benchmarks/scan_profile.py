@@ -28,7 +28,7 @@ JSON = ROOT / "monitor" / "sources" / "formats" / "json"
 TIMEOUT_S = 300
 STAGES = {
     "keys": "stands stands_at_end stands_whole alike key stranger",
-    "numbers": "in_window digits_in worth_of worth_without by_division exactly number digit_run by_library quick __udivti3 epoch",
+    "numbers": "numbers mantissa_in_window in_window digits_in worth_of worth_without by_division exactly number digit_run by_library quick __udivti3 epoch",
     "texts": "marks_in string plain_run ascii_run skip_string quick_text",
     "categories and ids": "find ends_of hash hash_id mix_id coded operator== category identity identified",
     "columns": "put put_code holds with suspect",

@@ -5,9 +5,12 @@
 // searchsorted(side="left"), with NaN above all. There are few edges (about 390), and they are near, so the time goes into
 // waiting for one comparison before the next can start: eight values go down side by side, each step a conditional move,
 // never a branch to be guessed. The edges are read where the feature keeps them; there is no second copy.
+//
+// Where a batch is long a table says first which few edges are near: see Steps.
 #include "_view.hpp"
 
 #include <algorithm>
+#include <cfloat>
 #include <cmath>
 #include <exception>
 #include <limits>
@@ -32,6 +35,59 @@ struct Edges {
     std::int64_t first;  // cell, of under; then bins, over, missing, -inf, +inf
 };
 
+// The range of a feature's edges in equal steps. A value is compared with the edges of its own step alone, two at once: those of steps
+// before are below it and those of steps behind are not, since the step of a value is found by operations that rise with it, and the
+// steps of edges by the very same. All values are compared with as many edges, beginning early enough for there to be so many.
+constexpr std::size_t MOST_PAIRS = 4;  // of edges: beyond, as where most edges share a step, all edges are searched
+constexpr std::size_t FEWEST_EDGES = 64;  // worth a table: fewer are searched as quickly
+constexpr std::ptrdiff_t LONG = 256;  // rows from which a table is worth its kilobyte a feature: it is made for the first such batch
+
+typedef double Pair __attribute__((vector_size(16)));
+typedef std::int64_t Signs __attribute__((vector_size(16)));  // of a comparison: -1 where it holds
+
+struct Scale {
+    double low, factor, last;
+
+    // The step of a value; of NaN the first. What lies beyond the ends is in the last one there.
+    std::size_t step_of(double value) const {
+        double step = (value - low) * factor;
+        step = step > 0.0 ? step : 0.0;
+        step = step < last ? step : last;
+        return static_cast<std::size_t>(static_cast<std::int32_t>(step));
+    }
+};
+
+struct Steps {
+    Scale scale{};
+    std::size_t pairs = 0;              // that a value is compared with; 0: there is no table
+    std::vector<std::uint16_t> begins;  // of each step, the first edge to compare with
+
+    // As few steps as do, twice as many as edges at most.
+    explicit Steps(const Edges &edges) {
+        if (FLT_EVAL_METHOD != 0 || edges.size < FEWEST_EDGES || edges.size > UINT16_MAX) return;
+        std::size_t number = FEWEST_EDGES;
+        while (number < edges.size) number *= 2;
+        if (!divide(edges, number)) divide(edges, 2 * number);
+    }
+
+  private:
+    // Makes the table of so many steps; false where too many edges share one.
+    bool divide(const Edges &edges, std::size_t number) {
+        const double low = edges.begin[0], factor = static_cast<double>(number) / (edges.begin[edges.size - 1] - low);
+        if (!(factor > DBL_MIN && factor < LARGEST)) return false;
+        scale = {low, factor, static_cast<double>(number - 1)};
+        std::vector<std::size_t> held(number);
+        for (std::size_t edge = 0; edge < edges.size; ++edge) ++held[scale.step_of(edges.begin[edge])];
+        const std::size_t most = (*std::max_element(held.begin(), held.end()) + 1) / 2;
+        if (most > MOST_PAIRS) return false;
+        begins.resize(number);
+        for (std::size_t step = 0, before = 0; step < number; before += held[step++])
+            begins[step] = static_cast<std::uint16_t>(std::min(before, edges.size - 2 * most));
+        pairs = most;
+        return true;
+    }
+};
+
 struct Codes {
     std::int64_t first;   // the cell of code 0
     std::int64_t number;  // codes are 0 … number - 1
@@ -42,7 +98,13 @@ struct Tables {
     std::vector<std::unique_ptr<View>> held;  // where their edges lie
     std::vector<Codes> codes;
     std::int64_t size = 0;  // of the flat count vector
+    std::unique_ptr<const std::vector<Steps>> steps = {};  // of each number; made once, by who has the interpreter lock
 };
+
+// The cell of what is not finite.
+std::ptrdiff_t lost_cell(const Edges &edges, double value) {
+    return static_cast<std::ptrdiff_t>(edges.size + 1) + (value < 0.0) + 2 * (value > 0.0);  // NaN, -inf, +inf
+}
 
 // Hands `take` each value's lane and cell: under, bins, over, missing, -inf, +inf.
 template <typename Take>
@@ -56,12 +118,10 @@ void place_lanes(const Edges &edges, const double (&values)[LANES], int used, Ta
             place[lane] = !(above[-1] >= values[lane]) ? above : place[lane];  // not "<": NaN climbs to the top
         }
     }
-    const auto lost = static_cast<std::ptrdiff_t>(edges.size + 1);
     for (int lane = 0; lane < used; ++lane) {
         const double value = values[lane];
         const std::ptrdiff_t at = place[lane] - edges.begin + !(*place[lane] >= value);
-        const std::ptrdiff_t why = (value < 0.0) + 2 * (value > 0.0);  // NaN, -inf, +inf
-        take(lane, std::fabs(value) < LARGEST ? at : lost + why);
+        take(lane, std::fabs(value) < LARGEST ? at : lost_cell(edges, value));
     }
 }
 
@@ -98,15 +158,52 @@ void count_column(const Edges &edges, const char *column, Rows rows, std::ptrdif
     place_column(own, column, rows, stride, [=](std::ptrdiff_t, double, std::ptrdiff_t cell) { ++row[cell]; });
 }
 
+// The same by a table of steps.
+template <std::size_t PAIRS, typename Rows, typename Count>
+void count_by_steps(const Edges &edges, const Steps &steps, const char *column, Rows rows, std::ptrdiff_t stride, Count *counts) {
+    const Edges own = edges;
+    const Scale scale = steps.scale;
+    const std::uint16_t *const begins = steps.begins.data();
+    Count *const row = counts + own.first;
+    for (std::ptrdiff_t number = 0; number < rows.number; ++number) {
+        const double value = at<double>(column + rows[number] * stride);
+        if (!(std::fabs(value) < LARGEST)) {
+            ++row[lost_cell(own, value)];
+            continue;
+        }
+        const std::size_t first = begins[scale.step_of(value)];
+        const Pair both = {value, value};
+        Signs below = {0, 0};
+        for (std::size_t pair = 0; pair < PAIRS; ++pair) {
+            Pair near;
+            std::memcpy(&near, own.begin + first + 2 * pair, sizeof near);
+            below += near < both;
+        }
+        ++row[static_cast<std::int64_t>(first) - below[0] - below[1]];
+    }
+}
+
 template <typename Rows, typename Count>
-void count_numbers(const Tables &tables, const Py_buffer &numbers, Rows rows, Count *counts) {
+void count_column(const Edges &edges, const Steps &steps, const char *column, Rows rows, std::ptrdiff_t stride, Count *counts) {
+    switch (steps.pairs) {
+        case 1: return count_by_steps<1>(edges, steps, column, rows, stride, counts);
+        case 2: return count_by_steps<2>(edges, steps, column, rows, stride, counts);
+        case 3: return count_by_steps<3>(edges, steps, column, rows, stride, counts);
+        case 4: return count_by_steps<4>(edges, steps, column, rows, stride, counts);
+        default: return count_column(edges, column, rows, stride, counts);
+    }
+}
+
+template <typename Rows, typename Count>
+void count_numbers(const Tables &tables, const std::vector<Steps> *steps, const Py_buffer &numbers, Rows rows, Count *counts) {
     const std::ptrdiff_t stride = numbers.strides[0];
     const std::ptrdiff_t block = stride == static_cast<std::ptrdiff_t>(sizeof(double)) ? std::max<std::ptrdiff_t>(rows.number, 1) : BLOCK;
     for (std::ptrdiff_t row = 0; row < rows.number; row += block) {
         const char *column = static_cast<const char *>(numbers.buf);
-        for (const Edges &edges : tables.numbers) {
-            count_column(edges, column, rows.part(row, block), stride, counts);
-            column += numbers.strides[1];
+        for (std::size_t at = 0; at < tables.numbers.size(); ++at, column += numbers.strides[1]) {
+            const Edges &edges = tables.numbers[at];
+            if (steps == nullptr) count_column(edges, column, rows.part(row, block), stride, counts);
+            else count_column(edges, (*steps)[at], column, rows.part(row, block), stride, counts);
         }
     }
 }
@@ -229,17 +326,31 @@ struct Counter {
     Tables *tables;
 };
 
+// The tables of steps for so many rows; none where they are few.
+const std::vector<Steps> *steps_for(Tables &tables, std::ptrdiff_t rows) {
+    if (rows < LONG) return nullptr;
+    if (tables.steps == nullptr) {
+        try {
+            tables.steps = std::make_unique<const std::vector<Steps>>(tables.numbers.begin(), tables.numbers.end());
+        } catch (const std::bad_alloc &) {
+            return nullptr;
+        }
+    }
+    return tables.steps.get();
+}
+
 // The rows that are meant are counted.
 template <typename Count, typename Rows>
-bool count_into(const Tables &tables, const Py_buffer &numbers, const Py_buffer &codes, Rows rows, void *counts) {
+bool count_into(Tables &tables, const Py_buffer &numbers, const Py_buffer &codes, Rows rows, void *counts) {
+    const std::vector<Steps> *const steps = steps_for(tables, rows.number);
     const driftd::Unlocked unlocked(rows.number * (numbers.shape[1] + codes.shape[1]) >= MANY);
-    count_numbers(tables, numbers, rows, static_cast<Count *>(counts));
+    count_numbers(tables, steps, numbers, rows, static_cast<Count *>(counts));
     count_codes(tables, codes, rows, static_cast<Count *>(counts));
     return true;
 }
 
 // True when all was counted, false when nothing was, because something does not fit: then the numpy path says what.
-bool count_all(const Tables &tables, PyObject *numeric, PyObject *categorical, PyObject *cells, PyObject *chosen) {
+bool count_all(Tables &tables, PyObject *numeric, PyObject *categorical, PyObject *cells, PyObject *chosen) {
     const View numbers(numeric, PyBUF_RECORDS_RO), codes(categorical, PyBUF_RECORDS_RO);
     const View counts(cells, PyBUF_CONTIG | PyBUF_FORMAT);
     const auto fits = [&](const char *letters, std::size_t width) {
@@ -269,7 +380,7 @@ bool count_all(const Tables &tables, PyObject *numeric, PyObject *categorical, P
 // As everywhere, nobody may change the arrays meanwhile: that the codes fit was seen before the lock was let go.
 PyObject *counter_count(PyObject *self, PyObject *const *arguments, Py_ssize_t number) {
     if (number != 4) return PyErr_Format(PyExc_TypeError, "count takes 4 arguments, not %zd", number);
-    const Tables &tables = *reinterpret_cast<Counter *>(self)->tables;
+    Tables &tables = *reinterpret_cast<Counter *>(self)->tables;
     return PyBool_FromLong(count_all(tables, arguments[0], arguments[1], arguments[2], arguments[3]));
 }
 

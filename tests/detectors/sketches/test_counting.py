@@ -127,6 +127,40 @@ def test_compiled_counts_are_numpys_counts(data: st.DataObject) -> None:
     assert compiled.tolist() == numpy.tolist()
 
 
+@st.composite
+def long_ladders(draw: st.DrawFn) -> np.ndarray:
+    """As many edges as a table of steps is made for: nearly as far from each other, some of them close together, anywhere."""
+    rng = np.random.default_rng(draw(st.integers(0, 2**32 - 1)))
+    size = draw(st.integers(60, 400))
+    rungs = np.cumsum(rng.uniform(0.5, 1.5, size)) - draw(st.sampled_from([0.0, size / 2, size]))
+    near = rungs[rng.integers(0, size, draw(st.integers(0, 12)))]
+    unit, shift = draw(
+        st.sampled_from([(1.0, 0.0), (1 / 3, 1e9), (1e-300, 0.0), (TINY, 0.0), (1e300, 0.0), (4e305, 0.0)])
+    )
+    found = np.concatenate([rungs, near, np.nextafter(near, np.inf)]) * unit + shift
+    return np.unique(found[np.abs(found) < SECOND_LARGEST] + 0.0)
+
+
+@given(st.data())
+def test_long_batches_count_the_same_by_steps(data: st.DataObject) -> None:
+    """Where a table says which edges are near, and where edges lie so that there is none; on the edges, beside them and far away."""
+    rungs = data.draw(long_ladders())
+    grid = Layout((numeric_feature("n", rungs), numeric_feature("m", np.arange(70.0))), ())
+    rng = np.random.default_rng(data.draw(st.integers(0, 99)))
+    beside = [rungs, np.nextafter(rungs, -np.inf), np.nextafter(rungs, np.inf), rungs[:1] - 1, rungs[-1:] + 1]
+    others = np.array([*data.draw(st.lists(values, max_size=9)), *LANDMARKS, np.nan, np.inf, -np.inf])
+    column = np.concatenate([*beside, rng.uniform(rungs[0] / 2, rungs[-1] / 2, 200) * 2, others, np.zeros(260)])
+    numeric = np.stack([column, rng.permutation(column)], axis=1)
+    codes = np.empty((len(column), 0), dtype=np.int32)
+    places = data.draw(places_in(numeric))
+    for kind in (np.uint16, np.int64):
+        compiled, numpy = np.zeros(grid.size, dtype=kind), np.zeros(grid.size, dtype=np.int64)
+        assert compiled_counter(grid).count(numeric, codes, compiled, places)
+        NumpyCounter(grid).count(*rows_at(places, numeric, codes), numpy)
+
+        assert compiled.tolist() == numpy.tolist()
+
+
 @given(st.data())
 def test_sorting_a_column_counts_as_looking_each_value_up(data: st.DataObject) -> None:
     """Beyond MANY rows numpy sorts; the same values a few at a time are looked up."""

@@ -39,6 +39,8 @@ class Cursor {
   // Whether a window may be read from here.
   bool has_window(const char* from) const { return end_ - from >= WINDOW; }
 
+  ptrdiff_t left_of(const char* from) const { return end_ - from; }  // below 0 behind the end
+
   size_t left(const char* from) const { return from < end_ ? static_cast<size_t>(end_ - from) : 0; }
 
   void space() { at = past_space(at); }

@@ -63,13 +63,13 @@ constexpr uint64_t LOW_HALVES = 0x0F0F0F0F0F0F0F0Fu;  // of each byte: the worth
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
 // The worth of 1 … 8 digits, of which eight bytes may be read: bytes behind them are shifted out.
 inline uint64_t worth_of(const char* at, int count) {
-  return worth_of((word_at(at) & LOW_HALVES) << (64 - 8 * count));
+  return worth_of((word_at(at) & LOW_HALVES) << (-8 * count & 63));
 }
 
 // The same of 2 … 8 digits with a point behind the first `whole` of them, as if there was none. Nine bytes may be read.
 inline uint64_t worth_without(const char* at, int whole, int count) {
   const uint64_t behind = ~uint64_t{0} << (8 * whole);
-  return worth_of((((word_at(at) & ~behind) | (word_at(at + 1) & behind)) & LOW_HALVES) << (64 - 8 * count));
+  return worth_of((((word_at(at) & ~behind) | (word_at(at + 1) & behind)) & LOW_HALVES) << (-8 * count & 63));
 }
 #else
 inline uint64_t worth_of(const char* at, int count) {
@@ -162,32 +162,38 @@ DRIFTD_APART inline bool long_in_window(const char* begin, int whole, int count,
   return true;
 }
 
-// Behind a number of up to 8 digits, and more behind a point, 19 in all without a leading 0; none where it is anything else. A window may be
-// read. The one thing that the next step waits for is where the number ends: one load, no branch that has to be guessed,
-// for the sign and the number of digits change from value to value.
-DRIFTD_INLINE const char* in_window(const char* at, double& value) {
-  const uint32_t negative = *at == '-';
-  const uint32_t others = (~digits_in(at) & ~negative) | 1u << (WINDOW - 1);  // bytes that are no digits; the last ends all
-  const int first = lowest(others), whole = first - static_cast<int>(negative);
+// Powers of ten, then the same below 0: a division by one of these sets the sign, that of a 0 too.
+constexpr double SIGNED_POWERS[] = {1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, -1e0, -1e1, -1e2, -1e3, -1e4, -1e5, -1e6, -1e7, -1e8};
+
+// Behind a number of up to 8 digits, and more behind a point, 19 in all without a leading 0, whatever follows; none where it is anything else. A window
+// may be read. The one thing that the next step waits for is where the number ends: one load, no branch that has to be guessed, for the
+// sign and the number of digits change from value to value.
+DRIFTD_INLINE const char* mantissa_in_window(const char* at, double& value) {
+  const uint64_t negative = *at == '-';
+  const uint64_t others = ~(digits_in(at) | negative);  // bytes that are no digits; what lies behind the window ends all
+  const uint64_t first = lowest(others), whole = first - negative;
   const char* begin = at + negative;
-  if (whole < 1 || whole > 8 || (whole > 1 && *begin == '0')) return nullptr;  // in this order: the first digit is random
-  int last = first, count = 0;
-  double size;
-  if (at[first] == '.') {
-    last = lowest((others & (others - 1)) | 1u << (WINDOW - 1));
-    count = last - first - 1;
-    if (count < 1) return nullptr;
-    if (whole + count > 8) {
-      if (!long_in_window(begin, whole, count, size)) return nullptr;
-    } else {
-      size = static_cast<double>(static_cast<int64_t>(worth_without(begin, whole, whole + count))) / POWERS[count];
-    }
-  } else {
-    size = static_cast<double>(static_cast<int64_t>(worth_of(begin, whole)));
+  if (whole - 1 > 7 || (whole > 1 && *begin == '0')) return nullptr;  // in this order: the first digit is random
+  if (at[first] != '.') {
+    value = with_sign(static_cast<double>(static_cast<int64_t>(worth_of(begin, static_cast<int>(whole)))), static_cast<uint32_t>(negative));
+    return at + first;
   }
-  if ((at[last] | ' ') == 'e') return nullptr;
-  value = with_sign(size, negative);
+  const uint64_t last = lowest(others & (others - 1)), count = last - first - 1;
+  if (count - 1 < 8 - whole) {
+    const uint64_t worth = worth_without(begin, static_cast<int>(whole), static_cast<int>(whole + count));
+    value = static_cast<double>(static_cast<int64_t>(worth)) / SIGNED_POWERS[9 * negative + count];
+    return at + last;
+  }
+  double size;
+  if (count < 1 || !long_in_window(begin, static_cast<int>(whole), static_cast<int>(count), size)) return nullptr;
+  value = with_sign(size, static_cast<uint32_t>(negative));
   return at + last;
+}
+
+// The same; none where an exponent follows.
+DRIFTD_INLINE const char* in_window(const char* at, double& value) {
+  const char* end = mantissa_in_window(at, value);
+  return end == nullptr || (*end | ' ') == 'e' ? nullptr : end;
 }
 #endif
 

@@ -38,6 +38,7 @@ inline uint32_t half_at(const char* at) {
 
 // How many bytes lie below the lowest bit that is set.
 inline int lowest(uint32_t bits) { return __builtin_ctz(bits); }
+inline uint64_t lowest(uint64_t bits) { return static_cast<uint32_t>(__builtin_ctzll(bits)); }
 
 // Where JSON may be cut: quotes, brackets of both kinds, commas; and what is odd there, backslashes and what is not ASCII.
 struct Brackets {

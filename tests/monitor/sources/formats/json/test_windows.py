@@ -77,6 +77,49 @@ def test_a_number_is_read_to_the_last_bit_wherever_the_message_ends(text: str) -
     assert bits(column(rows, "a")) == bits([float(text)] * (len(behind) + 1))
 
 
+FOLLOWED = f',"more":"{"x" * 70}"'  # so that a window lies behind each number
+
+
+@pytest.mark.parametrize("text", NUMBER_TEXTS)
+@pytest.mark.parametrize(("colon", "comma"), [(":", ","), (": ", ", "), (":  ", " ,  "), (":", ",\n")])
+def test_numbers_that_follow_each_other_are_read_to_the_last_bit(text: str, colon: str, comma: str) -> None:
+    """Whichever of them is odd, and whatever space is about them."""
+    names = NUMBERS[:4]
+    all_told = [
+        comma.join(f'"{name}"{colon}{text if name == odd else "-0.5"}' for name in names) for odd in (*names, None)
+    ]
+    rows = rows_of(*(message(told, FOLLOWED) for told in all_told))
+
+    for at, name in enumerate(names):
+        expected = [float(text) if number == at else -0.5 for number in range(len(all_told))]
+        assert bits(column(rows, name)) == bits(expected)
+
+
+@pytest.mark.parametrize(
+    "features",
+    [
+        '"a":1,"ab":2,}',
+        '"a":1,"ab":2, }',
+        '"a":1,"ab":2,  }',
+        '"a":1,,"ab":2',
+        '"a":1,"ab":2.',
+        '"a":1.,"ab":2',
+        '"a":1,"ab":02',
+        '"a":1,"ab":-',
+        '"a":1 "ab":2',
+        '"a":1,"ab":2]',
+        '"a":1,"ab":2,"ab":3',
+        '"a":1,"a":1',
+    ],
+)
+def test_what_is_malformed_among_numbers_is_left(features: str) -> None:
+    read = make_decoder().readers[0]
+    usual, odd = message('"a":1,"ab":2', FOLLOWED), message(features, FOLLOWED)
+    records = TopicRecords("t", [0, 0, 0], [usual, odd, usual])
+
+    assert read.read(records, NOON + SECOND, DecodeCounts()).left == [1]
+
+
 def test_halves_between_two_doubles_are_rounded_to_even() -> None:
     """17 to 19 digits are divided in whole numbers: what is exactly between two doubles, and just beside it."""
     halves = [f"{(2**53 + 2 * at + 1) * 5**shift}" for at in range(40) for shift in (1, 2, 3)]
