@@ -488,7 +488,7 @@ class TopicDecoder:
         self._sampled += len(values)
         if of is None and beside is None and (firsts := self._first_documents(records, looked)) is not None:
             for first in firsts:
-                self._look_through([first], counts, latest)
+                self._look_at(first, counts, latest)
             return {}
         new = {}
         for at in looked if of is None else np.flatnonzero(of.looked).tolist():
@@ -517,16 +517,24 @@ class TopicDecoder:
         """The features of one message's rows that the contract of their series does not know."""
         found = defaultdict[SeriesKey, NewNames](NewNames)
         for number, row in enumerate(rows):
-            with suppress(Rejected):
-                series, time = self._place(row, latest)
-                if series is None:
-                    self._note_version(row, time)
-                    continue
-                if series.key.version == ANY_VERSION:
-                    self._new_versions.setdefault((series.key.model, self._version_of(row)), time)
-                counts.fields["unknown"] += 0 if number else len(series.unknown(row))
+            series = self._look_at(row, None if number else counts, latest)
+            if series is not None:
                 found[series.key].add(self._new_in(series, row))
         return {key: names.found for key, names in found.items()}
+
+    def _look_at(self, row: Mapping[Path, object], counts: DecodeCounts | None, latest: Nanos) -> SeriesFields | None:
+        """The series of a row, its version noted and its unknown features counted, None: not counted; None where it is nobody's."""
+        try:
+            series, time = self._place(row, latest)
+        except Rejected:
+            return None
+        if series is None:
+            self._note_version(row, time)
+        elif series.key.version == ANY_VERSION:
+            self._new_versions.setdefault((series.key.model, self._version_of(row)), time)
+        if series is not None and counts is not None:
+            counts.fields["unknown"] += len(series.unknown(row))
+        return series
 
     def _note_version(self, row: Mapping[Path, object], time: Nanos) -> None:
         """Keep the version of a row that no series takes, where its model's new versions are wanted."""
@@ -575,6 +583,7 @@ def _in_order(
     partitions: Sequence[int], told: Sequence[Told]
 ) -> tuple[Sequence[int] | NDArray[np.int64], NDArray[np.int64]]:
     """The partition of each event time, and the times in the order of their messages, whoever read them."""
+    told = [each for each in told if len(each[1])]
     if len(told) == 1 and told[0][0] is None:  # as a rule each message is one event
         return partitions, told[0][1]
     all_places = [np.arange(len(times)) if places is None else places for places, times in told]
