@@ -99,7 +99,7 @@ def traced(rows: list[Event]) -> Event:
     [row] = rows
     number, nanos = row["ts"] - BEGIN_MS + 1, row["ts"] * MILLI
     held = [{"key": f"gen_ai.{name}", "value": {"doubleValue": value}} for name, value in row["features"].items()]
-    span = {"traceId": f"{number:032x}", "spanId": f"{number:016x}", "startTimeUnixNano": str(nanos)}
+    span: Event = {"traceId": f"{number:032x}", "spanId": f"{number:016x}", "startTimeUnixNano": str(nanos)}
     span |= {"endTimeUnixNano": str(nanos + MILLI), "attributes": held}
     return {"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]}
 
