@@ -1,7 +1,8 @@
 """Every format with one message in a hundred broken, beside the same messages whole: the ratio of rows a second, by processor time.
 
-A `cut` message ends in its middle; a `foreign` one is JSON of something else. Both are counted as rejected, and nothing else is. Avro,
-Protobuf and Arrow have such figures in their own files, with the libraries that write them.
+A `cut` message ends in its middle; a `foreign` one is JSON of something else. Both are counted as rejected, and nothing else is. An
+`evolved` one has a feature more than all others, and is read; where columns have no names it is rejected, too. Avro, Protobuf and Arrow
+have such figures in their own files, with the libraries that write them.
 """
 
 import argparse
@@ -22,6 +23,7 @@ COUNT, ROUNDS, QUICK = 20_000, 5, (2_000, 1)
 POLL = 10_000  # rows
 SLOWER = 5  # times
 BROKEN = 100  # messages, of which one is broken
+WAYS = "cut", "foreign", "evolved"
 FOREIGN = b'{"error":"model not ready","code":503}'
 REQUEST = "org.kubeflow.serving.inference.request"
 Event = dict[str, Any]
@@ -48,7 +50,7 @@ def tensors(rows: list[Event]) -> Event:
     """A V2 request, a tensor a feature."""
     held = [
         {"name": name, "shape": [len(rows), 1], "datatype": "FP64", "data": [row["features"][name] for row in rows]}
-        for name in FEATURES
+        for name in rows[0]["features"]
     ]
     return {"id": rows[0]["id"], "inputs": held}
 
@@ -97,7 +99,7 @@ def traced(rows: list[Event]) -> Event:
     [row] = rows
     number, nanos = row["ts"] - BEGIN_MS + 1, row["ts"] * MILLI
     held = [{"key": f"gen_ai.{name}", "value": {"doubleValue": value}} for name, value in row["features"].items()]
-    span = {"traceId": f"{number:032x}", "spanId": f"{number:016x}", "startTimeUnixNano": str(nanos)}
+    span: Event = {"traceId": f"{number:032x}", "spanId": f"{number:016x}", "startTimeUnixNano": str(nanos)}
     span |= {"endTimeUnixNano": str(nanos + MILLI), "attributes": held}
     return {"resourceSpans": [{"scopeSpans": [{"spans": [span]}]}]}
 
@@ -157,9 +159,8 @@ LOGS = (
 )
 
 
-def messages(log: Log, held: list[Event]) -> tuple[list[bytes], list[Any]]:
-    """A log of events, and the headers of each record."""
-    parts = [held[at : at + log.rows] for at in range(0, len(held), log.rows)]
+def messages(log: Log, parts: list[list[Event]]) -> tuple[list[bytes], list[Any]]:
+    """A log of events, so many a message, and the headers of each record."""
     written = [log.write(part) for part in parts]
     headers = (
         [[(name, text.encode()) for name, text in log.headers(part[0]).items()] for part in parts]
@@ -169,12 +170,23 @@ def messages(log: Log, held: list[Event]) -> tuple[list[bytes], list[Any]]:
     return [each if isinstance(each, bytes) else ENCODE(each) for each in written], headers
 
 
-def damaged(values: list[bytes], way: str) -> list[bytes]:
-    """The same, one in a hundred broken."""
-    return [
-        value if at % BROKEN != BROKEN // 2 else value[: len(value) // 2] if way == "cut" else FOREIGN
-        for at, value in enumerate(values)
-    ]
+def grown(event: Event) -> Event:
+    """The same with a feature more."""
+    return {**event, "features": {**event["features"], "feature_20": 0.25}}
+
+
+def damaged(log: Log, values: list[bytes], parts: list[list[Event]], way: str) -> list[bytes]:
+    """The same messages, one in a hundred broken."""
+    found = list(values)
+    for at in range(BROKEN // 2, len(values), BROKEN):
+        match way:
+            case "cut":
+                found[at] = values[at][: len(values[at]) // 2]
+            case "foreign":
+                found[at] = FOREIGN
+            case _:
+                [found[at]] = messages(log, [list(map(grown, parts[at]))])[0]
+    return found
 
 
 def reading(log: Log, values: list[bytes], headers: list[Any]) -> Callable[[], int]:
@@ -224,16 +236,18 @@ def rate(work: Callable[[], int], count: int) -> float:
 
 def measured(log: Log, count: int, rounds: int) -> Figures:
     """One format: its rate, and the ratios of broken ones to whole ones."""
-    values, headers = messages(log, [msgspec.json.decode(event) for event in events(count)])
+    held = [msgspec.json.decode(event) for event in events(count)]
+    parts = [held[at : at + log.rows] for at in range(0, len(held), log.rows)]
+    values, headers = messages(log, parts)
     passes = {"whole": reading(log, values, headers)}
-    passes |= {way: reading(log, damaged(values, way), headers) for way in ("cut", "foreign")}
+    passes |= {way: reading(log, damaged(log, values, parts, way), headers) for way in WAYS}
     for work in passes.values():
         work()
     rates: dict[str, list[float]] = {name: [] for name in passes}
     for _ in range(rounds):
         for name, work in passes.items():
             rates[name].append(rate(work, count))
-    ratios = {way: ratio(rates[way], rates["whole"]) for way in ("cut", "foreign")}
+    ratios = {way: ratio(rates[way], rates["whole"]) for way in WAYS}
     return {"rates": {name: spread(held) for name, held in rates.items()}, "ratios": ratios}
 
 

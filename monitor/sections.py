@@ -3,9 +3,19 @@
 import difflib
 import re
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    field_validator,
+    model_validator,
+)
 
 from detectors.durations import nanoseconds, show_duration
 
@@ -19,6 +29,7 @@ __all__ = [
     "one_way_in",
     "parse_duration",
     "parse_size",
+    "possible",
     "show_duration",
     "show_size",
     "unknown_key",
@@ -60,10 +71,22 @@ PositiveDuration = Annotated[Duration, AfterValidator(_positive)]
 Name = Annotated[str, Field(min_length=1, max_length=128, pattern=r"^[^\x00-\x1f\x7f]+$")]
 
 
+def possible(value: Any) -> Any:
+    """The same value. Raises ValueError where it is a path that no file system has: such a path is said here, not where it is opened."""
+    if isinstance(value, Path) and "\0" in str(value):
+        raise ValueError("must be a path, which holds no NUL character")
+    return value
+
+
 class Section(BaseModel):
     """A part of the configuration. Unknown keys are errors; a text may be written as a number or as truth."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, coerce_numbers_to_str=True)
+
+    @field_validator("*")
+    @classmethod
+    def _is_possible(cls, value: Any) -> Any:
+        return possible(value)
 
     @model_validator(mode="before")
     @classmethod

@@ -115,6 +115,8 @@ def _of_file(path: Path) -> Iterator[date]:
         raise HolidaysError(f"holidays: {path} is no text") from None
     except OSError as error:
         raise HolidaysError(f"holidays: {path} cannot be read: {error.strerror or error}") from None
+    except ValueError:  # no file can be called so
+        raise HolidaysError(f"holidays: {str(path)!r} holds a NUL character") from None
     found = list(_of_calendar(text, path) if text.startswith("BEGIN:VCALENDAR") else _of_lines(text, path))
     if not found:
         raise HolidaysError(f"holidays: {path} holds no date")

@@ -31,6 +31,7 @@ from monitor.sections import (
     Size,
     parse_duration,
     parse_size,
+    possible,
     show_duration,
     show_size,
     unknown_key,
@@ -125,6 +126,8 @@ class KafkaSettings(Section):
                 raise ValueError(f"{name}: false is refused; give the broker's CA in kafka.ca_file instead")
             if name in SECRET_FILES and SECRET_FILES[name] in properties:
                 raise ValueError(f"takes only one of {SECRET_FILES[name]} and {name}")
+            if "\0" in f"{name}{value}":  # the client would take what stands before it
+                raise ValueError(f"{name!r} holds a NUL character")
         return properties
 
     @model_validator(mode="after")
@@ -555,6 +558,12 @@ class Settings(BaseSettings):
     max_future: Duration = parse_duration("10m")
     http: HttpSettings = HttpSettings()
     log: LogSettings = LogSettings()
+
+    @field_validator("state")
+    @classmethod
+    def _is_possible(cls, state: Path) -> Path:
+        possible(state)
+        return state
 
     @classmethod
     def settings_customise_sources(

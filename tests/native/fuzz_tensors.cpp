@@ -65,6 +65,22 @@ std::string body_of(Random& random, uint64_t kind) {
   return text + "]}";
 }
 
+// The same with its tensors behind it; sometimes with a size that is not theirs, or numbers that a reader leaves.
+std::string binary_of(Random& random, uint64_t kind) {
+  static const char* const TYPES[] = {"FP64", "FP32", "INT64", "INT32", "UINT8"};
+  const size_t rows = 1 + random() % (random() % 4 == 0 ? 120 : 4), width = kind / 2 % 4 == 0 ? 2 : 1;
+  std::string text = "{\"inputs\":[", behind;
+  for (uint64_t tensor = 0; tensor <= kind / 256 % 3; ++tensor) {
+    const auto of = kind / 1024 % 16 == 0 ? 4 : (kind / 16384 + tensor) % 4;
+    const size_t cells = rows * width, bytes = of == 4 ? 1 : of % 2 ? 4 : 8, size = cells * bytes + (random() % 64 == 0);
+    if (tensor) text += ',';
+    text += "{\"name\":\"x\",\"shape\":[" + std::to_string(rows + (random() % 64 == 0)) + (width > 1 ? ",2" : "") + "],\"datatype\":\"" + TYPES[of];
+    text += "\",\"parameters\":{\"binary_data_size\":" + std::to_string(size) + "}}";
+    for (size_t at = 0; at < size; ++at) behind += static_cast<char>(random() % 8 == 0 ? 0xFF : random() % 4 == 0 ? ' ' : at % 8 == 7 ? 0 : random());
+  }
+  return text + "]}" + behind;
+}
+
 void damage(Random& random, std::string& text) {
   for (auto damages = random() % 3; damages > 0 && random() % 2; --damages) {
     static const char BYTES[] = "{}[]\",:\\ 0.-e\0\xff" "data";
@@ -102,7 +118,7 @@ Template made_of(const Learner& learner, const char* begin, const char* end, siz
 Outcome read(const Template& made, const std::string& text, int64_t width, int64_t room, const Codes& codes) {
   const auto body = alone(text);
   // rows as those that wait for their other half: their fields one behind another, aligned to nothing
-  const size_t codes_at = 3 + 8 * static_cast<size_t>(width), ids_at = codes_at + 4, size = ids_at + 16;
+  const size_t codes_at = 3 + 8 * static_cast<size_t>(width), ids_at = codes_at + 4, time_at = ids_at + 16, size = time_at + 15;
   const auto rows = std::make_unique<char[]>(size * static_cast<size_t>(room));
   const auto lacking = std::make_unique<int64_t[]>(static_cast<size_t>(width + 1));
   const auto step = static_cast<ptrdiff_t>(size);
@@ -112,6 +128,12 @@ Outcome read(const Template& made, const std::string& text, int64_t width, int64
   to.codes = {rows.get() + codes_at, step};
   to.ids = {rows.get() + ids_at, step};
   to.more = {rows.get() + ids_at + 8, step};
+  to.times = {rows.get() + time_at, step};
+  const auto blank = std::make_unique<char[]>(size);
+  for (size_t at = 0; at < size; ++at) blank[at] = static_cast<char>(at);
+  to.blank = blank.get();
+  to.row_bytes = step;
+  if (room > 0) to.whole = rows.get();
   to.lacking = lacking.get();
   to.width = width;
   to.coded = 1;
@@ -119,13 +141,15 @@ Outcome read(const Template& made, const std::string& text, int64_t width, int64
   TemplateReader reader(made, body.get(), body.get() + text.size(), to);
   const Outcome outcome = reader.read();
   if (outcome != Outcome::read) return outcome;
-  reader.taken(reader.id);
+  reader.taken(reader.id, 7);
   if (to.rows != reader.rows || to.rows > room) std::abort();
   say(static_cast<uint64_t>(to.rows));
   for (int64_t row = 0; row < to.rows; ++row) {
     const char* const at = rows.get() + row * step;
     for (size_t byte = 3; byte < size; ++byte) say(static_cast<unsigned char>(at[byte]));
-    uint64_t more;
+    uint64_t more, time;
+    std::memcpy(&time, at + time_at, sizeof time);
+    if (time != 7 || std::memcmp(at, blank.get(), 3) != 0 || std::memcmp(at + time_at + 8, blank.get() + time_at + 8, 7) != 0) std::abort();
     std::memcpy(&more, at + ids_at + 8, sizeof more);
     if (!reader.id.empty() && more != hash_id(std::string(reader.id) + '#' + std::to_string(row), SECOND)) std::abort();
   }
@@ -163,7 +187,8 @@ int main(int, char** arguments) {
   codes.missing = 3;
   for (long left = std::strtol(arguments[2], nullptr, 10); left > 0; --left) {
     const uint64_t kind = random();
-    std::string text = body_of(random, kind);
+    const auto next = [&] { return kind / (1 << 20) % 4 == 0 ? binary_of(random, kind) : body_of(random, kind); };
+    std::string text = next();
     damage(random, text);
     compact(random, text);
     const auto body = alone(text);
@@ -180,7 +205,7 @@ int main(int, char** arguments) {
     const int64_t room = random() % 8 == 0 ? static_cast<int64_t>(random() % 3) : 200;
     say(static_cast<uint64_t>(read(made, text, width, room, codes)));
     for (int more = 0; more < 3; ++more) {
-      std::string other = body_of(random, kind);
+      std::string other = next();
       damage(random, other);
       say(static_cast<uint64_t>(read(made, other, width, room, codes)));
     }

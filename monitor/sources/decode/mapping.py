@@ -98,6 +98,8 @@ def place_rows(
     if owners.size and owners.min() == REJECTED:
         routed = np.flatnonzero(owners != REJECTED)
         rows, owners = rows.take(routed), owners[routed]
+        if not routed.size:  # as of messages of something else
+            return PlacedRows(rows, owners, NO_TIMES)
     times = (timer or event_times)(rows, topic, latest, counts)
     owners[times == NOT_A_TIME] = REJECTED
     _refuse_without_features(rows, owners, topic.fields.features, counts)
@@ -233,6 +235,8 @@ def each_once(column: Column) -> tuple[list[Any], NDArray[np.int64]]:
     if isinstance(column, Coded):
         return list(column.values), column.rows.astype(np.int64, copy=False)
     values = column.tolist()
+    if values and isinstance(values[0], str | None) and values.count(values[0]) == len(values):  # as a rule
+        return values[:1], np.zeros(len(values), dtype=np.int64)
     if column.dtype.kind != "O":
         values = [None if value != value else value for value in values]  # noqa: PLR0124 - NaN
     seen: dict[Any, int] = {}

@@ -1,7 +1,7 @@
 """Bytes to batches (HOT): a topic's format, then what is the same for all of them; reasons for what does not count."""
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -49,6 +49,7 @@ from monitor.sources.formats.base import (
     Splits,
 )
 from monitor.sources.formats.fields import FieldMap, Path, SeriesFields, TopicFields
+from monitor.sources.formats.json.documents import Document, DocumentRows
 from monitor.sources.formats.registry import decoder_of
 from monitor.sources.formats.schema_registry import Registered
 from monitor.sources.formats.times import NOT_A_TIME, by_partition
@@ -139,7 +140,7 @@ class TopicDecoder:
             if key in self._holds.series
         }
         self._halves = SeriesByHalf(self._holds, joined, contracts, sampled=sampled)
-        self._reads.waiting = self._halves.dtype
+        self._reads.waiting = self._halves.blank
         for each in self._reads.series.values() if half != WHOLE else ():
             self._halves.contract(each)
         self.bare = decoder_of(form, self._reads)  # its rows are as the format gives them
@@ -154,6 +155,7 @@ class TopicDecoder:
         any_version = any(key.version == ANY_VERSION for key in self._holds.series)
         self._asks_more = bool(self._contracts) or bool(self._renewed) or any_version
         self._sampled = 0
+        self._documented = True  # whether rows are documents, as far as is known
         self._clocks: dict[int, EventClock] = defaultdict(lambda: EventClock(tolerance))  # by partition
         self._unseen = UnseenSampler()
         self._broken = BrokenSampler()
@@ -203,8 +205,9 @@ class TopicDecoder:
         records = self._split(records, counts)
         of = self._offsets.places(records) if self._contracts and records.values else None
         strange, told = False, list[Told]()
-        objects, noted, checked = 0, 0, list[CheckedRows]()
+        objects, noted, checked, beside = 0, 0, list[CheckedRows](), None
         for read, _, places in self._readings(records, None, latest, counts):
+            beside = read.beside if places is None else beside
             before, objects = objects, sum(counts.fields[reason] for reason in ODD)
             held = self._check(weighed(read.rows, counts), decoded, now, objects=objects > before)
             noted = counts.renumber(noted, places)
@@ -213,7 +216,7 @@ class TopicDecoder:
             rows += held
             told.append((places_of(read, places), read.times))
             strange = strange or read.strange
-        new = self._sample_unknown(records, counts, latest, of, strange=strange)
+        new = self._sample_unknown(records, counts, latest, of, None if strange else beside, strange=strange)
         if checked and of is not None:
             decoded.schemas += schemas(checked, self._contracts, of, new)
         self._see(records, told, decoded)
@@ -463,25 +466,50 @@ class TopicDecoder:
         return series, timestamp(row.get(fields.timestamp), fields.unit, latest)
 
     def _sample_unknown(
-        self, records: TopicRecords, counts: DecodeCounts, latest: Nanos, of: RecordPlaces | None, *, strange: bool
+        self,
+        records: TopicRecords,
+        counts: DecodeCounts,
+        latest: Nanos,
+        of: RecordPlaces | None,
+        beside: Callable[[int], Mapping[Path, object] | None] | None,
+        *,
+        strange: bool,
     ) -> New:
         """Count the unknown features of one row of some messages; those of any row that a contract does not know are returned.
 
         Where there is a contract, offsets choose the messages, so that batches and restarts change nothing. `strange`: whether there may be
-        unknown features; where there are none, and nobody asks for versions, nothing is looked through.
+        unknown features; where there are none, and nobody asks for versions, nothing is looked through. `beside` says whose rows are.
         """
         values = records.values
         if not (self._asks_more or (strange and self.fields.features)):
             self._sampled += len(values)
             return {}
-        looked = range(-self._sampled % LOOKED, len(values), LOOKED)
+        looked = list(range(-self._sampled % LOOKED, len(values), LOOKED))
+        self._sampled += len(values)
+        if of is None and beside is None and (firsts := self._first_documents(records, looked)) is not None:
+            for first in firsts:
+                self._look_at(first, counts, latest)
+            return {}
         new = {}
         for at in looked if of is None else np.flatnonzero(of.looked).tolist():
+            known = None if beside is None or self._contracts else beside(at)
             with suppress(Rejected):  # counted where it is decoded
-                rows = inspect_record(self.events, records.only([at])) if values[at] else ()
+                rows: Iterable[Mapping[Path, object]] = () if known is None else (known,)
+                if known is None and values[at]:
+                    rows = inspect_record(self.events, records.only([at]))
                 new[at] = self._look_through(rows if self._contracts else islice(rows, 1), counts, latest)
-        self._sampled += len(values)
         return new
+
+    def _first_documents(self, records: TopicRecords, places: list[int]) -> Sequence[Document] | None:
+        """The first row of each of these messages, all read at once; None where rows are no documents."""
+        if not places:
+            return []
+        rows = decode_records(self.events, records.only(places)) if self._documented else None
+        self._documented = isinstance(rows, DocumentRows)
+        if not isinstance(rows, DocumentRows):
+            return None
+        first = np.flatnonzero(np.diff(rows.messages, prepend=-1))
+        return [Document(rows.documents[at]) for at in first.tolist()]
 
     def _look_through(
         self, rows: Iterable[Mapping[Path, object]], counts: DecodeCounts, latest: Nanos
@@ -489,16 +517,24 @@ class TopicDecoder:
         """The features of one message's rows that the contract of their series does not know."""
         found = defaultdict[SeriesKey, NewNames](NewNames)
         for number, row in enumerate(rows):
-            with suppress(Rejected):
-                series, time = self._place(row, latest)
-                if series is None:
-                    self._note_version(row, time)
-                    continue
-                if series.key.version == ANY_VERSION:
-                    self._new_versions.setdefault((series.key.model, self._version_of(row)), time)
-                counts.fields["unknown"] += 0 if number else len(series.unknown(row))
+            series = self._look_at(row, None if number else counts, latest)
+            if series is not None:
                 found[series.key].add(self._new_in(series, row))
         return {key: names.found for key, names in found.items()}
+
+    def _look_at(self, row: Mapping[Path, object], counts: DecodeCounts | None, latest: Nanos) -> SeriesFields | None:
+        """The series of a row, its version noted and its unknown features counted, None: not counted; None where it is nobody's."""
+        try:
+            series, time = self._place(row, latest)
+        except Rejected:
+            return None
+        if series is None:
+            self._note_version(row, time)
+        elif series.key.version == ANY_VERSION:
+            self._new_versions.setdefault((series.key.model, self._version_of(row)), time)
+        if series is not None and counts is not None:
+            counts.fields["unknown"] += len(series.unknown(row))
+        return series
 
     def _note_version(self, row: Mapping[Path, object], time: Nanos) -> None:
         """Keep the version of a row that no series takes, where its model's new versions are wanted."""
@@ -547,10 +583,11 @@ def _in_order(
     partitions: Sequence[int], told: Sequence[Told]
 ) -> tuple[Sequence[int] | NDArray[np.int64], NDArray[np.int64]]:
     """The partition of each event time, and the times in the order of their messages, whoever read them."""
+    told = [each for each in told if len(each[1])]
     if len(told) == 1 and told[0][0] is None:  # as a rule each message is one event
         return partitions, told[0][1]
     all_places = [np.arange(len(times)) if places is None else places for places, times in told]
-    places, times = np.concatenate([EMPTY, *all_places]), np.concatenate([EMPTY, *(times for _, times in told)])
+    places, times = (all_places[0], told[0][1]) if len(told) == 1 else _joined(all_places, [times for _, times in told])
     known = times != NOT_A_TIME
     if not known.all():  # what one reader left another has read, or nobody
         places, times = places[known], times[known]
@@ -558,3 +595,8 @@ def _in_order(
         order = np.argsort(places, kind="stable")
         places, times = places[order], times[order]
     return np.asarray(partitions, dtype=np.int64)[places], times
+
+
+def _joined(*columns: Sequence[NDArray[np.int64]]) -> tuple[NDArray[np.int64], ...]:
+    """Each column of several readers, one reader behind another."""
+    return tuple(np.concatenate([EMPTY, *each]) for each in columns)

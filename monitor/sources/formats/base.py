@@ -250,7 +250,7 @@ class SeriesRows:
     rows, rising, with their values at some paths as they came; None: by `look`. `suspects` are what is not within
     the bounds of their series; None where nobody looked. `violations` are the rules of a contract that rows break. `weights` int64[n] are
     millionths: how many requests each row stands for, where the log holds a sample of them. `waiting`: rows as they wait for their
-    other half, where whoever read them wrote numbers, codes and ids there, which then are views of it; rows of a message differ in their ids.
+    other half, where whoever read them wrote times, numbers, codes and ids there, which then are views of it; rows of a message differ in their ids. `named`: all rows are known to have ids.
     """
 
     series: SeriesFields
@@ -268,6 +268,7 @@ class SeriesRows:
     served: NDArray[np.int16] | None = None
     weights: NDArray[np.int64] | None = None
     waiting: halves.Rows | None = None
+    named: bool = False
 
     def only(self, kept: NDArray[np.intp]) -> "SeriesRows":
         """Some rows, rising places."""
@@ -295,7 +296,8 @@ class Read:
 
     `times` int64[n], `NOT_A_TIME` where there is none; `messages[i]` is the place of the message of `times[i]`, a slice where each
     message has one. `left` are the places of the messages that it leaves. `strange`: whether messages may hold features that nobody
-    asked for, as far as it was looked.
+    asked for, as far as it was looked. `beside`: what is the same in all rows of the message at a place, whose and when they are, for
+    who wants no more; None where that is not known, or asked of a reader that does not know.
     """
 
     rows: Sequence[SeriesRows]
@@ -303,6 +305,7 @@ class Read:
     times: NDArray[np.int64]
     left: Sequence[int]
     strange: bool = True
+    beside: Callable[[int], Mapping[Path, object] | None] | None = None
 
 
 class Reader(Protocol):

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from detectors import Layout
 from detectors.reference.service import ERROR, LATENCY
@@ -417,8 +418,8 @@ class TopicFields:
         self.series = {each.key: each for each in series}
         self._wildcards = {key.model: each for key, each in self.series.items() if key.version == ANY_VERSION}
         models = {key.model for key in self.series}
-        self.waiting: Callable[[SeriesFields], np.dtype[Any]] | None = None
-        """What a row of one half of a series is while it waits for the other, where whoever joins them says so."""
+        self.waiting: Callable[[SeriesFields], NDArray[Any]] | None = None
+        """A row of one half of a series as it waits for the other, with nothing in it, where whoever joins them says so."""
         self.unnamed = fields.model_is or (next(iter(models)) if len(models) == 1 else None)
         """The model of a row that names none: the constant one, or the only one."""
 

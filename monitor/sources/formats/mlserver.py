@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+import numpy as np
+
 from monitor.sources.base import RecordParts, TopicRecords
 from monitor.sources.formats.fields import TopicFields
 from monitor.sources.formats.tensors.bodies import Protocol
@@ -12,7 +14,8 @@ from monitor.sources.formats.tensors.decoding import (
     reads_all,
     stamp_of,
 )
-from monitor.sources.formats.tensors.rows import Call
+from monitor.sources.formats.tensors.rows import AlikeCalls, Call
+from monitor.sources.formats.times import NOT_A_TIME
 
 MODEL, VERSION = "mlserver-model", "mlserver-version"
 OTHERS = {"x-request-id", "requestid", "ce_type", "ce-type"}  # headers of Seldon's and KServe's records
@@ -23,7 +26,7 @@ Options = InferenceOptions
 
 def decoder(topic: TopicFields) -> InferenceDecoder:
     """The decoder of one topic."""
-    return InferenceDecoder(topic, RecordParts.KEYS | RecordParts.STAMPS | RecordParts.HEADERS, calls)
+    return InferenceDecoder(topic, RecordParts.KEYS | RecordParts.STAMPS | RecordParts.HEADERS, calls, alike)
 
 
 def calls(records: TopicRecords, place: int) -> Iterable[Call]:
@@ -33,6 +36,20 @@ def calls(records: TopicRecords, place: int) -> Iterable[Call]:
     own = None if not key else key.decode(errors="replace")
     beside = own, stamp_of(records, place), headers.get(MODEL), headers.get(VERSION)
     return [Call(records.values[place] or b"", None, Protocol.ANY, *beside)]  # names take as long as all the rest
+
+
+def alike(records: TopicRecords) -> AlikeCalls | None:
+    """The calls of records whose headers are the same, as those of one server are."""
+    bodies = [value for value in records.values if value]
+    if len(bodies) < len(records.values) or not bodies or not records.stamps:
+        return None
+    if records.headers and records.headers.count(records.headers[0]) < len(bodies):
+        return None
+    headers, keys = headers_of(records, 0), records.keys if any(records.keys) else [None] * len(bodies)
+    owns = [key.decode(errors="replace") if key else None for key in keys]
+    times = np.array(records.stamps, dtype=np.int64)
+    times[times <= 0] = NOT_A_TIME
+    return AlikeCalls(bodies, owns, times, Call(b"", model=headers.get(MODEL), version=headers.get(VERSION)))
 
 
 def comes_apart(options: object) -> bool:

@@ -83,6 +83,7 @@ def test_a_file_that_cannot_be_read_is_said(tmp_path: Path) -> None:
 
     assert "No such file" in refusal(tmp_path / "none")
     assert "is no text" in refusal(tmp_path / "binary")
+    assert refusal(Path("a\0b")) == "holidays: 'a\\x00b' holds a NUL character"
 
 
 @pytest.mark.parametrize(

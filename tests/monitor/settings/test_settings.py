@@ -91,7 +91,11 @@ def load(config: Path, found: Any) -> Settings:
 
 def changed(path: str, value: Any) -> dict[str, Any]:
     """The minimal configuration with one key set; numbers in the path are places of a list."""
-    found = yaml.safe_load(yaml.safe_dump(MINIMAL))
+    return _set(MINIMAL, path, value)
+
+
+def _set(whole: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
+    found = yaml.safe_load(yaml.safe_dump(whole))
     *parents, last = path.split(".")
     section = found
     for name in parents:
@@ -489,6 +493,56 @@ def test_names_stand_once(config: Path) -> None:
 
 
 # --- files ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "state",
+        "kafka.ca_file",
+        "models.0.reference",
+        "defaults.contract",
+        "models.0.contract",
+        "models.0.contract.path",
+        "http.token_file",
+        "http.web_config_file",
+        "http.approval_links.secret_file",
+        "dead_letters.directory",
+        "reports.folder",
+        "registry.ca_file",
+        "registry.webhook_secret_file",
+        "webhooks.0.secret_file",
+        "webhooks.0.ca_file",
+        "targets.0.url_file",
+        "targets.0.ca_file",
+        "topics.0.options.registry.ca_file",
+        "topics.0.options.registry.cert_file",
+        "topics.0.options.registry.token_file",
+    ],
+)
+def test_a_path_that_no_file_system_has_is_one_line(config: Path, key: str) -> None:
+    """What opens such a file would raise something else than what it raises of a file that is not there."""
+    before = {
+        "registry": {"registry": {"url": "https://registry.internal", "type": "mlflow"}},
+        "webhooks": {"webhooks": [{"name": "trainer", "url": "https://trainer.internal/"}]},
+        "targets": {"targets": [{"name": "team", "type": "slack"}]},
+        "topics": {
+            "topics": [{"name": "t", "format": "avro", "options": {"registry": {"url": "https://registry.internal"}}}]
+        },
+    }
+    first = key.partition(".")[0]
+
+    text = refusal(config, _set(MINIMAL | before.get(first, {}), key, "a\0b"))
+
+    assert [line for line in text.splitlines() if "NUL" in line], text
+    assert text.isprintable() or "\0" not in text
+
+
+@pytest.mark.parametrize("name", ["ssl.ca.location", "sasl.password_file", "ssl.key.password_file", "cli\0ent.id"])
+def test_no_property_of_the_client_holds_a_nul(config: Path, name: str) -> None:
+    text = refusal(config, _set(MINIMAL, "kafka", {"properties": {name: "a\0b"}}))
+
+    assert text == f"kafka.properties: {name!r} holds a NUL character"
 
 
 @pytest.mark.parametrize(

@@ -103,7 +103,7 @@ STRICTER: dict[str, tuple[Any, str]] = {  # than the format: what would not be d
     ),
     "no name": (
         {"tls_server_config": TLS | {"key_file": "a\0b"}},
-        "key_file: {home}/a\0b cannot be read: embedded null",
+        "key_file: must be a path, which holds no NUL character",
     ),
     "a rate": ({"rate_limit": {"interval": "1s", "burst": 2}}, "rate_limit is not taken: addresses take turns"),
 }

@@ -20,6 +20,7 @@ from monitor.sources.formats.values import Rejected
 MAX_BYTES = 1 << 20  # of one message
 MAX_DEPTH = 32
 BEGIN = 1 << 10  # bytes: a cut there splits an escape at worst, and no bracket is part of one
+OPENS, CLOSES = b"{}"
 NO_BRACKETS = bytes(set(range(256)) - set(b"{[]}"))
 UNREADABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)  # all that msgspec's JSON decoder raises
 FRAME = 5  # bytes
@@ -62,6 +63,8 @@ def refusal(raw: bytes | None) -> str | None:
         return TOMBSTONE
     if not raw:
         return "empty"
+    if len(raw) <= BEGIN and raw[0] == OPENS and raw[-1] == CLOSES and raw.isascii():  # as a rule
+        return None if raw.count(b"{") + raw.count(b"[") <= MAX_DEPTH else _text_refused(raw)
     if framed(raw) is not None:
         return FRAMED
     if len(raw) > MAX_BYTES:
@@ -154,7 +157,9 @@ class DocumentRows(Rows):
     def column(self, path: Path) -> Column:
         """The values at a path, None where there is none."""
         values: Sequence[Any] = self.documents
-        for name in path:  # level by level
+        if path:
+            values = [document.get(path[0]) for document in self.documents]
+        for name in path[1:]:  # level by level
             values = [value.get(name) if isinstance(value, dict) else None for value in values]
         return np.fromiter(values, dtype=object, count=len(values))
 

@@ -49,17 +49,18 @@ PyObject* learn(PyObject*, PyObject* raw) {
   });
 }
 
-// aim(template, target, [[column of each cell of a row, …] of each array]).
+// aim(template, target, label, [[column of each cell of a row, …] of each array]).
 PyObject* aim(PyObject*, PyObject* arguments) {
   return guarded([&]() -> PyObject* {
     PyObject *capsule, *listed;
-    int target;
-    checked(PyArg_ParseTuple(arguments, "OiO!", &capsule, &target, &PyList_Type, &listed));
+    int target, label;
+    checked(PyArg_ParseTuple(arguments, "OiiO!", &capsule, &target, &label, &PyList_Type, &listed));
     auto* const made = static_cast<Template*>(checked(PyCapsule_GetPointer(capsule, TEMPLATE)));
     made->target = target;
+    made->label = label;
     Py_ssize_t array = 0;
     for (Part& part : made->parts) {
-      if (part.place != Place::numbers && part.place != Place::texts) continue;
+      if (!is_array(part.place)) continue;
       PyObject* cells = checked(PyList_GetItem(listed, array++));
       part.columns.resize(static_cast<size_t>(PyList_Size(cells)));
       for (size_t at = 0; at < part.columns.size(); ++at) part.columns[at] = int_of(checked(PyList_GetItem(cells, static_cast<Py_ssize_t>(at))));
@@ -115,20 +116,23 @@ class Rows {
 
 constexpr Py_ssize_t ALONE = -1;  // instead of a width
 
-// The columns of a target, and the arrays that they lie in; the tallies are what is missing in each column, and the rows.
+// The columns of a target, and the arrays that they lie in; the tallies are what is missing in each column, the rows, and those without an id.
 struct Lent {
   std::unique_ptr<Rows<double>> numbers;
   std::unique_ptr<Rows<int32_t>> codes;
   std::unique_ptr<Rows<uint64_t>> ids, more;
-  std::unique_ptr<Buffer> tallies, whole;
+  std::unique_ptr<Rows<int64_t>> times;
+  std::unique_ptr<Buffer> tallies, whole, blank;
   Columns columns;
 
   // From (codes, room, width, numbers float64[room, width], codes int32[room, coded], ids and more uint64[room] or None, tallies
-  // int64[width + coded + 1], the bytes of the rows that these are fields of, in this order of numbers and codes, or None).
+  // int64[width + coded + 2], the bytes of the rows that these are fields of, in this order of numbers and codes, or None, and of these the
+  // times int64[room] and the bytes of a row with nothing in it).
   explicit Lent(PyObject* described) {
-    PyObject *categories, *numbers_, *codes_, *ids_, *more_, *tallies_, *whole_;
+    PyObject *categories, *numbers_, *codes_, *ids_, *more_, *tallies_, *whole_, *times_, *blank_;
     Py_ssize_t room, width;
-    checked(PyArg_ParseTuple(described, "OnnOOOOOO", &categories, &room, &width, &numbers_, &codes_, &ids_, &more_, &tallies_, &whole_));
+    checked(PyArg_ParseTuple(described, "OnnOOOOOOOO", &categories, &room, &width, &numbers_, &codes_, &ids_, &more_, &tallies_, &whole_,
+                             &times_, &blank_));
     const auto& known = *static_cast<const std::vector<Codes>*>(checked(PyCapsule_GetPointer(categories, CODES)));
     const auto coded = static_cast<Py_ssize_t>(known.size());
     if (room < 0 || width < 0) {
@@ -139,7 +143,7 @@ struct Lent {
     codes = std::make_unique<Rows<int32_t>>(codes_, room, coded);
     ids = std::make_unique<Rows<uint64_t>>(ids_, room, ALONE);
     more = std::make_unique<Rows<uint64_t>>(more_, room, ALONE);
-    tallies = std::make_unique<Buffer>(tallies_, 8, width + coded + 1);
+    tallies = std::make_unique<Buffer>(tallies_, 8, width + coded + 2);
     columns.categories = known.data();
     columns.numbers = numbers->field();
     columns.codes = codes->field();
@@ -154,31 +158,39 @@ struct Lent {
     columns.width = width;
     columns.coded = coded;
     columns.room = room;
-    if (whole_ != Py_None && room > 0) lie_in(whole_);
+    if (whole_ != Py_None && room > 0) lie_in(whole_, times_, blank_);
   }
 
   // The fields have to lie in the rows one behind another, numbers before codes.
-  void lie_in(PyObject* rows) {
+  void lie_in(PyObject* rows, PyObject* times_, PyObject* nothing) {
     whole = std::make_unique<Buffer>(rows, 1, columns.room);
     columns.whole = whole->as<char>();
     columns.row_bytes = whole->size() / columns.room;
+    blank = std::make_unique<Buffer>(nothing, 1, columns.row_bytes);
+    columns.blank = blank->as<char>();
+    times = std::make_unique<Rows<int64_t>>(times_, columns.room, ALONE);
+    columns.times = times->field();
     // what has no columns has no place of its own
     if (columns.width == 0) columns.numbers = {columns.coded == 0 ? columns.whole : columns.codes.begin, columns.row_bytes};
     if (columns.coded == 0) columns.codes = {columns.numbers.at(0, columns.width), columns.row_bytes};
     const char *const end = columns.whole + columns.row_bytes, *const numbered = columns.numbers.at(0, columns.width);
     const bool ordered = columns.numbers.begin >= columns.whole && columns.codes.begin >= numbered && columns.codes.at(0, columns.coded) <= end;
-    if (ordered && columns.numbers.step == columns.row_bytes && columns.codes.step == columns.row_bytes) return;
+    const bool timed = columns.times.begin >= columns.whole && columns.times.at(0, 1) <= end && columns.times.step == columns.row_bytes;
+    if (ordered && timed && columns.numbers.step == columns.row_bytes && columns.codes.step == columns.row_bytes) return;
     PyErr_SetString(PyExc_ValueError, "fields lie elsewhere than in their rows");
     throw Failed();
   }
 
   // Say how many rows there are now.
-  void tell() const { columns.lacking[columns.width + columns.coded] = columns.rows; }
+  void tell() const {
+    columns.lacking[columns.width + columns.coded] = columns.rows;
+    columns.lacking[columns.width + columns.coded + 1] += columns.nameless;
+  }
 
   // Whether a template asks for columns that there are.
   bool holds(const Template& made) const {
     for (const Part& part : made.parts) {
-      if (part.columns.empty() && (part.place == Place::numbers || part.place == Place::texts)) return false;
+      if (part.columns.empty() && is_array(part.place)) return false;
       for (const int32_t column : part.columns)
         if (column < NOBODY || column >= (part.place == Place::texts ? columns.coded : columns.width)) return false;
     }
@@ -191,6 +203,7 @@ struct Message {
   size_t size;
   std::string_view own;
   int kind;
+  int64_t time;
 };
 
 constexpr int STOPPED_ROOM = 1, STOPPED_OTHER = 2;
@@ -202,7 +215,7 @@ struct Scan {
   std::vector<Message> messages;
   std::vector<size_t> last;  // the template of each kind that read the message before
   int32_t* rows = nullptr;
-  int32_t* target = nullptr;
+  int32_t* labels = nullptr;
 
   // One message by the templates of its kind, the last that read one first.
   Outcome read(size_t at) {
@@ -217,9 +230,9 @@ struct Scan {
       const Outcome outcome = reader.read();
       if (outcome == Outcome::other) continue;
       if (outcome == Outcome::read) {
-        reader.taken(message.own.empty() ? reader.id : message.own);
+        reader.taken(message.own.empty() ? reader.id : message.own, message.time);
         rows[at] = static_cast<int32_t>(reader.rows);
-        target[at] = made.target;
+        labels[at] = made.label;
         first = place;
       }
       return outcome;
@@ -240,14 +253,14 @@ struct Scan {
   }
 };
 
-std::vector<Message> messages_of(PyObject* bodies, PyObject* owns, const int32_t* kinds, size_t most) {
+std::vector<Message> messages_of(PyObject* bodies, PyObject* owns, const int32_t* kinds, const int64_t* times, size_t most) {
   std::vector<Message> found(static_cast<size_t>(PyList_Size(bodies)));
   for (size_t at = 0; at < found.size(); ++at) {
     char* bytes;
     Py_ssize_t size;
     if (PyBytes_AsStringAndSize(checked(PyList_GetItem(bodies, static_cast<Py_ssize_t>(at))), &bytes, &size) != 0) throw Failed();
     PyObject* own = checked(PyList_GetItem(owns, static_cast<Py_ssize_t>(at)));
-    found[at] = {bytes, static_cast<size_t>(size), own == Py_None ? std::string_view() : text_of(own), kinds[at]};
+    found[at] = {bytes, static_cast<size_t>(size), own == Py_None ? std::string_view() : text_of(own), kinds[at], times[at]};
     if (kinds[at] < 0 || static_cast<size_t>(kinds[at]) >= most) {
       PyErr_SetString(PyExc_ValueError, "a message is of no kind");
       throw Failed();
@@ -256,19 +269,19 @@ std::vector<Message> messages_of(PyObject* bodies, PyObject* owns, const int32_t
   return found;
 }
 
-// scan([[template, …] of each kind], [target, …], bodies, own ids, kinds int32[n], rows int32[n], targets int32[n], from, stops).
+// scan([[template, …] of each kind], [target, …], bodies, own ids, kinds int32[n], times int64[n], rows int32[n], labels int32[n], from, stops).
 PyObject* scan(PyObject*, PyObject* arguments) {
   return guarded([&]() -> PyObject* {
-    PyObject *kinds, *targets, *bodies, *owns, *of, *rows, *target;
+    PyObject *kinds, *targets, *bodies, *owns, *of, *times, *rows, *labels;
     Py_ssize_t from;
     int stops;
-    checked(PyArg_ParseTuple(arguments, "O!O!O!O!OOOnp", &PyList_Type, &kinds, &PyList_Type, &targets, &PyList_Type, &bodies, &PyList_Type, &owns, &of,
-                             &rows, &target, &from, &stops));
+    checked(PyArg_ParseTuple(arguments, "O!O!O!O!OOOOnp", &PyList_Type, &kinds, &PyList_Type, &targets, &PyList_Type, &bodies, &PyList_Type, &owns, &of,
+                             &times, &rows, &labels, &from, &stops));
     const Py_ssize_t count = PyList_Size(bodies);
-    const Buffer of_kinds(of, 4, count), rows_(rows, 4, count), target_(target, 4, count);
+    const Buffer of_kinds(of, 4, count), times_(times, 8, count), rows_(rows, 4, count), labels_(labels, 4, count);
     Scan scan;
     scan.rows = rows_.as<int32_t>();
-    scan.target = target_.as<int32_t>();
+    scan.labels = labels_.as<int32_t>();
     for (Py_ssize_t at = 0; at < PyList_Size(targets); ++at) scan.targets.push_back(std::make_unique<Lent>(checked(PyList_GetItem(targets, at))));
     for (Py_ssize_t at = 0; at < PyList_Size(kinds); ++at) {
       PyObject* listed = checked(PyList_GetItem(kinds, at));
@@ -283,7 +296,7 @@ PyObject* scan(PyObject*, PyObject* arguments) {
       }
     }
     scan.last.resize(scan.kinds.size());
-    scan.messages = messages_of(bodies, owns, of_kinds.as<int32_t>(), scan.kinds.size());
+    scan.messages = messages_of(bodies, owns, of_kinds.as<int32_t>(), times_.as<int64_t>(), scan.kinds.size());
     if (from < 0 || from > count) {
       PyErr_SetString(PyExc_ValueError, "there is no such message");
       throw Failed();
@@ -300,7 +313,7 @@ PyObject* scan(PyObject*, PyObject* arguments) {
 
 PyMethodDef METHODS[] = {
     {"learn", learn, METH_O, "How a message lies, a probe of it, and its arrays: (template, probe, [(count, width, shaped), …]); or None."},
-    {"aim", aim, METH_VARARGS, "Say which column each cell of a template's arrays is of."},
+    {"aim", aim, METH_VARARGS, "Say which column each cell of a template's arrays is of, and how its messages are labelled."},
     {"codes", codes, METH_O, "The categories of columns."},
     {"scan", scan, METH_VARARGS, "Read messages by templates into columns; where it stopped, and why: (message, 0, 1 no room or 2 no template)."},
     {nullptr, nullptr, 0, nullptr},

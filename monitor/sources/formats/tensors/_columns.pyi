@@ -8,10 +8,12 @@ class Codes: ...
 
 Ids: TypeAlias = NDArray[np.uint64] | None
 Whole: TypeAlias = NDArray[np.uint8] | None
-Target: TypeAlias = tuple[Codes, int, int, NDArray[np.float64], NDArray[np.int32], Ids, Ids, NDArray[np.int64], Whole]
+Times: TypeAlias = NDArray[np.int64] | None
+Numbers: TypeAlias = NDArray[np.float64]
+Target: TypeAlias = tuple[Codes, int, int, Numbers, NDArray[np.int32], Ids, Ids, NDArray[np.int64], Whole, Times, Whole]
 
 def learn(raw: bytes, /) -> tuple[Template, bytes, list[tuple[int, int, bool]]] | None: ...
-def aim(template: Template, target: int, columns: list[list[int]], /) -> None: ...
+def aim(template: Template, target: int, label: int, columns: list[list[int]], /) -> None: ...
 def codes(tables: list[tuple[dict[str, int], int, int]], /) -> Codes: ...
 def scan(
     templates: list[list[Template]],
@@ -19,8 +21,9 @@ def scan(
     bodies: list[bytes],
     owns: list[str | None],
     kinds: NDArray[np.int32],
+    times: NDArray[np.int64],
     rows: NDArray[np.int32],
-    of: NDArray[np.int32],
+    labels: NDArray[np.int32],
     begin: int,
     stops: bool,
     /,

@@ -7,6 +7,8 @@
 // What lies between these places has to be the same, byte by byte, so that a message that a template reads is as well-formed as the one
 // that it was made of. What a place is worth is told by whoever has the template: a probe, which is the message with 0, 1, 2 … in place
 // of its numbers and texts, is read as any message is, and shows where they come to lie.
+//
+// Tensors may lie behind the JSON as their bytes (`binary_data_size`), in the order in which it names them: each is a place, too.
 #pragma once
 
 #include "../json/_hash.hpp"
@@ -15,11 +17,13 @@
 #include "_walking.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <vector>
 
 namespace driftd {
@@ -28,7 +32,26 @@ constexpr size_t MOST_MESSAGE = size_t{1} << 20;  // bytes; a longer one is refu
 constexpr uint64_t FIRST_TEXT = 100'000'000'000;  // texts of a probe: digits that are JSON, and base64, too
 constexpr int64_t MOST_CLAIMED = 99'999'999;      // rows
 
-enum class Place : uint8_t { nothing, id, rows, numbers, texts };
+// `size` are the bytes of a tensor behind the message's JSON; the last four are such tensors.
+enum class Place : uint8_t { nothing, id, rows, numbers, texts, size, doubles, floats, longs, ints };
+
+constexpr bool is_array(Place place) { return place == Place::numbers || place == Place::texts || place > Place::size; }
+
+// Bytes of an element; 0 where elements are text.
+constexpr size_t bytes_of(Place place) { return place == Place::doubles || place == Place::longs ? 8 : place == Place::floats || place == Place::ints ? 4 : 0; }
+
+// A tensor of this type as it lies in memory, the lowest byte first; nothing where its numbers are told apart by no probe.
+inline Place place_of(std::string_view datatype) {
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+  if (datatype == "FP64") return Place::doubles;
+  if (datatype == "FP32") return Place::floats;
+  if (datatype == "INT64") return Place::longs;
+  if (datatype == "INT32") return Place::ints;
+#else
+  (void)datatype;
+#endif
+  return Place::nothing;
+}
 
 // A place of a message of which a template is made.
 struct Spot {
@@ -55,14 +78,21 @@ class Learner : Walk<Learner> {
 
   // Whether the message is wholly understood, and has places of numbers or texts.
   bool run() {
-    if (!whole() || !is_plain()) return false;
+    if (!header() || !(sized_.empty() ? cursor_.ends() : behind()) || !is_plain()) return false;
     write();
     return true;
   }
 
  private:
+  struct Sized {
+    size_t object, size;
+  };
+
   bool member(std::string_view key, int depth, size_t self) {
     if (key == "id" && depth == 1) return *cursor_.at == '"' ? identity(self) : cursor_.literal("null");
+    if (key == "datatype" && *cursor_.at == '"') return datatype(self);
+    if (key == "parameters" && *cursor_.at == '{') parameters_ = {objects_, self};
+    if (key == "binary_data_size" && self == parameters_.object) size(parameters_.tensor);
     const bool shaped = key == "data" || key == "values";
     const bool listed = key == "ndarray" || (depth == 1 && (key == "instances" || key == "predictions" || key == "inputs" || key == "outputs"));
     if (*cursor_.at == '[' && key == "shape") shape(self);
@@ -79,12 +109,53 @@ class Learner : Walk<Learner> {
     return true;
   }
 
+  bool datatype(size_t self) {
+    std::string scratch;
+    std::string_view text;
+    if (!cursor_.string(text, scratch)) return false;
+    kinds_.resize(objects_, Place::nothing);
+    kinds_[self] = place_of(text);
+    return true;
+  }
+
+  // A count from there on; the same place where there is none that is a place.
+  static const char* past_count(const char* begin) {
+    const char* end = begin;
+    while (is_digit(*end) && end - begin < 9) ++end;
+    const bool ended = *end == ',' || *end == ']' || *end == '}' || *end == ' ';
+    return end - begin < 9 && *begin != '0' && ended ? end : begin;
+  }
+
   // The first of a shape's numbers, which is that of the rows.
   void shape(size_t self) {
     const char* const begin = past_space(cursor_.at + 1);
-    const char* end = begin;
-    while (is_digit(*end) && end - begin < 9) ++end;
-    if (end > begin && end - begin < 9 && *begin != '0' && (*end == ',' || *end == ']' || *end == ' ')) spots.push_back({Place::rows, begin, end, self});
+    const char* const end = past_count(begin);
+    if (end > begin) spots.push_back({Place::rows, begin, end, self});
+  }
+
+  // The bytes that a tensor has behind the JSON.
+  void size(size_t tensor) {
+    const char* const end = past_count(cursor_.at);
+    if (end == cursor_.at) return;
+    size_t found = 0;
+    for (const char* digit = cursor_.at; digit < end; ++digit) found = found * 10 + static_cast<size_t>(*digit - '0');
+    spots.push_back({Place::size, cursor_.at, end, tensor});
+    sized_.push_back({tensor, found});
+  }
+
+  // Past the tensors behind the JSON, of which nothing is left.
+  bool behind() {
+    kinds_.resize(objects_, Place::nothing);
+    for (const Sized& each : sized_) {
+      const Place kind = kinds_[each.object];
+      const size_t bytes = bytes_of(kind);
+      if (bytes == 0 || each.size % bytes != 0 || each.size > cursor_.left(cursor_.at)) return false;
+      Spot spot{kind, cursor_.at, cursor_.at + each.size, each.object, each.size / bytes};
+      spot.shaped = true;
+      spots.push_back(spot);
+      cursor_.at += each.size;
+    }
+    return cursor_.at == end_;
   }
 
   // Past an array that is a place; false, and nothing is changed, where it is none.
@@ -111,11 +182,11 @@ class Learner : Walk<Learner> {
 
   // Whether each object has one place of a kind at most, and a shape beside each array that needs one, and no other.
   bool is_plain() const {
-    std::vector<uint8_t> arrays(objects_), shapes(objects_), ids(objects_), needed(objects_);
+    std::vector<uint8_t> arrays(objects_), shapes(objects_), ids(objects_), sizes(objects_), needed(objects_);
     size_t elements = 0;
     for (const Spot& spot : spots) {
-      uint8_t& seen = spot.place == Place::id ? ids[spot.object] : spot.place == Place::rows ? shapes[spot.object] : arrays[spot.object];
-      if (seen++ != 0) return false;
+      auto& of = spot.place == Place::id ? ids : spot.place == Place::rows ? shapes : spot.place == Place::size ? sizes : arrays;
+      if (of[spot.object]++ != 0) return false;
       needed[spot.object] |= spot.shaped;
       elements += spot.count;
     }
@@ -129,6 +200,10 @@ class Learner : Walk<Learner> {
       if (spot.count == 0) continue;
       probe.append(copied, spot.begin);
       copied = spot.end;
+      if (bytes_of(spot.place) != 0) {
+        number = write_raw(spot, number);
+        continue;
+      }
       for (size_t at = 0; at < spot.count; ++at, ++number) {
         probe += at == 0 ? '[' : ',';
         if (spot.width != 0 && at % spot.width == 0) probe += '[';
@@ -139,6 +214,24 @@ class Learner : Walk<Learner> {
     }
     probe.append(copied, end_);
   }
+
+  // The numbers from one on, each exact in its type: a message that is learnt from has fewer than 2^24 bytes. Which comes next.
+  uint64_t write_raw(const Spot& spot, uint64_t number) {
+    const auto put = [this](auto value) { probe.append(reinterpret_cast<const char*>(&value), sizeof value); };
+    for (const uint64_t end = number + spot.count; number < end; ++number) {
+      if (spot.place == Place::doubles) put(static_cast<double>(number));
+      else if (spot.place == Place::floats) put(static_cast<float>(number));
+      else if (spot.place == Place::longs) put(static_cast<int64_t>(number));
+      else put(static_cast<int32_t>(number));
+    }
+    return number;
+  }
+
+  struct {
+    size_t object = SIZE_MAX, tensor = 0;
+  } parameters_;               // the last ones, and whose they are
+  std::vector<Place> kinds_;   // by object: what its tensor is behind the JSON
+  std::vector<Sized> sized_;   // tensors behind the JSON, in their order
 };
 
 // --- reading by one -----------------------------------------------------------------------------------------------------
@@ -159,26 +252,41 @@ struct Field {
   void put(int64_t row, int64_t column, T value) const { std::memcpy(at(row, column), &value, sizeof value); }
 };
 
+// So few bytes that a call would take longer.
+inline void copy_few(char* to, const char* from, size_t size) {
+  const char* const end = from + size;
+  for (; end - from >= 8; to += 8, from += 8) std::memcpy(to, from, 8);
+  if ((size & 4) != 0) std::memcpy(to, from, 4), to += 4, from += 4;
+  if ((size & 2) != 0) std::memcpy(to, from, 2), to += 2, from += 2;
+  if ((size & 1) != 0) *to = *from;
+}
+
 // Columns that rows are written to; of numbers that are missing and infinite, and of codes that are missing, how many there are.
 struct Columns {
   const Codes* categories = nullptr;
   Field<double> numbers;
   Field<int32_t> codes;
   Field<uint64_t> ids, more;
+  Field<int64_t> times;
   int64_t* lacking = nullptr;  // a number or code column each
   int64_t width = 0, coded = 0, room = 0;
-  int64_t rows = 0;
-  char* whole = nullptr;     // the rows that these are fields of, if they are: what else is in them becomes 0
+  int64_t rows = 0, nameless = 0;  // and how many of them have no id
+  char* whole = nullptr;  // the rows that these are fields of, if they are: what else is in them is as in a `blank` one
+  const char* blank = nullptr;
   ptrdiff_t row_bytes = 0;
 
-  // What stands before the numbers of a row, between these and the codes, and behind.
-  void clear(int64_t row) const {
-    char* const begin = whole + row * row_bytes;
-    char *const first = numbers.at(row), *const second = codes.at(row), *const numbered = numbers.at(row, width);
-    char* const coded_to = codes.at(row, coded);
-    std::memset(begin, 0, static_cast<size_t>(first - begin));
-    std::memset(numbered, 0, static_cast<size_t>(second - numbered));
-    std::memset(coded_to, 0, static_cast<size_t>(begin + row_bytes - coded_to));
+  // What stands before the numbers of rows, between these and the codes, and behind; with their time.
+  void lay(int64_t count, int64_t time) const {
+    const auto first = static_cast<size_t>(numbers.begin - whole), numbered = static_cast<size_t>(numbers.at(0, width) - whole);
+    const auto second = static_cast<size_t>(codes.begin - whole), coded_to = static_cast<size_t>(codes.at(0, coded) - whole);
+    const auto size = static_cast<size_t>(row_bytes);
+    for (int64_t row = rows; row < rows + count; ++row) {
+      char* const begin = whole + row * row_bytes;
+      copy_few(begin, blank, first);
+      copy_few(begin + numbered, blank + numbered, second - numbered);
+      copy_few(begin + coded_to, blank + coded_to, size - coded_to);
+      times.put(row, 0, time);
+    }
   }
 
   // Have rows fetched that will be written next, column by column.
@@ -200,7 +308,7 @@ struct Part {
 
 struct Template {
   std::vector<Part> parts;
-  int target = 0;
+  int target = 0, label = 0;  // whose columns it fills, and what is told of its messages
 };
 
 enum class Outcome : uint8_t { read, other, full };
@@ -224,10 +332,11 @@ class TemplateReader {
     return cursor_.at == end_ && rows > 0 ? Outcome::read : Outcome::other;
   }
 
-  // Their ids: that of their message, and a number each.
-  void taken(std::string_view own) {
-    for (int64_t row = to_.rows; to_.whole != nullptr && row < to_.rows + rows; ++row) to_.clear(row);
+  // Their time, and their ids: that of their message, and a number each.
+  void taken(std::string_view own, int64_t time) {
+    if (to_.whole != nullptr) to_.lay(rows, time);
     if (to_.ids.begin != nullptr) identify(own);
+    if (own.empty()) to_.nameless += rows;
     for (const auto& [column, count] : lacking_) to_.lacking[column] += count;
     to_.rows += rows;
   }
@@ -240,6 +349,11 @@ class TemplateReader {
       case Place::rows: return claim();
       case Place::numbers: return numbers(part);
       case Place::texts: return texts(part);
+      case Place::size: return size();
+      case Place::doubles: return raw<double>(part);
+      case Place::floats: return raw<float>(part);
+      case Place::longs: return raw<int64_t>(part);
+      case Place::ints: return raw<int32_t>(part);
     }
     return false;
   }
@@ -251,11 +365,22 @@ class TemplateReader {
   }
 
   bool claim() {
+    const int64_t found = count();
+    return found > 0 && found <= most_ && agree(found);
+  }
+
+  bool size() {
+    const int64_t found = count();
+    sizes_.push_back(static_cast<size_t>(found));
+    return found > 0;
+  }
+
+  // A whole number that does not begin with 0; 0 where there is none.
+  int64_t count() {
     int64_t found = 0;
-    const char* const begin = cursor_.at;
-    if (*begin == '0') return false;
+    if (*cursor_.at == '0') return 0;
     for (; is_digit(*cursor_.at) && found <= MOST_CLAIMED; ++cursor_.at) found = found * 10 + (*cursor_.at - '0');
-    return cursor_.at != begin && found <= most_ && agree(found);
+    return found;
   }
 
   // Whether there are as many as elsewhere in the message, and room for them.
@@ -309,6 +434,41 @@ class TemplateReader {
     if (column != NOBODY && count != 0) lacking_.emplace_back(column, static_cast<int64_t>(count));
   }
 
+  // A tensor behind the JSON. What is infinite, or a whole number that is none of the doubles, is left. Nothing but space there is none.
+  template <typename T>
+  bool raw(const Part& part) {
+    if (read_ == 0 && std::all_of(cursor_.at, end_, [](char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; })) return false;
+    if (read_ == sizes_.size()) return false;
+    const size_t size = sizes_[read_++], each = part.columns.size();
+    if (size % sizeof(T) != 0 || size > cursor_.left(cursor_.at) || !agree(size / sizeof(T), each)) return false;
+    for (size_t at = 0; at < each; ++at) {
+      size_t missing = 0;
+      if (!copied<T>(cursor_.at + at * sizeof(T), each * sizeof(T), cell(part.columns[at]), missing)) return false;
+      lack(part.columns[at], missing);
+    }
+    cursor_.at += size;
+    return true;
+  }
+
+  // The numbers of a column, from so many bytes to so many.
+  template <typename T>
+  bool copied(const char* from, size_t step, Cells::Cell to, size_t& missing) const {
+    for (int64_t row = 0; row < rows; ++row, from += step, to.at += to.step) {
+      T held;
+      std::memcpy(&held, from, sizeof held);
+      double value = static_cast<double>(held) + 0.0;  // of -0 it makes 0
+      if constexpr (sizeof(T) == 8 && !std::is_floating_point_v<T>) {
+        if (!(value <= LARGEST && value >= -LARGEST)) return false;
+      } else if (std::is_floating_point_v<T> && value - value != 0) {
+        if (std::isinf(value)) return false;
+        value = std::numeric_limits<double>::quiet_NaN();
+        ++missing;
+      }
+      std::memcpy(to.at, &value, sizeof value);
+    }
+    return true;
+  }
+
   bool texts(const Part& part) {
     if (*cursor_.at != '[') return false;
     const size_t each = part.columns.size(), limit = most(each);
@@ -340,12 +500,13 @@ class TemplateReader {
           if (ids->begin != nullptr) ids->put(to_.rows + row, 0, 0);
       return;
     }
-    number(own, FIRST, to_.ids);
-    if (to_.more.begin != nullptr) number(own, SECOND, to_.more);
+    if (to_.more.begin == nullptr) return number<1>(own, {FIRST}, {to_.ids});
+    number<2>(own, {FIRST, SECOND}, {to_.ids, to_.more});
   }
 
   // The hashes of `ID#0`, `ID#1`, …, as `hash_id` has them: what they have in common is hashed once for each number of digits.
-  void number(std::string_view own, const Lane& lane, const Field<uint64_t>& to) const {
+  template <size_t LANES>
+  void number(std::string_view own, const std::array<Lane, LANES>& lanes, const std::array<Field<uint64_t>, LANES>& to) const {
     char tail[32] = {};  // what stands behind counts as nothing
     const size_t common = own.size() / 8 * 8, left = own.size() - common;
     std::memcpy(tail, own.data() + common, left);
@@ -353,14 +514,19 @@ class TemplateReader {
     int64_t row = 0;
     for (int64_t digits = 1, end = 10; row < rows; ++digits, end *= 10) {
       const size_t size = left + 1 + static_cast<size_t>(digits);
-      uint64_t begun = lane.seed ^ (common + size);
-      for (size_t at = 0; at < common; at += 8) begun = mix_id(begun, word_at(own.data() + at), lane.step);
+      std::array<uint64_t, LANES> begun;
+      for (size_t lane = 0; lane < LANES; ++lane) {
+        begun[lane] = lanes[lane].seed ^ (common + size);
+        for (size_t at = 0; at < common; at += 8) begun[lane] = mix_id(begun[lane], word_at(own.data() + at), lanes[lane].step);
+      }
       std::memset(tail + left + 1, '0', static_cast<size_t>(digits));
       tail[left + 1] += digits > 1;
       for (const int64_t stop = std::min(end, rows);;) {
-        uint64_t mixed = begun;
-        for (size_t at = 0; at < size; at += 8) mixed = mix_id(mixed, word_at(tail + at), lane.step);
-        to.put(to_.rows + row, 0, last_of(mixed));
+        for (size_t lane = 0; lane < LANES; ++lane) {
+          uint64_t mixed = begun[lane];
+          for (size_t at = 0; at < size; at += 8) mixed = mix_id(mixed, word_at(tail + at), lanes[lane].step);
+          to[lane].put(to_.rows + row, 0, last_of(mixed));
+        }
         if (++row == stop) break;
         char* digit = tail + size - 1;
         for (; *digit == '9'; --digit) *digit = '0';
@@ -378,6 +544,8 @@ class TemplateReader {
   double nowhere_ = 0;  // what nobody asks for
   std::string scratch_;
   std::vector<std::pair<int32_t, int64_t>> lacking_;
+  std::vector<size_t> sizes_;  // of tensors behind the JSON
+  size_t read_ = 0;            // of these
   bool full_ = false;
 };
 

@@ -17,9 +17,12 @@ class Walk {
   Walk(const char* begin, const char* end) : cursor_(begin, end), begin_(begin), end_(end) {}
 
   // Past an object and nothing else.
-  bool whole() {
+  bool whole() { return header() && cursor_.ends(); }
+
+  // Past an object, whatever is behind it.
+  bool header() {
     cursor_.space();
-    return *cursor_.at == '{' && object(1) && cursor_.ends();
+    return *cursor_.at == '{' && object(1);
   }
 
   bool value(int depth) {

@@ -13,7 +13,7 @@ from monitor.sources.formats.fields import Path, TopicFields
 from monitor.sources.formats.tensors.arrays import Naming
 from monitor.sources.formats.tensors.bodies import BodyReading, read_body
 from monitor.sources.formats.tensors.compacting import Compacted, Packed
-from monitor.sources.formats.tensors.rows import Call, Message, TensorRows, rows_of
+from monitor.sources.formats.tensors.rows import AlikeCalls, Call, Message, TensorRows, rows_of
 from monitor.sources.formats.tensors.scanning import COMPILED, TensorScanner
 from monitor.sources.formats.times import NOT_A_TIME
 from monitor.sources.formats.values import LATEST_NANOS, Rejected, parse_time
@@ -56,16 +56,25 @@ class InferenceOptions(Section):
 
 Calls = Callable[[TopicRecords, int], Iterable[Call | Rejected]]
 """The calls in a record at a place, or why not. Raises Rejected."""
+Alike = Callable[[TopicRecords], AlikeCalls | None]
+"""The calls of records of one each that differ in body, id and time alone; None where that is not so."""
+
+
+def never_alike(records: TopicRecords) -> AlikeCalls | None:
+    """Each record is looked at by itself."""
+    del records
+    return None
 
 
 class InferenceDecoder:
-    """Records to rows. `calls` says what a record holds."""
+    """Records to rows. `calls` says what a record holds, `alike` says it of many at once."""
 
-    def __init__(self, topic: TopicFields | None, wants: RecordParts, calls: Calls) -> None:
+    def __init__(self, topic: TopicFields | None, wants: RecordParts, calls: Calls, alike: Alike = never_alike) -> None:
         """`topic`: whose messages they are, None: nobody's."""
         options = (topic.options if topic is not None else None) or InferenceOptions()
         self.wants = wants
         self.calls = calls
+        self.alike = alike
         self._naming = options.naming
         self._prediction = options.prediction
         self._compacted = Compacted()

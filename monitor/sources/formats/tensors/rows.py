@@ -39,6 +39,19 @@ class Call(NamedTuple):
     more: Mapping[Path, str] = NOTHING
 
 
+class AlikeCalls(NamedTuple):
+    """Calls of one kind, a record each: their bodies, own ids and times, and what all else of them is as in."""
+
+    bodies: list[bytes]
+    owns: list[str | None]
+    times: NDArray[np.int64]
+    model: Call
+
+    def call(self, at: int) -> Call:
+        """One of them."""
+        return self.model._replace(body=self.bodies[at], id=self.owns[at], time=int(self.times[at]))
+
+
 class Message(NamedTuple):
     """One message that was read, and what stood beside it: its id, event time (NOT_A_TIME: none), model, version, more by path."""
 

@@ -1,6 +1,7 @@
 """Records of inferences by templates and by Python alone: the same columns, facts and times, whatever they hold."""
 
 import json
+import math
 import random
 import subprocess
 from collections import Counter, defaultdict
@@ -45,6 +46,14 @@ REFERENCE = Reference.fit(
     },
     prediction="__prediction__",
 )
+DATATYPES = {
+    "<f8": "FP64",
+    "<f4": "FP32",
+    "<f2": "FP16",
+    "<i8": "INT64",
+    "<i4": "INT32",
+    "<u1": "UINT8",
+}
 KEYS = SeriesKey("m", "*"), SeriesKey("n", "2")
 
 numbers = st.one_of(st.floats(-10, 10).map(lambda value: round(value, 6)), st.integers(-20, 20), st.none())
@@ -114,6 +123,30 @@ def body(draw: st.DrawFn, client: Any, rows: int) -> dict[str, Any]:
     return about | identity | sides
 
 
+def behind(draw: st.DrawFn, held: dict[str, Any]) -> bytes:
+    """A body with the numbers of its tensors behind it, as far as they can be there."""
+    written = b""
+    for tensor in [each for side in ("inputs", "outputs") for each in held.get(side, ())]:
+        kind = draw(st.sampled_from(["<f8", "<f8", "<f4", "<i8", "<i4", "<f2", "<u1"]))
+        if "data" not in tensor:  # of both sides
+            continue
+        cells = [math.nan if value is None else value for value in np.ravel(np.array(tensor["data"], dtype=object))]
+        if not all(isinstance(value, int | float) for value in cells) or (kind[1] != "f" and not _fit(cells, kind)):
+            continue
+        with np.errstate(over="ignore"):
+            raw = np.array(cells, dtype=kind).tobytes()
+        tensor |= {"datatype": DATATYPES[kind], "parameters": {"binary_data_size": len(raw)}}
+        del tensor["data"]
+        written += raw
+    return written
+
+
+def _fit(cells: list[Any], kind: str) -> bool:
+    """Whether all are whole numbers of a type."""
+    bounds = np.iinfo(kind)
+    return all(value == value and int(value) == value and bounds.min <= value <= bounds.max for value in cells)  # noqa: PLR0124 - NaN
+
+
 def damaged(draw: st.DrawFn, text: str) -> str:
     """The same, or with a few characters wrong."""
     if draw(st.integers(0, 9)) or not text:
@@ -134,8 +167,10 @@ def traffic(draw: st.DrawFn) -> tuple[list[bytes | None], list[int]]:
     for _ in range(draw(st.integers(1, 8))):
         client = draw(st.sampled_from(held))
         found = body(draw, client, draw(st.sampled_from([1, 1, 2, 3, 40])))
+        raw = b"" if draw(st.integers(0, 3)) else behind(draw, found)
         text = json.dumps(found, ensure_ascii=draw(st.booleans()), separators=client[3])
-        values.append(draw(st.sampled_from([damaged(draw, text).encode("utf-8", "replace")] * 20 + [None, b"", b"{}"])))
+        written = damaged(draw, text).encode("utf-8", "replace") + raw
+        values.append(draw(st.sampled_from([written] * 20 + [None, b"", b"{}"])))
     times = [draw(st.sampled_from([NOON, NOON + SECOND, NOON - SECOND] * 8 + [0, NOON + 90 * MINUTE])) for _ in values]
     return values, times
 
@@ -308,6 +343,42 @@ def test_templates_do_not_grow_without_end_nor_are_they_made_for_ever() -> None:
     assert scanned([tensors(1, 1)] * 3, made) == [0, 1, 2]
 
 
+def binary(rows: int, seed: int, **more: Any) -> bytes:
+    """A request of two features behind its JSON."""
+    rng = np.random.default_rng(seed)
+    held = [rng.normal(size=rows), rng.integers(-9, 9, rows, dtype=np.int32)]
+    named = [
+        {"name": name, "shape": [rows, 1], "datatype": kind, "parameters": {"binary_data_size": each.nbytes}}
+        for name, kind, each in zip("ab", ["FP64", "INT32"], held, strict=True)
+    ]
+    head = json.dumps({"id": f"r-{seed}", "model_name": "m", "inputs": named, **more}).encode()
+    return head + b"".join(each.tobytes() for each in held)
+
+
+def test_tensors_behind_the_json_are_read_by_a_template() -> None:
+    made = decoder(compiled=True)
+    values = [binary(rows, rows) for rows in (3, 1, 100, 17)]
+
+    assert scanned(values, made) == []
+    assert sum(map(len, made.readers[0]._templates)) == 1  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("number", [math.inf, -math.inf])
+def test_an_infinite_number_behind_the_json_is_left(number: float) -> None:
+    """Who reads one by one counts it."""
+    made = decoder(compiled=True)
+    assert scanned([binary(2, 1)], made) == []
+
+    assert scanned([binary(2, 1)[:-16] + np.float64(number).tobytes() + binary(2, 1)[-8:]], made) == [0]
+
+
+def test_space_behind_the_json_is_no_tensor() -> None:
+    made = decoder(compiled=True)
+    blank = binary(1, 1)[:-12] + b" " * 12
+
+    assert scanned([binary(1, 1), blank], made) == [1]
+
+
 def test_rows_that_are_claimed_take_no_memory() -> None:
     made = decoder(compiled=True)
     assert scanned([tensors(3, 1)], made) == []
@@ -329,6 +400,12 @@ def test_rows_that_are_claimed_take_no_memory() -> None:
         b'{"shape":[2],"shape":[2],"data":[1,2]}',
         b'{"shape":[2],"data":[1,2],"data":[1,2]}',
         b'{"id":"a","id":"b","shape":[1],"data":[1]}',
+        b'{"shape":[1],"datatype":"UINT8","parameters":{"binary_data_size":1}}a',
+        b'{"shape":[1],"parameters":{"binary_data_size":4}}abcd',
+        b'{"shape":[1],"datatype":"FP32","parameters":{"binary_data_size":4}}abcde',
+        b'{"shape":[1],"datatype":"FP32","parameters":{"binary_data_size":4}}abc',
+        b'{"shape":[1],"datatype":"FP32","parameters":{"binary_data_size":4},"data":[1]}abcd',
+        b'{"datatype":"FP32","parameters":{"binary_data_size":4}}abcd',
         b"[1]",
         b"",
     ],
@@ -346,10 +423,11 @@ def test_what_was_not_aimed_is_not_read() -> None:
     with pytest.raises(ValueError, match="asks for columns that there are not"):
         _columns.scan(
             [[found[0]]],
-            [(_columns.codes([]), 1, 1, *room, np.zeros(2, dtype=np.int64), None)],
+            [(_columns.codes([]), 1, 1, *room, np.zeros(3, dtype=np.int64), None, None, None)],
             [b"x"],
             [None],
             whole,
+            np.zeros(1, dtype=np.int64),
             whole,
             whole,
             0,
