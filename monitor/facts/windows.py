@@ -264,7 +264,9 @@ class FewRows:
     few: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(
+    slots=True, unsafe_hash=True
+)  # not frozen, which takes three times as long: made for each window; nobody changes one
 class WindowSpan:
     """The window a decision was taken on."""
 
