@@ -4,7 +4,6 @@ import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import repeat
-from typing import ClassVar
 
 import numpy as np
 
@@ -69,7 +68,7 @@ class ScoreColumns:
     values: Floats
     pvalues: Floats | None = None
     details: Mapping[str, Floats | Ints] = field(default_factory=dict)
-    most: ClassVar[float] = math.inf  # no value is more, where that is known
+    most: float = field(default=math.inf, init=False, repr=False)  # no value is more, where that is known
 
     def __post_init__(self) -> None:
         for column in (self.values, self.pvalues, *self.details.values()):
@@ -132,7 +131,7 @@ class LateColumns(ScoreColumns):
     `rest` does that, and holds on to no counts of a whole window; None: there are none. `most`: no value is more.
     """
 
-    __slots__ = ("_found", "_rest", "most")
+    __slots__ = ("_found", "_rest")
 
     def __init__(
         self,
