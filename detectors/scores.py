@@ -68,6 +68,7 @@ class ScoreColumns:
     values: Floats
     pvalues: Floats | None = None
     details: Mapping[str, Floats | Ints] = field(default_factory=dict)
+    most: float = field(default=math.inf, init=False, repr=False)  # no value is more, where that is known
 
     def __post_init__(self) -> None:
         for column in (self.values, self.pvalues, *self.details.values()):
@@ -127,7 +128,7 @@ Rest = tuple[Floats | None, Mapping[str, Floats | Ints]]  # p-values and details
 class LateColumns(ScoreColumns):
     """The same, of which p-values and details, which nobody decides by, are worked out when they are read. Then all are looked at.
 
-    `rest` does that, and holds on to no counts of a whole window; None: there are none.
+    `rest` does that, and holds on to no counts of a whole window; None: there are none. `most`: no value is more.
     """
 
     __slots__ = ("_found", "_rest")
@@ -140,12 +141,14 @@ class LateColumns(ScoreColumns):
         rows: Ints,
         values: Floats,
         rest: Callable[["ScoreColumns"], Rest] | None = None,
+        most: float = math.inf,
     ) -> None:
         self.detector = detector
         self.names = names
         self.known = known
         self.rows = rows
         self.values = values
+        self.most = most
         self._rest = rest
         self._found: ScoreColumns | None = None
 
@@ -167,3 +170,11 @@ class LateColumns(ScoreColumns):
     def details(self) -> Mapping[str, Floats | Ints]:  # type: ignore[override]
         """The details."""
         return self.settle().details
+
+
+def largest(values: Floats) -> list[float]:
+    """Return the largest of each row of scores, float64[w, s], as `LateColumns` takes it; of a row alone it is not looked for, for that takes as long as to ask."""
+    if len(values) == 1:
+        return [math.inf]
+    found: list[float] = np.maximum.reduce(values, axis=1, initial=-math.inf).tolist()
+    return found

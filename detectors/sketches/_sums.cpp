@@ -134,10 +134,10 @@ struct Reference {
 };
 
 // How far a running share is from the reference's: `value` at the edges, `upper` inside the bins, each to the last bit as the
-// quotients say. A division takes longer than all else, so it is done only where products say that it matters: the two
-// differ by far less than NEAR. The reference's own shares are divided out anew, for as tables they are most of what a
+// quotients say. A division takes longer than all else, so it is done only where products in single precision say that it
+// matters: they are off by less than half of NEAR, four roundings of shares between 0 and 1. The reference's own shares are divided out anew, for as tables they are most of what a
 // reference takes in memory.
-constexpr double NEAR = 1e-12;
+constexpr double NEAR = 1e-6;
 
 // Two numbers that are worked on at once, as every 64-bit machine can.
 constexpr std::int64_t PAIR = 2;
@@ -201,9 +201,10 @@ constexpr std::int64_t FEWER = 1 << 15;  // cells of 16 bits, whose sum 31 bits 
 class Distance {
   public:
     explicit Distance(Py_ssize_t widest)
-        : cells_(new (std::nothrow) double[static_cast<std::size_t>(2 * widest)]),
-          blocks_(new (std::nothrow) double[static_cast<std::size_t>(widest / BLOCK + 1)]), widest_(widest) {}
-    bool ready() const { return cells_ != nullptr && blocks_ != nullptr; }
+        : cells_(new (std::nothrow) double[static_cast<std::size_t>(widest)]),
+          near_(new (std::nothrow) float[static_cast<std::size_t>(widest)]),
+          blocks_(new (std::nothrow) float[static_cast<std::size_t>(widest / BLOCK + 1)]) {}
+    bool ready() const { return cells_ != nullptr && near_ != nullptr && blocks_ != nullptr; }
 
     template <typename Count>
     void find(const Count *counts, std::int64_t width, double rows, const Reference &reference, double *value, double *upper) {
@@ -216,16 +217,19 @@ class Distance {
     }
 
   private:
-    double *running() const { return cells_.get(); }  // rows of the window up to each right edge
-    double *near() const { return cells_.get() + widest_; }  // how far apart, near enough
+    double *running() const { return cells_.get(); }  // rows of the window up to each right edge,
+    std::int32_t *few() const { return reinterpret_cast<std::int32_t *>(cells_.get()); }  // or the same where they are so few
+    float *near() const { return near_.get(); }  // how far apart, near enough
     std::int64_t last(std::int64_t first) const { return std::min(first + BLOCK, width_); }
     double apart(std::int64_t cell) const {
-        return running()[cell] / rows_ - static_cast<double>(reference_->upto[cell]) / reference_->rows;
+        const double upto = are_few_ ? static_cast<double>(few()[cell]) : running()[cell];
+        return upto / rows_ - static_cast<double>(reference_->upto[cell]) / reference_->rows;
     }
 
     // How far all cells are, near enough, and the most of each block; the most of all is returned.
     template <typename Count>
-    double look(const Count *counts) const {
+    double look(const Count *counts) {
+        are_few_ = false;
 #ifdef DRIFTD_AVX2
         if constexpr (sizeof(Count) <= 2)
             if (wide && width_ <= FEWER) return look_by_eight(counts);
@@ -233,53 +237,51 @@ class Distance {
         run(counts);
         double highest = 0.0;
         for (std::int64_t first = 0; first < width_; first += BLOCK)
-            highest = std::max(highest, blocks_[first / BLOCK] = look(first, last(first)));
+            highest = std::max(highest, static_cast<double>(blocks_[first / BLOCK] = static_cast<float>(look(first, last(first)))));
         return highest;
     }
 
 #ifdef DRIFTD_AVX2
     // The same in one pass over counts that add up to no more than 32 bits hold.
     template <typename Count>
-    DRIFTD_AVX2 double look_by_eight(const Count *counts) const {
-        const double share = 1.0 / rows_, theirs = 1.0 / reference_->rows;
-        double highest = 0.0, lanes[4];
+    DRIFTD_AVX2 double look_by_eight(const Count *counts) {
+        are_few_ = true;
+        const float share = static_cast<float>(1.0 / rows_), theirs = static_cast<float>(1.0 / reference_->rows);
+        const __m256 shares = _mm256_set1_ps(share), known = _mm256_set1_ps(theirs), sign = _mm256_set1_ps(-0.0F);
+        const __m256i last_of_all = _mm256_set1_epi32(7);
+        float highest = 0.0F, lanes[8];
         __m256i carried = _mm256_setzero_si256();
         std::int64_t first = 0;
         for (; first + BLOCK <= width_; first += BLOCK) {
-            __m256d most = _mm256_setzero_pd();
+            __m256 most = _mm256_setzero_ps();
             for (std::int64_t cell = first; cell < first + BLOCK; cell += 8) {
                 __m256i each = eight(counts + cell);  // cumulated in each half first
                 each = _mm256_add_epi32(each, _mm256_slli_si256(each, 4));
                 each = _mm256_add_epi32(each, _mm256_slli_si256(each, 8));
                 const __m256i lower = _mm256_shuffle_epi32(_mm256_permute2x128_si256(each, each, 0x08), 0xff);
                 each = _mm256_add_epi32(_mm256_add_epi32(each, lower), carried);
-                carried = _mm256_permutevar8x32_epi32(each, _mm256_set1_epi32(7));
-                most = _mm256_max_pd(most, near_four(cell, _mm256_castsi256_si128(each), share, theirs));
-                most = _mm256_max_pd(most, near_four(cell + 4, _mm256_extracti128_si256(each, 1), share, theirs));
+                carried = _mm256_permutevar8x32_epi32(each, last_of_all);
+                _mm256_storeu_si256(reinterpret_cast<__m256i *>(few() + cell), each);
+                const __m256 upto = _mm256_cvtepi32_ps(
+                    _mm256_loadu_si256(reinterpret_cast<const __m256i *>(reference_->upto + cell)));
+                const __m256 apart =
+                    _mm256_sub_ps(_mm256_mul_ps(_mm256_cvtepi32_ps(each), shares), _mm256_mul_ps(upto, known));
+                const __m256 found = _mm256_andnot_ps(sign, apart);
+                _mm256_storeu_ps(near() + cell, found);
+                most = _mm256_max_ps(most, found);
             }
-            _mm256_storeu_pd(lanes, most);
-            highest = std::max(highest, blocks_[first / BLOCK] = *std::max_element(lanes, lanes + 4));
+            _mm256_storeu_ps(lanes, most);
+            highest = std::max(highest, blocks_[first / BLOCK] = *std::max_element(lanes, lanes + 8));
         }
         if (first == width_) return highest;
-        std::int64_t sum = _mm_cvtsi128_si32(_mm256_castsi256_si128(carried));
-        double most = 0.0;
+        std::int32_t sum = _mm_cvtsi128_si32(_mm256_castsi256_si128(carried));
+        float most = 0.0F;
         for (std::int64_t cell = first; cell < width_; ++cell) {
-            running()[cell] = static_cast<double>(sum += static_cast<std::int64_t>(counts[cell]));
-            near()[cell] = std::fabs(running()[cell] * share - static_cast<double>(reference_->upto[cell]) * theirs);
+            few()[cell] = sum += static_cast<std::int32_t>(counts[cell]);
+            near()[cell] = std::fabs(static_cast<float>(sum) * share - static_cast<float>(reference_->upto[cell]) * theirs);
             most = std::max(most, near()[cell]);
         }
         return std::max(highest, blocks_[first / BLOCK] = most);
-    }
-
-    // Keep the rows up to four right edges, and how far they are, near enough.
-    DRIFTD_AVX2 __m256d near_four(std::int64_t cell, __m128i upto, double share, double theirs) const {
-        const __m256d rows = _mm256_cvtepi32_pd(upto);
-        const __m256d known = _mm256_cvtepi32_pd(_mm_loadu_si128(reinterpret_cast<const __m128i *>(reference_->upto + cell)));
-        const __m256d apart = _mm256_sub_pd(_mm256_mul_pd(rows, _mm256_set1_pd(share)), _mm256_mul_pd(known, _mm256_set1_pd(theirs)));
-        const __m256d found = _mm256_andnot_pd(_mm256_set1_pd(-0.0), apart);
-        _mm256_storeu_pd(running() + cell, rows);
-        _mm256_storeu_pd(near() + cell, found);
-        return found;
     }
 #endif
 
@@ -313,11 +315,13 @@ class Distance {
             std::memcpy(&upto, running() + cell, sizeof upto);
             found = size_of(upto * share - pair_of(reference_->upto + cell) * theirs);
             most = larger_of(most, found);
-            std::memcpy(near() + cell, &found, sizeof found);
+            near()[cell] = static_cast<float>(found[0]);
+            near()[cell + 1] = static_cast<float>(found[1]);
         }
         for (; cell < last; ++cell) {
-            near()[cell] = std::fabs(running()[cell] * share - static_cast<double>(reference_->upto[cell]) * theirs);
-            most[0] = std::max(most[0], near()[cell]);
+            found[0] = std::fabs(running()[cell] * share - static_cast<double>(reference_->upto[cell]) * theirs);
+            near()[cell] = static_cast<float>(found[0]);
+            most[0] = std::max(most[0], found[0]);
         }
         return std::max(most[0], most[1]);
     }
@@ -350,7 +354,7 @@ class Distance {
     double inside(double farthest, std::int64_t place) const {
         farthest = with_bin(with_bin(farthest, place), place + 1);
         const double least = farthest - reference_->most - NEAR * (1.0 + farthest);
-        double before = 0.0;  // how far the edge before the block is
+        float before = 0.0F;  // how far the edge before the block is
         for (std::int64_t first = 0; first < width_; first += BLOCK) {
             if (std::max(blocks_[first / BLOCK], before) >= least)
                 for (std::int64_t cell = first; cell < last(first); ++cell)
@@ -361,9 +365,10 @@ class Distance {
         return farthest;
     }
 
-    const std::unique_ptr<double[]> cells_, blocks_;
-    const Py_ssize_t widest_;
+    const std::unique_ptr<double[]> cells_;
+    const std::unique_ptr<float[]> near_, blocks_;
     std::int64_t width_ = 0;
+    bool are_few_ = false;
     double rows_ = 0.0;
     const Reference *reference_ = nullptr;
 };
@@ -711,13 +716,25 @@ std::int64_t sum_of(const Count *cell, const Count *end) {
 }
 
 #ifdef __SSE2__
+// Of sixteen bytes the last ones, from as many on.
+constexpr std::uint8_t LEFT[32] = {0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,    0,
+                                   0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
+
 inline std::int64_t sum_of(const std::uint8_t *cell, const std::uint8_t *end) {
+    const std::uint8_t *const begin = cell;
     const __m128i none = _mm_setzero_si128();
     __m128i both = none;
     for (; cell + 16 <= end; cell += 16) both = _mm_add_epi64(both, _mm_sad_epu8(sixteen(cell), none));
-    std::int64_t halves[2];
-    _mm_storeu_si128(reinterpret_cast<__m128i *>(halves), both);
-    return halves[0] + halves[1] + sum_of<std::uint8_t>(cell, end);
+    if (cell < end && end - begin >= 16) {  // what is left, in a load that begins earlier, without what is counted already
+        const __m128i left = _mm_loadu_si128(reinterpret_cast<const __m128i *>(LEFT + (end - cell)));
+        both = _mm_add_epi64(both, _mm_sad_epu8(_mm_and_si128(sixteen(end - 16), left), none));
+        cell = end;
+    }
+    both = _mm_add_epi64(both, _mm_unpackhi_epi64(both, both));
+    std::int64_t sum;
+    _mm_storel_epi64(reinterpret_cast<__m128i *>(&sum), both);
+    for (; cell < end; ++cell) sum += static_cast<std::int64_t>(*cell);
+    return sum;
 }
 #endif
 

@@ -34,10 +34,23 @@ LENGTH = struct.Struct("<I")
 class PackedSketch:
     """Counts that are only kept: added to a `Sketch`, unpacked or written, never changed, for sums are made in 64 bits.
 
-    `counts` is uint8, uint16 or uint32[layout.size], and int64 beyond; those given that are no int64 are the smallest.
+    `counts`, and `kept`, the same, is uint8, uint16 or uint32[layout.size], and int64 beyond; those given that are no int64 are the
+    smallest. `plain`: nothing but counts and ids is told.
     """
 
-    __slots__ = ("counts", "groups", "ids", "layout", "rows", "schema", "served", "unvaried", "violations")
+    __slots__ = (
+        "counts",
+        "groups",
+        "ids",
+        "kept",
+        "layout",
+        "plain",
+        "rows",
+        "schema",
+        "served",
+        "unvaried",
+        "violations",
+    )
 
     def __init__(
         self,
@@ -61,12 +74,8 @@ class PackedSketch:
         self.unvaried = (
             unvaried if unvaried is not None and unvaried.columns.size else None
         )  # else there is nothing to keep
-        self.counts = sums.narrowed(counts) if counts.dtype == sums.INT64 else counts
-
-    @property
-    def kept(self) -> Counts:
-        """The counts."""
-        return self.counts
+        self.counts = self.kept = sums.narrowed(counts) if counts.dtype == sums.INT64 else counts
+        self.plain = groups is None and served is None and violations is None and schema is None
 
     def to_bytes(self) -> bytes:
         """Write the counts with layout, version and checksum; `Sketch.from_bytes` reads them."""

@@ -221,7 +221,7 @@ class Sketch:
 
         Raises LayoutMismatchError when the layouts differ.
         """
-        if gone is None or come is None or not (_plain(self) and _plain(gone) and _plain(come)):
+        if gone is None or come is None or not self.plain or not gone.plain or not come.plain:
             return self._slid(gone, come)
         if not self.layout is gone.layout is come.layout:
             self.layout.same_as(gone.layout)
@@ -274,6 +274,11 @@ class Sketch:
     def row(self, name: str) -> Ints:
         """Return the named feature's counts, a view in the layout of its feature. Raises KeyError."""
         return self.layout.row(self.counts, name)
+
+    @property
+    def plain(self) -> bool:
+        """Whether nothing but counts and ids is told."""
+        return self.groups is None and self.served is None and self.violations is None and self.schema is None
 
     @property
     def usable(self) -> Ints:
@@ -401,11 +406,6 @@ def _parts(data: bytes, count: int) -> tuple[list[bytes | None], bytes]:
 
 def _ids(data: bytes) -> Ids:
     return Ids((IdSample.from_bytes(data),))
-
-
-def _plain(each: Sketch | PackedSketch) -> bool:
-    """Whether nothing but counts and ids is told."""
-    return each.groups is None and each.served is None and each.violations is None and each.schema is None
 
 
 def _sum(one: ServedCounts | None, other: ServedCounts | None) -> ServedCounts | None:

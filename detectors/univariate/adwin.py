@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
+from operator import length_hint
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -222,9 +223,10 @@ class AdwinBank:
             places = [self._windows.index(each) for each in cut]
             return [(0, at, each.get_width(), each.get_n_detections()) for at, each in zip(places, cut, strict=True)]
         for i, (window, column) in enumerate(zip(self._windows, errors.T.tolist(), strict=True)):
-            for at, cut in enumerate(map(window.update, column)):
-                if cut:
-                    changed.append((at, i, window.get_width(), window.get_n_detections()))
+            values = iter(column)
+            while any(map(window.update, values)):  # as far as a change, without a step of the interpreter
+                at = len(column) - 1 - length_hint(values)
+                changed.append((at, i, window.get_width(), window.get_n_detections()))
         return changed
 
     def _append(self, shifts: Floats, rows: Ints) -> tuple[Floats, Ints]:

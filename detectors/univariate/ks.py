@@ -13,7 +13,7 @@ from detectors.baseline import Baseline
 from detectors.features import Bools, Floats
 from detectors.layout import Layout
 from detectors.protocols import DetailMetric, JudgedWindows, WindowDetector
-from detectors.scores import LateColumns, Rest, ScoreColumns
+from detectors.scores import LateColumns, Rest, ScoreColumns, largest
 from detectors.sketches import Tally, TallyStack, sums
 from detectors.univariate.laws import SURE, TIE, limits_by_place, usable_rows
 
@@ -99,8 +99,8 @@ class KsScorer:
         values, upper = sums.distances(self.layout, windows.kept, usable, self.cumulated)
         known = windows.enough(min_rows)[:, :numbers] & self.known
         return [
-            LateColumns(Ks.name, self.names, enough, rows, found, partial(self._rest, inside))
-            for enough, rows, found, inside in zip(known, usable, values, upper, strict=True)
+            LateColumns(Ks.name, self.names, enough, rows, found, partial(self._rest, inside), most)
+            for enough, rows, found, inside, most in zip(known, usable, values, upper, largest(values), strict=True)
         ]
 
     def _rest(self, upper: Floats, found: ScoreColumns) -> Rest:

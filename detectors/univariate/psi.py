@@ -13,7 +13,7 @@ from detectors.baseline import Baseline, CategoricalBaseline, FeatureBaseline, N
 from detectors.features import Bools, Floats, Ints
 from detectors.layout import Cells, Layout
 from detectors.protocols import DetailMetric, JudgedWindows, WindowDetector
-from detectors.scores import LateColumns, Rest, ScoreColumns
+from detectors.scores import LateColumns, Rest, ScoreColumns, largest
 from detectors.sketches import Tally, TallyStack, sums
 from detectors.univariate.homogeneity import NO_CELL, pearson
 from detectors.univariate.laws import BINARY, LEAST, SURE, gamma_tail, limits_by_place, two_cells, usable_rows
@@ -143,8 +143,10 @@ class PsiScorer:
         values = np.add.reduceat(apart * np.log(ratios), self.cells.starts, axis=1)
         known = windows.enough(min_rows) & self.known
         return [  # merged, the counts are few enough to be kept
-            LateColumns(Psi.name, self.layout.names, enough, rows, found, partial(self._rest, few, chance))
-            for enough, rows, found, few, chance in zip(known, windows.usable, values, counts, expected, strict=True)
+            LateColumns(Psi.name, self.layout.names, enough, rows, found, partial(self._rest, few, chance), most)
+            for enough, rows, found, few, chance, most in zip(
+                known, windows.usable, values, counts, expected, largest(values), strict=True
+            )
         ]
 
     def _rest(self, counts: Ints, expected: Floats, found: ScoreColumns) -> Rest:

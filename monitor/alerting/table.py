@@ -29,11 +29,14 @@ class AskedScores:
         init=False
     )  # float64[w]: the threshold of each wanted score, NaN where it has none
     bounded: bool = field(init=False)  # whether any has one
+    least: Mapping[str, float] = field(init=False)  # by rule: no lower score breaches it
 
     def __post_init__(self) -> None:
         bounds = np.array([np.nan if each is None else each for each in self.thresholds])
         object.__setattr__(self, "bounds", bounds if self.kept is None else bounds[self.kept])
         object.__setattr__(self, "bounded", not np.isnan(self.bounds).all())
+        least = {rule: float(limits.min(initial=np.inf)) for rule, limits in self.limits.items()}
+        object.__setattr__(self, "least", least)
 
 
 @dataclass(slots=True, eq=False)  # not frozen: some are made for each window, and it takes a third of the time
@@ -75,7 +78,8 @@ class DetectorScores:
 
     def breaches(self, rule: str) -> bool:
         """Whether any value is above what a rule allows, known or not."""
-        return some(self.columns.values > self.asked.limits[rule])
+        columns, asked = self.columns, self.asked
+        return not columns.most <= asked.least[rule] and some(columns.values > asked.limits[rule])
 
     def above(self, rule: str, min_rows: int) -> list[int]:
         """The places of the scores that breach a rule, of those that rest on so many rows."""

@@ -50,6 +50,9 @@ class Qualities(Sequence[FeatureQuality]):
     def __len__(self) -> int:
         return len(self._baseline.names)
 
+    def __bool__(self) -> bool:
+        return True  # no layout is without features
+
     def settle(self) -> tuple[int, Ints, Ints, Floats]:
         """Work out rows, missing and unseen values, and how far the means of the numbers went, which come first."""
         window, found = self._window, self._found  # in this order: another thread may do the same
@@ -261,7 +264,9 @@ class FewRows:
     few: bool
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(
+    slots=True, unsafe_hash=True
+)  # not frozen, which takes three times as long: made for each window; nobody changes one
 class WindowSpan:
     """The window a decision was taken on."""
 

@@ -441,16 +441,29 @@ class Board:
         """Whether nobody is told of any version of a model."""
         return all(is_silenced(self.decisions, key, ()) for key in self.series if key.model == model)
 
-    def apply(self, fact: Fact) -> None:
-        """Take one fact."""
+    def apply(self, *facts: Fact) -> None:
+        """Take facts in their order. Of windows of a series that close together the last one alone is made a board of."""
+        closed: dict[SeriesKey, WindowClosed] = {}
+        scored: dict[SeriesKey, WindowScored | None] = {}
+        for fact in facts:
+            match fact:
+                case WindowClosed():
+                    self._remember(fact)
+                    if fact.quality:
+                        closed[fact.key], scored[fact.key] = fact, None
+                case WindowScored():
+                    scored[fact.key] = fact
+                case FeaturesTracked():
+                    self.tracks[fact.key].add(fact)
+                case _:
+                    self._apply(fact)
+        for key, found in scored.items():
+            series = self.series[key]
+            said = (NO_SCORES, {}) if found is None else (found.scores, found.states, found.counts)
+            self.series[key] = series.with_window(closed.get(key, series.window), *said)
+
+    def _apply(self, fact: Fact) -> None:
         match fact:
-            case WindowClosed():
-                self._close(fact)
-            case WindowScored():
-                series = self.series[fact.key]
-                self.series[fact.key] = series.with_window(series.window, fact.scores, fact.states, fact.counts)
-            case FeaturesTracked():
-                self.tracks[fact.key].add(fact)
             case (
                 EventsCounted()
                 | EventsAhead()
@@ -716,10 +729,9 @@ class Board:
             case OffsetsLost(partition, wanted, resumed):
                 self.counters["driftd_offsets_lost_total"][(partition.topic,)] += abs(resumed - wanted)
 
-    def _close(self, window: WindowClosed) -> None:
+    def _remember(self, window: WindowClosed) -> None:
+        """Keep a window for the list of the last ones, without its details."""
         key = window.key
-        if window.quality:
-            self.series[key] = self.series[key].with_window(window, NO_SCORES, {})
         windows = self.windows[key]
         if not windows or windows[-1].end < window.end:
             brief = WindowClosed(key, window.start, window.end, window.rows, (), unlogged=window.unlogged)

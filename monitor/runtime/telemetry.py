@@ -211,13 +211,11 @@ class Telemetry:
         """Take what happened."""
         facts = list(facts)
         with self._lock:
-            for fact in facts:
-                self._board.apply(fact)
+            self._board.apply(*facts)
             self._recent.see(facts, self._now())
         unspoken = UNSPOKEN if self._log.bind().is_enabled_for(logging.DEBUG) else UNSPOKEN_BUT_TO_DEBUG
-        for fact in facts:
-            if type(fact) not in unspoken:
-                self._say(fact)
+        for fact in [each for each in facts if type(each) not in unspoken]:
+            self._say(fact)
 
     def _say(self, fact: Fact) -> None:
         match fact:

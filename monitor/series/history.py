@@ -45,10 +45,12 @@ class History:
     def _recall(self, window: WindowClosed) -> WindowClosed | None:
         gone = self.windows[0] if len(self.windows) == KEPT_WINDOWS else None
         self.windows.append(window)
-        for each, sign in ((window, 1), (gone, -1)):
-            if each is not None and each.end - each.start == self._length:
-                self._alike += sign
-                self._rows += sign * each.volume
+        if window.end - window.start == self._length:
+            self._alike += 1
+            self._rows += window.volume
+        if gone is not None and gone.end - gone.start == self._length:
+            self._alike -= 1
+            self._rows -= gone.volume
         return gone
 
     def changes(self) -> list[Entry]:

@@ -155,20 +155,18 @@ class NoData(Operator[Sketch]):
     def on_pane(self, pane: SealedPane[Sketch]) -> list[Fact]:
         """Take a sealed pane: there are events again. A pause that nobody has looked at meanwhile is told all the same."""
         last, facts, sketch = self.pauses.last, list[Fact](), pane.sketch
-        if last is not None and (others := self.others()) is not None:
+        if last is not None and last != pane.start and (others := self.others()) is not None:
             last = max(last, min(others, pane.start))
         limit = 0 if last is None or pane.start == last else self.limit(last)
-        if (
-            last is not None
-            and pane.start != last
-            and self.pauses.length(last, pane.start) > limit
-            and not self.alert.state.alerts
-        ):
+        if limit and last is not None and self.pauses.length(last, pane.start) > limit and not self.alert.state.alerts:
             facts += self._open(last, limit)
         if self.alert.state.alerts:
             facts += self._follow([], Span(pane.start, pane.end), sketch.rows)
         self.pauses.take(pane.start, pane.end, limit)
-        self.pauses.weigh(1.0 if sketch.violations is None and sketch.rows else sketch.volume / max(sketch.arrived, 1))
+        if sketch.violations is not None or not sketch.rows:
+            self.pauses.weigh(sketch.volume / max(sketch.arrived, 1))
+        elif self.pauses.each != 1.0:
+            self.pauses.weigh(1.0)
         self._changed = True
         return facts
 

@@ -21,13 +21,13 @@ KEPT_POINTS = {WINDOWS: 120, HOURS: 192}  # eight days of hours: the same hour a
 HIGHEST = 60_000.0  # times a threshold: what float16 holds
 DTYPE = np.dtype("<f2")  # as saved and shown
 Nearness = NDArray[np.float16]
-Bounded = tuple[DetectorScores, ...]
+Bounded = Sequence[DetectorScores]
 MANY = 64  # windows that wait to be worked out together
 
 
 def bounded(scores: ScoreTable) -> Bounded:
     """What was said of a window by detectors with a threshold: whatever has one is decided by, so that it is ready."""
-    return tuple([part for part in scores.ready if part.asked.bounded])  # half of what a generator takes
+    return [part for part in scores.ready if part.asked.bounded]
 
 
 def of_thresholds(windows: Sequence[Bounded], features: int) -> NDArray[np.float64]:
@@ -64,12 +64,13 @@ class PointRun:
 
     def add(self, point: TrackPoint) -> None:
         """Keep a point; the oldest goes where there is no room."""
-        if self.points and self.points[-1].start == point.start:
-            self.points.pop()
-        elif len(self.points) == self.points.maxlen:
-            self.changed[self.points[0].start] = None
-        self.points.append(point)
-        self.changed[point.start] = point
+        points, start = self.points, point.start
+        if points and points[-1].start == start:
+            points.pop()
+        elif len(points) == points.maxlen:
+            self.changed[points[0].start] = None
+        points.append(point)
+        self.changed[start] = point
 
     def changes(self) -> list[Entry]:
         """The rows that changed since the last call."""
@@ -143,17 +144,19 @@ class TrackKeeper:
         if not waiting:
             return
         near = nearness([parts for parts, _, _ in waiting], self._features).astype(DTYPE, copy=False)
-        for row, (_, window, _) in zip(near, waiting, strict=True):
-            window.nearness = row.tobytes()
+        size, held = DTYPE.itemsize * self._features, near.tobytes()  # cut apart as bytes, in a third of the time
+        for place, (_, window, _) in enumerate(waiting):
+            window.nearness = held[place * size : (place + 1) * size]
         before = self._before
         for hour, places in groupby(range(len(waiting)), lambda place: waiting[place][2].start):
             hours = [*places]
             most = near[hours[0] : hours[-1] + 1]
             if before is not None and before.start == hour:
                 most[0] = np.fmax(most[0], np.frombuffer(before.nearness, dtype=DTYPE))
-            for row, place in zip(np.fmax.accumulate(most), hours, strict=True):
+            held = np.fmax.accumulate(most).tobytes()
+            for at, place in enumerate(hours):
                 before = waiting[place][2]
-                before.nearness = row.tobytes()
+                before.nearness = held[at * size : (at + 1) * size]
 
     def changes(self) -> list[Entry]:
         """The rows that changed since the last call."""

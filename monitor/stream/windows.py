@@ -232,13 +232,13 @@ class Windows(Generic[S]):
         """Pack what is sealed and forget the panes that no open window needs; one slide more stays, to be subtracted."""
         self.sealed_until = until
         needed_from = until if self.spec.slide == self.spec.length else until - self.spec.length
-        dropped = bisect_left(self._starts, needed_from)
-        for start in self._starts[:dropped]:
+        starts, loose = self._starts, self._loose
+        while starts and starts[0] < needed_from:
+            start = starts.pop(0)
             del self.panes[start]
-            self._loose.pop(start, None)
+            loose.pop(start, None)
             self.touched.add(start)
-        del self._starts[:dropped]
-        for start in [start for start in self._loose if start < until]:
+        while loose and (start := min(loose)) < until:
             self._pack(start)
 
 

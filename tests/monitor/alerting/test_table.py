@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from detectors import DriftScore, ScoreColumns
+from detectors.scores import LateColumns
 from monitor.alerting.table import AskedScores, DetectorScores, ScoreTable
 
 
@@ -45,6 +46,19 @@ def test_a_table_reads_like_the_tuple_of_its_scores() -> None:
     assert table == ScoreTable(table.parts)
     assert (len(table), table[1], table[:1]) == (2, expected[1], expected[:1])
     assert table != expected[:1]
+
+
+@pytest.mark.parametrize(
+    ("values", "limits", "breaches"),
+    [([0.1, 0.2], [0.2, 0.2], False), ([0.1, 0.3], [0.2, math.inf], False), ([0.3, 0.1], [0.2, math.inf], True)],
+)
+def test_a_rule_is_breached_whether_or_not_the_largest_score_is_known(
+    values: list[float], limits: list[float], *, breaches: bool
+) -> None:
+    plain = columns(values)
+    about = "ks", plain.names, plain.known, plain.rows, plain.values
+    for found in (plain, LateColumns(*about), LateColumns(*about, most=max(values))):
+        assert part(found, limits=limits).breaches("rule") is breaches
 
 
 def test_only_the_scores_asked_for_are_read() -> None:

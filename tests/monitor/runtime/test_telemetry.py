@@ -632,6 +632,29 @@ def test_no_secret_is_in_any_log_line(
     assert ours == []
 
 
+def test_windows_that_close_together_leave_the_board_that_they_leave_one_by_one() -> None:
+    """Also where the last one is not scored yet, or facts of other series stand between."""
+    other = SeriesKey("fraud", "1")
+    facts: list[Fact] = []
+    for number in range(3):
+        for key in (CHURN, other):
+            closed = WindowClosed(key, number, number + 1, 5 + number, (FeatureQuality("age", 0.0, 0.0),))
+            scored = WindowScored(
+                key, number + 1, score_table(DriftScore("age", "psi", 0.1 * number, rows=5)), {"age": 2}
+            )
+            facts += [closed, scored] if (number, key) != (2, other) else [closed]
+    together, apart = (Board({key: SeriesBoard("abc", 10) for key in (CHURN, other)}) for _ in range(2))
+
+    together.apply(*facts)
+    for fact in facts:
+        apart.apply(fact)
+
+    assert together == apart
+    assert together.series[CHURN].window == facts[-3]
+    assert [len(each) for each in together.windows.values()] == [3, 3]
+    assert not together.series[other].states
+
+
 def test_panes_that_did_not_change_are_still_shown() -> None:
     """The pipeline names the series whose number of panes has changed, and no others."""
     other = SeriesKey("fraud", "1")
