@@ -84,18 +84,18 @@ def merge(panes: "DataFrame", reference: Reference) -> "DataFrame":
 
     All of them are on the layout of `reference`. Raises LayoutMismatchError on the executors for another one's.
     """
-    merging = _Merging(reference.layout.numeric, reference.layout.categorical)
-    found: DataFrame = panes.groupBy("model", "version", "pane_start").applyInArrow(lambda table: merging(table), PANES)
+    merging = _function(_Merging(reference.layout.numeric, reference.layout.categorical))
+    found: DataFrame = panes.groupBy("model", "version", "pane_start").applyInArrow(merging, PANES)
     return found
 
 
 def _counted(data: "DataFrame", counting: CountingPass) -> dict[str, bytes]:
     """Make one pass: counts of each partition, merged by name where the executors are, collected."""
     parts = data.mapInArrow(_CountingParts(counting), COUNTS)
-    merging = _MergingParts(counting)
+    merging = _function(_MergingParts(counting))
     if data.rdd.getNumPartitions() > FAN_IN:
-        parts = parts.groupBy("name", "failed", "bucket").applyInArrow(lambda table: merging(table), COUNTS)
-    rows = parts.groupBy("name", "failed").applyInArrow(lambda table: merging(table), COUNTS).collect()
+        parts = parts.groupBy("name", "failed", "bucket").applyInArrow(merging, COUNTS)
+    rows = parts.groupBy("name", "failed").applyInArrow(merging, COUNTS).collect()
     for row in rows:
         if row.failed:
             raise ValueError(bytes(row.counts).decode())
@@ -168,6 +168,15 @@ class _Merging:
         whole = merge_sketches(Layout(self.numeric, self.categorical), table.column("sketch").to_pylist())
         merged = row["model"], row["version"], row["pane_start"], whole
         return pa.Table.from_batches([_batch(PANES, [merged])])
+
+
+def _function(merging: "Callable[[pa.Table], pa.Table]") -> "Callable[[pa.Table], pa.Table]":
+    """Return a plain function: of an object PySpark counts `self` as an argument, and takes two for a key and a table."""
+
+    def merged(table: "pa.Table") -> "pa.Table":
+        return merging(table)
+
+    return merged
 
 
 def _tables(batches: Iterable["pa.RecordBatch"]) -> Iterator["pa.Table"]:

@@ -123,7 +123,8 @@ class NumberSeen:
         """Return the frozen bins."""
         if not self.runs.least.size:
             return NumericFeature(self.name, np.empty(0), is_discrete(self.distinct))
-        ends = values_of(np.union1d(self.runs.least, self.runs.most))
+        keys = self.runs.least if self.exactly else np.sort(np.concatenate([self.runs.least, self.runs.most]))
+        ends = values_of(keys)
         less = precision(ends, self.distinct, halves=self.halves)
         if self.distinct is not None and is_discrete(self.distinct):
             return NumericFeature(self.name, discrete_edges(self.distinct, less), discrete=True)

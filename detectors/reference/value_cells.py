@@ -121,10 +121,8 @@ class ValueCells:
             np.concatenate(each)[order]
             for each in zip(*((run.least, run.most, run.counts) for run in both), strict=True)
         )
+        self.level = _level(least, self.level)
         self._held = _at_level(ValueRuns(least, most, counts), self.level)
-        while self._held.least.size > CELLS:
-            self.level += 1
-            self._held = _at_level(self._held, self.level)
 
     def merge(self, other: "ValueCells") -> None:
         """Take the counts of others: it is as if their values had been added."""
@@ -144,7 +142,9 @@ class ValueCells:
     def from_bytes(cls, data: bytes) -> Self:
         """Read what `to_bytes` wrote."""
         level, cells = HEAD.unpack_from(data)
-        held = np.frombuffer(zlib.decompress(data[HEAD.size :]), "<i8").astype(np.int64).reshape(3 if level else 2, cells)
+        held = (
+            np.frombuffer(zlib.decompress(data[HEAD.size :]), "<i8").astype(np.int64).reshape(3 if level else 2, cells)
+        )
         least = np.cumsum(held[0])
         return cls(level, ValueRuns(least, least + held[2] if level else least, held[1]))
 
@@ -155,6 +155,15 @@ def merged(parts: Iterable[bytes]) -> ValueCells:
     for part in parts:
         whole.merge(ValueCells.from_bytes(part))
     return whole
+
+
+def _level(rising: Ints, level: int) -> int:
+    """Return the lowest level from this one on at which rising keys have no more cells than are held."""
+    apart = (rising[1:] ^ rising[:-1]).view(np.uint64)
+    apart &= ~(apart >> np.uint64(1))  # so that the cast to a double does not round up to another power of two
+    split = np.bincount(np.frexp(apart.astype(np.float64))[1], minlength=65)  # by the first level at which two are one
+    cells = 1 + split.sum() - np.cumsum(split)  # by level
+    return level + int(np.flatnonzero(cells[level:] <= CELLS)[0])
 
 
 def _at_level(runs: ValueRuns, level: int) -> ValueRuns:

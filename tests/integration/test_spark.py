@@ -17,7 +17,7 @@ from driftd.parts import PaneFold, merge_panes
 from tests.parts.spark import installed
 
 ROOT = Path(__file__).parents[2]
-ROWS = 160_000
+ROWS = 140_000
 HOW: dict[str, Any] = {"prediction": "score", "timestamp": "at", "window": "10m", "group": "session"}
 
 pytestmark = [
@@ -74,8 +74,10 @@ def spark() -> Iterator[Any]:
         .config("spark.ui.enabled", "false")
         .config("spark.driver.host", "127.0.0.1")
         .config("spark.driver.bindAddress", "127.0.0.1")
-        .config("spark.sql.shuffle.partitions", "4")
+        .config("spark.sql.shuffle.partitions", "2")
         .config("spark.driver.memory", "1g")
+        .config("spark.driver.extraJavaOptions", "-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:-UsePerfData")
+        .config("spark.sql.codegen.wholeStage", "false")
         .config("spark.sql.session.timeZone", "America/New_York")  # tells nothing: times are moments
         .getOrCreate()
     )
