@@ -81,7 +81,7 @@ class PaneFold:
 
     def _hashes(self, table: TableLike, rows: int) -> tuple[Hashes | None, Hashes | None]:
         """Of the groups and of the ids."""
-        held = as_columns(columns_of(table, {self.group, self.id} - {None}))
+        held = as_columns(columns_of(table, [each for each in (self.group, self.id) if each is not None]))
         return (
             None if self.group is None else groups_of(held.get(self.group), rows),
             None if self.id is None else hashes_of(held.get(self.id), rows),

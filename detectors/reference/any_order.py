@@ -240,7 +240,7 @@ def _moments(total: int, squares: int, count: int, scaling: Scaling) -> tuple[fl
         return 0.0, 0.0
     mean = exact.as_fraction(total) / count
     variance = exact.as_fraction(squares) / count - mean * mean
-    return scaling.large(float(mean)), scaling.length(float(max(variance, 0)) ** 0.5)
+    return scaling.large(float(mean)), scaling.length(max(float(variance), 0.0) ** 0.5)
 
 
 def _counted(apply: Apply, reading: ReadAs, look: Look, calendar: Holidays, group: GroupColumn | None) -> Fitted:
