@@ -74,7 +74,7 @@ def by_daemon(places: np.ndarray, fields: FieldMap) -> list[tuple[int, bytes]]:
 
 
 def test_panes_of_parts_are_those_of_a_daemon_byte_by_byte() -> None:
-    fields = FieldMap(id="id", group="session")
+    fields = FieldMap(id=("id",), group=("session",))
     everything = np.arange(4_000)
     daemon = by_daemon(everything, fields)
     draw = np.random.default_rng(2)

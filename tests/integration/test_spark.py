@@ -78,6 +78,7 @@ def spark() -> Iterator[Any]:
         .config("spark.driver.memory", "1g")
         .config("spark.driver.extraJavaOptions", "-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:-UsePerfData")
         .config("spark.sql.codegen.wholeStage", "false")
+        .config("spark.python.authenticate.socketTimeout", "120s")  # a worker that starts on a busy machine
         .config("spark.sql.session.timeZone", "America/New_York")  # tells nothing: times are moments
         .getOrCreate()
     )
