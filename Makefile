@@ -13,7 +13,7 @@ KERNELS := $(wildcard detectors/*/_*.[ch]pp monitor/sources/_*.[ch]pp monitor/so
 ifndef BESIDE  # what CI lets `test` run beside each other
 .NOTPARALLEL:
 endif
-.PHONY: help setup demo test test-parallel test-servers test-serial test-seeds check schedules sanitize format bench bench-alarms bench-alarms-short streams kills kafka-errors exactly-once targets parts lock dashboards clean formats fuzz-tensors serving debezium fuzz-protobuf kills-halves fuzz-avro fuzz-arrow fuzz-step kills-verified failpoints network-faults broker-faults soak sbom advisories fuzz simulation walks
+.PHONY: help setup demo test test-parallel test-servers test-serial test-seeds check schedules sanitize format bench bench-alarms bench-alarms-short streams kills kafka-errors exactly-once targets parts lock dashboards clean formats fuzz-tensors serving spark debezium fuzz-protobuf kills-halves fuzz-avro fuzz-arrow fuzz-step kills-verified failpoints network-faults broker-faults soak sbom advisories fuzz simulation walks
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -104,6 +104,10 @@ serving: setup  ## the examples of driftd.emit in real BentoML and MLServer serv
 	@PYTHONPATH=. $(BIN)/python -m tests.parts.serving .parts/serving
 	@SERVING=$(CURDIR)/.parts/serving $(BIN)/python -m pytest -q -p no:randomly tests/integration/test_serving_examples.py
 
+spark: setup  ## driftd.spark on a real Spark in local mode, and the example with Dask (Java 17): installs them (500 MB), some minutes
+	@$(BIN)/python -m tests.parts.spark .parts/spark
+	@SPARK=$(CURDIR)/.parts/spark $(BIN)/python -m pytest -q -p no:randomly --timeout=540 tests/integration/test_spark.py
+
 debezium: setup  ## what is recorded of Debezium, made again by it and PostgreSQL 15 (root, Java 17, Maven), two minutes; fails where it differs
 	@$(BIN)/python -m tests.parts.formats.debezium .parts/debezium | cmp - tests/parts/formats/debezium.json
 
@@ -179,6 +183,7 @@ lock:  ## lock the newest versions that pyproject.toml allows (needs uv)
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade pyproject.toml --group dev -o requirements/dev.txt
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade --group bench -o requirements/bench.txt
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade --group fuzz -o requirements/fuzz.txt
+	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade --group spark -o requirements/spark.txt
 
 clean:  ## forget .venv, the compiled parts and the caches
 	@rm -rf build detectors/sketches/*.so monitor/sources/formats/*/*.so .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -268,6 +268,7 @@ def _add_reference(commands: "argparse._SubParsersAction[_Parser]") -> None:
         metavar="COL|FROM..TO",
         help="leave out these columns or these days; an end may be open",
     )
+    fit.add_argument("--any-order", action="store_true", help="the order of rows changes nothing, as on Spark")
     arguments.add_dialect(fit)
     arguments.add_threads(fit, "read and count")
     _json(fit)
@@ -471,6 +472,7 @@ def _fit(options: argparse.Namespace) -> Exit:
             config=options.config,
             model=options.model,
             threads=options.threads or arguments.usable_cores(),
+            any_order=options.any_order,
             version=options.version,
             topic=options.topic,
             kafka=options.kafka,

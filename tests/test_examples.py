@@ -1,6 +1,7 @@
 """The files of examples are what their scripts make of what packages ship."""
 
 import io
+import re
 import runpy
 import shutil
 import sys
@@ -13,7 +14,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-FLIGHTS = Path(__file__).parents[1] / "examples" / "flights"
+ROOT = Path(__file__).parents[1]
+FLIGHTS = ROOT / "examples" / "flights"
 HEAD = "year,month,day,dep_time,dep_delay,arr_time,arr_delay,carrier,flight,origin,dest,distance,minute,time_hour"
 ROWS = [
     "2013,7,1,2355,55,247,48,B6,8,JFK,LAX,2475,0,2013-07-02T03:00:00Z",  # over midnight, three hours behind
@@ -73,3 +75,15 @@ def test_the_flights_that_are_shipped_arrive_after_they_left() -> None:
     assert flown.sum() == held.num_rows - held["late"].null_count == 109_079
     assert (arrived[flown] > departed[flown]).all()
     assert (scheduled[1:] >= scheduled[:-1]).all()
+
+
+def test_the_page_of_spark_shows_what_its_scripts_run() -> None:
+    """`make spark` runs the scripts (tests/integration/test_spark.py)."""
+    page = (ROOT / "docs" / "spark.md").read_text(encoding="utf-8")
+    scripts = [path.read_text(encoding="utf-8") for path in (ROOT / "examples" / "spark").glob("*.py")]
+    shown = re.findall(r"^```python\n(.*?)^```$", page, flags=re.MULTILINE | re.DOTALL)
+
+    assert len(shown) == 3
+    for block in shown:
+        lines = block.strip().splitlines()
+        assert any(all(line in script for line in lines) for script in scripts), block

@@ -74,6 +74,28 @@ class WindowTally:
             self._unlogged[slots[known]] += more[known]
         return Placed(self._merged, self._counts, window, slots)
 
+    def part(self, at: int) -> tuple[Ints, NDArray[np.uint32]]:
+        """Return which windows have values of a feature, `at` in the layout's order, int64[m], and their cells, uint32[m, width]."""
+        held = np.flatnonzero(self._counts[:, at].any(axis=1))
+        return held, self._counts[held, at]
+
+    def take(self, at: int, windows: Ints, cells: NDArray[np.uint32]) -> None:
+        """Take what another tally of the same windows returned as its part."""
+        self._counts[windows, at] += cells
+
+    def rows_part(self) -> tuple[Ints, NDArray[np.int32] | None, Ints | None]:
+        """Return the rows of each window, int64[k], and what their groups add up to, int32[k, 512] of int64[k] rows that say theirs; None without groups."""
+        groups = self._groups
+        return (self._rows, None, None) if groups is None else (self._rows, groups.sums, groups.rows)
+
+    def take_rows(self, rows: Ints, sums: NDArray[np.int32] | None = None, grouped: Ints | None = None) -> None:
+        """Take what another tally of the same windows returned of its rows."""
+        self._rows += rows
+        if sums is not None and grouped is not None:
+            self._groups = self._groups or _Groups(self._windows.size)
+            self._groups.sums += sums
+            self._groups.rows += grouped
+
     def counted(self) -> WindowCounts:
         """Return all that was taken."""
         more = None if self._unlogged is None else self._rows + (self._unlogged + PART // 2) // PART
@@ -87,16 +109,16 @@ class _Groups:
     """What the groups of each window add up to: 2 KiB a window."""
 
     def __init__(self, windows: int) -> None:
-        self._sums = np.zeros((windows, PLACES), dtype=np.int32)
+        self.sums = np.zeros((windows, PLACES), dtype=np.int32)
         self.rows = np.zeros(windows, dtype=np.int64)  # that have one
 
     def add(self, slots: Ints, hashes: Hashes) -> None:
         places, signs = spread(hashes)
-        np.add.at(self._sums, (slots, places), signs.astype(np.int32))
+        np.add.at(self.sums, (slots, places), signs.astype(np.int32))
         self.rows += np.bincount(slots[signs != 0], minlength=self.rows.size)
 
     def together(self, rows: Ints) -> Floats:
-        return together(self._sums, self.rows, rows)
+        return together(self.sums, self.rows, rows)
 
 
 def most_windows(cells: MergedCells, window_ns: int) -> int:

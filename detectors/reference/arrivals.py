@@ -68,6 +68,14 @@ class Arrivals:
             changes = np.flatnonzero(np.diff(minutes, prepend=minutes[0] - 1))
             self.minutes.update(minutes[changes].tolist())
 
+    def take(self, other: "Arrivals") -> None:
+        """Take what others saw."""
+        for at in (each for each in (other.first, other.last) if each is not None):
+            self.first = at if self.first is None else min(self.first, at)
+            self.last = at if self.last is None else max(self.last, at)
+        self.rows.update(other.rows)
+        self.minutes |= other.minutes
+
     def batches(self, needed: int) -> str:
         """Return how many batches are needed where rows come so seldom that no window will do; nothing where one may.
 

@@ -1,11 +1,12 @@
 """Features that say what the prediction says: copies of it, labels, and what it is made from."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
 from detectors.encoding import PREDICTION
-from detectors.features import LARGEST, Codes, Floats, Ints
+from detectors.features import LARGEST, Codes, Feature, Floats, Ints, NumericFeature
 from detectors.layout import Layout
 
 ROWS = 4096  # compared, evenly from all of them
@@ -76,16 +77,35 @@ class RowSample:
             return ()
         cells = {name: self._cells(name) for name in self._taken}
         said = {name: agreement(cells[name], cells[PREDICTION]) for name in cells if name != PREDICTION}
-        found = [
-            Copy(name, share) for name, share in said.items() if share >= (OF_A_LABEL if is_label(name) else NEARLY_ALL)
-        ]
-        return tuple(sorted(found, key=lambda copy: -copy.agreement))
+        return copies_among(said)
 
     def _cells(self, name: str) -> Ints:
         column = np.concatenate(self._taken[name])
         if name in self._numeric:
             return number_cells(column.astype(np.float64))
         return code_cells(column.astype(np.int64), self._missing[name])
+
+
+def copies_among(said: Mapping[str, float]) -> tuple[Copy, ...]:
+    """Return the features that agree enough with the prediction; most of it first."""
+    found = [
+        Copy(name, share) for name, share in said.items() if share >= (OF_A_LABEL if is_label(name) else NEARLY_ALL)
+    ]
+    return tuple(sorted(found, key=lambda copy: -copy.agreement))
+
+
+def groups_of_cells(feature: Feature, counts: Ints) -> Ints:
+    """Return which of eight groups of about equal mass each cell of a feature's row is in, int64[cells], -1 for those of missing values.
+
+    `counts` int64[usable] say how many values each cell has, about; of categories the commonest stand alone, as in `code_cells`.
+    """
+    if isinstance(feature, NumericFeature):
+        upto = np.cumsum(counts)
+        ranks = np.arange(1, CELLS) * max(int(upto[-1]), 1) / CELLS
+        groups = np.searchsorted(np.unique(np.searchsorted(upto, ranks, side="left")), np.arange(counts.size))
+    else:
+        groups = np.minimum(np.arange(counts.size), CELLS - 1)
+    return np.append(groups, np.full(feature.cells - feature.usable, -1)).astype(np.int64)
 
 
 def number_cells(values: Floats) -> Ints:
@@ -114,10 +134,14 @@ def agreement(one: Ints, other: Ints) -> float:
     True
     """
     held = (one >= 0) & (other >= 0)
-    count = int(held.sum())
+    return agreement_of(np.bincount(one[held] * CELLS + other[held], minlength=CELLS * CELLS).reshape(CELLS, CELLS))
+
+
+def agreement_of(joint: Ints) -> float:
+    """Return the same of the rows that have each pair of cells, int64[8, 8]."""
+    count = int(joint.sum())
     if count < FEWEST_ROWS:
         return 0.0
-    joint = np.bincount(one[held] * CELLS + other[held], minlength=CELLS * CELLS).reshape(CELLS, CELLS)
     first, second, both = (_nats(counts) for counts in (joint.sum(axis=1), joint.sum(axis=0), joint.ravel()))
     poorer = min(first, second)
     if poorer < LEAST:

@@ -1,6 +1,6 @@
 """Two passes over a reference: find edges and categories, then count on them exactly."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Self
@@ -146,16 +146,17 @@ class BinCounts:
         """Return the feature with its counts, and with the mean of each bin kept inside the bin."""
         feature, counts = self._feature, self._cells.counts.copy()
         counts[feature.usable] += self._absent
-        return NumericBaseline(feature.name, feature.edges, feature.discrete, counts, self._bin_means(), *self._moments)
+        means = bin_means(feature, self._cells.means() if feature.bins else np.empty(0))
+        return NumericBaseline(feature.name, feature.edges, feature.discrete, counts, means, *self._moments)
 
-    def _bin_means(self) -> Floats:
-        feature, edges = self._feature, self._feature.edges
-        if not feature.bins:
-            return np.zeros(2)
-        low, high = np.nextafter(edges[:-1], np.inf), edges[1:]
-        means = self._cells.means()
-        means = np.where(np.isnan(means), low / 2 + high / 2, np.clip(means, low, high))  # the middle of what is empty
-        return np.concatenate([[feature.min], means, [feature.max]])
+
+def bin_means(feature: NumericFeature, means: Floats) -> Floats:
+    """Return float64[B + 2] of the mean of each bin, float64[B], NaN where it is empty: kept inside the bin, and the ends beside them."""
+    if not feature.bins:
+        return np.zeros(2)
+    low, high = np.nextafter(feature.edges[:-1], np.inf), feature.edges[1:]
+    means = np.where(np.isnan(means), low / 2 + high / 2, np.clip(means, low, high))  # the middle of what is empty
+    return np.concatenate([[feature.min], means, [feature.max]])
 
 
 class CodeCounts:
@@ -336,13 +337,13 @@ def fit(
 
     `workers` share the columns of each chunk; the result is the same. Raises ValueError naming the column or number that makes a reference impossible.
     """
-    _check_window(timestamp, window_ns)
+    check_window(timestamp, window_ns)
     name = None if group is None else group.name
-    _check_group(name, timestamp, window_ns, prediction)
+    check_group(name, timestamp, window_ns, prediction)
     _check_label(label, {"timestamp": timestamp, "prediction": prediction, "group": name})
     labelling = Labelling.of(label)
     grouped = False
-    first = FirstPass(_as_kinds(kinds, prediction), timestamp, Arrivals(window_ns), workers or Workers())
+    first = FirstPass(as_kinds(kinds, prediction), timestamp, Arrivals(window_ns), workers or Workers())
     for chunk in _read(chunks, prediction, progress, before=0):
         grouped |= name in chunk
         labelling.look(chunk)
@@ -351,7 +352,7 @@ def fit(
             {each: column for each, column in chunk.items() if each not in beside and not labelling.holds(each)},
             weights_in(chunk, sampling),
         )
-    _check(first, prediction)
+    check_columns(first.columns, first.rows, first.kinds, prediction, timestamp, first.arrivals)
     if group is not None and not grouped:
         raise ValueError(f"there is no column {name} to group rows by; there are {', '.join(first.columns)}")
     layout = first.layout()
@@ -363,7 +364,7 @@ def fit(
     if second.rows != first.rows:
         raise ValueError(f"the first pass read {first.rows} rows, the second {second.rows}: the data changed between")
     baseline, arrivals = second.baseline(), first.arrivals
-    calibration, cold = _learn(baseline, tally, calendar, group)
+    calibration, cold = learn(baseline, tally, calendar, group)
     if cold and (batches := arrivals.batches(FEWEST_WINDOWS + CUT_OFF)):
         cold = f"{cold}; {batches}"
     return Fitted(
@@ -377,7 +378,8 @@ def fit(
     )
 
 
-def _check_window(timestamp: str | None, window_ns: int | None) -> None:
+def check_window(timestamp: str | None, window_ns: int | None) -> None:
+    """Raise ValueError for windows of no length, or without times."""
     if window_ns is None:
         return
     if window_ns <= 0:
@@ -386,7 +388,8 @@ def _check_window(timestamp: str | None, window_ns: int | None) -> None:
         raise ValueError(f"window_ns is {window_ns}, but there are no timestamps to cut windows by")
 
 
-def _check_group(group: str | None, timestamp: str | None, window_ns: int | None, prediction: str | None) -> None:
+def check_group(group: str | None, timestamp: str | None, window_ns: int | None, prediction: str | None) -> None:
+    """Raise ValueError for a group without windows, and for one that is another column as well."""
     if group is None:
         return
     if timestamp is None:
@@ -406,7 +409,7 @@ def _check_label(label: LabelColumn | None, others: Mapping[str, str | None]) ->
             raise ValueError(f"{name} is the {what} and cannot be of label {label.name} as well (weight, scores)")
 
 
-def _learn(
+def learn(
     baseline: Baseline, tally: WindowTally | None, calendar: Holidays, group: GroupColumn | None
 ) -> tuple[Calibration | None, str]:
     """Return what the windows teach, or why they teach nothing."""
@@ -422,13 +425,14 @@ def _learn(
         return None, str(error)
 
 
-def _as_kinds(kinds: Mapping[str, Kind | str] | None, prediction: str | None) -> dict[str, Kind]:
-    as_kinds = {}
+def as_kinds(kinds: Mapping[str, Kind | str] | None, prediction: str | None) -> dict[str, Kind]:
+    """Return kinds by column, the prediction under its name. Raises ValueError for one that is unknown."""
+    found = {}
     for name, kind in (kinds or {}).items():
         if kind not in set(Kind):
             raise ValueError(f"{name}: kind is {kind!r}; valid are {', '.join(Kind)}")
-        as_kinds[PREDICTION if name == prediction else name] = Kind(kind)
-    return as_kinds
+        found[PREDICTION if name == prediction else name] = Kind(kind)
+    return found
 
 
 def _read(
@@ -436,27 +440,39 @@ def _read(
 ) -> Iterator[dict[str, Column]]:
     rows = before
     for raw in chunks():
-        if prediction is not None and prediction != PREDICTION and prediction in raw and PREDICTION in raw:
-            raise ValueError(f"there is a column {PREDICTION} beside the prediction {prediction}")
-        chunk = as_columns({PREDICTION if name == prediction else name: values for name, values in raw.items()})
+        chunk = as_chunk(raw, prediction)
         yield chunk
         rows += rows_of(chunk)
         if progress is not None:
             progress(rows)
 
 
-def _check(first: FirstPass, prediction: str | None) -> None:
+def as_chunk(raw: RawChunk, prediction: str | None) -> dict[str, Column]:
+    """Return columns of one length, the prediction under its name. Raises ValueError naming the column that is none."""
+    if prediction is not None and prediction != PREDICTION and prediction in raw and PREDICTION in raw:
+        raise ValueError(f"there is a column {PREDICTION} beside the prediction {prediction}")
+    return as_columns({PREDICTION if name == prediction else name: values for name, values in raw.items()})
+
+
+def check_columns(
+    names: Collection[str],
+    rows: int,
+    kinds: Mapping[str, Kind],
+    prediction: str | None,
+    timestamp: str | None,
+    arrivals: Arrivals,
+) -> None:
     """Refuse what is no reference, in one line."""
-    known = [*first.columns, *([first.timestamp] if first.timestamp and first.arrivals.period else [])]
+    known = [*names, *([timestamp] if timestamp and arrivals.period else [])]
     columns = ", ".join(known)
-    if not first.columns:
+    if not names:
         raise ValueError("a reference needs at least one column")
-    if not first.rows:
+    if not rows:
         raise ValueError("a reference needs at least one row")
-    if prediction is not None and PREDICTION not in first.columns:
+    if prediction is not None and PREDICTION not in names:
         raise ValueError(f"there is no prediction column {prediction}; there are {columns}")
-    if first.timestamp is not None and first.arrivals.period is None:
-        raise ValueError(f"there is no time in a column {first.timestamp}; there are {columns}")
-    unknown = [name for name in first.kinds if name not in first.columns]
+    if timestamp is not None and arrivals.period is None:
+        raise ValueError(f"there is no time in a column {timestamp}; there are {columns}")
+    unknown = [name for name in kinds if name not in names]
     if unknown:
         raise ValueError(f"a kind is given for {unknown[0]}, but there is no such column; there are {columns}")

@@ -2,13 +2,13 @@
 
 import zlib
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
 
 import numpy as np
 
 from detectors.columns import Coded, Column, as_written_floats, distinct
-from detectors.features import LARGEST, MAX_CATEGORIES, CategoricalFeature, Floats, Ints, NumericFeature
+from detectors.features import LARGEST, MAX_CATEGORIES, Bools, CategoricalFeature, Floats, Ints, NumericFeature
 from detectors.precision import Less, are_told_apart, is_written, last_before, last_of
 from detectors.sketches.blocks import fill, kept, moments, with_unknown
 from detectors.spellings import folded
@@ -107,7 +107,7 @@ class NumericProfile:
     @property
     def discrete(self) -> bool:
         """Whether the column has at most 50 distinct values."""
-        return self.distinct is not None and self.distinct.size <= DISCRETE
+        return is_discrete(self.distinct)
 
     def edges(self) -> Floats:
         """Return the bin edges: reference quantiles, and a bin of its own for every value that is common.
@@ -116,38 +116,65 @@ class NumericProfile:
         """
         if not self.seen:
             return np.empty(0)
-        sample = self._kept
-        values, counts = _runs(sample)
-        less = self._precision(values)
+        values, counts = _runs(self._kept)
+        less = precision(values, self.distinct, halves=self.halves)
         if self.distinct is not None and self.discrete:
-            return np.union1d(_before(self.distinct, less), _last(self.distinct, less))
-        ranks = np.ceil(np.arange(1, BINS) * (sample.size / BINS)).astype(np.int64) - 1
-        cuts = sample[ranks] if self.distinct is None else self.distinct
-        atoms = values[counts * BINS >= sample.size]
-        tops = np.concatenate([cuts, atoms, [self.max]])
-        return np.union1d(_last(tops, less), _before(np.concatenate([atoms, [self.min]]), less))
+            return discrete_edges(self.distinct, less)
+        return quantile_edges(values, counts, self.distinct, less, (self.min, self.max))
 
     @cached_property
     def _kept(self) -> Floats:
         """The sample of all that was seen, rising."""
         return np.sort(self._sample[: self.seen])
 
-    def _precision(self, values: Floats) -> Less | None:
-        """Return the precision in which values are compared, None for that of doubles.
-
-        That of the column, and singles' where all that was kept is written in their few digits, or where they tell a few
-        values apart: producers send 0.1 as they hold it.
-        """
-        if self.halves and is_written(values, np.float16):
-            return np.float16
-        apart = self.distinct is not None and self.discrete and are_told_apart(self.distinct)
-        return np.float32 if apart or is_written(values) else None
-
     def sampled(self, feature: NumericFeature) -> Ints:
         """Return how many values of the sample are under, in each bin and over, int64[B + 2]."""
         rungs = feature.edges if feature.edges.size else np.array([-LARGEST])
         firsts = np.concatenate([[0], np.searchsorted(self._kept, rungs, side="right")])
         return np.diff(firsts, append=self._kept.size).astype(np.int64)
+
+
+def is_discrete(distinct: Floats | None) -> bool:
+    """Whether a column of these distinct values, None: of too many, is discrete."""
+    return distinct is not None and distinct.size <= DISCRETE
+
+
+def precision(values: Floats, distinct: Floats | None, *, halves: bool) -> Less | None:
+    """Return the precision in which values are compared, None for that of doubles.
+
+    That of the column, and singles' where all `values`, rising, are written in their few digits, or where they tell a few
+    values apart: producers send 0.1 as they hold it.
+    """
+    if halves and is_written(values, np.float16):
+        return np.float16
+    apart = distinct is not None and is_discrete(distinct) and are_told_apart(distinct)
+    return np.float32 if apart or is_written(values) else None
+
+
+def discrete_edges(distinct: Floats, less: Less | None) -> Floats:
+    """Return the edges of a number with few distinct values: each has a bin of its own."""
+    return np.union1d(_before(distinct, less), _last(distinct, less))
+
+
+def quantile_edges(
+    values: Floats,
+    counts: Ints,
+    distinct: Floats | None,
+    less: Less | None,
+    ends: tuple[float, float],
+    single: Bools | None = None,
+) -> Floats:
+    """Return edges at the quantiles of rising `values`, each there `counts` times, and around what is common; `ends` are the least and the largest of all.
+
+    `distinct` values are all edges, where there are few. `single` bool[n]: which are one value indeed, and not the largest of a few neighbours.
+    """
+    size = int(counts.sum())
+    ranks = np.ceil(np.arange(1, BINS) * (size / BINS)).astype(np.int64) - 1
+    cuts = values[np.searchsorted(np.cumsum(counts), ranks, side="right")] if distinct is None else distinct
+    common = counts * BINS >= size
+    atoms = values[common if single is None else common & single]
+    tops = np.concatenate([cuts, atoms, ends[1:]])
+    return np.union1d(_last(tops, less), _before(np.concatenate([atoms, ends[:1]]), less))
 
 
 def _runs(rising: Floats) -> tuple[Floats, Ints]:
@@ -181,6 +208,10 @@ class CategoryProfile:
                 self._counts[text] += count
         if len(self._counts) > HELD:
             self._counts = Counter(dict(self._counts.most_common(HELD // 2)))
+
+    def take(self, counts: Mapping[str, int]) -> None:
+        """Take how often texts occur, counted elsewhere."""
+        self._counts.update(counts)
 
     def categories(self) -> tuple[str, ...]:
         """Return at most 1000 categories by falling count, equal counts by text; one value is one, however it is spelled."""

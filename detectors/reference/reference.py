@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from importlib import metadata
@@ -38,6 +38,7 @@ from detectors.tables import TableLike, columns_of, refuse_strange, times_of
 
 if TYPE_CHECKING:
     from detectors.reference.labelled import ReferencePerformance
+    from detectors.reference.passes import Apply
 
 WINDOW_NS = 300 * 10**9  # that a calibration is learnt from, where nobody says otherwise
 TIMES = "__timestamps__"  # the column of event times, where they are handed over beside the data
@@ -95,6 +96,7 @@ class Reference(Baseline):
         group: str | None = None,
         label: str | LabelColumn | None = None,
         served: ServedColumns | None = None,
+        any_order: bool = False,
     ) -> Self:
         """Profile a table: numbers are numeric, text and booleans categorical, unless `kinds` says so.
 
@@ -120,6 +122,8 @@ class Reference(Baseline):
                 how it is read. The reference then has a `performance`.
             served: The columns of what requests took and whether they failed, no features, as `ServedColumns("took", 1e-3, "error")`
                 of milliseconds. The reference then has a `service`.
+            any_order: The same rows give the same reference in whatever order, and as `driftd.spark.fit` does: see `fit_parts`.
+                Otherwise its last digits depend on their order, and its edges where a column has more than 131 072 values.
 
         Returns:
             The reference. Its `cold` says why there is no calibration, where there were times.
@@ -157,6 +161,7 @@ class Reference(Baseline):
             group=group,
             label=label,
             served=served,
+            any_order=any_order,
         )
 
     @classmethod
@@ -175,6 +180,7 @@ class Reference(Baseline):
         served: ServedColumns | None = None,
         threads: int = 1,
         sampling: str | None = None,
+        any_order: bool = False,
     ) -> Self:
         """Profile any number of rows in bounded memory: `chunks` is called twice and must give the same rows.
 
@@ -186,9 +192,25 @@ class Reference(Baseline):
         are kept. `calendar`: the holidays, and the zone whose hours and days the calibration has. `served` are columns that say how
         requests were served; where there are any `chunks` is called four times. `threads` share the columns of each chunk: the
         reference is the same with any number of them. `sampling` is the column that says of which share of all rows, in percent, a
-        row is a sample: the usual traffic is then that of all.
+        row is a sample: the usual traffic is then that of all. `any_order`: the same rows give the same reference in whatever order and chunks,
+        as `fit_parts` says; `chunks` is then called twice or more, and `label`, `served` and `sampling` are refused.
         Raises ValueError as `fit` does, and when the two passes see different numbers of rows.
         """
+        if any_order:
+            for name, column in (("label", label), ("served", served), ("sampling", sampling)):
+                if column is not None:
+                    raise ValueError(f"{name} cannot be counted in any order yet: leave out any_order, or the {name}")
+            return cls._fit_chunks_in_any_order(
+                chunks,
+                threads,
+                progress,
+                kinds=kinds,
+                prediction=prediction,
+                timestamp=timestamp,
+                window_ns=window_ns,
+                calendar=calendar,
+                group=group,
+            )
         how: dict[str, Any] = {"window_ns": window_ns, "progress": progress, "calendar": calendar}
         with Workers(threads) as workers:
             fitted = fitting.fit(
@@ -202,6 +224,11 @@ class Reference(Baseline):
                 sampling=sampling,
                 **how,
             )
+        service = None if served is None else ReferenceService.fit(served, chunks, timestamp, threads=threads, **how)
+        return cls._of(fitted, service)
+
+    @classmethod
+    def _of(cls, fitted: fitting.Fitted, service: "ReferenceService | None" = None) -> Self:
         return cls(
             **fitted.baseline.parts(),
             period=fitted.period,
@@ -211,7 +238,72 @@ class Reference(Baseline):
             copies=fitted.copies,
             created_by=_created_by(),
             performance=fitted.performance,
-            service=None if served is None else ReferenceService.fit(served, chunks, timestamp, threads=threads, **how),
+            service=service,
+        )
+
+    @classmethod
+    def _fit_chunks_in_any_order(
+        cls,
+        chunks: Callable[[], Iterable[Mapping[str, ArrayLike]]],
+        threads: int,
+        progress: Callable[[int], None] | None,
+        **how: Any,
+    ) -> Self:
+        read = [0]
+
+        def heard() -> Iterator[Mapping[str, ArrayLike]]:
+            for chunk in chunks():
+                yield chunk
+                read[0] += len(next(iter(chunk.values()), ()))  # type: ignore[arg-type]  # columns have a length
+                if progress is not None:
+                    progress(read[0])
+
+        with Workers(threads) as workers:
+            return cls.fit_parts(lambda counting: counting(heard(), workers), **how)
+
+    @classmethod
+    def fit_parts(
+        cls,
+        apply: "Apply",
+        *,
+        kinds: Mapping[str, Kind | str] | None = None,
+        prediction: str | None = None,
+        timestamp: str | None = None,
+        window_ns: int | None = None,
+        calendar: Holidays = NO_HOLIDAYS,
+        group: str | GroupColumn | None = None,
+    ) -> Self:
+        """Profile data that lies in parts, on other machines perhaps: the same rows give the same reference, however they are parted and sorted.
+
+        `apply` takes a pass, calls it with the chunks of every part, and returns what all of them found, put together by
+        `put_together(counting, found)`. It is called twice, and once more for each closer look at values that are common among many others.
+        A pass can be pickled; what it returns is counts by name, as bytes. `driftd.spark` does this on Spark.
+
+        The other arguments are those of `fit_chunks`, whose reference with `any_order` is the same. Numbers and texts in one column, and more than
+        100 000 different texts in one, are refused.
+
+        >>> from detectors.reference.passes import put_together
+        >>> parts = [{"age": [20, 30]}, {"age": [40]}]
+        >>> fitted = [
+        ...     Reference.fit_parts(lambda counting: put_together(counting, [counting([part]) for part in order]))
+        ...     for order in (parts, parts[::-1])
+        ... ]
+        >>> fitted[0].hash == fitted[1].hash == Reference.fit({"age": [30, 40, 20]}, any_order=True).hash
+        True
+        """
+        from detectors.reference import any_order
+
+        column = GroupColumn(group) if isinstance(group, str) else group
+        return cls._of(
+            any_order.fit(
+                apply,
+                kinds=kinds,
+                prediction=prediction,
+                timestamp=timestamp,
+                window_ns=window_ns,
+                calendar=calendar,
+                group=column,
+            )
         )
 
     @cached_property

@@ -101,6 +101,8 @@ def refuse_mapped(choice: FitChoice) -> None:
     ):
         if value is not None:
             raise ConfigError(f"{option}: the configuration says it, in topics.fields")
+    if choice.any_order:
+        raise ConfigError("--any-order is for tables: events are counted in the order of their topics")
     if (asked := choice.latency or choice.error) is not None:
         raise ConfigError(
             f"{'--latency' if choice.latency else '--error'} {asked}: is a column of a table; with --config it is topics[].fields that names the path"

@@ -86,6 +86,7 @@ class FitChoice:
     first: str | None = None
     until: str | None = None
     threads: int = 1
+    any_order: bool = False
 
     def of_labels(self, column: str) -> bool:
         """Whether a column is that of labels, of their weights, or of scores of classes."""
@@ -215,13 +216,14 @@ def profile(
         prediction=choice.prediction,
         timestamp=choice.timestamp,
         window_ns=window,
-        progress=lambda rows: progress.show(f"read {rows:,} rows ({'two' if served is None else 'four'} passes)"),
+        progress=lambda rows: progress.show(f"read {rows:,} rows ({passes_of(choice, served)} passes)"),
         calendar=calendar,
         group=choice.group,
         label=label,
         served=served,
         threads=choice.threads,
         sampling=choice.sampling,
+        any_order=choice.any_order,
     )
     progress.done()
     if excluded:
@@ -229,6 +231,11 @@ def profile(
     if time is not None and time.absent:
         say(f"{time.name}: {time.absent:,} of {reference.rows:,} rows have no time; they are profiled all the same")
     return reference
+
+
+def passes_of(choice: FitChoice, served: ServedColumns | None) -> str:
+    """How often the files are read."""
+    return "two or more" if choice.any_order else "two" if served is None else "four"
 
 
 def settled_kinds(shape: Shape, wanted: list[str]) -> dict[str, Kind]:

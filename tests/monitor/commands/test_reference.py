@@ -681,3 +681,22 @@ def test_a_mistake_about_labels_is_one_line(train: Path, capsys: Output, options
     assert main(["reference", "fit", "--input", "train.parquet", "--output", "r.json", *options]) == 2
     error = capsys.readouterr().err.strip().splitlines()[-1]
     assert words in error
+
+
+def test_in_any_order_the_file_may_be_sorted_as_it_likes(train: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And the library gives the same: the same hash."""
+    monkeypatch.setattr("monitor.sources.tables.parquet.CHUNK", 300)
+    given = ["--any-order", "--prediction", "score", "--timestamp", "ts", "--window", "30s"]
+    assert fit(*given) == 0
+    whole = Reference.load("out.json")
+    table = pq.read_table(train)
+    pq.write_table(table.take(list(reversed(range(table.num_rows)))), train)
+    assert fit(*given, "--threads", "1") == 0
+
+    assert Reference.load("out.json").hash == whole.hash
+
+
+def test_in_any_order_no_labels_are_counted(train: Path, capsys: Output) -> None:
+    assert "label cannot be counted in any order yet" in refused(
+        capsys, "--any-order", "--prediction", "score", "--label", "age"
+    )
