@@ -165,7 +165,7 @@ class Soak:
                 self.series.append(
                     sum(not line.startswith("#") for line in self.steady.daemon.text("/metrics").splitlines())
                 )
-            if passed >= KILL_EVERY * (self.kills + 1):
+            if passed >= KILL_EVERY * (self.kills + 0.5):  # in the middle of each ten minutes
                 self._kill()
             if LONG:
                 self._pace()
