@@ -346,7 +346,10 @@ def _dead_letters() -> list[Any]:
                 or_none("max by (instance) (driftd_dead_letters_directory_bytes)", "instance"), "{{instance}} · held"
             ),
             Query(
-                "sum by (instance) (increase(driftd_dead_letters_dropped_bytes_total[$__rate_interval])) > 0",
+                or_none(
+                    "sum by (instance) (increase(driftd_dead_letters_dropped_bytes_total[$__rate_interval]))",
+                    "instance",
+                ),
                 "{{instance}} · dropped",
             ),
             width=10,
