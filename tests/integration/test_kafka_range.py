@@ -4,6 +4,7 @@ from collections import defaultdict
 from typing import Any
 
 import pytest
+from confluent_kafka import KafkaError
 
 from monitor.sources.base import RecordParts, SourceError
 from monitor.sources.kafka.client import KafkaChoice
@@ -45,6 +46,19 @@ def test_every_record_of_the_range_is_read_once_and_what_polls_span_joins(mock_b
         assert spans[index][-1].last == 999
     assert len(finished) < 2  # the last is not told; both may end in one poll
     assert poll.done == 1
+
+
+def test_a_leader_that_moves_meanwhile_is_asked_again(mock_broker: MockBroker, topic: str) -> None:
+    mock_broker.create_topic(topic)
+    produce(mock_broker, topic, numbered(4))
+    records = whole(mock_broker, topic)
+    mock_broker.push_errors(Api.LIST_OFFSETS, *[KafkaError.NOT_LEADER_FOR_PARTITION] * 5)
+
+    assert records.open() == {Partition(topic, 0)}
+    found = [value for poll in records.polls() for each in poll.records for value in each.values]
+    records.close()
+
+    assert found == numbered(4)
 
 
 def test_a_range_brings_what_stands_beside_values_where_it_is_wanted(mock_broker: MockBroker, topic: str) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaError, KafkaException
 
 from monitor.facts import RecordsSkipped
 from monitor.sources.base import SourceError, TopicRecords
@@ -22,7 +22,11 @@ MILLISECOND = UNITS["ms"]
 WAIT = 1.0  # seconds for one poll
 ASKING = 2.0  # and for the first
 LOOKING_UP = 10.0  # seconds at most for each answer before reading: somebody waits for it
+AGAIN = 0.2  # seconds until a question is asked again of a partition whose leader has moved
 PASSING = frozenset({TRANSPORT, ALL_DOWN})  # troubles that the client deals with itself
+MOVING = frozenset(
+    {KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE, KafkaError.FENCED_LEADER_EPOCH}
+)
 
 
 class EmptyRangeError(SourceError):
@@ -83,13 +87,25 @@ class KafkaRange:
     def open(self) -> frozenset[Partition]:
         """Find where the range begins and ends in each partition, and take them on. Raises SourceError."""
         try:
-            starts = self._look_up()
+            starts = self._settled()
             self._reader.take_on(starts)
         except KafkaException as error:
             self._consumer.poll(0)  # brings the reason
             raise self._given_up(self._trouble or error.args[0].str()) from None
         self._whole = sum(self._ends[partition] - start for partition, start in starts.items())
         return frozenset(starts)
+
+    def _settled(self) -> dict[Partition, int]:
+        """Where the range begins, asked again while leaders move, as long as somebody waits. Raises KafkaException and SourceError."""
+        left = self._patience
+        while True:
+            try:
+                return self._look_up()
+            except KafkaException as error:
+                left -= AGAIN
+                if error.args[0].code() not in MOVING or left <= 0:
+                    raise
+                self._consumer.poll(AGAIN)  # nothing is assigned yet
 
     def _look_up(self) -> dict[Partition, int]:
         """Where the range begins in each partition that has any of it. Raises KafkaException and SourceError."""
@@ -141,12 +157,12 @@ class KafkaRange:
             )
 
     def _offsets_at(self, time: Nanos | None, partitions: Sequence[Partition]) -> dict[Partition, int]:
-        """The first offset at or after a time; none where there is none. Raises SourceError."""
+        """The first offset at or after a time; none where there is none. Raises SourceError, and KafkaException where a leader moves."""
         if time is None:
             return {}
         offsets, refused = ask_offsets_at(self._consumer, partitions, -(-time // MILLISECOND), self._patience)
         for partition, error in refused.items():
-            raise SourceError(f"kafka: {partition}: {error.str()}")
+            raise KafkaException(error) if error.code() in MOVING else SourceError(f"kafka: {partition}: {error.str()}")
         return offsets
 
     def _untils(self, partitions: Sequence[Partition]) -> dict[Partition, int]:
