@@ -70,8 +70,9 @@ class PatientSource:
         self._source.hold(partitions | self.waiting if self._kept else partitions)
 
     def positions(self) -> dict[Partition, int]:
-        """The next offset of each partition; of what is kept the first one."""
-        return self._source.positions() | self._firsts
+        """The next offset of each partition; of what is kept the first one, but where its log begins anew or was cut before that."""
+        positions = self._source.positions()
+        return positions | {place: min(first, positions.get(place, first)) for place, first in self._firsts.items()}
 
     def trouble(self) -> str | None:
         """Why the source is not ready, or why records wait."""

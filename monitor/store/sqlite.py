@@ -22,6 +22,7 @@ from monitor.stream.events import DAY, Nanos, Partition
 __all__ = ["StateError", "StateGoneError", "StateStore", "Told"]
 
 PRUNE_EVERY: Nanos = DAY  # wall time from one look at entries that are old enough to the next
+NAMED = "SELECT name, id FROM topic"
 BACKUP_PATIENCE = 2.0  # seconds that the end waits for a backup under way: what is not finished is none
 
 Told = Callable[[Iterable[Undelivered]], Iterable[AuditNote]]  # what the audit log is to say of what became of these
@@ -47,6 +48,7 @@ class StateStore:
         self.directory = directory
         self._audit_keep = audit_keep
         self._pruned_at: Nanos | None = None
+        self._named: dict[str, str] | None = None  # the topics as saved; None: not read yet
         self.path = directory / files.DATABASE
         self._lock = RLock()
         self._backing_up: Thread | None = None
@@ -120,7 +122,8 @@ class StateStore:
         """One checkpoint: all of it or nothing. A target that was told an id before is not told it again.
 
         `whole`: these records are all there are; what was saved before and is not among them goes. `topics`: the ids of the topics of positions.
-        `verified`: before which offsets nothing was read of topics that were made after these.
+        `verified`: before which offsets nothing was read of topics that were made after these. Of a topic that has another id than before,
+        what is not among the positions goes: an offset of one log says nothing of another.
         """
         gone = [(record.kind, record.key) for record in records if record.payload is None]
         kept = [(*row, checksum(*row)) for record in records if (row := _row(record))[2] is not None]
@@ -130,6 +133,10 @@ class StateStore:
             db.executemany("DELETE FROM record WHERE kind = ? AND key = ?", gone)
             db.executemany("INSERT OR REPLACE INTO record VALUES (?, ?, ?, ?)", kept)
             reach(Step.RECORDS)
+            before = self._named if self._named is not None else dict(db.execute(NAMED).fetchall())
+            if anew := [(name,) for name, found in topics.items() if before.get(name, found) != found]:
+                db.executemany("DELETE FROM position WHERE topic = ?", anew)
+                db.executemany("DELETE FROM verified WHERE topic = ?", anew)
             db.executemany("INSERT OR REPLACE INTO position VALUES (?, ?, ?, ?)", _places(positions))
             db.executemany("INSERT OR REPLACE INTO verified VALUES (?, ?, ?, ?)", _places(verified))
             db.executemany(
@@ -143,6 +150,7 @@ class StateStore:
             self._append(audited)
             self._prune(now)
             reach(Step.AUDIT)
+        self._named = {**before, **topics}
 
     def records(self) -> list[Record]:
         """All saved records."""
@@ -174,7 +182,8 @@ class StateStore:
     def topics(self) -> dict[str, str]:
         """The ids of the topics that the positions are of."""
         with self._lock:
-            return dict(self._db.execute("SELECT name, id FROM topic").fetchall())
+            self._named = dict(self._db.execute(NAMED).fetchall())
+            return dict(self._named)
 
     def size(self) -> int:
         """Bytes of the state on disk."""

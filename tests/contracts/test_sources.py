@@ -5,6 +5,7 @@ from itertools import chain
 from typing import Any
 
 import pytest
+from confluent_kafka import KafkaError
 
 from monitor.clock import SystemClock
 from monitor.facts import (
@@ -17,6 +18,7 @@ from monitor.facts import (
     TopicsMissing,
 )
 from monitor.sources.base import RecordParts, SourceError
+from monitor.sources.kafka.client import TRANSPORT
 from monitor.sources.kafka.portion import LEAST
 from monitor.stream.events import Partition
 from tests.parts.mock import MockBroker
@@ -472,6 +474,99 @@ def test_what_was_read_is_of_the_topic_once_its_id_was_asked_for_twice_since(apa
         reader.read(5)
         assert reader.source.verified()[place] in {3, 5}
         reader.until(lambda: reader.source.verified()[place] == 5)
+
+
+def test_what_was_read_and_waits_is_not_of_the_topic_for_good(apache_kafka: Any, topic: str) -> None:
+    """A process that died with records that waited begins before them: they may come again of another topic."""
+    positions, topics = left_a_topic(apache_kafka, topic, 3)
+    [place] = positions
+
+    with reading(apache_kafka, topic, positions={place: 1}, topics=topics, verified=positions) as reader:
+        assert reader.source.verified() == {place: 1}
+
+
+def test_a_lost_connection_has_nobody_ask_sooner_which_topics_there_are(apache_kafka: Any, topic: str) -> None:
+    """Two answers of a broker that does not know yet what the leaders do would be taken for proof."""
+    apache_kafka.create_topic(topic)
+    produce(apache_kafka, topic, numbered(3))
+    place, every = Partition(topic, 0), 3.0
+
+    with reading(apache_kafka, topic, lookup_every=every) as reader:
+        began = time.monotonic()
+        reader.read(3)
+        while reader.source.verified().get(place) != 3:
+            assert time.monotonic() < began + 60
+            reader.source._note_trouble(KafkaError(TRANSPORT))
+            reader.poll()
+
+        assert time.monotonic() > began + 2 * every - 0.5
+
+
+def test_each_partition_of_a_topic_that_was_away_at_the_start_is_read_anew(apache_kafka: Any, topic: str) -> None:
+    """That the id is known by the first of them hides nothing of the second."""
+    places = [Partition(topic, 0), Partition(topic, 1)]
+    positions, topics = left_two_partitions(apache_kafka, topic)
+    apache_kafka.delete_topic(topic)
+
+    with reading(apache_kafka, topic, positions=positions, topics=topics, skip_lost=True) as reader:
+        apache_kafka.create_topic(topic, partitions=2)
+        for place in places:
+            produce(apache_kafka, topic, numbered(9, "new-"), partition=place.index)
+        reader.read(18)
+
+        assert reader.values == {place: numbered(9, "new-") for place in places}
+        told = {each.partition: (each.wanted, each.resumed, each.cause) for each in reader.all(OffsetsLost)}
+        assert told == dict.fromkeys(places, (3, 0, "anew"))
+
+
+def test_a_topic_that_is_made_anew_with_fewer_partitions_is_read_on_and_holds_nothing_up(
+    apache_kafka: Any, topic: str
+) -> None:
+    """What is not there any more is told of as lost, and read from its first event once it is there again."""
+    stays, goes = Partition(topic, 0), Partition(topic, 1)
+    positions, topics = left_two_partitions(apache_kafka, topic)
+
+    with reading(apache_kafka, topic, positions=positions, topics=topics, skip_lost=True) as reader:
+        reader.until(lambda: reader.ends.count(stays) > 0 and reader.ends.count(goes) > 0)
+        made_anew(apache_kafka, topic, 2)
+        reader.read(2)
+        reader.until(lambda: reader.source.topics() != topics and goes in reader.confirmed)
+
+        assert reader.values == {stays: numbered(2, "new-")}
+        assert {each.partition for each in reader.all(OffsetsLost)} == {stays, goes}
+        assert goes not in reader.unconfirmed
+        assert reader.source.positions() == {stays: 2, goes: 0}
+        apache_kafka.add_partitions(topic, 2)
+        produce(apache_kafka, topic, numbered(5, "more-"), partition=1)
+        reader.read(7)
+        assert reader.values[goes] == numbered(5, "more-")
+
+
+def test_a_partition_that_a_topic_made_anew_gets_later_is_read_from_its_first_event(
+    apache_kafka: Any, topic: str
+) -> None:
+    """Also where one of its number was read, before the process began, of the topic as it was."""
+    stays, goes = Partition(topic, 0), Partition(topic, 1)
+    positions, topics = left_two_partitions(apache_kafka, topic)
+    made_anew(apache_kafka, topic, 2)
+
+    with reading(apache_kafka, topic, positions=positions, topics=topics, skip_lost=True) as reader:
+        reader.read(2)
+        apache_kafka.add_partitions(topic, 2)
+        produce(apache_kafka, topic, numbered(5, "more-"), partition=1)
+        reader.read(7)
+
+        assert reader.values == {stays: numbered(2, "new-"), goes: numbered(5, "more-")}
+
+
+def left_two_partitions(broker: Any, topic: str) -> tuple[dict[Partition, int], dict[str, str]]:
+    """Read three events of each of two partitions: the positions that a checkpoint would save, and the ids of their topics."""
+    broker.create_topic(topic, partitions=2)
+    for index in range(2):
+        produce(broker, topic, numbered(3, "old-"), partition=index)
+    with reading(broker, topic) as reader:
+        reader.until(lambda: reader.count == 6 and topic in reader.source.topics())
+        return reader.source.positions(), reader.source.topics()
 
 
 def test_the_same_topic_goes_on_without_a_word(apache_kafka: Any, topic: str) -> None:

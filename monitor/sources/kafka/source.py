@@ -72,10 +72,13 @@ class KafkaSource:
         self._stalls = Stalls()
         self._clock = clock
         self._stored: dict[Partition, int] = {}
+        self._stored_topics: dict[str, str] = {}  # the ids of what those are of
         self._missing: tuple[str, ...] | None = None  # None: not looked up yet
         self._listed: Nanos = 0  # when the cluster last said which topics there are, by the wall
         self._taken_on: set[Partition] = set()  # since the last poll
         self._stranded: set[Partition] = set()  # out of bounds while the bounds could not be had
+        self._listing: frozenset[Partition] = NO_PARTITIONS  # what there was when we last looked
+        self._dropped: set[Partition] = set()  # of a topic that was made anew with fewer partitions
         self._heard: dict[Partition, float] = {}  # when its leader last answered, in monotonic seconds
         self._told: Mapping[Partition, LeaderEnd] = {}  # what leaders had answered by then
         self._unreachable: frozenset[Partition] | None = None  # None: not said yet
@@ -97,6 +100,7 @@ class KafkaSource:
         self._audit = CommitAudit(self._consumer)
         self._ends = LeaderEnds(choice, clock, lambda place: self._reader.positions.get(place, 0))
         self._ids = TopicIds(choice)
+        self._next_ids = 0.0
         self._topics: dict[str, str] = {}  # the ids of what our positions are of
         self._when_asked: dict[Partition, int] = {}  # our positions when the ids were asked for last
         self._before: dict[
@@ -128,6 +132,7 @@ class KafkaSource:
     ) -> None:
         """Find the partitions and begin. Raises SourceError when the broker is silent for the start-up time."""
         self._stored, self._topics, self._verified = dict(positions), dict(topics), dict(verified)
+        self._stored_topics = dict(topics)
         deadline = self._clock.elapsed() + self._choice.startup_timeout
         known_topics = {partition.topic for partition in positions}
         starts, ends = {}, {}
@@ -145,10 +150,11 @@ class KafkaSource:
         self._topics |= ids
         self._take_on(starts, ends)
         same = {place for place, start in starts.items() if positions.get(place) == start and place.topic not in anew}
-        self._verified |= {place: offset for place, offset in verified.items() if place in same}
+        # A record that waited was read, and not counted: it is perhaps read again of another topic.
+        self._verified |= {place: min(at, starts[place]) for place, at in verified.items() if place in same}
         self._audit.begin(positions)
         self._look_for_other_committers(START_PATIENCE)
-        self._next_lookup = self._clock.elapsed() + self._choice.lookup_every
+        self._next_lookup = self._next_ids = self._clock.elapsed() + self._choice.lookup_every
         self._ends.begin()
 
     def _insist(self, ask: Callable[[float], T], deadline: float) -> T:
@@ -171,7 +177,7 @@ class KafkaSource:
             self._last_trouble = f"topic {topic}: {error.str()}"
             raise KafkaException(error)
         self._ends.watch(listing.leaders)
-        self._listed = self._clock.now()
+        self._listed, self._listing = self._clock.now(), frozenset(listing.partitions)
         self._pending.append(SourceAnswered(self._listed))
         if tuple(listing.missing) != self._missing:
             self._missing = tuple(listing.missing)
@@ -266,9 +272,12 @@ class KafkaSource:
         """Go on in what was made anew while we read, and take the ids for those of our positions. Raises KafkaException and SourceError."""
         for topic in self._differing(ids):
             places = [place for place in self._reader.positions if place.topic == topic]
-            bounds = {place: self._bounds(place, PATIENCE) for place in places}
-            for place, (low, high) in bounds.items():
-                self._go_on_anew(place, low, high)
+            listed = any(place.topic == topic for place in self._listing)  # who says it is not there does not know yet
+            asked = [place for place in places if place in self._listing or not listed]
+            there = {place: self._bounds(place, PATIENCE) for place in asked}
+            for place in places:
+                self._go_on_anew(place, *there.get(place, (0, 0)))
+            self._dropped.update(place for place in places if place not in there)
             self._topics[topic] = ids[topic]
         self._topics |= ids
         self._verified |= {place: offset for place, offset in self._before.items() if place.topic in ids}
@@ -373,10 +382,10 @@ class KafkaSource:
         return confirmed | dict.fromkeys(self._gone(), self._listed)
 
     def _gone(self) -> frozenset[Partition]:
-        """Partitions of topics that are not there any more, as the cluster has said: nothing lies beyond our position in them."""
+        """Partitions that are not there any more, as the cluster has said: nothing lies beyond our position in them."""
         if not self._missing:
-            return NO_PARTITIONS
-        return frozenset(place for place in self._reader.positions if place.topic in self._missing)
+            return frozenset(self._dropped)
+        return frozenset(place for place in self._reader.positions if place.topic in self._missing).union(self._dropped)
 
     def _doubtful(self) -> frozenset[Partition]:
         return self._reader.held.union(self._stranded, self._reader.unreadable)
@@ -419,9 +428,14 @@ class KafkaSource:
             for partition in self._partitions(PATIENCE):
                 if partition not in self._reader.positions:
                     self._take_on_later(partition)
+                elif partition in self._dropped:
+                    self._dropped.discard(partition)
+                    self._reader.move_to(partition, self._reader.positions[partition])
             self._renew(self._ids.answered() or {})
-            if self._ids.ask():
+            # Never sooner, also where a lost connection has us look: whoever answers has so long to know what the leaders do.
+            if self._clock.elapsed() >= self._next_ids and self._ids.ask():
                 self._before, self._when_asked = self._when_asked, dict(self._reader.positions)
+                self._next_ids = self._clock.elapsed() + self._choice.lookup_every
             for partition in sorted(self._stranded - self._gone()):
                 self._recover(partition)
         except KafkaException as error:
@@ -430,10 +444,12 @@ class KafkaSource:
 
     def _take_on_later(self, partition: Partition) -> None:
         """Read a partition that was not there when we began. Raises KafkaException and SourceError."""
-        ids = self._ids_now(partition.topic) if partition in self._stored else {}
-        anew = partition.topic in self._differing(ids)
+        topic = partition.topic
+        ids = self._ids_now(topic) if partition in self._stored else {}
+        before = self._stored_topics.get(topic)  # of another partition the id is perhaps known by now
+        anew = before is not None and ids.get(topic, before) != before
         low, high = self._bounds(partition, PATIENCE)
-        if anew:
+        if topic in self._differing(ids):
             self._renew(ids)
         self._take_on({partition: self._start_of(partition, low, high, first=low, anew=anew)}, {partition: high})
 

@@ -105,6 +105,19 @@ def test_killed_while_records_wait_they_are_read_again(tmp_path: Path) -> None:
     again.kill()
 
 
+def test_where_a_log_begins_anew_while_its_records_wait_what_it_holds_is_read() -> None:
+    """The position before those that wait is one of the log as it was."""
+    source = ListSource({ZERO: [b"event"] * 9})
+    patient = PatientSource(source)
+    patient.open({ZERO: 4})
+    patient.keep(patient.poll(0.0).records[0], "no schema")
+    assert (source.positions(), patient.positions()) == ({ZERO: 9}, {ZERO: 4})
+
+    source.open({ZERO: 2})  # where its reader goes on in a topic that was made anew
+
+    assert patient.positions() == {ZERO: 2}
+
+
 def wrapped(decoder: TopicDecoder, records: TopicRecords, port: int) -> dict[str, int]:
     """What is rejected once the registry is there, after it was not."""
     with pytest.raises(NotNow, match="cannot be reached"):

@@ -295,6 +295,19 @@ def make_database(directory: Path, script: str) -> bytes:
     return (directory / "driftd.sqlite3").read_bytes()
 
 
+def test_positions_of_a_topic_go_with_it_where_the_one_made_anew_has_fewer_partitions(tmp_path: Path) -> None:
+    """What was read of a partition says nothing of the one that has its number later."""
+    store, other = StateStore(tmp_path), Partition("other", 1)
+    before = {P0: 5, Partition("t", 1): 7, other: 2}
+    store.save([], before, [], NOON, topics={"t": "id", "other": "same"}, verified=before)
+
+    store.save([], {P0: 1}, [], NOON, topics={"t": "id of the next", "other": "same"}, verified={P0: 0})
+
+    assert store.positions() == {P0: 1, other: 2}
+    assert store.verified() == {P0: 0, other: 2}
+    store.close()
+
+
 def test_a_newer_format_is_refused(tmp_path: Path) -> None:
     StateStore(tmp_path).close()
     before = make_database(tmp_path, f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
