@@ -38,6 +38,7 @@ class Compactor : Walk<Compactor> {
  private:
   bool member(std::string_view key, int depth, size_t) {
     if (key == "data" && *cursor_.at == '[' && is_flat()) return array();
+    if (key == "id" && depth == 1 && has_id) return false;  // of two the last counts, whatever it is
     if (key == "id" && depth == 1 && *cursor_.at == '"') return identity();
     return value(depth);
   }
@@ -45,7 +46,7 @@ class Compactor : Walk<Compactor> {
   bool identity() {
     std::string scratch;
     const char* const quote = cursor_.at;
-    if (has_id || !cursor_.string(id, scratch) || !plain(id)) return false;
+    if (!cursor_.string(id, scratch) || !plain(id)) return false;
     has_id = true;
     rest.append(copied_, quote + 1);
     copied_ = cursor_.at - 1;

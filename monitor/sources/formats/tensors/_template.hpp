@@ -89,6 +89,7 @@ class Learner : Walk<Learner> {
   };
 
   bool member(std::string_view key, int depth, size_t self) {
+    if (!once(key, self)) return false;
     if (key == "id" && depth == 1) return *cursor_.at == '"' ? identity(self) : cursor_.literal("null");
     if (key == "datatype" && *cursor_.at == '"') return datatype(self);
     if (key == "parameters" && *cursor_.at == '{') parameters_ = {objects_, self};
@@ -98,6 +99,18 @@ class Learner : Walk<Learner> {
     if (*cursor_.at == '[' && key == "shape") shape(self);
     if (*cursor_.at == '[' && (shaped || listed) && depth + 2 <= MAX_DEPTH && array(self, shaped)) return true;
     return value(depth);
+  }
+
+  // Whether an object says a key for the first time, of those whose values are places: the last one counts, and may be none.
+  bool once(std::string_view key, size_t self) {
+    static constexpr std::array<std::string_view, 5> KEYS{"id", "shape", "datatype", "parameters", "binary_data_size"};
+    const auto* const found = std::find(KEYS.begin(), KEYS.end(), key);
+    if (found == KEYS.end()) return true;
+    said_.resize(objects_);
+    const auto bit = static_cast<uint8_t>(1U << (found - KEYS.begin()));
+    if ((said_[self] & bit) != 0) return false;
+    said_[self] |= bit;
+    return true;
   }
 
   bool identity(size_t self) {
@@ -230,6 +243,7 @@ class Learner : Walk<Learner> {
   struct {
     size_t object = SIZE_MAX, tensor = 0;
   } parameters_;               // the last ones, and whose they are
+  std::vector<uint8_t> said_;  // by object: which of some keys it has said
   std::vector<Place> kinds_;   // by object: what its tensor is behind the JSON
   std::vector<Sized> sized_;   // tensors behind the JSON, in their order
 };

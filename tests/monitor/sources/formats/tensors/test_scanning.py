@@ -379,6 +379,30 @@ def test_space_behind_the_json_is_no_tensor() -> None:
     assert scanned([binary(1, 1), blank], made) == [1]
 
 
+@pytest.mark.parametrize(
+    "odd",
+    [
+        b'"id":"r","id":null,"inputs":[{"name":"a","shape":[N]',
+        b'"id":"r","id":7,"inputs":[{"name":"a","shape":[N]',
+        b'"inputs":[{"name":"a","shape":[N],"shape":[]',
+        b'"inputs":[{"name":"a","shape":[N],"shape":[1\n]',
+    ],
+)
+def test_of_a_key_that_is_said_twice_the_last_counts_both_ways(odd: bytes) -> None:
+    found = []
+    for compiled in (True, False):
+        made, polls = decoder(compiled=compiled), []
+        for rows in (1, 1, 3):
+            data = json.dumps([*range(rows)]).encode()
+            raw = (
+                b'{"model_name":"m",' + odd.replace(b"N", b"%d" % rows) + b',"datatype":"FP64","data":' + data + b"}]}"
+            )
+            polls.append(made.decode(records(raw, stamps=[NOON]), NOON))
+        found.append(told(*polls))
+
+    assert found[0] == found[1]
+
+
 def test_rows_that_are_claimed_take_no_memory() -> None:
     made = decoder(compiled=True)
     assert scanned([tensors(3, 1)], made) == []
@@ -400,6 +424,11 @@ def test_rows_that_are_claimed_take_no_memory() -> None:
         b'{"shape":[2],"shape":[2],"data":[1,2]}',
         b'{"shape":[2],"data":[1,2],"data":[1,2]}',
         b'{"id":"a","id":"b","shape":[1],"data":[1]}',
+        b'{"id":"a","id":null,"shape":[1],"data":[1]}',  # of two the last counts, and it is none that differs
+        b'{"shape":[1],"shape":[],"data":[1]}',
+        b'{"shape":[1],"shape":[1\n],"data":[1]}',
+        b'{"shape":[1],"datatype":"FP32","parameters":{"binary_data_size":4,"binary_data_size":4\n}}abcd',
+        b'{"shape":[1],"datatype":"FP32","parameters":{"binary_data_size":4},"parameters":{"binary_data_size":4\n}}abcd',
         b'{"shape":[1],"datatype":"UINT8","parameters":{"binary_data_size":1}}a',
         b'{"shape":[1],"parameters":{"binary_data_size":4}}abcd',
         b'{"shape":[1],"datatype":"FP32","parameters":{"binary_data_size":4}}abcde',
