@@ -74,7 +74,7 @@ def written() -> dict[str, tuple[bytes, Headers]]:
     }
     some = [json.loads(event) for event in events(2)]
     for log in OTHERS:
-        values, headers = messages(log, some[: min(log.rows, 2)])
+        values, headers = messages(log, [some[: min(log.rows, 2)]])
         found[log.form] = values[0], headers[0]
     return found
 

@@ -54,9 +54,10 @@ FORGOTTEN = {
 }  # of the crowd: what was read long ago is not needed
 MOST_WAL = 8 << 20  # bytes: a thousand pages, and what one transaction may add to them
 CHECKPOINT = "5s" if LONG else "200ms"
-PAUSE = (
-    0.1 if LONG else 0.02
-)  # seconds that a second of event time takes: what is kept of windows is complete after eight minutes
+FILLED = (
+    6 * 3600
+)  # seconds of event time after which all that is kept of the last is complete: 500 windows, a hundred alerts that ended
+PAUSE = LASTS * WARM_UP / FILLED if LONG else 0.02  # seconds that a second of event time takes
 TRANSITIONS = "driftd_alert_transitions_total"
 TICKS = os.sysconf("SC_CLK_TCK")
 

@@ -459,7 +459,7 @@ def test_what_was_taken_is_let_go_of_where_the_daemon_cannot_be_made(
 def test_a_stop_before_anything_was_read_ends_at_once(home: Path) -> None:
     source = ListSource({})
     daemon = Daemon.start(configuration(home), source=source)
-    source.open = lambda _positions, _topics: daemon.stop()  # type: ignore[method-assign]  # a signal in the middle of opening
+    source.open = lambda *_begun: daemon.stop()  # type: ignore[method-assign]  # a signal in the middle of opening
     with pytest.raises(SystemExit) as left:
         daemon.run()
 
