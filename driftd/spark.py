@@ -76,7 +76,7 @@ def fold(
     """
     columns = {"prediction": prediction, "id": id, "group": group}
     folding = PaneFold.of(reference, pane=pane, timestamp=timestamp, **columns)
-    return data.mapInArrow(_Folding(folding, model, version), PANES)
+    return _numbered(data).mapInArrow(_Folding(folding, model, version, tuple(data.columns)), PANES)
 
 
 def merge(panes: "DataFrame", reference: Reference) -> "DataFrame":
@@ -91,7 +91,7 @@ def merge(panes: "DataFrame", reference: Reference) -> "DataFrame":
 
 def _counted(data: "DataFrame", counting: CountingPass) -> dict[str, bytes]:
     """Make one pass: counts of each partition, merged by name where the executors are, collected."""
-    parts = data.mapInArrow(_CountingParts(counting), COUNTS)
+    parts = _numbered(data).mapInArrow(_CountingParts(counting, tuple(data.columns)), COUNTS)
     merging = _function(_MergingParts(counting))
     if data.rdd.getNumPartitions() > FAN_IN:
         parts = parts.groupBy("name", "failed", "bucket").applyInArrow(merging, COUNTS)
@@ -107,6 +107,7 @@ class _CountingParts:
     """Counts a partition."""
 
     counting: CountingPass
+    names: tuple[str, ...]
 
     def __call__(self, batches: Iterable["pa.RecordBatch"]) -> Iterator["pa.RecordBatch"]:
         from pyspark import TaskContext
@@ -115,7 +116,8 @@ class _CountingParts:
         bucket = 0 if context is None else context.partitionId() // FAN_IN
         try:
             found = [
-                (name, False, bucket, held) for name, held in count_tables(self.counting, _tables(batches)).items()
+                (name, False, bucket, held)
+                for name, held in count_tables(self.counting, _tables(batches, self.names)).items()
             ]
         except ValueError as error:  # told by who asked, in the words of one process
             found = [("", True, bucket, str(error).encode())]
@@ -149,9 +151,11 @@ class _Folding:
     fold: PaneFold
     model: str
     version: str
+    names: tuple[str, ...]
 
     def __call__(self, batches: Iterable["pa.RecordBatch"]) -> Iterator["pa.RecordBatch"]:
-        yield from (_batch(PANES, [(self.model, self.version, *pane)]) for pane in self.fold(_tables(batches)))
+        panes = self.fold(_tables(batches, self.names))
+        yield from (_batch(PANES, [(self.model, self.version, *pane)]) for pane in panes)
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,18 +183,23 @@ def _function(merging: "Callable[[pa.Table], pa.Table]") -> "Callable[[pa.Table]
     return merged
 
 
-def _tables(batches: Iterable["pa.RecordBatch"]) -> Iterator["pa.Table"]:
-    """Spark's small batches as fewer tables."""
+def _numbered(data: "DataFrame") -> "DataFrame":
+    """Return the same columns under plain names: mapInArrow looks columns up by name, and takes `a.b` for a field of `a`, `x` for `X`."""
+    return data.toDF(*(f"c{at}" for at in range(len(data.columns))))
+
+
+def _tables(batches: Iterable["pa.RecordBatch"], names: tuple[str, ...]) -> Iterator["pa.Table"]:
+    """Spark's small batches as fewer tables, whose columns have their own names again."""
     import pyarrow as pa
 
     held: list[pa.RecordBatch] = []
     for batch in batches:
         held.append(batch)
         if sum(each.num_rows for each in held) >= BATCH:
-            yield pa.Table.from_batches(held)
+            yield pa.Table.from_batches(held).rename_columns(names)
             held = []
     if held:
-        yield pa.Table.from_batches(held)
+        yield pa.Table.from_batches(held).rename_columns(names)
 
 
 def _batch(schema: str, rows: list[tuple[Any, ...]]) -> "pa.RecordBatch":

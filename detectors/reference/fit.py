@@ -466,7 +466,8 @@ def check_columns(
     known = [*names, *([timestamp] if timestamp and arrivals.period else [])]
     columns = ", ".join(known)
     if not names:
-        raise ValueError("a reference needs at least one column")
+        also = "" if rows else " and one row"  # of a table without rows an engine may hand over no columns
+        raise ValueError(f"a reference needs at least one column{also}")
     if not rows:
         raise ValueError("a reference needs at least one row")
     if prediction is not None and PREDICTION not in names:

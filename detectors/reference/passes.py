@@ -34,7 +34,7 @@ from detectors.sketches.placing import ColumnCells
 from detectors.spellings import CategoryCodes
 from detectors.tables import TableLike, columns_of, refuse_strange, times_of
 
-ROWS = ""  # the name under which a pass gives what belongs to rows, not to a column
+ROWS = "\0rows"  # the name under which a pass gives what belongs to rows; a column may be called "", as pandas writes an index to CSV
 Parts = dict[str, bytes]
 FAR = 1000  # powers of two within which a product scales as exactly as ldexp
 

@@ -145,6 +145,17 @@ def test_partitions_without_rows_say_nothing(spark: Any) -> None:
         engine.fit(data.filter("x > 5"))
 
 
+def test_columns_have_any_name(spark: Any) -> None:
+    """Spark takes a dot for a field of a column, and capitals for nothing."""
+    from driftd import spark as engine
+
+    rows = pa.table({"a.b": [1.0, 2.0, 2.0], "x": [1.0, 2.0, 3.0], "X": [3.0, 1.0, 1.0], "größe °C`": ["ü", "ü", None]})
+
+    fitted = engine.fit(spark.createDataFrame(rows))
+
+    assert fitted.hash == Reference.fit(rows, any_order=True).hash
+
+
 def test_what_cannot_be_counted_is_said_in_the_words_of_one_process(spark: Any, rows: Path) -> None:
     from driftd import spark as engine
 

@@ -180,7 +180,7 @@ def test_two_passes_are_enough_where_no_value_is_common_among_many() -> None:
             {},
             "more than 100,000",
         ),
-        ([], {}, "a reference needs at least one column"),
+        ([], {}, "a reference needs at least one column and one row$"),
     ],
 )
 def test_what_cannot_be_counted_is_refused_in_one_line(
@@ -203,6 +203,18 @@ def test_data_that_changes_between_the_passes_is_refused() -> None:
 
     with pytest.raises(ValueError, match="the first pass read 10 rows, the last 11"):
         Reference.fit_parts(lambda counting: counting([{"x": np.arange(next(sizes))}]))
+
+
+def test_a_column_may_have_no_name() -> None:
+    """As that of a pandas index in a CSV file."""
+    parts = [{"": [1.0, 2.0], "x": [0.5, 0.5]}, {"": [3.0], "x": [1.5]}]
+    fitted = Reference.fit_parts(
+        lambda counting: put_together(counting, [count_tables(counting, [part]) for part in parts])
+    )
+
+    assert fitted.rows == 3
+    assert fitted.hash == Reference.fit({"": [1.0, 2.0, 3.0], "x": [0.5, 0.5, 1.5]}, any_order=True).hash
+    assert set(fitted.features) == {"", "x"}
 
 
 def test_threads_change_nothing() -> None:
