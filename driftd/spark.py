@@ -43,7 +43,7 @@ def fit(
     is the result: that with `any_order=True` on the same rows. The DataFrame must give the same rows each time: cache or write one that is drawn
     at random.
 
-    Raises ValueError as `Reference.fit` does, and where the rows changed between two passes.
+    Raises ValueError as `Reference.fit` does, and where the rows changed between two passes; TypeError for what is no DataFrame of Spark.
     """
     window_ns = WINDOW_NS if timestamp is not None and window is None else None
     return Reference.fit_parts(
@@ -184,7 +184,14 @@ def _function(merging: "Callable[[pa.Table], pa.Table]") -> "Callable[[pa.Table]
 
 
 def _numbered(data: "DataFrame") -> "DataFrame":
-    """Return the same columns under plain names: mapInArrow looks columns up by name, and takes `a.b` for a field of `a`, `x` for `X`."""
+    """Return the same columns under plain names: mapInArrow looks columns up by name, and takes `a.b` for a field of `a`, `x` for `X`.
+
+    Raises TypeError for what is no DataFrame of Spark.
+    """
+    if not hasattr(data, "mapInArrow"):
+        raise TypeError(
+            f"data must be a DataFrame of PySpark 4 or newer, not {type(data).__module__}.{type(data).__name__}"
+        )
     return data.toDF(*(f"c{at}" for at in range(len(data.columns))))
 
 

@@ -2,11 +2,14 @@
 
 import json
 import pickle
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from detectors import LayoutMismatchError, Reference, Sketch
+from driftd import spark
 from driftd.parts import PaneFold, merge_panes
 from monitor.sources.base import TopicRecords
 from monitor.sources.decode.topic import TopicDecoder
@@ -105,3 +108,14 @@ def test_many_panes_are_handed_over_in_pieces_that_add_up() -> None:
     rows = [Sketch.from_bytes(REFERENCE.layout, held).rows for _, held in fine([data, data])]
 
     assert sum(rows) == 8_000
+
+
+def test_what_is_no_dataframe_of_spark_is_one_line() -> None:
+    table: Any = pd.DataFrame({"amount": [1.0, 2.0], "at": pd.to_datetime(["2026-01-01", "2026-01-02"])})
+    reference = Reference.fit(table[["amount"]])
+    words = r"^data must be a DataFrame of PySpark 4 or newer, not pandas\.\S*DataFrame$"
+
+    with pytest.raises(TypeError, match=words):
+        spark.fit(table)
+    with pytest.raises(TypeError, match=words):
+        spark.fold(table, reference, model="m", version="1", pane="1h", timestamp="at")
