@@ -264,3 +264,9 @@ class _ReceiverHandler(BaseHTTPRequestHandler):
 
 
 Answer = int | tuple[int, dict[str, str]] | Callable[[BaseHTTPRequestHandler], None]
+
+
+def hang(handler: BaseHTTPRequestHandler) -> None:
+    """An answer of a receiver: say nothing until the other has gone."""
+    handler.connection.settimeout(30)
+    handler.rfile.read(1)

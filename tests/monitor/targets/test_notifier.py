@@ -25,7 +25,7 @@ from monitor.targets.base import AlreadyThere, Delivered, Fault, Refused, Subscr
 from monitor.targets.notifier import GIVE_UP_AFTER, LONGEST_DELAY, LONGEST_OF_REQUESTS, Notifier, delay_after
 from monitor.targets.transport import Transport
 from monitor.targets.webhook import Webhook, decode_secret
-from tests.fakes import NOON, Answer, ListTarget, ManualClock, Receiver
+from tests.fakes import NOON, Answer, ListTarget, ManualClock, Receiver, hang
 
 SECRET = "whsec_" + "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3"
 DAY = 86_400
@@ -460,12 +460,6 @@ def test_a_delay_that_makes_no_sense_is_refused(delay: float) -> None:
 
 
 # --- all that a receiver can do, in one day ---------------------------------------------------------------------------
-
-
-def hang(handler: BaseHTTPRequestHandler) -> None:
-    """Say nothing until the other has gone."""
-    handler.connection.settimeout(30)
-    handler.rfile.read(1)
 
 
 def drip(handler: BaseHTTPRequestHandler) -> None:

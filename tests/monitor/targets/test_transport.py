@@ -15,7 +15,7 @@ import pytest
 
 from monitor.clock import SystemClock
 from monitor.targets.transport import Request, Transport, TransportError, trusted
-from tests.fakes import Receiver
+from tests.fakes import Receiver, hang
 from tests.parts.certificates import expired
 
 
@@ -41,10 +41,6 @@ def attempt(io: Transport, url: str, *, timeout: float = 5.0, keep: int = 0, ca_
 
 
 # --- receivers that misbehave -----------------------------------------------------------------------------------------
-
-
-def hang(handler: BaseHTTPRequestHandler) -> None:
-    time.sleep(0.5)
 
 
 def hang_up(handler: BaseHTTPRequestHandler) -> None:
