@@ -22,6 +22,7 @@ from monitor.alerting.incidents import Standing
 from monitor.alerting.rules import Severity
 from monitor.facts import AlertSeen, FeaturesTracked, TrackPoint
 from monitor.runtime.loop import calm_collector
+from monitor.runtime.process import share_interpreter
 from monitor.runtime.telemetry import configure_logging
 from monitor.series.tracks import HOURS, KEPT_POINTS, WINDOWS
 from monitor.stream.events import HOUR, Nanos
@@ -107,6 +108,7 @@ def main() -> None:
     args = parser.parse_args()
     configure_logging("error", "json")
     calm_collector()  # as the daemon does
+    share_interpreter()
     figures = run(MODELS, FEATURES, args.rounds)
     print(f"page: {MODELS} models × {FEATURES} features, {INCIDENTS} incidents open")
     for name, one in figures.items():

@@ -4,7 +4,7 @@ import itertools
 import math
 import statistics
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from monitor.explain.figures import utc
 from monitor.html.figures import MONTHS
@@ -75,19 +75,23 @@ class Scale:
     unit: float = 1000
     growing: bool = False
     base: float = 0.0
+    _height: float = field(init=False)  # of the top above the base, as drawn
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_height", self._drawn(self.top))
 
     def down(self, value: float) -> int:
         """How far from the top a value stands, in steps; negative above it."""
-        return round((self._drawn(self.top) - self._drawn(value)) * self.unit)
+        return round((self._height - self._drawn(value)) * self.unit)
 
     def fraction(self, value: float) -> float:
         """The same, as a part of the height."""
-        return 1 - self._drawn(value) / self._drawn(self.top)
+        return 1 - self._drawn(value) / self._height
 
     @property
     def high(self) -> int:
         """Steps from the top to the base."""
-        return round(self._drawn(self.top) * self.unit)
+        return round(self._height * self.unit)
 
     def _drawn(self, value: float) -> float:
         return 1 + math.log10(value) if self.growing and value > 1 else value - self.base

@@ -63,8 +63,10 @@ class SeriesGlance:
     @classmethod
     def of(cls, series: SeriesBoard, track: SeriesTrack) -> "SeriesGlance":
         """Counted once a window: `Glances` keeps it."""
-        counts = Counter(state for feature, state in series.states.items() if feature != volume.FEATURE)
-        warning = sum(state in {DRIFT, WARNING} for state in series.states.values())
+        counts = Counter(series.states.values())
+        warning = counts[DRIFT] + counts[WARNING]  # of the volume, too
+        if volume.FEATURE in series.states:
+            counts[series.states[volume.FEATURE]] -= 1
         return cls(
             counts.total(),
             counts[DRIFT],

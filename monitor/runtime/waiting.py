@@ -1,21 +1,27 @@
 """Records that cannot be decoded yet: kept, with the positions before them, and brought again by the next poll."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import replace
 
-from monitor.facts import Fact, RecordsWaiting
+from monitor.facts import Fact, OffsetsLost, RecordsWaiting
 from monitor.sources.base import NO_TOPICS, NONE_VERIFIED, Poll, Prepare, Source, TopicRecords
 from monitor.stream.events import Nanos, Partition
 
 
 class PatientSource:
-    """A source that takes records back. Their partitions are held meanwhile: what is kept is one poll's at most of each."""
+    """A source that takes records back. Their partitions are held meanwhile: what is kept is one poll's at most of each.
+
+    Kept records of a topic that is made anew meanwhile are lost, and told: no position of the new topic stands for them, so
+    nobody would miss them after a crash.
+    """
 
     def __init__(self, source: Source) -> None:
         self._source = source
         self._kept: list[TopicRecords] = []
         self._firsts: dict[Partition, int] = {}  # of what is kept
+        self._ends: dict[Partition, int] = {}  # after it
         self._before: dict[Partition, int] = {}  # where the last poll began
         self._whys: dict[str, str] = {}  # by topic
         self._told: RecordsWaiting | None = None
@@ -26,7 +32,10 @@ class PatientSource:
         if why is not None:
             self._whys[records.topic] = why
         firsts = {partition: first for partition, first, _ in records.offsets}
+        ends = self._source.positions()
         for partition in partitions_of(records):
+            if partition in ends:
+                self._ends[partition] = ends[partition]
             if (first := firsts.get(partition, self._before.get(partition))) is not None:
                 self._firsts[partition] = min(first, self._firsts.get(partition, first))
 
@@ -46,9 +55,19 @@ class PatientSource:
         poll, kept = self._source.poll(timeout), self._kept
         if not kept:
             return poll
+        lost = self._lost(poll.facts)
+        gone = {each.partition for each in lost}
         self._kept, self._whys = [], {}
         self._firsts.clear()
-        return replace(poll, records=(*kept, *poll.records))
+        self._ends.clear()
+        again = [left for each in kept if (left := _without(each, gone)).values]
+        return replace(poll, records=(*again, *poll.records), facts=(*lost, *poll.facts))
+
+    def _lost(self, facts: Sequence[Fact]) -> list[OffsetsLost]:
+        """What of the kept records is lost, because their topic was made anew."""
+        anew = [each.partition for each in facts if isinstance(each, OffsetsLost) and each.cause == "anew"]
+        kept = [place for place in anew if place in self._firsts and place in self._ends]
+        return [OffsetsLost(place, self._firsts[place], self._ends[place], "anew") for place in kept]
 
     def news(self, now: Nanos) -> list[Fact]:
         """What waits, where that is not what was told last: that records wait, others or for another reason, or no longer."""
@@ -124,3 +143,12 @@ def partitions_of(records: TopicRecords) -> Iterator[Partition]:
     if records.offsets:  # they say it, of each
         return (each.partition for each in records.offsets)
     return (Partition(records.topic, index) for index in records.indexes)
+
+
+def _without(records: TopicRecords, gone: AbstractSet[Partition]) -> TopicRecords:
+    """The records of all other partitions."""
+    if gone.isdisjoint(partitions_of(records)):
+        return records
+    places = [at for at, index in enumerate(records.partitions) if Partition(records.topic, index) not in gone]
+    spans = tuple(each for each in records.offsets if each.partition not in gone)
+    return replace(records.with_all(places), offsets=spans)

@@ -1,7 +1,7 @@
 """The scores of a window of features: asked for, with thresholds, and what they make of each feature's state."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, ItemsView, Iterable, Iterator, Mapping, Sequence, ValuesView
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Self
@@ -296,6 +296,14 @@ class LateStates(Mapping[str, int]):
 
     def __len__(self) -> int:
         return len(self.settle())
+
+    def values(self) -> ValuesView[int]:
+        """All states: a view of the mapping itself asks for each by its name."""
+        return self.settle().values()
+
+    def items(self) -> ItemsView[str, int]:
+        """All features with their states."""
+        return self.settle().items()
 
     def __repr__(self) -> str:
         return repr(self.settle())

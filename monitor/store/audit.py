@@ -12,16 +12,31 @@ from monitor.stream.events import Nanos
 MOST_READ = 4 * 1024 * 1024  # bytes of the entries of a page
 
 
+def link_of(seq: int, held: object) -> Link:
+    """A link as it lies in the state."""
+    return Link(seq, _bytes_of(held))
+
+
+def row_of(seq: int, held: object, entry: object) -> AuditEntry:
+    """An entry as it lies in the state."""
+    return AuditEntry(link_of(seq, held), _bytes_of(entry))
+
+
+def _bytes_of(cell: object) -> bytes:
+    """A cell's bytes. Damage may make anything of it, a number too: other bytes than were written, for the chain to find."""
+    return cell if isinstance(cell, bytes) else str(cell).encode(errors="surrogatepass")
+
+
 def head(db: sqlite3.Connection) -> Link:
     """The last link; where nothing is written, what stands before the first."""
     row = db.execute("SELECT seq, hash FROM audit ORDER BY seq DESC LIMIT 1").fetchone()
-    return anchor(db) if row is None else Link(*row)
+    return anchor(db) if row is None else link_of(*row)
 
 
 def anchor(db: sqlite3.Connection) -> Link:
     """What stands before the first entry: the last of those that were dropped."""
     row = db.execute("SELECT seq, hash FROM audit_anchor ORDER BY seq DESC LIMIT 1").fetchone()
-    return Link() if row is None else Link(*row)
+    return Link() if row is None else link_of(*row)
 
 
 def append(db: sqlite3.Connection, last: Link, notes: Iterable[AuditNote]) -> Link:
@@ -70,7 +85,7 @@ def last_of(db: sqlite3.Connection, kind: str) -> AuditNote | None:
     )
     for seq, held, entry in rows:
         with suppress(msgspec.MsgspecError, UnicodeDecodeError):
-            note = AuditEntry(Link(seq, held), entry).note()
+            note = row_of(seq, held, entry).note()
             if note.kind == kind:
                 return note
     return None
@@ -80,15 +95,15 @@ def page(db: sqlite3.Connection, after: int, limit: int) -> list[AuditEntry]:
     """So many entries at most, those after a number, and no more than `MOST_READ` bytes of them; one at least."""
     rows = db.execute("SELECT seq, hash, entry FROM audit WHERE seq > ? ORDER BY seq LIMIT ?", (after, limit))
     found, size = list[AuditEntry](), 0
-    for seq, held, entry in rows:
-        size += len(entry)
+    for each in (row_of(*row) for row in rows):
+        size += len(each.entry)
         if found and size > MOST_READ:
             break
-        found.append(AuditEntry(Link(seq, held), entry))
+        found.append(each)
     return found
 
 
 def entries(db: sqlite3.Connection) -> Iterator[AuditEntry]:
     """All of it, the oldest first."""
-    for seq, held, entry in db.execute("SELECT seq, hash, entry FROM audit ORDER BY seq"):
-        yield AuditEntry(Link(seq, held), entry)
+    for row in db.execute("SELECT seq, hash, entry FROM audit ORDER BY seq"):
+        yield row_of(*row)

@@ -119,8 +119,8 @@ class Airflow:
         answer = self.api.ask(io, "GET", f"{self.path}/dagRuns/{run_id(notice)}", **token)
         if answer.status == HTTPStatus.NOT_FOUND:
             return StartedRun(RunState.ABSENT)
-        state = json_of(answer).get("state")
-        found = RunState.IN_FLIGHT if state in IN_FLIGHT else STATES.get(str(state), RunState.UNKNOWN)
+        state = str(json_of(answer).get("state"))
+        found = RunState.IN_FLIGHT if state in IN_FLIGHT else STATES.get(state, RunState.UNKNOWN)
         return StartedRun(found, run_id(notice), self._page(run_id(notice)))
 
     def _page(self, run: str) -> str:

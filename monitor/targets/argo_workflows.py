@@ -12,7 +12,7 @@ from monitor.clock import Clock
 from monitor.store.outbox import Notice
 from monitor.targets.base import Access, AlreadyThere, Delivered, Delivery, TryLater
 from monitor.targets.identity import run_id
-from monitor.targets.rest import Api, TokenSettings, json_of, part
+from monitor.targets.rest import Api, TokenSettings, json_of, object_in, part
 from monitor.targets.secrets import Secrets
 from monitor.targets.templates import Template, fields_of, texts
 from monitor.targets.transport import Transport
@@ -97,12 +97,12 @@ class ArgoWorkflows:
             return StartedRun(RunState.ABSENT)
         if answer.status != HTTPStatus.OK or name_of(json_of(answer)) is None:
             return StartedRun(RunState.UNKNOWN)
-        phase = (json_of(answer).get("status") or {}).get("phase") or ""
+        phase = object_in(json_of(answer), "status").get("phase") or ""
         page = f"{self.api.url}/workflows/{part(self.namespace)}/{run_id(notice)}"
         return StartedRun(STATES.get(str(phase), RunState.UNKNOWN), run_id(notice), page)
 
 
 def name_of(workflow: Mapping[str, Any]) -> str | None:
     """The name of a workflow; None where it is none."""
-    name = (workflow.get("metadata") or {}).get("name")
+    name = object_in(workflow, "metadata").get("name")
     return None if name is None else str(name)

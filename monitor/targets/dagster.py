@@ -12,7 +12,7 @@ from monitor.clock import Clock
 from monitor.store.outbox import Notice
 from monitor.targets.base import Access, AlreadyThere, Delivered, Delivery, Refused, TryLater
 from monitor.targets.identity import run_id
-from monitor.targets.rest import Api, TokenSettings, json_of, part
+from monitor.targets.rest import Api, TokenSettings, json_of, object_in, objects_in, part
 from monitor.targets.secrets import Secrets
 from monitor.targets.templates import Template, fields_of, render
 from monitor.targets.transport import Answer, Transport
@@ -87,12 +87,14 @@ class Dagster:
         runs = found_in(answer, "runsOrError")
         if runs.get("__typename") != "Runs":
             return self._failed(answer, runs, clock)
-        if runs["results"]:
-            return AlreadyThere(answer.status, f"run {runs['results'][0].get('runId')}")
+        if not isinstance(runs.get("results"), list):  # without them nobody knows whether it is there
+            return TryLater(answer.status, "answered Runs without results")
+        if known := objects_in(runs, "results"):
+            return AlreadyThere(answer.status, f"run {known[0].get('runId')}")
         answer = self._ask(io, LAUNCH, {"params": self._params(notice)})
         launched = found_in(answer, "launchRun")
         if launched.get("__typename") == "LaunchRunSuccess":
-            return Delivered(answer.status, f"run {launched['run']['runId']}")
+            return Delivered(answer.status, f"run {object_in(launched, 'run').get('runId')}")
         return self._failed(answer, launched, clock)
 
     def _params(self, notice: Notice) -> dict[str, Any]:
@@ -116,7 +118,7 @@ class Dagster:
     def _failed(self, answer: Answer, found: Mapping[str, Any], clock: Clock) -> Delivery:
         """What an answer means that is not the type hoped for."""
         kind = found.get("__typename")
-        if kind in PASSING:
+        if str(kind) in PASSING:
             return TryLater(answer.status, said(found))
         if kind is not None:
             return Refused(answer.status, said(found))
@@ -148,19 +150,20 @@ class Dagster:
         runs = found_in(self._runs(notice, io), "runsOrError")
         if runs.get("__typename") != "Runs":
             return StartedRun(RunState.UNKNOWN)
-        if not runs["results"]:
+        if not isinstance(runs.get("results"), list):
+            return StartedRun(RunState.UNKNOWN)
+        known = objects_in(runs, "results")
+        if not known:
             return StartedRun(RunState.ABSENT)
-        state = runs["results"][0].get("status")
-        found = RunState.IN_FLIGHT if state in IN_FLIGHT else STATES.get(str(state), RunState.UNKNOWN)
-        run = str(runs["results"][0].get("runId") or "")
+        state = str(known[0].get("status"))
+        found = RunState.IN_FLIGHT if state in IN_FLIGHT else STATES.get(state, RunState.UNKNOWN)
+        run = str(known[0].get("runId") or "")
         return StartedRun(found, run, f"{self.api.url}/runs/{part(run)}")
 
 
 def found_in(answer: Answer, name: str) -> dict[str, Any]:
     """The answer to one question of a query; an empty one where there is none."""
-    data = json_of(answer).get("data")
-    found = data.get(name) if isinstance(data, Mapping) else None
-    return found if isinstance(found, dict) else {}
+    return object_in(object_in(json_of(answer), "data"), name)
 
 
 def is_about_the_query(answer: Answer) -> bool:
@@ -171,7 +174,6 @@ def is_about_the_query(answer: Answer) -> bool:
 
 def said(found: Mapping[str, Any]) -> str:
     """The type of an answer and what it says, in a line."""
-    errors = found.get("errors") or ()
-    texts = [found.get("message"), *(each.get("message") for each in errors)]
+    texts = [found.get("message"), *(each.get("message") for each in objects_in(found, "errors"))]
     line = " ".join(" ".join(str(text) for text in texts if text).split())
     return f"answered {found.get('__typename')}" + (f": {line[:200]}" if line else "")

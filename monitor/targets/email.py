@@ -6,6 +6,7 @@ import ssl
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from email.errors import MessageError
 from email.headerregistry import Address
 from email.message import EmailMessage
 from email.policy import SMTP
@@ -47,7 +48,7 @@ def mailbox(text: str) -> str:
         raise ValueError("must be an address such as driftd@example.org, in plain ASCII")
     try:
         parsed = Address(name, addr_spec=spec)
-    except (ValueError, IndexError):
+    except (ValueError, IndexError, AttributeError, MessageError):  # of the library, as the address is odd
         raise ValueError("must be an address such as driftd@example.org") from None
     if not parsed.username or not parsed.domain:
         raise ValueError("must be an address such as driftd@example.org")

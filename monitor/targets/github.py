@@ -24,7 +24,7 @@ from monitor.targets.base import (
     bounded_delay,
 )
 from monitor.targets.identity import run_id
-from monitor.targets.rest import Api, TokenSettings, json_of, part
+from monitor.targets.rest import Api, TokenSettings, json_of, object_in, objects_in, part
 from monitor.targets.secrets import SecretError, Secrets
 from monitor.targets.templates import Template, fields_of, render
 from monitor.targets.transport import Answer, Transport
@@ -95,7 +95,7 @@ class Github:
 
     @staticmethod
     def _ours(answer: Answer, notice: Notice) -> list[dict[str, Any]]:
-        runs = json_of(answer).get("workflow_runs") or []
+        runs = objects_in(json_of(answer), "workflow_runs")
         return [run for run in runs if run_id(notice) in str(run.get("display_title", "")).split()]
 
     def check(self, io: Transport, clock: Clock) -> Access:  # noqa: ARG002 - as every target's
@@ -106,7 +106,7 @@ class Github:
         repository, problems = json_of(answer), []
         if repository.get("archived"):
             problems.append("the repository is archived: it runs no workflow")
-        if (repository.get("permissions") or {}).get("push") is False:
+        if object_in(repository, "permissions").get("push") is False:
             problems.append("the token may not write to the repository (contents: write)")
         if self.runs_named_by_id and (why := self.api.unreadable(self._runs(io))) is not None:
             problems.append(f"its workflow runs cannot be read (actions: read): {why}")

@@ -15,7 +15,7 @@ from monitor.store.outbox import Notice
 from monitor.targets.base import Access, AlreadyThere, Delivered, Delivery, TryLater
 from monitor.targets.identity import run_id
 from monitor.targets.numbers import EXACT, finite
-from monitor.targets.rest import Api, TokenSettings, json_of, part
+from monitor.targets.rest import Api, TokenSettings, json_of, objects_in, part
 from monitor.targets.secrets import Secrets
 from monitor.targets.templates import Template, fields_of, render
 from monitor.targets.transport import Answer, Transport
@@ -104,7 +104,7 @@ class Kubeflow:
 
     @staticmethod
     def _ours(answer: Answer, notice: Notice) -> list[dict[str, Any]]:
-        return [run for run in json_of(answer).get("runs") or [] if run.get("display_name") == run_id(notice)]
+        return [run for run in objects_in(json_of(answer), "runs") if run.get("display_name") == run_id(notice)]
 
     def check(self, io: Transport, clock: Clock) -> Access:  # noqa: ARG002 - as every target's
         """Whether the pipeline version and the experiment are there."""

@@ -19,7 +19,8 @@ from monitor.store.outbox import Notice
 from monitor.stream.events import SECOND
 from monitor.targets.base import Access, AlreadyThere, Delivered, Delivery, Refused, TryLater
 from monitor.targets.identity import run_id
-from monitor.targets.rest import Api, LoginSettings, json_of
+from monitor.targets.model_registry import tags_in
+from monitor.targets.rest import Api, LoginSettings, json_of, objects_in
 from monitor.targets.secrets import Secrets
 from monitor.targets.templates import TextTemplate, fields_of, render
 from monitor.targets.transport import Answer, Transport
@@ -88,7 +89,7 @@ class Mlflow:
         if not version.isascii() or not version.isdigit():
             return Refused(None, f"version: {version!r} is no number of a version of {model} at MLflow")
         run = None if self.experiment is None else session.run_of(self.experiment, decision)
-        if run is not None and run["status"] == "FINISHED":
+        if run is not None and run.get("status") == "FINISHED":
             return AlreadyThere(HTTPStatus.OK.value)
         known = session.version(model, version)
         marked = known.tags.get(MARK) == decision
@@ -96,7 +97,7 @@ class Mlflow:
             run = self._logged(session, run, notice, said)
             self._mark(session, model, version, known, {**tags_of(said), MARK: decision})
         if run is not None:
-            session.finish(run["run_id"], notice)
+            session.finish(id_of(run), notice)
         return AlreadyThere(HTTPStatus.OK.value) if marked else Delivered(HTTPStatus.OK.value)
 
     def _logged(
@@ -106,7 +107,7 @@ class Mlflow:
         if self.experiment is None:
             return None
         run = run or session.create_run(self.experiment, notice, {MARK: run_id(notice), **tags_of(said)})
-        session.log(run["run_id"], metrics_of(said), notice)
+        session.log(id_of(run), metrics_of(said), notice)
         return run
 
     def _mark(self, session: "_Session", model: str, version: str, known: "_Marked", tags: Mapping[str, str]) -> None:
@@ -173,8 +174,8 @@ class _Session:
     def version(self, model: str, version: str) -> _Marked:
         """A version, which is there."""
         found = part_of(self.get("/model-versions/get", name=model, version=version), "model_version")
-        tags = {each["key"]: each.get("value", "") for each in found.get("tags", ())}
-        return _Marked(tags, tuple(found.get("aliases", ())))
+        aliases = found.get("aliases")
+        return _Marked(tags_in(found), tuple(map(str, aliases)) if isinstance(aliases, list) else ())
 
     def experiment_id(self, name: str) -> str:
         """The id of an experiment."""
@@ -188,8 +189,8 @@ class _Session:
             "filter": f"tags.`{MARK}` = '{decision}'",
             "max_results": 1,
         }
-        runs = self.post("/runs/search", asked).get("runs", [])
-        return runs[0]["info"] if runs else None
+        runs = objects_in(self.post("/runs/search", asked), "runs")
+        return part_of(runs[0], "info") if runs else None
 
     def create_run(self, experiment: str, notice: Notice, tags: Mapping[str, str]) -> Mapping[str, Any]:
         """A run of a decision."""
@@ -219,6 +220,14 @@ def part_of(found: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     if not isinstance(part, Mapping):  # a proxy's answer under 200, or another server's
         raise _Failed(TryLater(HTTPStatus.OK.value, f"answered without {name}"))
     return part
+
+
+def id_of(run: Mapping[str, Any]) -> str:
+    """The id of a run."""
+    found = run.get("run_id")
+    if not isinstance(found, str) or not found:
+        raise _Failed(TryLater(HTTPStatus.OK.value, "answered a run without run_id"))
+    return found
 
 
 def milliseconds(nanos: int) -> int:

@@ -16,7 +16,7 @@ from urllib.parse import quote, urlencode
 
 from monitor.alerting.versions import ListedVersions
 from monitor.stream.events import SECOND, Nanos
-from monitor.targets.rest import Api, json_of
+from monitor.targets.rest import Api, json_of, object_in, objects_in
 from monitor.targets.transport import Answer, Request, Transport, TransportError
 
 API = "/api/2.0/mlflow"
@@ -75,8 +75,10 @@ class ModelRegistry:
         if alias is not None:
             found = [self._aliased(model, alias, io)]
         else:
-            found = sorted(self._versions(model, io), key=lambda each: int(each["version"]))
-        made = [(str(each["version"]), int(each.get("creation_timestamp") or 0) * MILLISECOND) for each in found]
+            found = sorted(self._versions(model, io), key=lambda each: number_in(each, "version"))
+        made = [
+            (str(number_in(each, "version")), number_in(each, "creation_timestamp", 0) * MILLISECOND) for each in found
+        ]
         return ListedVersions(model, tuple((version, at or None) for version, at in made))
 
     def _versions(self, model: str, io: Transport) -> Iterator[Mapping[str, Any]]:
@@ -85,7 +87,7 @@ class ModelRegistry:
         asked, many = {"filter": f"name='{model}'", "max_results": str(PAGE)}, 0
         while many < MOST_VERSIONS:
             page = self._get(io, "/model-versions/search", asked)
-            found = page.get("model_versions", [])
+            found = objects_in(page, "model_versions")
             many += len(found)
             yield from found
             if not page.get("next_page_token") or not found:
@@ -93,8 +95,7 @@ class ModelRegistry:
             asked = {**asked, "page_token": page["next_page_token"]}
 
     def _aliased(self, model: str, alias: str, io: Transport) -> Mapping[str, Any]:
-        found: Mapping[str, Any] = self._get(io, "/registered-models/alias", {"name": model, "alias": alias})
-        return found.get("model_version", {}) or {}
+        return object_in(self._get(io, "/registered-models/alias", {"name": model, "alias": alias}), "model_version")
 
     def version_of(self, uri: ModelUri, io: Transport) -> str:
         """The version that a URI is of. Raises RegistryError."""
@@ -105,11 +106,10 @@ class ModelRegistry:
             found = self._aliased(uri.model, uri.alias, io)
         else:
             asked = {"name": uri.model, "version": uri.version or ""}
-            found = self._get(io, "/model-versions/get", asked).get("model_version", {})
+            found = object_in(self._get(io, "/model-versions/get", asked), "model_version")
         if "version" not in found:
             raise RegistryError("answered without a version")
-        tags = {each["key"]: each.get("value", "") for each in found.get("tags", ())}
-        return RegisteredVersion(str(found["version"]), str(found.get("run_id") or ""), tags)
+        return RegisteredVersion(str(found["version"]), str(found.get("run_id") or ""), tags_in(found))
 
     # --- the reference ------------------------------------------------------------------------------------------
 
@@ -148,8 +148,8 @@ class ModelRegistry:
             raise RegistryError(
                 f"version {version.version} has no run, and no tag {PLACE}: push it with driftd reference push"
             )
-        run = self._get(io, "/runs/get", {"run_id": version.run}).get("run", {})
-        root = str(run.get("info", {}).get("artifact_uri", ""))
+        run = object_in(self._get(io, "/runs/get", {"run_id": version.run}), "run")
+        root = str(object_in(run, "info").get("artifact_uri", ""))
         return f"{root.rstrip('/')}/{self.artifact}"
 
     # --- asking -------------------------------------------------------------------------------------------------
@@ -182,6 +182,19 @@ class ModelRegistry:
             return io.send(Request(method, api.url + path, headers, content, api.timeout, MOST_REFERENCE, api.ca_file))
         except TransportError as error:
             raise RegistryAwayError(f"does not answer: {error}") from None
+
+
+def tags_in(found: Mapping[str, Any]) -> dict[str, str]:
+    """The tags of a model version."""
+    return {str(each["key"]): str(each.get("value", "")) for each in objects_in(found, "tags") if "key" in each}
+
+
+def number_in(found: Mapping[str, Any], name: str, otherwise: int | None = None) -> int:
+    """A whole number, which MLflow writes as one or as text. Raises RegistryError where there is something else, or nothing to stand in for it."""
+    told = found.get(name, otherwise)
+    if isinstance(told, int) or (isinstance(told, str) and told.isascii() and told.isdigit()):
+        return int(told)
+    raise RegistryError(f"answered a version whose {name} is no number")
 
 
 def _path(place: str) -> str:

@@ -123,7 +123,7 @@ class Prefect:
         runs = list_of(answer)
         if answer.status != HTTPStatus.OK or not isinstance(runs, list):
             return StartedRun(RunState.UNKNOWN)
-        ours = [run for run in runs if as_uuid(run.get("deployment_id")) == deployment]
+        ours = [run for run in runs if isinstance(run, dict) and as_uuid(run.get("deployment_id")) == deployment]
         if not ours:
             return StartedRun(RunState.ABSENT)
         run = str(ours[0].get("id") or "")

@@ -246,6 +246,18 @@ def list_of(answer: Answer) -> Any:
         return None
 
 
+def object_in(found: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """The object under a name; an empty one where there is none, or something else: a receiver may say anything."""
+    inside = found.get(name)
+    return inside if isinstance(inside, dict) else {}
+
+
+def objects_in(found: Mapping[str, Any], name: str) -> list[dict[str, Any]]:
+    """The objects of the list under a name; what is none is left out."""
+    inside = found.get(name)
+    return [each for each in inside if isinstance(each, dict)] if isinstance(inside, list) else []
+
+
 def part(name: str) -> str:
     """A name as one part of a path."""
     return quote(name, safe="")

@@ -18,7 +18,7 @@ from monitor.store.outbox import Notice
 from monitor.stream.events import DAY, SECOND
 from monitor.targets.base import Access, AlreadyThere, Delivered, Delivery, Refused, TryLater
 from monitor.targets.identity import digest, run_id
-from monitor.targets.rest import Api, RunSettings, http_address, json_of
+from monitor.targets.rest import Api, RunSettings, http_address, json_of, objects_in
 from monitor.targets.secrets import Secrets
 from monitor.targets.templates import Template, fields_of, render, texts
 from monitor.targets.transport import Answer, Request, Transport
@@ -173,7 +173,7 @@ class SageMaker:
 
     @staticmethod
     def _ours(answer: Answer, notice: Notice) -> list[dict[str, Any]]:
-        listed = json_of(answer).get("PipelineExecutionSummaries") or []
+        listed = objects_in(json_of(answer), "PipelineExecutionSummaries")
         return [each for each in listed if each.get("PipelineExecutionDisplayName") == run_id(notice)]
 
     def _failed(self, answer: Answer, clock: Clock) -> Delivery:

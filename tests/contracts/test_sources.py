@@ -9,6 +9,7 @@ from confluent_kafka import KafkaError
 
 from monitor.clock import SystemClock
 from monitor.facts import (
+    Fact,
     ForeignCommit,
     LagMeasured,
     OffsetsLost,
@@ -17,6 +18,7 @@ from monitor.facts import (
     StateLost,
     TopicsMissing,
 )
+from monitor.runtime.waiting import PatientSource
 from monitor.sources.base import RecordParts, SourceError
 from monitor.sources.kafka.client import TRANSPORT
 from monitor.sources.kafka.portion import LEAST
@@ -599,6 +601,43 @@ def test_a_topic_that_is_made_anew_while_it_is_read_is_noticed(apache_kafka: Any
         read = reader.values.get(Partition(topic, 0), [])
         assert read == numbered(9, "new-")[9 - len(read) :]  # each once, in order
         assert len(read) == 9 or lost.resumed >= 9 - len(read)  # and what was not read is told
+
+
+def test_what_waits_of_a_topic_that_is_made_anew_is_told_as_lost(apache_kafka: Any, topic: str) -> None:
+    """No position of the new one stands for it: after a crash nobody would miss it."""
+    place = Partition(topic, 0)
+    positions, topics = left_a_topic(apache_kafka, topic, 3)
+    produce(apache_kafka, topic, numbered(4, "waits-"))
+
+    with reading(apache_kafka, topic, positions=positions, topics=topics, skip_lost=True) as reader:
+        patient, facts, came = PatientSource(reader.source), list[Fact](), list[bytes | None]()
+
+        def turn(*, keep: bool) -> None:
+            poll = patient.poll(0.1)
+            facts.extend(poll.facts)
+            for records in poll.records:
+                if keep:
+                    patient.keep(records, "no schema")
+                else:
+                    came.extend(records.values)
+            patient.hold(frozenset())
+
+        for _ in range(100):
+            turn(keep=True)
+            if reader.source.positions()[place] == 7:
+                break
+        made_anew(apache_kafka, topic, 2)
+        for _ in range(300):
+            turn(keep=place in patient.waiting and not any(isinstance(fact, OffsetsLost) for fact in facts))
+            if len(came) == 2:
+                break
+
+        assert [fact for fact in facts if isinstance(fact, OffsetsLost)] == [
+            OffsetsLost(place, 3, 7, "anew"),
+            OffsetsLost(place, 7, 0, "anew"),
+        ]
+        assert came == numbered(2, "new-")
+        assert patient.positions() == {place: 2}
 
 
 def test_a_log_that_ends_before_our_position_goes_on_from_its_end(apache_kafka: Any, topic: str) -> None:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from tests.fuzz import webhook
 from tests.fuzz.corpus import TARGETS, kept, shared_memory, target_of
 
 EXAMPLES = {"state": 25, "configuration": 25, "reference": 40}  # those that take milliseconds
@@ -48,3 +49,11 @@ def test_what_is_kept_and_changes_of_it_are_taken_or_refused(target: tuple[str, 
     for data in found[:: max(1, len(found) // EXAMPLES.get(name, 100))]:
         check(data)
     taken()
+
+
+def test_a_success_with_one_thing_left_out_or_of_another_kind_ends_the_attempt(tmp_path: Path) -> None:
+    """Of a proxy, or another version of the server."""
+    check = webhook.prepared(tmp_path)
+
+    for data in webhook.odd_answers():
+        check(data)

@@ -3,7 +3,9 @@
 import json
 import ssl
 from collections.abc import Callable, Iterable, Iterator
+from copy import copy
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +138,21 @@ BODIES: tuple[object, ...] = (
     [{"id": "r", "state_type": "RUNNING", "name": "d"}],
     {"status": "success", "dedup_key": "k", "result": "taken", "requestId": "r", "ok": True},
 )
+INSTEAD: tuple[object, ...] = (None, [7], "x")  # of what is hoped for
+
+
+def disfigured(body: object) -> Iterator[object]:
+    """The body with one thing in it left out, or something else in its place."""
+    places = body.items() if isinstance(body, dict) else enumerate(body) if isinstance(body, list) else ()
+    for at, inside in [*places]:
+        for other in (*INSTEAD, *disfigured(inside)):
+            changed: Any = copy(body)
+            changed[at] = other
+            yield changed
+        if isinstance(body, dict):
+            yield {name: value for name, value in body.items() if name != at}
+
+
 LATER = ("retry-after: 7", "retry-after: Wed, 21 Oct 2099 07:28:00 GMT", "retry-after: 1e999", "Retry-After: \u0661")
 
 
@@ -150,6 +167,13 @@ def seeds() -> list[bytes]:
     ]
     answers += [b"", b"SSH-2.0-x\r\n", b"HTTP/1.1 200 OK\r\ncontent-length: 99\r\n\r\n{}"]
     return [bytes([at]) + answer for at in range(len(ENTRIES)) for answer in answers]
+
+
+def odd_answers() -> Iterator[bytes]:
+    """For each target a success of each kind, with one thing in it that is not as it should be."""
+    for body in chain.from_iterable(map(disfigured, BODIES)):
+        answer = response(200, body)
+        yield from (bytes([at]) + answer for at in range(len(ENTRIES)))
 
 
 def prepared(home: Path) -> Callable[[bytes], None]:

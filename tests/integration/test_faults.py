@@ -66,7 +66,7 @@ class Ordeal:
 
     @contextmanager
     def suffering(self, trouble: Trouble) -> Iterator[None]:
-        """Have it, for as long as it takes or this lasts, and wait until all that came meanwhile is read."""
+        """Have it, for as long as it takes or this lasts, and wait until all is read that came meanwhile, and more that came after it."""
         began = time.monotonic()
         trouble.begin()
         yield
@@ -75,10 +75,16 @@ class Ordeal:
             time.sleep(0.05)
         lasted = time.monotonic() - began
         trouble.end()
-        sent, ended = len(self.load.records), time.monotonic()
-        daemon = self.run.daemon
-        daemon.wait_for(lambda: daemon.metric("driftd_events_total") >= sent, seconds=PATIENCE)
+        ended = time.monotonic()
+        self._read_on()
         self.suffered.append({"trouble": trouble.name, "lasted": lasted, "caught_up": time.monotonic() - ended})
+
+    def _read_on(self) -> None:
+        """Return when something has been sent and read: who is sent away tries again seconds later, and would not meet the next trouble."""
+        before, daemon = len(self.load.records), self.run.daemon
+        daemon.wait_for(lambda: len(self.load.records) > before, seconds=PATIENCE)
+        sent = len(self.load.records)
+        daemon.wait_for(lambda: daemon.metric("driftd_events_total") >= sent, seconds=PATIENCE)
 
     def suffer(self, troubles: Sequence[Trouble]) -> None:
         """One after the other."""

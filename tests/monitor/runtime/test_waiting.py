@@ -3,16 +3,17 @@
 import io
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from monitor.backtest.recorded import Lines, RecordedError
-from monitor.facts import EventsRejected, RecordsWaiting
+from monitor.facts import EventsRejected, Fact, OffsetsLost, RecordsWaiting
 from monitor.runtime.waiting import PatientSource
 from monitor.series.truth import BINARY, Truth
-from monitor.sources.base import Headers, NotNow, TopicRecords
+from monitor.sources.base import Headers, NotNow, Poll, TopicRecords
 from monitor.sources.decode.labels import LabelDecoder
 from monitor.sources.decode.raw import RawDecoder
 from monitor.sources.decode.topic import TopicDecoder
@@ -116,6 +117,32 @@ def test_where_a_log_begins_anew_while_its_records_wait_what_it_holds_is_read() 
     source.open({ZERO: 2})  # where its reader goes on in a topic that was made anew
 
     assert patient.positions() == {ZERO: 2}
+
+
+class ToldSource(ListSource):
+    """One that is told what its next poll tells."""
+
+    facts: tuple[Fact, ...] = ()
+
+    def poll(self, timeout: float) -> Poll:
+        facts, self.facts = self.facts, ()
+        return replace(super().poll(timeout), facts=facts)
+
+
+def test_of_what_waits_in_two_partitions_that_of_the_log_made_anew_is_lost_and_told() -> None:
+    source = ToldSource({ZERO: [b"a"] * 3, ONE: [b"b"] * 2})
+    patient = PatientSource(source)
+    patient.open({ZERO: 1})
+    patient.keep(patient.poll(0.0).records[0], "no schema")
+    source.open({ZERO: 0, ONE: 2})
+    anew = OffsetsLost(ZERO, 3, 0, "anew")
+    source.facts = anew, OffsetsLost(ONE, 9, 0)  # retention took nothing of what waits
+
+    poll = patient.poll(0.0)
+
+    assert poll.facts[0] == OffsetsLost(ZERO, 1, 3, "anew")
+    assert poll.facts[1] == anew
+    assert [records.values for records in poll.records] == [[b"b", b"b"], [b"a", b"a", b"a"]]
 
 
 def wrapped(decoder: TopicDecoder, records: TopicRecords, port: int) -> dict[str, int]:

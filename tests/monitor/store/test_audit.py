@@ -9,6 +9,7 @@ from threading import Thread
 import pytest
 
 from monitor.audit.chain import AuditLog, AuditNote, Break, Link, chained
+from monitor.runtime.audit import AuditDesk
 from monitor.series.records import Record
 from monitor.store import audit
 from monitor.store.outbox import AddressedNotice, Notice, Undelivered
@@ -184,6 +185,30 @@ def test_entries_that_no_longer_can_be_read_stop_no_checkpoint_and_go_with_the_n
     store.save([], {}, [], NOON + 20 * DAY)
     assert numbers(store) == [5, 6]  # the last entry stays, however old
     assert chained(log_of(store)) is None
+    store.close()
+
+
+@pytest.mark.parametrize("cell", ["123", "1.5", "'text'", "''"])
+@pytest.mark.parametrize(("column", "seq", "broken"), [("entry", 2, 2), ("hash", 2, 2), ("entry", 3, 3)])
+def test_a_cell_of_another_kind_is_found_and_stops_no_checkpoint(
+    tmp_path: Path, cell: str, column: str, seq: int, broken: int
+) -> None:
+    """Damage may make a number of bytes."""
+    store = StateStore(tmp_path)
+    for number in range(3):
+        store.save([], {}, [], NOON, audited=[a_note(number)])
+    store.close()
+    with closing(sqlite3.connect(tmp_path / "driftd.sqlite3")) as database, database:
+        database.execute(f"UPDATE audit SET {column} = {cell} WHERE seq = {seq}")
+
+    store = StateStore(tmp_path)
+    store.save([], {}, [], NOON, audited=[a_note(3)])
+
+    found = chained(log_of(store))
+    assert found is not None
+    assert found.seq == broken
+    assert AuditDesk(lambda: store.audit_head, store.audit_page).listed(0, 10)["entries"][-1]["seq"] == 4
+    assert store.last_audited("alert.opened") is not None
     store.close()
 
 

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from monitor.audit.chain import AuditEntry, Chain, Link
+from monitor.audit.chain import Chain, Link
 from monitor.facts import StateBegun, StateRecovered
 from monitor.series.records import Record
 from monitor.store import files
+from monitor.store.audit import link_of, row_of
 from monitor.store.sqlite import StateError, StateStore
 from monitor.store.sums import KEYS, SUMMED
 from monitor.stream.events import Partition
@@ -49,9 +50,9 @@ def without_audit(rows: Content) -> Content:
 def chain_holds(rows: Content) -> bool:
     """Whether `driftd audit verify` would find nothing."""
     anchor = rows["audit_anchor"][0] if rows["audit_anchor"] else None
-    chain = Chain(Link() if anchor is None else Link(*anchor), [])  # type: ignore[arg-type]
-    for seq, held, entry in rows["audit"]:
-        chain.take(AuditEntry(Link(seq, held), entry))  # type: ignore[arg-type]
+    chain = Chain(Link() if anchor is None else link_of(*anchor), [])  # type: ignore[arg-type]
+    for row in rows["audit"]:
+        chain.take(row_of(*row))  # type: ignore[arg-type]
     return chain.end() is None
 
 

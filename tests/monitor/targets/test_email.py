@@ -246,6 +246,7 @@ def test_where_every_recipient_is_refused_the_code_says_for_how_long(
         ({"to": ["nobody"]}, "must be an address such as"),
         ({"to": ["a@b\nBcc: c@d"]}, "must be an address such as"),
         ({"from": "driftd@"}, "must be an address such as"),
+        ({"from": "driftd@example."}, "must be an address such as"),
         ({"host": "http://mail"}, "name or address of a host"),
         ({"host": ""}, "name or address of a host"),
         ({"username": "u"}, "go together"),
