@@ -15,6 +15,7 @@ from benchmarks import (
     audit,
     backtest,
     brokers,
+    cluster,
     contenders,
     daemon,
     end_to_end,
@@ -124,6 +125,59 @@ def test_three_policies_are_compared_and_two_runs_say_the_same(tmp_path: Path) -
 
     assert first["sha256"] == second["sha256"]
     assert all(f"m, {rank}. " in text for rank in (1, 2, 3))
+
+
+LOAD = cluster.Load(
+    rate=3_000,
+    folders=3,
+    judges=2,
+    partitions=6,
+    models=5,
+    features=3,
+    skew=0.5,
+    spread=2,
+    flush=0.5,
+    cell=500,
+    seconds=3,
+)
+
+
+def test_a_simulated_cluster_reads_and_counts_every_event() -> None:
+    """`check` raises where a judge has not taken all that was folded."""
+    found = cluster.Simulation(LOAD, decoding=0.0).run()
+
+    assert found["read"] == found["of"] == 9_000
+    assert sum(judge["models"] for judge in found["judges"]) == 5
+    assert found["bytes"]["raw"] > found["bytes"]["sent"] > 0
+    assert "nobody falls behind" in cluster.first_to_break(found)
+
+
+def test_folders_that_have_not_the_time_to_decode_fall_behind() -> None:
+    found = cluster.Simulation(LOAD, decoding=0.01).run()
+
+    assert found["folders"]["lag"] == found["of"] - found["read"] > 0
+    assert cluster.first_to_break(found) == "broken: 3 folders fall behind"
+
+
+def test_judges_that_take_nothing_fall_behind_until_the_end() -> None:
+    simulated = cluster.Simulation(LOAD, decoding=0.0)
+    judge = simulated.judges[0]
+    simulated.send(simulated.folders[0].step(until=400, budget=1.0, now=0))
+    judge.step(budget=0.0)
+
+    assert judge.spent.waiting == [len(judge.queue)] != [0]
+    judge.step(budget=10.0)
+    assert judge.spent.waiting[-1] == 0
+    assert judge.prefixes > 0
+
+
+def test_a_model_lies_in_as_many_partitions_as_it_should() -> None:
+    world = cluster.World(LOAD)
+    shares = np.array(list(world.shares.values()))
+
+    assert np.allclose(shares.sum(axis=1), 1)
+    assert [(column > 0).sum() for column in shares.T] == [6, 2, 2, 2, 2]
+    assert shares[:, 0].min() == 0.5
 
 
 def test_every_request_is_timed(tmp_path: Path) -> None:
