@@ -46,7 +46,7 @@ POOL = 20_000  # rows, of which events are slices
 POLL = 10_000  # events at most that a folder reads of a partition at once
 DECODED = 20_000  # events by which decoding is measured
 KIND_AT = 5  # where a record says what it is
-BEHIND = 3  # steps of work that wait at the end: broken
+BEHIND = 1  # step of work that waits at the end, and more than halfway: broken
 Places = Mapping[ViewPlace, ViewSpec[Any]]
 
 
@@ -89,7 +89,7 @@ class Spent:
         self.waiting.append(waiting)
 
     def behind(self, a_step: float) -> bool:
-        """Whether what waits at the end is more than some steps bring, and more than halfway."""
+        """Whether what waits at the end is more than a step brings, and more than halfway."""
         return self.waiting[-1] > max(BEHIND * a_step, self.waiting[len(self.waiting) // 2])
 
 

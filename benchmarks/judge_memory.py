@@ -51,11 +51,12 @@ def build(models: int, partitions: int) -> Figures:
     gc.collect()
     before = rss()
     owner = ReplicaOwner(Pipeline(specs, MINUTE), plan, places)
-    # The first cell of all logs but one has an event a pane, so that the last two panes are a cell each, and the last is open.
+    # The first cell of all logs but one has an event a pane, of no model, so that the last two panes are a cell each, and the last is open.
     begins = {SourceLog("bench", "topic-1", at): plan.length - PANES if at else 0 for at in range(partitions)}
     folders = [CellFolder(log, begin, plan, places) for log, begin in begins.items()]
     owner.assign(begins, 0)
-    size = max(send(owner, folder, specs, pane) for pane in range(PANES + FULL) for folder in folders)
+    for pane in range(PANES + FULL):
+        size = max(send(owner, folder, specs, pane) for folder in folders)
     assert all(len(state.cells[state.begin].held) == models for state in owner.logs.values())
     del folders
     owner.changes()
@@ -69,17 +70,18 @@ def build(models: int, partitions: int) -> Figures:
 
 
 def send(owner: ReplicaOwner, folder: CellFolder, specs: Sequence[SeriesSpec], pane: int) -> int:
-    """One pane of one log, to the judge: all its rows of all models, or one event. The bytes of its largest record."""
+    """One pane of one log, to the judge: all its rows of all models, or one event of no model. The bytes of its largest record."""
     first, last = folder.log.index == 0, pane == PANES + FULL - 1
     whole = first or pane >= PANES
     rows = ROWS - last if whole else 1
     times = BEGIN + pane * MINUTE + MINUTE // ROWS * np.arange(ROWS - rows, ROWS)
     numeric = np.random.default_rng(pane).normal(size=(rows, FEATURES))
     sent = list[SentRecord]()
-    for spec in specs if whole else specs[:1]:
-        batch = EventBatch(spec.key, "bench", times, numeric, np.zeros((rows, 0), dtype=np.int32))
+    codes = np.zeros((rows, 0), dtype=np.int32)
+    batches = [(EventBatch(spec.key, "bench", times, numeric, codes),) for spec in specs] if whole else [()]
+    for batch in batches:
         at = folder.position
-        sent += folder.read(SourceRead(at, at + rows, (batch,), int(times[-1])), 0)
+        sent += folder.read(SourceRead(at, at + rows, batch, int(times[-1])), 0)
     sent += folder.flush(0)
     for record in sent:
         assert not owner.hear(record.value).told

@@ -4,7 +4,9 @@ import json
 import subprocess
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,6 +27,7 @@ from benchmarks import (
     memory,
     page,
     performance,
+    plan,
     plots,
     policies,
     report,
@@ -178,6 +181,53 @@ def test_a_model_lies_in_as_many_partitions_as_it_should() -> None:
     assert np.allclose(shares.sum(axis=1), 1)
     assert [(column > 0).sum() for column in shares.T] == [6, 2, 2, 2, 2]
     assert shares[:, 0].min() == 0.5
+
+
+@pytest.mark.parametrize("rate", [600, 3_900])
+def test_a_plan_counts_the_prefixes_and_progress_that_a_cluster_sends(rate: int) -> None:
+    load = replace(LOAD, rate=rate, models=6, skew=0.0, seconds=10)
+    simulation = cluster.Simulation(load, decoding=0.0)
+    simulation.world.shares = {log: even(found) for log, found in simulation.world.shares.items()}
+    simulation.run()
+    sent = {kind: count / load.seconds for kind, count in kinds(simulation).items()}
+    costs = plan.Costs(**plan.DEFAULTS | {"flush": load.flush, "cell": load.cell, "spread": load.spread})
+    sends, prefixes, _ = plan.sending(rate / load.partitions, 2.0, costs)
+
+    assert sent[True] == pytest.approx(prefixes * load.partitions, rel=0.1)
+    assert sent[False] == pytest.approx(sends * load.partitions * load.judges, rel=0.1)
+
+
+def even(shares: "np.ndarray[Any, np.dtype[np.float64]]") -> "np.ndarray[Any, np.dtype[np.float64]]":
+    """Two models, alike."""
+    found = np.zeros_like(shares)
+    found[:2] = 0.5
+    return found
+
+
+def kinds(simulation: cluster.Simulation) -> dict[bool, int]:
+    """How many prefixes were taken, and how much progress."""
+    prefixes = sum(judge.prefixes for judge in simulation.judges)
+    return {True: prefixes, False: sum(judge.records for judge in simulation.judges) - prefixes}
+
+
+def test_bytes_of_a_prefix_are_the_measured_ones_and_between_them() -> None:
+    assert [plan.bytes_of(rows) for rows in plan.PREFIX_BYTES] == list(plan.PREFIX_BYTES.values())
+    assert 671 < plan.bytes_of(50) < 1_862
+    assert plan.bytes_of(10**6) == 4_824
+
+
+def test_where_all_partitions_are_told_to_every_judge_too_often_no_number_of_judges_will_do() -> None:
+    often = plan.Costs(**plan.DEFAULTS | {"flush": 1.0, "cell": 10_000})
+
+    assert plan.planned(10**8, 100, often).judges is None
+    assert plan.planned(10**6, 100, often).judges == 1
+
+
+def test_the_page_has_the_plan_that_is_worked_out() -> None:
+    page = (Path(__file__).parents[1] / "docs/SCALING.md").read_text(encoding="utf-8")
+
+    for row in plan.rows_of(plan.Costs(**plan.DEFAULTS)):
+        assert row in page.splitlines()
 
 
 def test_every_request_is_timed(tmp_path: Path) -> None:
