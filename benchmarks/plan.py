@@ -27,13 +27,14 @@ DEFAULTS = {
     "judging": 2.2,  # ms a judge, a model and window: 20 features, charts, facts
     "window": 60.0,  # s
     "model": 3.8,  # MB a judge, a model in one partition
-    "part": 0.09,  # MB more for each further partition
+    "part": 0.08,  # MB more for each further partition
     "flush": 10.0,  # s
     "cell": 500_000,  # offsets
     "spread": 1,  # partitions a model lies in
     "busy": 0.6,  # of a core, so that there is room to catch up
     "reads": 50_000,  # events/s a partition at most
 }
+EVENT_BYTES = 592
 SCENARIOS = [(rate, models) for rate in (10**6, 10**7, 10**8) for models in (100, 100_000)]
 
 
@@ -76,8 +77,8 @@ def planned(rate: float, models: int, costs: Costs) -> Plan:
     """The plan of one rate, its events even over partitions and models."""
     folders = math.ceil(rate * costs.event / 1e6 / costs.busy)
     partitions = max(2 * folders, math.ceil(rate / costs.reads))
-    spread = min(costs.spread, partitions)
-    sends, prefixes, rows = sending(rate / partitions, max(1.0, models * spread / partitions), costs)
+    spread = min(max(costs.spread, partitions / models), partitions)  # of few models each has to lie in several
+    sends, prefixes, rows = sending(rate / partitions, models * spread / partitions, costs)
     prefixes *= partitions
     shared = prefixes * costs.prefix / 1e6 + models * costs.judging / 1e3 / costs.window  # cores, among the judges
     hearing = (
@@ -116,7 +117,7 @@ def rows_of(costs: Costs) -> Iterator[str]:
         plan = planned(rate, models, costs)
         yield (
             f"| {rate / 1e6:,.0f} M | {models:,} | {plan.folders:,} | {plan.partitions:,} | {plan.prefixes:,.0f} | {plan.sent / 1e6:,.1f} MB/s, "
-            f"{plan.sent / rate / 592:.2%} | {'none will do' if plan.judges is None else plan.judges} | {plan.memory / 1e3:,.1f} GB | {plan.cores or '–'} |"
+            f"{100 * plan.sent / rate / EVENT_BYTES:.2f} % | {'none will do' if plan.judges is None else plan.judges} | {plan.memory / 1e3:,.1f} GB | {plan.cores or '–'} |"
         )
 
 

