@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from detectors import Reference
+from monitor.app import DRAIN
 from monitor.cli import main
 from monitor.settings import Settings, load_settings
 from tests.parts.helm import helm, kubernetes_validate
@@ -282,11 +283,10 @@ def test_probes_ask_what_the_daemon_answers(given: Path) -> None:
 
 def test_a_stop_has_the_time_that_systemd_and_compose_give(given: Path) -> None:
     compose = yaml.safe_load((DEPLOY / "compose.yaml").read_text())
+    grace = pod_of(rendered(given))["terminationGracePeriodSeconds"]
 
-    assert (
-        f"{pod_of(rendered(given))['terminationGracePeriodSeconds']}s"
-        == (compose["services"]["driftd"]["stop_grace_period"])
-    )
+    assert f"{grace}s" == compose["services"]["driftd"]["stop_grace_period"]
+    assert grace > 5 * DRAIN  # the rest is for what is read, and the last save
 
 
 def test_a_node_can_be_drained_of_the_only_pod(given: Path) -> None:
