@@ -157,7 +157,7 @@ $(BIN)/py-spy: $(STAMP) requirements/bench.txt
 dashboards: setup  ## write grafana/dashboards/*.json from grafana/build.py
 	@$(BIN)/python grafana/build.py
 
-parts:  ## install the real parts the tests use: compiler, Kafka's jars, Prometheus, Alertmanager, Chromium, axe-core (Debian, root)
+parts:  ## install the real parts the tests use: compiler, Kafka's jars, Prometheus, Alertmanager, Chromium, axe-core, helm, kubernetes-validate (Debian, root)
 	@.ci/parts
 
 fuzz-tensors: setup  ## ten minutes of damaged tensors at the compiled reader, under the sanitisers
@@ -184,6 +184,7 @@ lock:  ## lock the newest versions that pyproject.toml allows (needs uv)
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade --group bench -o requirements/bench.txt
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade --group fuzz -o requirements/fuzz.txt
 	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade --group spark -o requirements/spark.txt
+	@uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header --upgrade --group chart -o requirements/chart.txt
 
 clean:  ## forget .venv, the compiled parts and the caches
 	@rm -rf build detectors/sketches/*.so monitor/sources/formats/*/*.so .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -4,7 +4,9 @@ import json
 import subprocess
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +17,7 @@ from benchmarks import (
     audit,
     backtest,
     brokers,
+    cluster,
     contenders,
     daemon,
     end_to_end,
@@ -24,6 +27,7 @@ from benchmarks import (
     memory,
     page,
     performance,
+    plan,
     plots,
     policies,
     report,
@@ -124,6 +128,106 @@ def test_three_policies_are_compared_and_two_runs_say_the_same(tmp_path: Path) -
 
     assert first["sha256"] == second["sha256"]
     assert all(f"m, {rank}. " in text for rank in (1, 2, 3))
+
+
+LOAD = cluster.Load(
+    rate=3_000,
+    folders=3,
+    judges=2,
+    partitions=6,
+    models=5,
+    features=3,
+    skew=0.5,
+    spread=2,
+    flush=0.5,
+    cell=500,
+    seconds=3,
+)
+
+
+def test_a_simulated_cluster_reads_and_counts_every_event() -> None:
+    """`check` raises where a judge has not taken all that was folded."""
+    found = cluster.Simulation(LOAD, decoding=0.0).run()
+
+    assert found["read"] == found["of"] == 9_000
+    assert sum(judge["models"] for judge in found["judges"]) == 5
+    assert found["bytes"]["raw"] > found["bytes"]["sent"] > 0
+    assert "nobody falls behind" in cluster.first_to_break(found)
+
+
+def test_folders_that_have_not_the_time_to_decode_fall_behind() -> None:
+    found = cluster.Simulation(LOAD, decoding=0.01).run()
+
+    assert found["folders"]["lag"] == found["of"] - found["read"] > 0
+    assert cluster.first_to_break(found) == "broken: 3 folders fall behind"
+
+
+def test_judges_that_take_nothing_fall_behind_until_the_end() -> None:
+    simulated = cluster.Simulation(LOAD, decoding=0.0)
+    judge = simulated.judges[0]
+    simulated.send(simulated.folders[0].step(until=400, budget=1.0, now=0))
+    judge.step(budget=0.0)
+
+    assert judge.spent.waiting == [len(judge.queue)] != [0]
+    judge.step(budget=10.0)
+    assert judge.spent.waiting[-1] == 0
+    assert judge.prefixes > 0
+
+
+def test_a_model_lies_in_as_many_partitions_as_it_should() -> None:
+    world = cluster.World(LOAD)
+    shares = np.array(list(world.shares.values()))
+
+    assert np.allclose(shares.sum(axis=1), 1)
+    assert [(column > 0).sum() for column in shares.T] == [6, 2, 2, 2, 2]
+    assert shares[:, 0].min() == 0.5
+
+
+@pytest.mark.parametrize("rate", [600, 3_900])
+def test_a_plan_counts_the_prefixes_and_progress_that_a_cluster_sends(rate: int) -> None:
+    load = replace(LOAD, rate=rate, models=6, skew=0.0, seconds=10)
+    simulation = cluster.Simulation(load, decoding=0.0)
+    simulation.world.shares = {log: even(found) for log, found in simulation.world.shares.items()}
+    simulation.run()
+    sent = {kind: count / load.seconds for kind, count in kinds(simulation).items()}
+    costs = plan.Costs(**plan.DEFAULTS | {"flush": load.flush, "cell": load.cell, "spread": load.spread})
+    sends, prefixes, _ = plan.sending(rate / load.partitions, 2.0, costs)
+
+    assert sent[True] == pytest.approx(prefixes * load.partitions, rel=0.1)
+    assert sent[False] == pytest.approx(sends * load.partitions * load.judges, rel=0.1)
+
+
+def even(shares: "np.ndarray[Any, np.dtype[np.float64]]") -> "np.ndarray[Any, np.dtype[np.float64]]":
+    """Two models, alike."""
+    found = np.zeros_like(shares)
+    found[:2] = 0.5
+    return found
+
+
+def kinds(simulation: cluster.Simulation) -> dict[bool, int]:
+    """How many prefixes were taken, and how much progress."""
+    prefixes = sum(judge.prefixes for judge in simulation.judges)
+    return {True: prefixes, False: sum(judge.records for judge in simulation.judges) - prefixes}
+
+
+def test_bytes_of_a_prefix_are_the_measured_ones_and_between_them() -> None:
+    assert [plan.bytes_of(rows) for rows in plan.PREFIX_BYTES] == list(plan.PREFIX_BYTES.values())
+    assert 671 < plan.bytes_of(50) < 1_862
+    assert plan.bytes_of(10**6) == 4_824
+
+
+def test_where_all_partitions_are_told_to_every_judge_too_often_no_number_of_judges_will_do() -> None:
+    often = plan.Costs(**plan.DEFAULTS | {"flush": 1.0, "cell": 10_000})
+
+    assert plan.planned(10**8, 100, often).judges is None
+    assert plan.planned(10**6, 100, often).judges == 1
+
+
+def test_the_page_has_the_plan_that_is_worked_out() -> None:
+    page = (Path(__file__).parents[1] / "docs/SCALING.md").read_text(encoding="utf-8")
+
+    for row in plan.rows_of(plan.Costs(**plan.DEFAULTS)):
+        assert row in page.splitlines()
 
 
 def test_every_request_is_timed(tmp_path: Path) -> None:
