@@ -8,6 +8,7 @@ from monitor.sources.formats.fields import Bounds, Keeping
 
 class Shape: ...
 class Routes: ...
+class Refusing: ...
 
 def shape(
     root: tuple[bool, list[tuple[str, int, Any]]],
@@ -57,4 +58,14 @@ def scan_each(
     sizes: NDArray[np.int64],
     totals: NDArray[np.int64],
     suspects: list[bytes],
+) -> None: ...
+def refusing(paths: list[tuple[list[str], int]], modelless: bool) -> Refusing: ...
+def refuse(
+    refusing: Refusing,
+    routes: Routes,
+    values: list[bytes | None] | Messages,
+    unit: int,
+    latest: int,
+    times: NDArray[np.int64],
+    series: NDArray[np.int32],
 ) -> None: ...
