@@ -19,6 +19,7 @@
 namespace driftd {
 
 constexpr int MAX_DEPTH = 32;
+constexpr int LARGEST_EXPONENT = 309;  // a number of more digits before its point is larger than all doubles
 
 // Past space, of which as a rule there is none, or one.
 inline const char* past_space(const char* at) {
@@ -282,8 +283,11 @@ DRIFTD_APART inline bool Cursor::number(Number& found) {
   found.text = {begin, static_cast<size_t>(at - begin)};
   found.exact = found.whole && count <= MOST_DIGITS && mantissa <= static_cast<uint64_t>(INT64_MAX);
   if (found.exact) found.integer = negative ? -static_cast<int64_t>(mantissa) : static_cast<int64_t>(mantissa);
-  if (count > MOST_DIGITS || !(exactly(mantissa, exponent, found.value) || by_division(mantissa, exponent, found.value)))
-    return by_library(begin, at, found.value);
+  if (count > MOST_DIGITS || !(exactly(mantissa, exponent, found.value) || by_division(mantissa, exponent, found.value))) {
+    if (by_library(begin, at, found.value)) return true;
+    found.beyond = *first != '0' && count + exponent > LARGEST_EXPONENT;
+    return false;
+  }
   if (negative) found.value = -found.value;
   return true;
 }

@@ -66,7 +66,8 @@ struct Refusing {
 // --- what is refused before it is read -----------------------------------------------------------------------------
 
 constexpr ptrdiff_t FRAME = 5;       // bytes that a schema registry's client puts before a message: a zero, and an id
-constexpr ptrdiff_t RUN = 1 << 10;  // bytes that are looked at together
+constexpr ptrdiff_t BEGIN = 1 << 10;  // bytes: what is too deep is so here, as a rule
+constexpr ptrdiff_t RUN = 128;        // bytes that are looked at together: so many a byte can count
 
 inline bool is_ascii(const char* at, const char* end) {
   unsigned char all = 0;
@@ -74,30 +75,37 @@ inline bool is_ascii(const char* at, const char* end) {
   return all < 0x80;
 }
 
+inline ptrdiff_t brackets_of(const char* at, const char* end) {
+  ptrdiff_t found = 0;
+  while (at < end) {
+    const char* last = at + std::min(RUN, end - at);
+    unsigned char brackets = 0;
+    for (; at < last; ++at) {
+      const auto bent = static_cast<unsigned char>(*at | 0x20);  // a square bracket lies 0x20 below its curly one
+      brackets += static_cast<unsigned char>((bent == '{') + (bent == '}'));
+    }
+    found += brackets;
+  }
+  return found;
+}
+
 inline bool is_utf8(const char* at, const char* end) {
   while (at < end) {
-    if (end - at >= RUN && is_ascii(at, at + RUN)) {
-      at += RUN;
+    if (static_cast<unsigned char>(*at) < 0x80) {
+      ++at;
       continue;
     }
-    for (const char* last = at + std::min(RUN, end - at); at < last;) {
-      if (static_cast<unsigned char>(*at) < 0x80) {
-        ++at;
-        continue;
-      }
-      const int size = utf8_size(at);
-      if (size == 0) return false;
-      at += size;
-    }
+    const int size = utf8_size(at);
+    if (size == 0) return false;
+    at += size;
   }
-  return at == end;
+  return true;
 }
 
 // Whether brackets outside of texts are nested too deep, whatever stands there. A backslash hides one behind it, or a quote.
-inline bool is_too_deep(const char* at, const char* end) {
-  ptrdiff_t brackets = 0, depth = 0;
-  for (const char* each = at; each < end; ++each) brackets += (*each | 0x20) == '{';
-  if (brackets <= MAX_DEPTH) return false;
+inline bool is_deep(const char* at, const char* end) {
+  if (brackets_of(at, end) <= MAX_DEPTH) return false;
+  ptrdiff_t depth = 0;
   bool inside = false;
   for (; at < end; ++at) {
     const char c = *at;
@@ -109,6 +117,11 @@ inline bool is_too_deep(const char* at, const char* end) {
     } else if (c == '}' || c == ']') --depth;
   }
   return false;
+}
+
+// The same; what is so at its begin is looked through no further.
+inline bool is_too_deep(const char* begin, const char* end) {
+  return is_deep(begin, begin + std::min(BEGIN, end - begin)) || (end - begin > BEGIN && is_deep(begin, end));
 }
 
 inline bool is_space(char c) { return c == ' ' || c == '\n' || c == '\r' || c == '\t'; }
@@ -132,11 +145,14 @@ inline bool is_dated(string_view text) {
   return text[4] == '-' && text[7] == '-';
 }
 
+// Whether a character is one that can be seen.
+inline bool is_shown(char c) { return c > ' ' && c < '\x7F'; }
+
 // The number that two digits are.
 inline int pair_of(string_view text, size_t at) { return (text[at] - '0') * 10 + (text[at + 1] - '0'); }
 
-// Whether a text that begins as a date does is none that Python takes: a month, a day, an hour, a minute, a second that is not there. An hour
-// of 24 and a second of 60 may be some.
+// Whether a text that begins as a date does is none that Python takes: a month, a day, an hour, a minute, a second that is not there, more
+// behind a Z. An hour of 24 and a second of 60 may be some.
 inline bool is_impossible(string_view text) {
   const int year = pair_of(text, 0) * 100 + pair_of(text, 2), month = pair_of(text, 5);
   if (month > 12 || !is_day(year, month, pair_of(text, 8))) return true;
@@ -144,6 +160,7 @@ inline bool is_impossible(string_view text) {
   for (const size_t at : {11, 12, 14, 15, 17, 18})
     if (!is_digit(text[at])) return false;
   if (pair_of(text, 11) > 24 || pair_of(text, 14) > 59 || pair_of(text, 17) > 60) return true;
+  if (text.size() > 20 && (text[19] == 'Z' || text[19] == 'z')) return text[20] > '\0' && is_shown(text.back());
   if (text.size() != 25 || (text[19] != '+' && text[19] != '-') || text[22] != ':') return false;
   for (const size_t at : {20, 21, 23, 24})
     if (!is_digit(text[at])) return false;
@@ -162,7 +179,7 @@ class Refuser {
     if (begin == end) return EMPTY;
     if (end - begin > FRAME && *begin == '\0') return FRAMED;
     if (static_cast<size_t>(end - begin) > MAX_BYTES) return TOO_LARGE;
-    if (!is_utf8(begin, end)) return INVALID_UTF8;
+    if (!is_ascii(begin, end) && !is_utf8(begin, end)) return INVALID_UTF8;
     if (is_too_deep(begin, end)) return TOO_DEEP;
     if (is_cut(begin, end)) return MALFORMED;
     if (end - begin >= 3 && std::memcmp(begin, "\xEF\xBB\xBF", 3) == 0) begin += 3;  // a byte order mark
@@ -297,9 +314,8 @@ class Refuser {
 
   Told of_number(const Found& found) {
     const string& text = found.text;
-    const bool whole = text.find_first_of(".eE") == string::npos;
+    const bool negative = text[0] == '-', whole = std::all_of(text.begin() + negative, text.end(), is_digit);
     if (whole && text.size() > SURELY_READ) return text.size() > SURELY_INFINITE ? Told::invalid : Told::unsure;
-    const bool negative = text[0] == '-';
     if (whole && text.size() > static_cast<size_t>(MOST_DIGITS) + negative) return beyond(!negative);
     Number number;
     if (!read(found, number)) return Told::unsure;
