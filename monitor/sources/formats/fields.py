@@ -364,12 +364,14 @@ class SeriesFields:
         """Features of a row that the reference does not have. Only where features have an object of their own."""
         return self.named(row, self.known)
 
-    def named(self, row: Mapping[Path, object], known: Collection[str]) -> list[str]:
+    def named(self, row: Mapping[Path, object], known: frozenset[str]) -> list[str]:
         """Features of a row but these. Only where features have an object of their own."""
         path = self.fields.features
         if not path:
             return []
         held = row.get(path)
+        if isinstance(held, dict) and held.keys() <= known:  # as a rule
+            return []
         names = held if isinstance(held, Mapping) else _names_below(path, row)
         return [name for name in names if name not in known]
 

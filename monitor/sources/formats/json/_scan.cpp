@@ -60,6 +60,24 @@ PyObject* make_refusing(PyObject*, PyObject* arguments) {
   });
 }
 
+struct OddMessage {
+  Py_ssize_t at;
+  Value value;
+};
+
+// The messages that are ODD. No other one is touched: most are not.
+std::vector<OddMessage> odd_of(PyObject* values, const Buffer& series) {
+  std::vector<OddMessage> found;
+  const bool is_list = PyList_Check(values);
+  const auto count = is_list ? PyList_Size(values) : static_cast<Py_ssize_t>(messages_of(values).count);
+  for (Py_ssize_t at = 0, size = std::min(count, series.size()); at < size; ++at) {
+    if (series.as<int32_t>()[at] != ODD) continue;
+    const Value value = is_list ? value_of(checked(PyList_GetItem(values, at))) : messages_of(values).values[at];
+    if (value.data != nullptr) found.push_back({at, value});
+  }
+  return found;
+}
+
 // Says of messages that are ODD why they are refused, or that they are nobody's, where that is certain; the times of the latter and of
 // those that are of the future are told.
 PyObject* refuse(PyObject*, PyObject* arguments) {
@@ -67,22 +85,19 @@ PyObject* refuse(PyObject*, PyObject* arguments) {
     PyObject *refusing, *routes, *values, *times, *series;
     long long unit, latest;
     checked(PyArg_ParseTuple(arguments, "OOOLLOO", &refusing, &routes, &values, &unit, &latest, &times, &series));
-    const Values messages(values);
-    const auto count = static_cast<Py_ssize_t>(messages.size());
-    const Buffer times_buffer(times, sizeof(int64_t), count), series_buffer(series, sizeof(int32_t), count);
+    const Buffer series_buffer(series, sizeof(int32_t), 0), times_buffer(times, sizeof(int64_t), series_buffer.size());
     const auto& asked = *static_cast<Refusing*>(checked(PyCapsule_GetPointer(refusing, REFUSING)));
     Refuser refuser(asked, routes_of(routes), unit, latest);
+    const std::vector<OddMessage> odd = odd_of(values, series_buffer);
     {
       const Unlocked unlocked;
       std::string copy;
-      for (Py_ssize_t at = 0; at < count; ++at) {
-        const Value& value = messages[at];
-        int32_t& told = series_buffer.as<int32_t>()[at];
-        if (told != ODD || value.data == nullptr) continue;
+      for (const auto& [at, value] : odd) {
         string_view message(value.data, value.size);
         if (value.size <= MAX_BYTES && (!value.ended || value.data[value.size] != '\0')) message = copy.assign(message);
-        told = refuser.judge(message.data(), message.data() + message.size());
+        const int32_t told = refuser.judge(message.data(), message.data() + message.size());
         if (told == UNMONITORED || told == IN_FUTURE) times_buffer.as<int64_t>()[at] = refuser.time();
+        series_buffer.as<int32_t>()[at] = told;
       }
     }
     Py_RETURN_NONE;
