@@ -54,7 +54,12 @@ VERDICTS = {
 }
 """Why a message is refused for good, as the compiled part tells it in place of a series (`_refusing.hpp`)."""
 IN_FUTURE = -16
-ROLES = "timestamp", "model", "version", "features"  # what is looked at before a message is refused, as it is numbered there
+ROLES = (
+    "timestamp",
+    "model",
+    "version",
+    "features",
+)  # what is looked at before a message is refused, as it is numbered there
 
 DTYPES = np.float64, np.int32  # of numeric columns and of codes
 Leaves = Mapping[Path, tuple[int, int]]

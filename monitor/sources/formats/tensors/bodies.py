@@ -7,7 +7,6 @@ from enum import Enum
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from monitor.sources.formats.base import REQUEST, RESPONSE, WHOLE
 from monitor.sources.formats.json.documents import (
