@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from types import MappingProxyType
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -105,6 +105,9 @@ class Verdict:
 class TopicDecoder:
     """Records of one topic to batches, of one series each."""
 
+    STAMPED: ClassVar[bool] = False
+    """Whether rows without a time have that of their record."""
+
     def __init__(
         self,
         topic: str,
@@ -134,6 +137,7 @@ class TopicDecoder:
         self.max_future = max_future
         self._holds = TopicFields(series, fields, followed, name=topic, options=options)
         self._reads = self._holds if half == WHOLE else self._holds.of_half(half, served=True)
+        self._reads.stamped = self.STAMPED
         self._contracts = {  # first: who reads numbers asks for their bounds
             key: RowContract(self._holds.series[key], contract)
             for key, contract in contracts.items()

@@ -420,6 +420,8 @@ class TopicFields:
         self.series = {each.key: each for each in series}
         self._wildcards = {key.model: each for key, each in self.series.items() if key.version == ANY_VERSION}
         models = {key.model for key in self.series}
+        self.stamped = False
+        """Whether a row without a time has that of its record."""
         self.waiting: Callable[[SeriesFields], NDArray[Any]] | None = None
         """A row of one half of a series as it waits for the other, with nothing in it, where whoever joins them says so."""
         self.unnamed = fields.model_is or (next(iter(models)) if len(models) == 1 else None)

@@ -53,7 +53,7 @@ VERDICTS = {
     -18: "features_invalid",
 }
 """Why a message is refused for good, as the compiled part tells it in place of a series (`_refusing.hpp`)."""
-IN_FUTURE = -16
+TIMESTAMP_MISSING, IN_FUTURE = -13, -16
 ROLES = (
     "timestamp",
     "model",
@@ -252,6 +252,7 @@ class JsonScanner(TopicScanner):
         paths = fields.envelope | ({"features": fields.features} if fields.features else {})
         roles = [(list(path), ROLES.index(name)) for name, path in paths.items()]
         self._refusing = _scan.refusing(roles, topic.unnamed is not None)
+        self._stamped = topic.stamped
 
     def read(self, records: TopicRecords, latest: Nanos, counts: DecodeCounts) -> Read:
         """Read messages; those that are odd are left."""
@@ -263,6 +264,8 @@ class JsonScanner(TopicScanner):
         verdicts = scan.scanned.series[failed]
         # what was of the future when it was read ahead need not be so any more
         is_left = (verdicts == ODD) | ((verdicts == IN_FUTURE) & (times[failed] <= latest))
+        if self._stamped:
+            is_left |= verdicts == TIMESTAMP_MISSING
         refused = ~is_left
         for verdict in np.flatnonzero(np.bincount(-verdicts[refused])).tolist():
             counts.reject(VERDICTS[-verdict], failed, refused & (verdicts == -verdict))
