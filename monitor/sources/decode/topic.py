@@ -158,6 +158,8 @@ class TopicDecoder:
         self.readers: list[Reader] = [*quick, MappedReader(self.events, self._reads)]
         any_version = any(key.version == ANY_VERSION for key in self._holds.series)
         self._asks_more = bool(self._contracts) or bool(self._renewed) or any_version
+        held = [each.known for each in self._holds.series.values()]
+        self._known = held[0].intersection(*held) if held else frozenset[str]()  # to all series
         self._sampled = 0
         self._documented = True  # whether rows are documents, as far as is known
         self._clocks: dict[int, EventClock] = defaultdict(lambda: EventClock(tolerance))  # by partition
@@ -492,7 +494,8 @@ class TopicDecoder:
         self._sampled += len(values)
         if of is None and beside is None and (firsts := self._first_documents(records, looked)) is not None:
             for first in firsts:
-                self._look_at(first, counts, latest)
+                if self._asks_more or not self._is_known(first):
+                    self._look_at(first, counts, latest)
             return {}
         new = {}
         for at in looked if of is None else np.flatnonzero(of.looked).tolist():
@@ -503,6 +506,11 @@ class TopicDecoder:
                     rows = inspect_record(self.events, records.only([at]))
                 new[at] = self._look_through(rows if self._contracts else islice(rows, 1), counts, latest)
         return new
+
+    def _is_known(self, row: Document) -> bool:
+        """Whether all features of a row are known, whosever it is: then it need not be asked whose."""
+        held = row.get(self.fields.features)
+        return isinstance(held, dict) and held.keys() <= self._known
 
     def _first_documents(self, records: TopicRecords, places: list[int]) -> Sequence[Document] | None:
         """The first row of each of these messages, all read at once; None where rows are no documents."""
