@@ -13,8 +13,10 @@ from detectors import Reference
 from monitor.facts import Fact
 from monitor.sources.base import TopicRecords
 from monitor.sources.decode.topic import Decoded, TopicDecoder
+from monitor.sources.formats.base import DecodeCounts
 from monitor.sources.formats.fields import FieldMap, SeriesFields, TopicFields
 from monitor.sources.formats.json import look
+from monitor.sources.formats.json.documents import Document, parse_leniently, refusal
 from monitor.sources.formats.json.typed import typed_reader
 from monitor.stream.events import SECOND, OffsetRange, Partition, SeriesKey
 from tests.fakes import NOON
@@ -360,6 +362,29 @@ def test_damaged_messages_are_refused_for_the_slow_readers_reasons_and_kept_alik
     assert found.facts == wanted.facts
     assert found.seen == wanted.seen
     assert found.rejected == wanted.rejected
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    batch=st.lists(damaged(), min_size=1, max_size=8),
+    keys=st.sampled_from([ONE, MANY]),
+    shape=st.sampled_from(SHAPES),
+)
+@example(
+    batch=[b'{"features": {"a": 1, "b": 2}, "ts": 1}', b'{"features": {"a": 1, "z": 2}}'], keys=ONE, shape=FieldMap()
+)
+def test_messages_that_are_said_to_hold_known_features_alone_do(
+    batch: list[bytes], keys: list[SeriesKey], shape: FieldMap
+) -> None:
+    fast = decoder(keys, shape)
+    read = fast.readers[0].read(TopicRecords("t", [0] * len(batch), batch), NOON, DecodeCounts())
+    strangers = batch if read.strangers is None else [batch[at] for at in read.strangers(range(len(batch)))]
+
+    for raw in batch:
+        if raw in strangers or refusal(raw) is not None:
+            continue
+        document = Document(parse_leniently(raw))
+        assert not any(series.unknown(document) for series in fast.series.values())
 
 
 NUMBER = r"-?(0|[1-9][0-9]{0,24})([.][0-9]{1,24})?([eE][+-]?[0-9]{1,3})?"

@@ -1,7 +1,7 @@
 """Bytes to batches (HOT): a topic's format, then what is the same for all of them; reasons for what does not count."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -158,8 +158,6 @@ class TopicDecoder:
         self.readers: list[Reader] = [*quick, MappedReader(self.events, self._reads)]
         any_version = any(key.version == ANY_VERSION for key in self._holds.series)
         self._asks_more = bool(self._contracts) or bool(self._renewed) or any_version
-        held = [each.known for each in self._holds.series.values()]
-        self._known = held[0].intersection(*held) if held else frozenset[str]()  # to all series
         self._sampled = 0
         self._documented = True  # whether rows are documents, as far as is known
         self._clocks: dict[int, EventClock] = defaultdict(lambda: EventClock(tolerance))  # by partition
@@ -211,9 +209,9 @@ class TopicDecoder:
         records = self._split(records, counts)
         of = self._offsets.places(records) if self._contracts and records.values else None
         strange, told = False, list[Told]()
-        objects, noted, checked, beside = 0, 0, list[CheckedRows](), None
+        objects, noted, checked, first = 0, 0, list[CheckedRows](), None
         for read, _, places in self._readings(records, None, latest, counts):
-            beside = read.beside if places is None else beside
+            first = read if places is None else first
             before, objects = objects, sum(counts.fields[reason] for reason in ODD)
             held = self._check(weighed(read.rows, counts), decoded, now, objects=objects > before)
             noted = counts.renumber(noted, places)
@@ -222,7 +220,7 @@ class TopicDecoder:
             rows += held
             told.append((places_of(read, places), read.times))
             strange = strange or read.strange
-        new = self._sample_unknown(records, counts, latest, of, None if strange else beside, strange=strange)
+        new = self._sample_unknown(records, counts, latest, of, first, strange=strange)
         if checked and of is not None:
             decoded.schemas += schemas(checked, self._contracts, of, new)
         self._see(records, told, decoded)
@@ -477,25 +475,29 @@ class TopicDecoder:
         counts: DecodeCounts,
         latest: Nanos,
         of: RecordPlaces | None,
-        beside: Callable[[int], Mapping[Path, object] | None] | None,
+        first: Read | None,
         *,
         strange: bool,
     ) -> New:
         """Count the unknown features of one row of some messages; those of any row that a contract does not know are returned.
 
         Where there is a contract, offsets choose the messages, so that batches and restarts change nothing. `strange`: whether there may be
-        unknown features; where there are none, and nobody asks for versions, nothing is looked through. `beside` says whose rows are.
+        unknown features; where there are none, and nobody asks for versions, nothing is looked through. `first`: what the first reader made of
+        the records; it may say whose rows are, and which messages may hold such features.
         """
         values = records.values
+        beside = None if strange or first is None else first.beside
         if not (self._asks_more or (strange and self.fields.features)):
             self._sampled += len(values)
             return {}
         looked = list(range(-self._sampled % LOOKED, len(values), LOOKED))
         self._sampled += len(values)
+        if not self._asks_more and first is not None and first.strangers is not None:
+            looked = list(first.strangers(looked))
         if of is None and beside is None and (firsts := self._first_documents(records, looked)) is not None:
-            for first in firsts:
-                if self._asks_more or not self._is_known(first):
-                    self._look_at(first, counts, latest)
+            for document in firsts:
+                if self._asks_more or not self._is_known(document):
+                    self._look_at(document, counts, latest)
             return {}
         new = {}
         for at in looked if of is None else np.flatnonzero(of.looked).tolist():
@@ -510,7 +512,7 @@ class TopicDecoder:
     def _is_known(self, row: Document) -> bool:
         """Whether all features of a row are known, whosever it is: then it need not be asked whose."""
         held = row.get(self.fields.features)
-        return isinstance(held, dict) and held.keys() <= self._known
+        return isinstance(held, dict) and held.keys() <= self._holds.known
 
     def _first_documents(self, records: TopicRecords, places: list[int]) -> Sequence[Document] | None:
         """The first row of each of these messages, all read at once; None where rows are no documents."""

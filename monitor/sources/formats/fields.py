@@ -420,6 +420,9 @@ class TopicFields:
         self.series = {each.key: each for each in series}
         self._wildcards = {key.model: each for key, each in self.series.items() if key.version == ANY_VERSION}
         models = {key.model for key in self.series}
+        held = [each.known for each in self.series.values()]
+        self.known = held[0].intersection(*held) if held else frozenset[str]()
+        """The features that all series know."""
         self.stamped = False
         """Whether a row without a time has that of its record."""
         self.waiting: Callable[[SeriesFields], NDArray[Any]] | None = None

@@ -10,6 +10,7 @@
 #define Py_LIMITED_API 0x030B0000  // what the wheel's tag promises
 #include <Python.h>
 
+#include "_knowing.hpp"
 #include "_refusing.hpp"
 #include "_scanning.hpp"
 
@@ -104,6 +105,56 @@ PyObject* refuse(PyObject*, PyObject* arguments) {
   });
 }
 
+constexpr const char* KNOWN = "monitor.sources.formats._scan.Known";
+
+// The features that all series know, from ([key, …], [name, …]).
+PyObject* make_known(PyObject*, PyObject* arguments) {
+  return guarded([&]() -> PyObject* {
+    PyObject *path, *names;
+    checked(PyArg_ParseTuple(arguments, "O!O!", &PyList_Type, &path, &PyList_Type, &names));
+    auto known = std::make_unique<Known>();
+    for (Py_ssize_t at = 0, size = PyList_Size(path); at < size; ++at)
+      known->path.emplace_back(text_of(checked(PyList_GetItem(path, at))));
+    for (Py_ssize_t at = 0, size = PyList_Size(names); at < size; ++at)
+      known->names.add(text_of(checked(PyList_GetItem(names, at))), 0);
+    return capsule_of(std::move(known), KNOWN);
+  });
+}
+
+// The message as a NUL follows it, there until the next is asked for.
+string_view ended(const Value& value, std::string& copy) {
+  const string_view message(value.data, value.size);
+  return value.ended && value.data[value.size] == '\0' ? message : string_view(copy.assign(message));
+}
+
+// Which of the messages at some places may hold features that are not known: a flag each.
+PyObject* strangers(PyObject*, PyObject* arguments) {
+  return guarded([&]() -> PyObject* {
+    PyObject *known, *values, *places, *flags;
+    checked(PyArg_ParseTuple(arguments, "OOOO", &known, &values, &places, &flags));
+    const Buffer places_buffer(places, sizeof(int64_t), 0), flags_buffer(flags, sizeof(uint8_t), places_buffer.size());
+    Knower knower(*static_cast<Known*>(checked(PyCapsule_GetPointer(known, KNOWN))));
+    const bool is_list = PyList_Check(values);
+    const auto count = is_list ? PyList_Size(values) : static_cast<Py_ssize_t>(messages_of(values).count);
+    std::string copy;
+    for (Py_ssize_t each = 0; each < places_buffer.size(); ++each) {
+      const int64_t at = places_buffer.as<int64_t>()[each];
+      if (at < 0 || at >= count) {
+        PyErr_SetString(PyExc_IndexError, "no message stands there");
+        throw Failed();
+      }
+      const Value value = is_list ? value_of(checked(PyList_GetItem(values, at))) : messages_of(values).values[at];
+      bool strange = value.data != nullptr;
+      if (strange && value.size <= MAX_BYTES) {
+        const string_view message = ended(value, copy);
+        strange = !knower.knows_all(message.data(), message.data() + message.size());
+      }
+      flags_buffer.as<uint8_t>()[each] = strange;
+    }
+    Py_RETURN_NONE;
+  });
+}
+
 PyMethodDef METHODS[] = {
     {"shape", make_shape, METH_VARARGS, "Where a message keeps what is wanted."},
     {"routes", make_routes, METH_VARARGS, "Which series a model's version belongs to."},
@@ -112,6 +163,8 @@ PyMethodDef METHODS[] = {
     {"scan_each", scan_each<JsonReader>, METH_VARARGS, "Read groups of messages, each into its own columns."},
     {"refusing", make_refusing, METH_VARARGS, "What is asked before a message is refused."},
     {"refuse", refuse, METH_VARARGS, "Tell why odd messages are refused."},
+    {"known", make_known, METH_VARARGS, "The features that all series know."},
+    {"strangers", strangers, METH_VARARGS, "Tell which messages may hold features that are not known."},
     {nullptr, nullptr, 0, nullptr},
 };
 

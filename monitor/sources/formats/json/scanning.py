@@ -253,13 +253,15 @@ class JsonScanner(TopicScanner):
         roles = [(list(path), ROLES.index(name)) for name, path in paths.items()]
         self._refusing = _scan.refusing(roles, topic.unnamed is not None)
         self._stamped = topic.stamped
+        self._known = _scan.known(list(fields.features), sorted(topic.known)) if fields.features else None
 
     def read(self, records: TopicRecords, latest: Nanos, counts: DecodeCounts) -> Read:
         """Read messages; those that are odd are left."""
         scan = self._counted(records, latest, counts)
         strange, times = self._is_strange(scan), scan.scanned.times
+        strangers = None if self._known is None else partial(self._strangers, records.values)
         if scan.whole:
-            return Read(scan.rows, slice(None), times, (), strange=strange)
+            return Read(scan.rows, slice(None), times, (), strange=strange, strangers=strangers)
         failed = np.flatnonzero(scan.scanned.series < UNMONITORED)
         verdicts = scan.scanned.series[failed]
         # what was of the future when it was read ahead need not be so any more
@@ -271,7 +273,16 @@ class JsonScanner(TopicScanner):
             counts.reject(VERDICTS[-verdict], failed, refused & (verdicts == -verdict))
         times = times.copy()
         times[failed] = NOT_A_TIME
-        return Read(scan.rows, slice(None), times, failed[is_left].tolist(), strange=strange)
+        left = failed[is_left].tolist()
+        return Read(scan.rows, slice(None), times, left, strange=strange, strangers=strangers)
+
+    def _strangers(self, values: Values, places: Sequence[int]) -> list[int]:
+        """The messages at some places that may hold features that not all series know."""
+        held = np.array(places, dtype=np.int64)
+        flags = np.zeros(len(held), dtype=np.uint8)
+        _scan.strangers(self._known, lent(values), held, flags)
+        found: list[int] = held[flags > 0].tolist()
+        return found
 
     def prepare(self, values: Values, latest: Nanos) -> Scan:
         """Read values without their records, in any thread, and tell why some are refused: it changes nothing here."""

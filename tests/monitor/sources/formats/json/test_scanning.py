@@ -125,6 +125,17 @@ def test_where_reasons_are_noted_the_places_of_their_messages_are() -> None:
     assert {reason: places.tolist() for reason, places in counts.noted} == {"not_object": [1, 4], "malformed_json": [3]}
 
 
+def test_messages_that_hold_known_features_alone_are_not_looked_through_for_others() -> None:
+    decoder = make_decoder(SeriesKey("churn", "3"))
+    messages = [event(), event(features='{"age": 1, "more": 2}'), b"[]", event(features='{"plan": {"more": 1}}'), b""]
+
+    read = decoder.readers[0].read(TopicRecords("t", [0] * 5, messages), NOON + SECOND, DecodeCounts())
+
+    assert read.strange
+    assert read.strangers is not None
+    assert list(read.strangers(range(5))) == [1, 2, 4]
+
+
 def test_an_event_goes_to_the_series_of_its_version() -> None:
     decoder = make_decoder(SeriesKey("churn", "3"), SeriesKey("churn", "*"), SeriesKey("fraud", "1"))
     versions = ['"3"', '"4"', "3", "null", "3.0"]
