@@ -77,25 +77,31 @@ PyObject* guarded(Work work) {
   }
 }
 
+// The value that an element of a list is: none where it is no bytes.
+inline Value value_of(PyObject* item) {
+  char* begin = nullptr;
+  Py_ssize_t size = 0;
+  if (!PyBytes_Check(item)) return {};
+  if (PyBytes_AsStringAndSize(item, &begin, &size) != 0) throw Failed();
+  return {begin, static_cast<size_t>(size), true};
+}
+
+inline const Messages& messages_of(PyObject* capsule) {
+  return *static_cast<const Messages*>(checked(PyCapsule_GetPointer(capsule, MESSAGES)));
+}
+
 // The values of messages: of a list of bytes, or where somebody else has them. They must be kept, and nobody may change them.
 class Values {
  public:
   explicit Values(PyObject* object) {
     if (!PyList_Check(object)) {
-      const auto* found = static_cast<const Messages*>(checked(PyCapsule_GetPointer(object, MESSAGES)));
-      first_ = found->values;
-      count_ = found->count;
+      const Messages& found = messages_of(object);
+      first_ = found.values;
+      count_ = found.count;
       return;
     }
     own_.resize(static_cast<size_t>(PyList_Size(object)));
-    for (size_t at = 0; at < own_.size(); ++at) {
-      PyObject* item = checked(PyList_GetItem(object, at));
-      char* begin = nullptr;
-      Py_ssize_t size = 0;
-      if (!PyBytes_Check(item)) continue;
-      if (PyBytes_AsStringAndSize(item, &begin, &size) != 0) throw Failed();
-      own_[at] = {begin, static_cast<size_t>(size), true};
-    }
+    for (size_t at = 0; at < own_.size(); ++at) own_[at] = value_of(checked(PyList_GetItem(object, at)));
     first_ = own_.data();
     count_ = own_.size();
   }

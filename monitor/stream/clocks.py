@@ -28,6 +28,7 @@ from monitor.stream.events import SECOND, Nanos
 NEIGHBOURS = 8
 MIDDLE = 3  # the fourth of eight
 USUAL_STEPS = 3
+APART = 64  # windows, one of which is looked at first
 TOLERANCE: Nanos = 10 * SECOND  # clocks that differ by no more are none that run fast
 
 Times = NDArray[np.int64]
@@ -159,8 +160,15 @@ def _reach(window: list[Nanos], tolerance: Nanos) -> Nanos:
 
 
 def _farthest(times: Times, tolerance: Nanos) -> Nanos:
-    """The farthest of all windows: where fast clocks are among them, few windows reach the largest time."""
-    return int(_reached(sliding_window_view(times, NEIGHBOURS), tolerance).max())
+    """The farthest of all windows: where fast clocks are among them, few windows reach the largest time.
+
+    None reaches beyond its latest time, so that once some were looked at only those need be that hold a later one.
+    """
+    windows = sliding_window_view(times, NEIGHBOURS)
+    reached = int(_reached(windows[::APART], tolerance).max())
+    latest = np.maximum.reduce([times[first : first + len(windows)] for first in range(NEIGHBOURS)])
+    later = np.flatnonzero(latest > reached)
+    return max(reached, int(_reached(windows[later], tolerance).max())) if later.size else reached
 
 
 def reaches(times: Times, tolerance: Nanos) -> Times:

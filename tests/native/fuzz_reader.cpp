@@ -1,9 +1,9 @@
-// Throws damaged messages at the reader, under the compiler's sanitizers: fuzz_reader SEED COUNT.
+// Throws damaged messages at the reader, and at what says why one is refused, under the compiler's sanitizers: fuzz_reader SEED COUNT.
 //
 // Each message lies in an allocation of its own size, so that a byte read too far ends the run. What a message is worth is tested
 // elsewhere (tests/properties/test_decode.py); here it is that none can do harm, and that all of it is the same where bytes are
 // looked at one by one (built with -DDRIFTD_SCALAR): a digest of all that was read is printed.
-#include "../../monitor/sources/formats/json/_reader.hpp"
+#include "../../monitor/sources/formats/json/_refusing.hpp"
 
 #include <cstdio>
 #include <cstdlib>
@@ -98,6 +98,15 @@ void describe(Shape& shape) {
   shape.expect();
 }
 
+void ask(Refusing& refusing) {
+  refusing.root.at("ts").role = of_time;
+  refusing.root.at("model").role = of_model;
+  refusing.root.at("version").role = of_version;
+  refusing.root.at("features").role = of_all_features;
+  refusing.root.at("features").at("age").role = of_version;  // below another one
+  refusing.featureless = false;
+}
+
 std::string damaged(Random& random) {
   std::string text = message_of(random);
   for (int left = static_cast<int>(random() % 3 ? random() % 2 : random() % 5); left > 0; --left) {
@@ -125,7 +134,15 @@ int main(int, char** arguments) {
   uint64_t ids[2];
   const Columns columns{numbers, codes, ids, 1};
   Reader reader(shape, columns, 1'000'000, INT64_MAX);
-  long read = 0;
+  Refusing refusing;
+  ask(refusing);
+  Routes routes;
+  routes.names.add("churn", 0);
+  routes.models.emplace_back();
+  routes.models[0].otherwise = 0;
+  Refuser refuser(refusing, routes, 1'000'000, 1'790'000'000'000'000'000);
+  Reader bounded(shape, columns, 1'000'000, 1'790'000'000'000'000'000);
+  long read = 0, refused = 0;
   uint64_t digest = 0;
   const auto tell = [&digest](const void* bytes, size_t size) {
     digest = (digest ^ hash_id({static_cast<const char*>(bytes), size})) * 0xD6E8FEB86659FD93u;
@@ -136,7 +153,11 @@ int main(int, char** arguments) {
     const std::unique_ptr<char[]> message(new char[text.size() + 1]);
     std::memcpy(message.get(), text.c_str(), text.size() + 1);
     const bool is_read = reader.read(message.get(), message.get() + text.size(), 0);
-    tell(&is_read, sizeof is_read);
+    const int32_t why = refuser.judge(message.get(), message.get() + text.size());
+    refused += why != ODD;
+    tell(&is_read, sizeof is_read), tell(&why, sizeof why);
+    if (why < ODD && bounded.read(message.get(), message.get() + text.size(), 0) && why != VERSION_INVALID)
+      return std::fprintf(stderr, "%d of what is read, %s\n", why, text.c_str()), 1;
     if (!is_read) continue;
     ++read;
     const int64_t time = reader.time();
@@ -147,6 +168,6 @@ int main(int, char** arguments) {
     for (const int32_t code : codes)
       if (code < 0 || code > 4) return std::fprintf(stderr, "code %d of %s\n", code, text.c_str()), 1;
   }
-  std::printf("%ld of %ld read, digest %016llx\n", read, count, static_cast<unsigned long long>(digest));
-  return read > 0 && read < count ? 0 : 1;
+  std::printf("%ld of %ld read, %ld refused, digest %016llx\n", read, count, refused, static_cast<unsigned long long>(digest));
+  return read > 0 && read < count && refused > 0 ? 0 : 1;
 }

@@ -13,11 +13,14 @@ from detectors import Reference
 from monitor.facts import Fact
 from monitor.sources.base import TopicRecords
 from monitor.sources.decode.topic import Decoded, TopicDecoder
+from monitor.sources.formats.base import DecodeCounts
 from monitor.sources.formats.fields import FieldMap, SeriesFields, TopicFields
 from monitor.sources.formats.json import look
+from monitor.sources.formats.json.documents import Document, parse_leniently, refusal
 from monitor.sources.formats.json.typed import typed_reader
-from monitor.stream.events import SECOND, Partition, SeriesKey
+from monitor.stream.events import SECOND, OffsetRange, Partition, SeriesKey
 from tests.fakes import NOON
+from tests.hostile import CLASSES
 
 TS = NOON // 1_000_000
 NUMBERS = [1.0, 2.0, 3.0]
@@ -247,6 +250,141 @@ def test_no_bytes_can_raise(raw: bytes, keys: list[SeriesKey]) -> None:
     decoded = decoder(keys, FieldMap()).decode(TopicRecords("t", [0], [raw]), NOON)
 
     assert decoded.batches or decoded.facts
+
+
+PIECES = (
+    *(
+        b"\\u00e9",
+        b"\\ud83d\\ude00",
+        b"\\ud800",
+        b"\\u12",
+        b"\\",
+        b'"',
+        b"{",
+        b"}",
+        b"[",
+        b"]",
+        b":",
+        b",",
+        b"-",
+        b"+",
+        b".",
+        b"e",
+    ),
+    *(
+        b"0",
+        b"1e999",
+        b"-1e-999",
+        b"NaN",
+        b"-Infinity",
+        b"null",
+        b"true",
+        b"nul",
+        b"9" * 20,
+        b"9" * 4_100,
+        b"9" * 4_350,
+        b"9" * 5_000,
+    ),
+    *(
+        b"\x00",
+        b"\x01",
+        b"\n",
+        b" ",
+        b"\xc3\xbc",
+        b"\xed\xa0\x80",
+        b"\xff",
+        b"\xef\xbb\xbf",
+        b"[" * 33,
+        b"]" * 16,
+        b"{}",
+        b"[1]",
+        b'"x"',
+    ),
+    *(
+        b'"ts":',
+        b'"model":',
+        b'"version":',
+        b'"features":',
+        b'"ts":1e999,',
+        b'"version":{},',
+        b'"version":1.50,',
+        b'"model":"\\ud800",',
+    ),
+    *(b'"2026-02-30T00:00:00Z"', b'"2026-11-23T24:00:00"', b'"2026-11-23T23:59:60Z"', b'"2026-11-23T12:00:00+25:00"'),
+    *(
+        b'"0001-01-01T00:00:00+14:00"',
+        b'"9999-12-31T23:59:59-14:00"',
+        b'" 2026-11-23T12:00:00Z"',
+        b'"2026-11-23T12:00:00Z x"',
+    ),
+    *(b'"2026-11-23"', b'"2026-13-01x"', b"9223372036854775808", b"946684799999.5", b"1.5e19", b"%d" % (TS + 600_000)),
+)
+
+
+@st.composite
+def damaged(draw: st.DrawFn) -> bytes:
+    """A message, bad or not, that was cut, or of which parts were replaced by what means something elsewhere."""
+    raw = draw(st.one_of(messages(), st.sampled_from(sorted(CLASSES)).map(lambda name: CLASSES[name].write(1)))) or b""
+    for _ in range(draw(st.integers(0, 3)) if len(raw) < 1 << 14 else 0):
+        at, piece = draw(st.integers(0, len(raw))), draw(st.sampled_from(PIECES))
+        match draw(st.integers(0, 3)):
+            case 0:
+                raw = raw[:at]
+            case 1:
+                raw = raw[:at] + piece + raw[at:]
+            case 2:
+                raw = raw[:at] + piece + raw[at + len(piece) :]
+            case _:  # in place of a value
+                after = raw.find(b":", at) + 1
+                end = raw.find(b",", after)
+                raw = raw[:after] + piece + raw[end if end >= 0 else len(raw) :]
+    return raw
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    batch=st.lists(damaged(), min_size=1, max_size=8),
+    keys=st.sampled_from([ONE, MANY]),
+    shape=st.sampled_from([*SHAPES, FieldMap(model_is="churn"), FieldMap(version_is="3"), FieldMap(unit=1)]),
+)
+def test_damaged_messages_are_refused_for_the_slow_readers_reasons_and_kept_alike(
+    batch: list[bytes], keys: list[SeriesKey], shape: FieldMap
+) -> None:
+    """Rows, reasons, their order, event time, and which record is kept under which."""
+    slow, fast = decoder(keys, shape, "lenient"), decoder(keys, shape)
+    slow.keeps_rejected = fast.keeps_rejected = True
+    span = (OffsetRange(Partition("t", 0), 40, 40 + len(batch) - 1),)
+    records = TopicRecords("t", [0] * len(batch), batch, span)
+
+    wanted, found = slow.decode(records, NOON), fast.decode(records, NOON)
+
+    assert rows(found) == rows(wanted)
+    assert found.facts == wanted.facts
+    assert found.seen == wanted.seen
+    assert found.rejected == wanted.rejected
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    batch=st.lists(damaged(), min_size=1, max_size=8),
+    keys=st.sampled_from([ONE, MANY]),
+    shape=st.sampled_from(SHAPES),
+)
+@example(
+    batch=[b'{"features": {"a": 1, "b": 2}, "ts": 1}', b'{"features": {"a": 1, "z": 2}}'], keys=ONE, shape=FieldMap()
+)
+def test_messages_that_are_said_to_hold_known_features_alone_do(
+    batch: list[bytes], keys: list[SeriesKey], shape: FieldMap
+) -> None:
+    fast = decoder(keys, shape)
+    read = fast.readers[0].read(TopicRecords("t", [0] * len(batch), batch), NOON, DecodeCounts())
+    strangers = batch if read.strangers is None else [batch[at] for at in read.strangers(range(len(batch)))]
+
+    for raw in batch:
+        if raw in strangers or refusal(raw) is not None:
+            continue
+        document = Document(parse_leniently(raw))
+        assert not any(series.unknown(document) for series in fast.series.values())
 
 
 NUMBER = r"-?(0|[1-9][0-9]{0,24})([.][0-9]{1,24})?([eE][+-]?[0-9]{1,3})?"

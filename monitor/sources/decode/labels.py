@@ -35,6 +35,8 @@ from monitor.stream.join import Rows as LabelRows
 class LabelDecoder(TopicDecoder):
     """Labels of some models. A label is of every version of its model: it is the id that says which prediction it is of."""
 
+    STAMPED = True
+
     def __init__(
         self,
         topic: str,

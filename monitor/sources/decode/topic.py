@@ -1,12 +1,12 @@
 """Bytes to batches (HOT): a topic's format, then what is the same for all of them; reasons for what does not count."""
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from types import MappingProxyType
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -105,6 +105,9 @@ class Verdict:
 class TopicDecoder:
     """Records of one topic to batches, of one series each."""
 
+    STAMPED: ClassVar[bool] = False
+    """Whether rows without a time have that of their record."""
+
     def __init__(
         self,
         topic: str,
@@ -134,6 +137,7 @@ class TopicDecoder:
         self.max_future = max_future
         self._holds = TopicFields(series, fields, followed, name=topic, options=options)
         self._reads = self._holds if half == WHOLE else self._holds.of_half(half, served=True)
+        self._reads.stamped = self.STAMPED
         self._contracts = {  # first: who reads numbers asks for their bounds
             key: RowContract(self._holds.series[key], contract)
             for key, contract in contracts.items()
@@ -205,9 +209,9 @@ class TopicDecoder:
         records = self._split(records, counts)
         of = self._offsets.places(records) if self._contracts and records.values else None
         strange, told = False, list[Told]()
-        objects, noted, checked, beside = 0, 0, list[CheckedRows](), None
+        objects, noted, checked, first = 0, 0, list[CheckedRows](), None
         for read, _, places in self._readings(records, None, latest, counts):
-            beside = read.beside if places is None else beside
+            first = read if places is None else first
             before, objects = objects, sum(counts.fields[reason] for reason in ODD)
             held = self._check(weighed(read.rows, counts), decoded, now, objects=objects > before)
             noted = counts.renumber(noted, places)
@@ -216,7 +220,7 @@ class TopicDecoder:
             rows += held
             told.append((places_of(read, places), read.times))
             strange = strange or read.strange
-        new = self._sample_unknown(records, counts, latest, of, None if strange else beside, strange=strange)
+        new = self._sample_unknown(records, counts, latest, of, first, strange=strange)
         if checked and of is not None:
             decoded.schemas += schemas(checked, self._contracts, of, new)
         self._see(records, told, decoded)
@@ -471,24 +475,29 @@ class TopicDecoder:
         counts: DecodeCounts,
         latest: Nanos,
         of: RecordPlaces | None,
-        beside: Callable[[int], Mapping[Path, object] | None] | None,
+        first: Read | None,
         *,
         strange: bool,
     ) -> New:
         """Count the unknown features of one row of some messages; those of any row that a contract does not know are returned.
 
         Where there is a contract, offsets choose the messages, so that batches and restarts change nothing. `strange`: whether there may be
-        unknown features; where there are none, and nobody asks for versions, nothing is looked through. `beside` says whose rows are.
+        unknown features; where there are none, and nobody asks for versions, nothing is looked through. `first`: what the first reader made of
+        the records; it may say whose rows are, and which messages may hold such features.
         """
         values = records.values
+        beside = None if strange or first is None else first.beside
         if not (self._asks_more or (strange and self.fields.features)):
             self._sampled += len(values)
             return {}
         looked = list(range(-self._sampled % LOOKED, len(values), LOOKED))
         self._sampled += len(values)
+        if not self._asks_more and first is not None and first.strangers is not None:
+            looked = list(first.strangers(looked))
         if of is None and beside is None and (firsts := self._first_documents(records, looked)) is not None:
-            for first in firsts:
-                self._look_at(first, counts, latest)
+            for document in firsts:
+                if self._asks_more or not self._is_known(document):
+                    self._look_at(document, counts, latest)
             return {}
         new = {}
         for at in looked if of is None else np.flatnonzero(of.looked).tolist():
@@ -499,6 +508,11 @@ class TopicDecoder:
                     rows = inspect_record(self.events, records.only([at]))
                 new[at] = self._look_through(rows if self._contracts else islice(rows, 1), counts, latest)
         return new
+
+    def _is_known(self, row: Document) -> bool:
+        """Whether all features of a row are known, whosever it is: then it need not be asked whose."""
+        held = row.get(self.fields.features)
+        return isinstance(held, dict) and held.keys() <= self._holds.known
 
     def _first_documents(self, records: TopicRecords, places: list[int]) -> Sequence[Document] | None:
         """The first row of each of these messages, all read at once; None where rows are no documents."""

@@ -297,7 +297,8 @@ class Read:
     `times` int64[n], `NOT_A_TIME` where there is none; `messages[i]` is the place of the message of `times[i]`, a slice where each
     message has one. `left` are the places of the messages that it leaves. `strange`: whether messages may hold features that nobody
     asked for, as far as it was looked. `beside`: what is the same in all rows of the message at a place, whose and when they are, for
-    who wants no more; None where that is not known, or asked of a reader that does not know.
+    who wants no more; None where that is not known, or asked of a reader that does not know. `strangers`: which of the messages at some
+    places, whoever read them, may hold features that not all series know; None: any may.
     """
 
     rows: Sequence[SeriesRows]
@@ -306,6 +307,7 @@ class Read:
     left: Sequence[int]
     strange: bool = True
     beside: Callable[[int], Mapping[Path, object] | None] | None = None
+    strangers: Callable[[Sequence[int]], Sequence[int]] | None = None
 
 
 class Reader(Protocol):

@@ -364,12 +364,14 @@ class SeriesFields:
         """Features of a row that the reference does not have. Only where features have an object of their own."""
         return self.named(row, self.known)
 
-    def named(self, row: Mapping[Path, object], known: Collection[str]) -> list[str]:
+    def named(self, row: Mapping[Path, object], known: frozenset[str]) -> list[str]:
         """Features of a row but these. Only where features have an object of their own."""
         path = self.fields.features
         if not path:
             return []
         held = row.get(path)
+        if isinstance(held, dict) and held.keys() <= known:  # as a rule
+            return []
         names = held if isinstance(held, Mapping) else _names_below(path, row)
         return [name for name in names if name not in known]
 
@@ -418,6 +420,11 @@ class TopicFields:
         self.series = {each.key: each for each in series}
         self._wildcards = {key.model: each for key, each in self.series.items() if key.version == ANY_VERSION}
         models = {key.model for key in self.series}
+        held = [each.known for each in self.series.values()]
+        self.known = held[0].intersection(*held) if held else frozenset[str]()
+        """The features that all series know."""
+        self.stamped = False
+        """Whether a row without a time has that of its record."""
         self.waiting: Callable[[SeriesFields], NDArray[Any]] | None = None
         """A row of one half of a series as it waits for the other, with nothing in it, where whoever joins them says so."""
         self.unnamed = fields.model_is or (next(iter(models)) if len(models) == 1 else None)

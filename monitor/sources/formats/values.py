@@ -95,7 +95,7 @@ def timestamp(value: Any, unit: Nanos, latest: Nanos) -> Nanos:
     """Event time of one message, nanoseconds. Raises Rejected with the reason."""
     if value is None:
         raise Rejected("timestamp_missing")
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
+    if type(value) is not int and (isinstance(value, bool) or not isinstance(value, str | int | float)):
         raise Rejected("timestamp_invalid")
     nanos = parse_time(value) if isinstance(value, str) else epoch(value, unit)
     if nanos < EARLIEST:

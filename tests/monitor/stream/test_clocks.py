@@ -120,6 +120,15 @@ def test_how_far_each_event_bears_time_out_is_what_showing_them_one_by_one_gives
     assert reaches(times[:3], TOLERANCE).tolist() == each[:3]
 
 
+@pytest.mark.parametrize("fast", [0.001, 0.05, 0.3, 0.5, 0.7])
+def test_what_all_bear_out_is_the_farthest_of_any_eight(fast: float) -> None:
+    chance = seeded()
+    times = on_time(2000) + chance.integers(-9, 9, 2000) * SECOND
+    times[chance.random(2000) < fast] += FAST * chance.integers(1, 4)
+
+    assert borne_out(times, TOLERANCE) == reaches(times, TOLERANCE)[NEIGHBOURS - 1 :].max()
+
+
 @pytest.mark.parametrize("kind", [TIMESTAMP_CREATE_TIME, TIMESTAMP_LOG_APPEND_TIME])
 def test_a_producers_own_stamp_is_no_arrival(kind: int) -> None:
     """One clock in fifty is fast, and so are its messages' stamps: by default Kafka keeps those."""

@@ -19,6 +19,7 @@
 namespace driftd {
 
 constexpr int MAX_DEPTH = 32;
+constexpr int LARGEST_EXPONENT = 309;  // a number of more digits before its point is larger than all doubles
 
 // Past space, of which as a rule there is none, or one.
 inline const char* past_space(const char* at) {
@@ -26,11 +27,28 @@ inline const char* past_space(const char* at) {
   return at;
 }
 
+// Whether a byte continues a character.
+inline bool continues(char byte, unsigned char low = 0x80, unsigned char high = 0xBF) {
+  const auto c = static_cast<unsigned char>(byte);
+  return c >= low && c <= high;
+}
+
+// The size of the character of two to four bytes here (Unicode 15, table 3-7), 0: it is none; a NUL continues nothing.
+inline int utf8_size(const char* at) {
+  const auto c = static_cast<unsigned char>(*at);
+  if (c >= 0xC2 && c <= 0xDF && continues(at[1])) return 2;
+  if (c >= 0xE0 && c <= 0xEF && continues(at[1], c == 0xE0 ? 0xA0 : 0x80, c == 0xED ? 0x9F : 0xBF) && continues(at[2])) return 3;
+  if (c >= 0xF0 && c <= 0xF4 && continues(at[1], c == 0xF0 ? 0x90 : 0x80, c == 0xF4 ? 0x8F : 0xBF) && continues(at[2]) &&
+      continues(at[3])) return 4;
+  return 0;
+}
+
 // --- the cursor ----------------------------------------------------------------------------------------------------
 
 class Cursor {
  public:
-  Cursor(const char* begin, const char* end) : at(begin), begin_(begin), end_(end) {}
+  // `lenient`: half a UTF-16 pair, and numbers beyond all doubles, are let through as well.
+  Cursor(const char* begin, const char* end, bool lenient = false) : at(begin), begin_(begin), end_(end), lenient_(lenient) {}
 
   const char* at;
 
@@ -125,19 +143,8 @@ class Cursor {
     }
   }
 
-  bool continues(int offset, unsigned char low = 0x80, unsigned char high = 0xBF) const {
-    const auto c = static_cast<unsigned char>(at[offset]);
-    return c >= low && c <= high;
-  }
-
-  // Past one character of two to four bytes (Unicode 15, table 3-7); the NUL at the end continues nothing.
   bool utf8() {
-    const auto c = static_cast<unsigned char>(*at);
-    int size = 0;
-    if (c >= 0xC2 && c <= 0xDF && continues(1)) size = 2;
-    else if (c >= 0xE0 && c <= 0xEF && continues(1, c == 0xE0 ? 0xA0 : 0x80, c == 0xED ? 0x9F : 0xBF) && continues(2)) size = 3;
-    else if (c >= 0xF0 && c <= 0xF4 && continues(1, c == 0xF0 ? 0x90 : 0x80, c == 0xF4 ? 0x8F : 0xBF) && continues(2) &&
-             continues(3)) size = 4;
+    const int size = utf8_size(at);
     at += size;
     return size != 0;
   }
@@ -163,17 +170,18 @@ class Cursor {
   bool unicode(std::string& text) {
     uint32_t code = 0, low = 0;
     if (!hex(code)) return false;
-    if (code >= 0xD800 && code <= 0xDFFF) {
-      if (code > 0xDBFF || at[0] != '\\' || at[1] != 'u') return false;
-      at += 2;
-      if (!hex(low) || low < 0xDC00 || low > 0xDFFF) return false;
-      code = 0x10000 + ((code - 0xD800) << 10) + (low - 0xDC00);
-    }
-    append(text, code);
-    return true;
+    if (code < 0xD800 || code > 0xDFFF) return append(text, code);
+    const char* behind = at;
+    if (code > 0xDBFF || at[0] != '\\' || at[1] != 'u') return lenient_ && append(text, code);
+    at += 2;
+    if (!hex(low)) return false;
+    if (low >= 0xDC00 && low <= 0xDFFF) return append(text, 0x10000 + ((code - 0xD800) << 10) + (low - 0xDC00));
+    at = behind;
+    return lenient_ && append(text, code);
   }
 
-  static void append(std::string& text, uint32_t code) {
+  // Half a pair becomes what is no UTF-8: no text that is any is the same.
+  static bool append(std::string& text, uint32_t code) {
     const auto tail = [&](int shift) { text.push_back(static_cast<char>(0x80 | ((code >> shift) & 0x3F))); };
     if (code < 0x80) {
       text.push_back(static_cast<char>(code));
@@ -187,6 +195,7 @@ class Cursor {
       text.push_back(static_cast<char>(0xF0 | (code >> 18)));
       tail(12), tail(6), tail(0);
     }
+    return true;
   }
 
   bool skip_string() {
@@ -201,8 +210,25 @@ class Cursor {
     const char* end = has_window(at) ? in_window(at, value) : nullptr;
     if (end != nullptr) return at = end, true;
 #endif
+    if (lenient_) return skip_digits();
     Number found;
     return number(found);
+  }
+
+  // Past a number, whatever it is worth.
+  bool skip_digits() {
+    const auto run = [this] {
+      const char* first = at;
+      while (is_digit(*at)) ++at;
+      return at != first;
+    };
+    if (*at == '-') ++at;
+    if ((*at == '0' && is_digit(at[1])) || !run()) return false;
+    if (*at == '.' && (++at, !run())) return false;
+    if (*at != 'e' && *at != 'E') return true;
+    ++at;
+    if (*at == '+' || *at == '-') ++at;
+    return run();
   }
 
   // Digits to the end of their run, onto an integer that may overflow: whoever takes more than 19 must not use it.
@@ -225,6 +251,7 @@ class Cursor {
 
   const char* begin_;
   const char* end_;
+  bool lenient_;
 };
 
 DRIFTD_APART inline bool Cursor::number(Number& found) {
@@ -256,8 +283,11 @@ DRIFTD_APART inline bool Cursor::number(Number& found) {
   found.text = {begin, static_cast<size_t>(at - begin)};
   found.exact = found.whole && count <= MOST_DIGITS && mantissa <= static_cast<uint64_t>(INT64_MAX);
   if (found.exact) found.integer = negative ? -static_cast<int64_t>(mantissa) : static_cast<int64_t>(mantissa);
-  if (count > MOST_DIGITS || !(exactly(mantissa, exponent, found.value) || by_division(mantissa, exponent, found.value)))
-    return by_library(begin, at, found.value);
+  if (count > MOST_DIGITS || !(exactly(mantissa, exponent, found.value) || by_division(mantissa, exponent, found.value))) {
+    if (by_library(begin, at, found.value)) return true;
+    found.beyond = *first != '0' && count + exponent > LARGEST_EXPONENT;
+    return false;
+  }
   if (negative) found.value = -found.value;
   return true;
 }

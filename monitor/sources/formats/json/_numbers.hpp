@@ -21,6 +21,7 @@ struct Number {
   double value = 0;
   bool whole = false;  // written without fraction and exponent
   bool exact = false;  // whole, and in `integer` as it stands
+  bool beyond = false;  // not read, as it is larger than all doubles
   int64_t integer = 0;
 };
 

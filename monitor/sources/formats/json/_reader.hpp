@@ -488,7 +488,9 @@ class Reader {
       default: break;
     }
     if (in_.at[0] == '-' && in_.at[1] == 'I') return in_.literal("-Infinity") && without(slot, non_finite, -INFINITE);
-    return in_.number(found) && with(slot, found.value);
+    const bool negative = *in_.at == '-';
+    if (in_.number(found)) return with(slot, found.value);
+    return found.beyond && without(slot, non_finite, negative ? -INFINITE : INFINITE);
   }
 
   bool category(int slot, int depth) {

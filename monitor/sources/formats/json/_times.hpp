@@ -51,10 +51,10 @@ inline bool zone(std::string_view text, int64_t& east) {
   return true;
 }
 
-// yyyy-mm-dd[T or space]hh:mm:ss[.digits][zone] to nanoseconds, cut after the microsecond; any other spelling is left to
-// Python.
-inline bool rfc3339(std::string_view text, int64_t& nanos) {
-  int64_t century = 0, year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0, micros = 0, east = 0;
+// yyyy-mm-dd[T or space]hh:mm:ss[.digits][zone] to seconds since 1970 and microseconds beyond; any other spelling is left to Python.
+inline bool moment(std::string_view text, int64_t& seconds, int64_t& micros) {
+  int64_t century = 0, year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0, east = 0;
+  micros = 0;
   if (text.size() < 19 || text[4] != '-' || text[7] != '-' || (text[10] != 'T' && text[10] != 't' && text[10] != ' ')) return false;
   if (text[13] != ':' || text[16] != ':') return false;
   if (!two(text, 0, 99, century) || !two(text, 2, 99, year) || !two(text, 5, 12, month) || !two(text, 8, 31, day)) return false;
@@ -68,8 +68,16 @@ inline bool rfc3339(std::string_view text, int64_t& nanos) {
     if (at == begin) return false;
   }
   if (!zone(text.substr(at), east)) return false;
-  const int64_t seconds = days(year, month, day) * 86'400 + hour * 3'600 + minute * 60 + second - east;
-  if (seconds < 0 || seconds > 9'000'000'000) return false;
+  seconds = days(year, month, day) * 86'400 + hour * 3'600 + minute * 60 + second - east;
+  return true;
+}
+
+constexpr int64_t MOST_SECONDS = 9'000'000'000;  // since 1970, in the year 2255
+
+// The same to nanoseconds, cut after the microsecond; false also before 1970.
+inline bool rfc3339(std::string_view text, int64_t& nanos) {
+  int64_t seconds = 0, micros = 0;
+  if (!moment(text, seconds, micros) || seconds < 0 || seconds > MOST_SECONDS) return false;
   nanos = seconds * 1'000'000'000 + micros * 1'000;
   return true;
 }

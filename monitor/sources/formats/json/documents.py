@@ -91,7 +91,7 @@ def _is_utf8(raw: bytes) -> bool:
 def parse_leniently(raw: bytes) -> dict[str, Any]:
     """A message as plain objects, NaN, Infinity and 1e999 let through as floats. Raises Rejected."""
     try:
-        message = msgspec.json.decode(raw)
+        message = STRICT(raw)
     except UNREADABLE:
         try:
             message = LENIENT.decode(raw.decode("utf-8-sig"))  # text: bytes could pass as UTF-16
@@ -107,6 +107,7 @@ def integer(digits: str) -> int | float:
     return int(digits) if len(digits) <= LONGEST_INTEGER else math.copysign(math.inf, -1 if digits[0] == "-" else 1)
 
 
+STRICT = msgspec.json.Decoder().decode
 LENIENT = json.JSONDecoder(parse_int=integer)
 
 

@@ -1,7 +1,7 @@
 """Bytes to columns in one pass by the compiled part (HOT), for the messages it wholly understands.
 
-What it leaves (rejections, odd spellings, keys said twice) goes to the readers after it; a property test holds them to
-the same answer. Without the compiled part, or with DRIFTD_PURE=1, everything goes there.
+What it leaves (odd spellings, keys said twice) goes to the readers after it; a property test holds them to the same answer, for what is
+refused, too. Without the compiled part, or with DRIFTD_PURE=1, everything goes there.
 """
 
 import os
@@ -34,6 +34,32 @@ REASONS = ("missing", "number_as_text", "wrong_type", "non_finite")
 COLUMNS = len(DecodeCounts().of_columns)  # kinds of columns whose fields are counted
 NODE, NUMBER, CATEGORY, TIMESTAMP, MODEL, VERSION, ID, WIDE_ID = range(8)  # the last of ids that are joined
 ENVELOPE = {"timestamp": TIMESTAMP, "model": MODEL, "version": VERSION}
+VERDICTS = {
+    -3: "empty",
+    -4: "schema_registry_framed",
+    -5: "too_large",
+    -6: "invalid_utf8",
+    -7: "too_deep",
+    -8: "malformed_json",
+    -9: "not_object",
+    -10: "model_missing",
+    -11: "model_invalid",
+    -12: "version_invalid",
+    -13: "timestamp_missing",
+    -14: "timestamp_invalid",
+    -15: "timestamp_before_2000",
+    -16: "timestamp_in_future",
+    -17: "features_missing",
+    -18: "features_invalid",
+}
+"""Why a message is refused for good, as the compiled part tells it in place of a series (`_refusing.hpp`)."""
+TIMESTAMP_MISSING, IN_FUTURE = -13, -16
+ROLES = (
+    "timestamp",
+    "model",
+    "version",
+    "features",
+)  # what is looked at before a message is refused, as it is numbered there
 
 DTYPES = np.float64, np.int32  # of numeric columns and of codes
 Leaves = Mapping[Path, tuple[int, int]]
@@ -100,8 +126,11 @@ class TopicScanner:
         if not scan.whole:
             odd = scan.scanned.series == ODD
             times, left = np.where(odd, NOT_A_TIME, times), np.flatnonzero(odd).tolist()
-        strange = not self._plain or bool(scan.totals[-1])
-        return Read(scan.rows, slice(None), times, left, strange=strange)
+        return Read(scan.rows, slice(None), times, left, strange=self._is_strange(scan))
+
+    def _is_strange(self, scan: Scan) -> bool:
+        """Whether messages may hold features that nobody asked for."""
+        return not self._plain or bool(scan.totals[-1])
 
     def _counted(self, records: TopicRecords, latest: Nanos, counts: DecodeCounts) -> Scan:
         """The scan of messages, with what it counted told."""
@@ -214,6 +243,57 @@ class TopicScanner:
         return self._again(values, np.flatnonzero(scanned.series == series), rows, paths)
 
 
+class JsonScanner(TopicScanner):
+    """JSON messages of one topic; those that are refused for good are told from those that are left."""
+
+    def __init__(self, topic: TopicFields, look: Look) -> None:
+        super().__init__(topic, look)
+        fields = topic.fields
+        paths = fields.envelope | ({"features": fields.features} if fields.features else {})
+        roles = [(list(path), ROLES.index(name)) for name, path in paths.items()]
+        self._refusing = _scan.refusing(roles, topic.unnamed is not None)
+        self._stamped = topic.stamped
+        self._known = _scan.known(list(fields.features), sorted(topic.known)) if fields.features else None
+
+    def read(self, records: TopicRecords, latest: Nanos, counts: DecodeCounts) -> Read:
+        """Read messages; those that are odd are left."""
+        scan = self._counted(records, latest, counts)
+        strange, times = self._is_strange(scan), scan.scanned.times
+        strangers = None if self._known is None else partial(self._strangers, records.values)
+        if scan.whole:
+            return Read(scan.rows, slice(None), times, (), strange=strange, strangers=strangers)
+        failed = np.flatnonzero(scan.scanned.series < UNMONITORED)
+        verdicts = scan.scanned.series[failed]
+        # what was of the future when it was read ahead need not be so any more
+        is_left = (verdicts == ODD) | ((verdicts == IN_FUTURE) & (times[failed] <= latest))
+        if self._stamped:
+            is_left |= verdicts == TIMESTAMP_MISSING
+        refused = ~is_left
+        for verdict in np.flatnonzero(np.bincount(-verdicts[refused])).tolist():
+            counts.reject(VERDICTS[-verdict], failed, refused & (verdicts == -verdict))
+        times = times.copy()
+        times[failed] = NOT_A_TIME
+        left = failed[is_left].tolist()
+        return Read(scan.rows, slice(None), times, left, strange=strange, strangers=strangers)
+
+    def _strangers(self, values: Values, places: Sequence[int]) -> list[int]:
+        """The messages at some places that may hold features that not all series know."""
+        assert self._known is not None
+        held = np.array(places, dtype=np.int64)
+        flags = np.zeros(len(held), dtype=np.uint8)
+        _scan.strangers(self._known, lent(values), held, flags)
+        found: list[int] = held[flags > 0].tolist()
+        return found
+
+    def prepare(self, values: Values, latest: Nanos) -> Scan:
+        """Read values without their records, in any thread, and tell why some are refused: it changes nothing here."""
+        scan = super().prepare(values, latest)
+        if not scan.whole:
+            told = scan.scanned
+            _scan.refuse(self._refusing, self._routes, lent(values), self._unit, latest, told.times, told.series)
+        return scan
+
+
 def _suspects(series: SeriesFields, lacking: bytes, others: bytes) -> Suspects | None:
     """What a contract has to look at; None where nobody asks."""
     return Suspects(_cells(lacking), _cells(others)) if series.bounds or series.keeping else None
@@ -229,12 +309,12 @@ def _identities(series: SeriesFields, ids: NDArray[np.uint64]) -> tuple[Hashes |
     return ids[0] if series.id else None, ids[-1] if series.group else None, ids[1] if series.wide else None
 
 
-def topic_scanner(topic: TopicFields, look: Look) -> TopicScanner | None:
+def topic_scanner(topic: TopicFields, look: Look) -> JsonScanner | None:
     """A scanner, where the compiled part is there and can read this topic."""
     if not COMPILED or not topic.series or any(plan_series(series) is None for series in topic.series.values()):
         return None  # also where rows are grouped by what is read as something else, too
     try:
-        return TopicScanner(topic, look)
+        return JsonScanner(topic, look)
     except UnicodeEncodeError:  # a name or category that no valid message can hold
         return None
 

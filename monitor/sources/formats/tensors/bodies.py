@@ -1,7 +1,7 @@
 """The body of an inference request or answer, by what it is and not by what it is called: JSON, JSON with tensors behind it, protobuf."""
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any, NamedTuple
@@ -27,6 +27,9 @@ SPACE = b" \t\r\n"
 QUOTE = 0x22
 BRACKETS = np.zeros(256, dtype=np.int8)  # how much deeper one is after a letter
 BRACKETS[list(b"{[")], BRACKETS[list(b"}]")] = 1, -1
+DEEPER: Sequence[int] = BRACKETS.tolist()
+FEW = 4096  # brackets that are sooner looked at one by one than as an array
+NO_MARKS = bytes(set(range(256)) - set(b'{[]}"'))  # letters that are neither brackets nor quotes
 V1_KEYS = {REQUEST: ("instances", "inputs"), RESPONSE: ("predictions", "outputs")}
 
 
@@ -112,18 +115,34 @@ def read_body(raw: bytes, how: BodyReading) -> Inference:
 
 def header_end(raw: bytes) -> int:
     """Where the first JSON value of a body ends. Raises Rejected: nowhere, or it is too deep. A megabyte of brackets takes milliseconds."""
-    held = raw[:MAX_BYTES].replace(rb"\\", b"  ").replace(rb"\"", b"  ")  # as long as it was
-    letters = np.frombuffer(held, dtype=np.uint8)
-    deeper = BRACKETS[letters]
-    deeper &= (np.cumsum(letters == QUOTE, dtype=np.uint8) & 1).view(np.int8) - 1  # not those inside of texts
-    depth = np.cumsum(deeper, dtype=np.int32)
-    closed = (deeper < 0) & (depth <= 0)
-    at = int(closed.argmax())
-    if depth[: at if closed[at] else None].max(initial=0) > MAX_DEPTH:
-        raise Rejected("too_deep")
-    if not closed[at]:
-        raise Rejected("malformed_json" if len(raw) <= MAX_BYTES else "too_large")
-    return at + 1
+    held = raw[:MAX_BYTES]
+    if b"\\" in held:
+        held = held.replace(rb"\\", b"  ").replace(rb"\"", b"  ")  # as long as it was
+    if not _is_cut(held.translate(None, NO_MARKS)):
+        letters = np.frombuffer(held, dtype=np.uint8)
+        deeper = BRACKETS[letters]
+        deeper &= (np.cumsum(letters == QUOTE, dtype=np.uint8) & 1).view(np.int8) - 1  # not those inside of texts
+        depth = np.cumsum(deeper, dtype=np.int32)
+        closed = (deeper < 0) & (depth <= 0)
+        at = int(closed.argmax())
+        if depth[: at if closed[at] else None].max(initial=0) > MAX_DEPTH:
+            raise Rejected("too_deep")
+        if closed[at]:
+            return at + 1
+    raise Rejected("malformed_json" if len(raw) <= MAX_BYTES else "too_large")
+
+
+def _is_cut(marks: bytes) -> bool:
+    """Whether brackets, among the quotes of texts, surely never close the first one. Raises Rejected where they are too deep before."""
+    outside = b"".join(marks.split(b'"')[::2])
+    depth = 0
+    for bracket in outside if len(outside) <= FEW else b"":
+        depth += DEEPER[bracket]
+        if depth > MAX_DEPTH:
+            raise Rejected("too_deep")
+        if depth <= 0:
+            return False
+    return len(outside) <= FEW
 
 
 def _document(raw: bytes) -> dict[str, Any]:

@@ -189,6 +189,8 @@ def rows_of(messages: Sequence[Message], rejected: Counter[str], prediction: str
             kept.append((message, paths))
         except Rejected as reason:
             rejected[str(reason)] += 1
+    if not kept:  # as of what is left and is rejected
+        return TensorRows({}, np.empty(0, dtype=np.intp), dict(rejected), halves=np.empty(0, dtype=np.int8))
     each = [message for message, _ in kept]
     counts = np.array([message.rows for message in each], dtype=np.intp)
     starts = np.cumsum(counts) - counts

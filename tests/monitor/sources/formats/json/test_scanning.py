@@ -14,6 +14,8 @@ from monitor.sources.formats.fields import FieldMap, SeriesFields
 from monitor.sources.formats.json import scanning
 from monitor.stream.events import SECOND, SeriesKey
 from tests.fakes import NOON
+from tests.hostile import CHURN, CLASSES
+from tests.hostile import REFERENCE as HOSTILE
 
 pytestmark = pytest.mark.usefixtures("compiled_parts")
 
@@ -65,14 +67,18 @@ EASY = {
     "a category close to 0": event(features='{"plan": 1e-7}'),
     "a category as number": event(features='{"plan": 2.50}'),
     "17 digits": event(features='{"age": 0.12345678901234567}'),
+    "beyond a float": event(features='{"age": 1e999}'),
+    "beyond a float, of many digits": event(features='{"age": -' + "9" * 5000 + "}"),
+    "cut off": event()[:-1],
+    "too old": event().replace(str(TS).encode(), b"1"),
 }
 HARD = {
-    "malformed": event()[:-1],
     "a key said twice": event(features='{"age": 1, "age": 2}'),
-    "too old": event().replace(str(TS).encode(), b"1"),
-    "beyond a float": event(features='{"age": 1e999}'),
+    "a category beyond a float": event(features='{"plan": 1e999}'),
     "a lone surrogate": event(features=r'{"plan": "\ud800"}'),
+    "a leap second": event().replace(str(TS).encode(), b'"2026-11-22T23:59:60Z"'),
 }
+SAID_TWICE = "counts: a key said twice"  # the one class of `tests/hostile.py` that Python decides
 
 
 @pytest.mark.parametrize("name", EASY)
@@ -84,6 +90,50 @@ def test_ordinary_messages_never_reach_the_python_decoder(name: str, keys: list[
 @pytest.mark.parametrize("name", HARD)
 def test_doubtful_messages_are_left_to_the_python_decoder(name: str) -> None:
     assert left(make_decoder(SeriesKey("churn", "3")), event(), HARD[name], event()) == [HARD[name]]
+
+
+@pytest.mark.parametrize("name", CLASSES)
+@pytest.mark.parametrize("alone", [True, False])
+def test_bad_messages_of_every_class_are_decided_without_python(name: str, *, alone: bool) -> None:
+    """A flood of them costs what good ones cost."""
+    keys = [CHURN] if alone else [CHURN, SeriesKey("other", "*")]
+    decoder = make_decoder(*keys, reference=HOSTILE)
+    message = CLASSES[name].write(1)
+
+    assert left(decoder, message) == ([message] if name == SAID_TWICE else [])
+
+
+def test_what_was_of_the_future_when_it_was_read_ahead_is_decided_when_its_turn_comes() -> None:
+    decoder, counts = make_decoder(SeriesKey("churn", "3")), DecodeCounts()
+    messages = [event(), event().replace(str(TS).encode(), str(TS + 5000).encode())]
+    prepared = decoder.prepare(messages, NOON)
+    records = TopicRecords("t", [0, 0], messages, prepared=prepared)
+
+    early = decoder.readers[0].read(records, NOON + SECOND, counts)
+    late = decoder.readers[0].read(records, NOON + 5 * SECOND, DecodeCounts())
+
+    assert (list(early.left), dict(counts.rejected)) == ([], {"timestamp_in_future": 1})
+    assert list(late.left) == [1]
+
+
+def test_where_reasons_are_noted_the_places_of_their_messages_are() -> None:
+    decoder, counts = make_decoder(SeriesKey("churn", "3")), DecodeCounts()
+    messages = [event(), b"[]", event(), b"{", b"[]"]
+
+    decoder.readers[0].read(TopicRecords("t", [0] * 5, messages), NOON + SECOND, counts)
+
+    assert {reason: places.tolist() for reason, places in counts.noted} == {"not_object": [1, 4], "malformed_json": [3]}
+
+
+def test_messages_that_hold_known_features_alone_are_not_looked_through_for_others() -> None:
+    decoder = make_decoder(SeriesKey("churn", "3"))
+    messages = [event(), event(features='{"age": 1, "more": 2}'), b"[]", event(features='{"plan": {"more": 1}}'), b""]
+
+    read = decoder.readers[0].read(TopicRecords("t", [0] * 5, messages), NOON + SECOND, DecodeCounts())
+
+    assert read.strange
+    assert read.strangers is not None
+    assert list(read.strangers(range(5))) == [1, 2, 4]
 
 
 def test_an_event_goes_to_the_series_of_its_version() -> None:
