@@ -105,24 +105,26 @@ class Shaped {
   const char* begin_of(const char* chunk, size_t at) const { return chunk + static_cast<int16_t>(ends_[at]) + 1 + spaced_; }
   const char* end_of(const char* chunk, size_t at) const { return chunk + ends_[at + 1]; }
 
-  // Numbers from one of them on as long as they are plain; which is the first that is not. What lies before `floor` may not be read.
+  // Numbers from one of them on, which there is, as long as they are plain; which is the first that is not. What lies before `floor` may not be read.
   template <typename Writer>
   DRIFTD_BY_FOURS size_t read(const char* chunk, size_t at, Writer& to, const char* floor) const {
     Writer writer = to;
-    while (at < count_) {
-      if (at + 4 <= count_ && end_of(chunk, at) - floor >= static_cast<ptrdiff_t>(LANE)) {
-        const size_t shapes[4] = {shapes_[at], shapes_[at + 1], shapes_[at + 2], shapes_[at + 3]};
-        if ((shapes[0] | shapes[1] | shapes[2] | shapes[3]) < sizeof SHAPES.of) {
-          four(chunk, at, shapes, writer);
-          at += 4;
-          continue;
-        }
+    size_t alone = end_of(chunk, at) - floor < static_cast<ptrdiff_t>(LANE) ? LANE / 2 : 0;  // such as lie near it
+    for (;;) {
+      if (alone != 0) {
+        Writer apart = writer;
+        const size_t until = std::min(at + alone, count_);
+        at = read_alone(chunk, at, until, apart);
+        writer = apart;
+        if (at < until) break;
       }
-      Writer alone = writer;
-      const size_t until = std::min(at + 4, count_);
-      at = read_alone(chunk, at, until, alone);
-      writer = alone;
-      if (at < until) break;
+      for (; at + 4 <= count_; at += 4) {
+        const size_t shapes[4] = {shapes_[at], shapes_[at + 1], shapes_[at + 2], shapes_[at + 3]};
+        if ((shapes[0] | shapes[1] | shapes[2] | shapes[3]) >= sizeof SHAPES.of) break;
+        four(chunk, at, shapes, writer);
+      }
+      if (at == count_) break;
+      alone = 4;
     }
     to = writer;
     return at;
