@@ -165,6 +165,35 @@ PyObject* elements(PyObject*, PyObject* arguments) {
   });
 }
 
+// members(raw): what an object of JSON holds, by its keys, the last of those that are alike; None: it is none, or a key has a backslash.
+PyObject* members(PyObject*, PyObject* raw) {
+  return guarded([&]() -> PyObject* {
+    const std::string_view bytes = bytes_of(raw);
+    std::vector<Member> found;
+    bool whole;
+    {
+      const Unlocked unlocked(bytes.size() >= LARGE);
+      whole = members_of(bytes.data(), bytes.data() + bytes.size(), found);
+    }
+    if (!whole) Py_RETURN_NONE;
+    PyObject* const made = checked(PyDict_New());
+    for (const Member& each : found) {
+      PyObject* const key = PyUnicode_DecodeUTF8(each.key.data(), static_cast<Py_ssize_t>(each.key.size()), nullptr);
+      PyObject* const value = PyBytes_FromStringAndSize(each.value.data, static_cast<Py_ssize_t>(each.value.size));
+      const bool failed = key == nullptr || value == nullptr || PyDict_SetItem(made, key, value) != 0;
+      const bool undecodable = key == nullptr && PyErr_ExceptionMatches(PyExc_UnicodeDecodeError);
+      Py_XDECREF(key);
+      Py_XDECREF(value);
+      if (!failed) continue;
+      Py_DECREF(made);
+      if (!undecodable) throw Failed();
+      PyErr_Clear();
+      Py_RETURN_NONE;
+    }
+    return made;
+  });
+}
+
 // weave(texts, threads, rows, most): events, new bytes; None: they are more than `most`, or a value is nothing. `threads` are (values, stride,
 // offset, bare), as `Thread` has them.
 PyObject* weave(PyObject*, PyObject* arguments) {
@@ -224,6 +253,7 @@ PyMethodDef METHODS[] = {
     {"split", split, METH_VARARGS, "split(block, begin, end): the lines that end there, and where the next begins."},
     {"cut", cut, METH_VARARGS, "cut(values, key, bytes, lines, rest): the events of messages, and the place of each one's message."},
     {"elements", elements, METH_VARARGS, "elements(raw, width): the values of a list of JSON, or of each list in it."},
+    {"members", members, METH_O, "members(raw): what an object of JSON holds, as it is written."},
     {"weave", weave, METH_VARARGS, "weave(texts, threads, rows, most): events of values that lie elsewhere."},
     {"count", count, METH_O, "count(messages): how many there are."},
     {"size", size, METH_O, "size(messages): the bytes of all of them."},

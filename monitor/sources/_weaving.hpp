@@ -6,7 +6,10 @@
 #include "_splitting.hpp"
 
 #include <cstdint>
+#include <cstring>
 #include <string>
+#include <string_view>
+#include <vector>
 
 namespace driftd {
 
@@ -89,6 +92,76 @@ class Lister : Marks<Lister, true> {
   size_t before_ = 0;
 };
 
+// Behind the bracket that closes the one at which an object or a list begins; null: none does.
+class Skipper : Marks<Skipper, false> {
+  friend Marks;
+
+ public:
+  const char* behind(const char* at, const char* end) {
+    depth_ = 0;
+    done_ = nullptr;
+    bool ascii = true;
+    walk(at, end, ascii);
+    return done_;
+  }
+
+ private:
+  bool mark(const char* at) {
+    if (*at == '[' || *at == '{') return ++depth_ > 0;
+    if (--depth_ > 0) return true;
+    done_ = at + 1;
+    return false;
+  }
+
+  ptrdiff_t depth_ = 0;
+  const char* done_ = nullptr;
+};
+
+// A member of an object, as it is written: what stands between the quotes of its key, and its value.
+struct Member {
+  std::string_view key;
+  Value value;
+};
+
+// The members of an object of JSON in their order; false: it is none, or a key has a backslash.
+inline bool members_of(const char* at, const char* end, std::vector<Member>& members) {
+  const auto past_space = [&] { for (; at != end && is_json_space(*at); ++at) {} };
+  const auto is = [&](char wanted) { return at != end && *at == wanted; };
+  past_space();
+  if (!is('{')) return false;
+  ++at;
+  past_space();
+  if (is('}')) return true;
+  for (;;) {
+    if (!is('"')) return false;
+    const char* const key = ++at;
+    at = static_cast<const char*>(std::memchr(key, '"', static_cast<size_t>(end - key)));
+    if (at == nullptr || std::memchr(key, '\\', static_cast<size_t>(at - key)) != nullptr) return false;
+    Member found{{key, static_cast<size_t>(at++ - key)}, {}};
+    past_space();
+    if (!is(':')) return false;
+    ++at;
+    past_space();
+    const char* const begin = at;
+    if (is('[') || is('{')) {
+      at = Skipper().behind(begin, end);
+    } else if (is('"')) {
+      for (++at; at != end && *at != '"'; ++at) at += *at == '\\' && at + 1 != end;
+      at = at == end ? nullptr : at + 1;
+    } else {
+      for (; at != end && *at != ',' && *at != '}' && !is_json_space(*at); ++at) {}
+    }
+    if (at == nullptr || at == begin) return false;
+    found.value = {begin, static_cast<size_t>(at - begin), false};
+    members.push_back(found);
+    past_space();
+    if (is('}')) return true;
+    if (!is(',')) return false;
+    ++at;
+    past_space();
+  }
+}
+
 // Where the values of an event's slot lie: that of row r at `offset` + r × `stride`. `bare`: what stands inside of the brackets of one.
 struct Thread {
   const Value* values;
@@ -105,6 +178,26 @@ struct Thread {
     return found.size < 2 ? Value{} : stripped(found.data + 1, found.data + found.size - 1);
   }
 };
+
+// So few bytes, as a rule, that a call would take longer. Behind them.
+inline char* put(char* to, const char* from, size_t size) {
+  if (size > 16) {
+    std::memcpy(to, from, size);
+  } else if (size >= 8) {
+    char last[8];
+    std::memcpy(last, from + size - 8, 8);
+    std::memcpy(to, from, 8);
+    std::memcpy(to + size - 8, last, 8);
+  } else if (size >= 4) {
+    char last[4];
+    std::memcpy(last, from + size - 4, 4);
+    std::memcpy(to, from, 4);
+    std::memcpy(to + size - 4, last, 4);
+  } else {
+    for (size_t at = 0; at < size; ++at) to[at] = from[at];
+  }
+  return to + size;
+}
 
 // Events: texts with a value between each and the next. False: they are more than so many bytes, or a value is nothing.
 inline bool weave(const std::vector<std::string_view>& texts, const std::vector<Thread>& threads, size_t rows, size_t most,
@@ -128,10 +221,10 @@ inline bool weave(const std::vector<std::string_view>& texts, const std::vector<
   for (size_t row = 0; row < rows; ++row) {
     char* const begin = to;
     for (size_t slot = 0; slot < texts.size(); ++slot) {
-      to = std::copy(texts[slot].begin(), texts[slot].end(), to);
+      to = put(to, texts[slot].data(), texts[slot].size());
       if (slot == threads.size()) break;
       const Value value = threads[slot].at(row);
-      to = std::copy(value.data, value.data + value.size, to);
+      to = put(to, value.data, value.size);
     }
     events.push_back({begin, static_cast<size_t>(to - begin), true});
     *to++ = '\0';

@@ -111,6 +111,21 @@ void weave(Random &random) {
         if (event.data[0] != '{' || event.data[event.size - 1] != '}' || event.data[event.size] != '\0') std::abort();
 }
 
+// Members of what may be an object lie within it, behind their keys.
+void members(Random &random) {
+    static const char *const PIECES[] = {"{", "}", "[", "]", ",", ":", "\"a\"", "\"", "\\", " ", "1", "\"a\":[1,2]", "\"b\":{\"c\":\"}\"}", "null", "\xff"};
+    std::string drawn = random() % 8 == 0 ? "" : "{";
+    for (auto left = random() % 40; left > 0; --left) drawn += PIECES[random() % (sizeof PIECES / sizeof *PIECES)];
+    if (random() % 2) drawn += "}";
+    const auto held = std::make_unique<char[]>(drawn.size());
+    std::memcpy(held.get(), drawn.data(), drawn.size());
+    const char *const end = held.get() + drawn.size();
+    std::vector<Member> found;
+    if (!members_of(held.get(), end, found)) return;
+    for (const Member &each : found)
+        if (each.value.size == 0 || each.key.data() <= held.get() || each.value.data <= each.key.data() || each.value.data + each.value.size >= end) std::abort();
+}
+
 }  // namespace
 
 int main(int, char **arguments) {
@@ -120,6 +135,7 @@ int main(int, char **arguments) {
         split(random);
         cut(random);
         weave(random);
+        members(random);
     }
     std::puts("done");
 }

@@ -595,11 +595,11 @@ def _among_all(part: SeriesRows, places: NDArray[np.intp] | None) -> SeriesRows:
 
 def _in_order(
     partitions: Sequence[int], told: Sequence[Told]
-) -> tuple[Sequence[int] | NDArray[np.int64], NDArray[np.int64]]:
-    """The partition of each event time, and the times in the order of their messages, whoever read them."""
+) -> tuple[Sequence[int], NDArray[np.int64], NDArray[np.intp] | None]:
+    """The partitions of messages, and event times in the order of their messages, whoever read them, with the place of each one's, None: all."""
     told = [each for each in told if len(each[1])]
     if len(told) == 1 and told[0][0] is None:  # as a rule each message is one event
-        return partitions, told[0][1]
+        return partitions, told[0][1], None
     all_places = [np.arange(len(times)) if places is None else places for places, times in told]
     places, times = (all_places[0], told[0][1]) if len(told) == 1 else _joined(all_places, [times for _, times in told])
     known = times != NOT_A_TIME
@@ -608,7 +608,7 @@ def _in_order(
     if (places[1:] < places[:-1]).any():
         order = np.argsort(places, kind="stable")
         places, times = places[order], times[order]
-    return np.asarray(partitions, dtype=np.int64)[places], times
+    return partitions, times, places
 
 
 def _joined(*columns: Sequence[NDArray[np.int64]]) -> tuple[NDArray[np.int64], ...]:

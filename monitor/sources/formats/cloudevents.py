@@ -10,13 +10,14 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from detectors.columns import Coded, Column
 from monitor.sections import Section, unknown_key
-from monitor.sources.base import RecordParts, TopicRecords
-from monitor.sources.formats.base import TOMBSTONE, Decoder, Outward, RecordDecoder, Rows
-from monitor.sources.formats.envelopes import Envelope, envelopes
+from monitor.sources.base import Prepared, RecordParts, TopicRecords
+from monitor.sources.formats.base import TOMBSTONE, Decoder, Outward, Prepares, RecordDecoder, Rows
+from monitor.sources.formats.envelopes import Envelope, envelopes, lookalike
 from monitor.sources.formats.fields import Path, TopicFields
 from monitor.sources.formats.registry import UnknownFormatError, decoder_of, format_of, gives_halves, options_of
 from monitor.sources.formats.schema_registry import Registered, SchemaRegistry
 from monitor.sources.formats.values import Rejected
+from monitor.stream.events import Nanos
 
 HERE = "cloudevents"
 ATTRIBUTES = "ce"
@@ -166,8 +167,35 @@ def _open(records: TopicRecords) -> Opened:
 
 
 def _within(records: TopicRecords, events: Sequence[Envelope], places: Sequence[int]) -> TopicRecords:
-    """A record an event, of what it holds."""
-    return replace(records.only(places), values=[event.data for event in events], prepared=None)
+    """A record an event, of what it holds; what was made of just this ahead is that of its records."""
+    ahead, held = records.prepared, [event.data for event in events]
+    if isinstance(ahead, PreparedData) and ahead.values is records.values and ahead.held == held:
+        return replace(records.only(places), values=ahead.held, prepared=ahead.prepared)
+    return replace(records.only(places), values=held, prepared=None)
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedData:
+    """What was made ahead of what values hold, as far as that is known without headers: `held` is the data of each."""
+
+    values: Sequence[bytes | None]
+    held: Sequence[bytes | None]
+    prepared: Prepared
+
+    @property
+    def nbytes(self) -> int:
+        """What is kept beside the messages."""
+        apart = sum(len(data) for data, value in zip(self.held, self.values, strict=True) if data and data is not value)
+        return apart + self.prepared.nbytes
+
+
+def _data(value: bytes | None) -> bytes | None:
+    """What a value holds: that of an envelope, or itself; what headers say decides in the end."""
+    try:
+        found = None if value is None else lookalike(value)
+    except Rejected:
+        found = None
+    return value if found is None else found.data
 
 
 class EventDecoder:
@@ -176,6 +204,14 @@ class EventDecoder:
     def __init__(self, inner: Decoder) -> None:
         self._inner = inner
         self.wants = RecordParts.HEADERS | (inner.wants if isinstance(inner, RecordDecoder) else RecordParts.NOTHING)
+
+    def prepare(self, values: Sequence[bytes | None], latest: Nanos) -> PreparedData | None:
+        """Have the format of the data read it ahead, in any thread, where it can."""
+        if not isinstance(self._inner, Prepares):
+            return None
+        held = list(map(_data, values))
+        prepared = self._inner.prepare(held, latest)
+        return None if prepared is None else PreparedData(values, held, prepared)
 
     def decode(self, values: Sequence[bytes | None]) -> Rows:
         """Values alone: events in structured mode."""

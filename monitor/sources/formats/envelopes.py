@@ -42,7 +42,7 @@ def envelopes(value: bytes, headers: Iterable[tuple[str, bytes | None]]) -> list
         return [_each(held) for held in _documents(value)]
     if kind == STRUCTURED:
         return [_structured(value)]
-    if value.lstrip(b" \t\r\n")[:1] == b"{" and b'"specversion"' in value and (found := _lookalike(value)) is not None:
+    if (found := lookalike(value)) is not None:
         return [found]
     if "id" not in attributes and "type" not in attributes:
         raise Rejected(NONE)
@@ -66,9 +66,9 @@ def _binary(headers: Iterable[tuple[str, bytes | None]]) -> tuple[dict[str, str]
     return found, content
 
 
-def _lookalike(value: bytes) -> Envelope | None:
-    """A value that is an envelope, whatever its record says; None where it is data."""
-    if refusal(value) is not None:
+def lookalike(value: bytes) -> Envelope | None:
+    """A value that is an envelope, whatever its record says; None where it is data. Raises Rejected."""
+    if value.lstrip(b" \t\r\n")[:1] != b"{" or b'"specversion"' not in value or refusal(value) is not None:
         return None
     try:
         held = READ(value)

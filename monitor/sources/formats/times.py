@@ -66,11 +66,19 @@ class TimesOf(NamedTuple):
     ends: tuple[Nanos, Nanos]
 
 
-def by_partition(partitions: Sequence[int] | NDArray[np.int64], times: NDArray[np.int64]) -> dict[int, TimesOf]:
-    """The event times of each partition; times[i] is of partitions[i], or none."""
-    if not len(partitions):
+def by_partition(
+    partitions: Sequence[int] | NDArray[np.int64], times: NDArray[np.int64], places: NDArray[np.intp] | None = None
+) -> dict[int, TimesOf]:
+    """The event times of each partition; times[i] is of partitions[i], or none. With `places`, which rise, it is one of partitions[places[i]]."""
+    if not len(partitions) or not times.size:
         return {}
     indices: NDArray[Any] = np.asarray(partitions, dtype=np.int32)
+    if places is not None:
+        changed = np.searchsorted(places, _changes(indices)).tolist()  # of messages, which are fewer
+        firsts = sorted({0, *changed} - {times.size})
+        if len(firsts) * SHORT <= times.size:
+            return _of_runs(indices[places[firsts]].tolist(), firsts, times)
+        indices = indices[places]
     if int(times.min()) == NOT_A_TIME:
         known = times != NOT_A_TIME
         indices, times = indices[known], times[known]
@@ -83,10 +91,15 @@ def by_partition(partitions: Sequence[int] | NDArray[np.int64], times: NDArray[n
     if not times.size:
         return {}
     firsts = [0, *begins.tolist()]
+    return _of_runs(indices[firsts].tolist(), firsts, times)
+
+
+def _of_runs(indices: Sequence[int], firsts: list[int], times: NDArray[np.int64]) -> dict[int, TimesOf]:
+    """The event times of each partition, of runs that are of one each."""
     least, most = np.minimum.reduceat(times, firsts).tolist(), np.maximum.reduceat(times, firsts).tolist()
     runs: dict[int, list[TimesOf]] = defaultdict(list)
     bounds = pairwise([*firsts, times.size])
-    for index, (first, end), *ends in zip(indices[firsts].tolist(), bounds, least, most, strict=True):
+    for index, (first, end), *ends in zip(indices, bounds, least, most, strict=True):
         runs[index].append(TimesOf(times[first:end], (ends[0], ends[1])))
     return {index: _one(runs[index]) for index in sorted(runs)}
 

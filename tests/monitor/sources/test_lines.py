@@ -1,16 +1,21 @@
 """Lines of a file as messages: the compiled part and Python split alike, block by block."""
 
 import io
+import json
 import random
 import subprocess
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.sources import lines
 from monitor.sources.lines import LineValues, LongLineError, lying_blocks, split_blocks
+
+_lines: Any = pytest.importorskip("monitor.sources._lines")
 
 pytestmark = pytest.mark.usefixtures("compiled_parts")
 
@@ -34,6 +39,12 @@ PIECES = [
     b"\r\n",
 ]
 contents = st.lists(st.sampled_from(PIECES), max_size=60).map(b"".join)
+
+values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=20),
+    lambda inside: st.lists(inside, max_size=40) | st.dictionaries(st.text(max_size=5), inside, max_size=4),
+    max_leaves=80,
+)
 
 Found = list[tuple[int, list[bytes | None], bytes]]
 
@@ -120,3 +131,27 @@ def test_blocks_of_anything_do_no_harm_under_the_sanitizers(tmp_path: Path) -> N
     done = subprocess.run([program, str(seed), "3000"], capture_output=True, text=True, timeout=120, check=False)
 
     assert done.returncode == 0, done.stderr
+
+
+@given(
+    st.lists(st.tuples(st.text(max_size=3), values), max_size=6),
+    st.sampled_from([",", " , ", "\n,\t"]),
+    st.sampled_from([":", " : "]),
+    st.booleans(),
+)
+def test_members_are_those_of_the_object(held: list[tuple[str, object]], comma: str, colon: str, ascii_: bool) -> None:
+    """As they are written, of keys that are alike the last; a key with a backslash is left."""
+    written = [(json.dumps(key, ensure_ascii=ascii_), json.dumps(value, ensure_ascii=ascii_)) for key, value in held]
+    raw = ("{" + comma.join(key + colon + value for key, value in written) + "}").encode()
+
+    found = _lines.members(raw)
+
+    whole = {key: bytes(value) for key, value in msgspec.json.decode(raw, type=dict[str, msgspec.Raw]).items()}
+    assert found == (None if any("\\" in key for key, _ in written) else whole)
+
+
+@pytest.mark.parametrize(
+    "raw", [b"", b" ", b"[]", b'"a"', b"1", b"{", b'{"a"', b'{"a":', b'{"a":1', b'{"a":[1', b'{"a":"', b'{"\xff":1}']
+)
+def test_what_is_no_object_has_no_members(raw: bytes) -> None:
+    assert _lines.members(raw) is None

@@ -83,10 +83,10 @@ class RowWeaver:
         self._shape, self._names = shape, tuple(names)
 
     def listed(self, rows: bytes) -> ListedRows | None:
-        """Where the values of rows lie; None where that is left."""
+        """Where the values of rows, part of plain JSON, lie; None where that is left."""
         if rows[:1] == b"[":
             return None if self._shape in ("columns", "split") else self._of_list(rows)
-        table = plain_members(rows)
+        table = _members(rows)
         if table is None:
             return None
         if self._shape in ("any", "split") and NAMES in table and VALUES in table:
@@ -177,6 +177,12 @@ def plain_members(raw: bytes) -> Members | None:
         return {name: bytes(value) for name, value in OBJECT.decode(raw).items()}
     except UNREADABLE:
         return None
+
+
+def _members(plain: bytes) -> Members | None:
+    """The same of what is known to be plain JSON."""
+    found = _lines.members(plain)
+    return plain_members(plain) if found is None else found
 
 
 def is_plain(raw: bytes) -> bool:

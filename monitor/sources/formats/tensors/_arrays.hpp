@@ -173,16 +173,19 @@ class Arrays {
  private:
   // Past numbers and what ends each, as long as a window lies behind it; false where one is none. `closed`: past the array.
   bool plain_ones([[maybe_unused]] bool& closed) {
+#ifdef DRIFTD_FOURS
+    if (by_fours_) return shaped_ones(closed);
+#endif
 #ifdef DRIFTD_WIDE
     const char* begin = cursor_.at;
     for (;;) {
       const char* const chunk = begin;
       Marked marked;
-      mark(marked, chunk);
+      marked.mark(chunk, cursor_.left(chunk));
       if (marked.count == 0 || !numbers_.has_room(marked.count)) break;
       auto to = numbers_.writer();
       for (size_t at = 0, odd = 0; at < marked.count; at = odd + 1) {
-        odd = run(chunk, marked, at, begin, to);
+        odd = plain_run(chunk, marked, at, begin, to);
         numbers_.wrote(to, odd - at);
         if (odd == marked.count) break;
         const char* const end = chunk + marked.ends[odd];
@@ -202,19 +205,31 @@ class Arrays {
     return true;
   }
 
-#ifdef DRIFTD_WIDE
-  void mark(Marked& marked, const char* chunk) {
 #ifdef DRIFTD_FOURS
-    if (by_fours_) return mark_by_fours(marked, chunk, cursor_.left(chunk));
-#endif
-    marked.mark(chunk, cursor_.left(chunk));
-  }
-
-  size_t run(const char* chunk, const Marked& marked, size_t at, const char*& begin, typename Numbers::Writer& to) {
-#ifdef DRIFTD_FOURS
-    if (by_fours_) return run_by_fours(chunk, marked, at, begin, to, cursor_.begin());
-#endif
-    return plain_run(chunk, marked, at, begin, to);
+  // The same, up to the first that is no plain number.
+  bool shaped_ones(bool& closed) {
+    const uint32_t commas = cursor_.has_window(cursor_.at) ? equal_in(cursor_.at, ',') : 0;
+    const bool spaced = commas != 0 && cursor_.at[lowest(commas) + 1] == ' ';
+    for (;;) {
+      const char* const chunk = cursor_.at;
+      Shaped shaped(spaced);
+      shaped.mark(chunk, cursor_.left(chunk));
+      const size_t count = shaped.count();
+      if (count == 0 || !numbers_.has_room(count)) break;
+      auto to = numbers_.writer();
+      for (size_t at = 0, odd = 0; at < count; at = odd + 1) {
+        odd = shaped.read(chunk, at, to, cursor_.begin());
+        numbers_.wrote(to, odd - at);
+        if (odd == count) break;
+        if (!other_number(shaped.begin_of(chunk, odd), shaped.end_of(chunk, odd))) return false;
+        to = numbers_.writer();
+      }
+      cursor_.at = shaped.end_of(chunk, count - 1) + 1;
+      if (shaped.closed()) return closed = true;
+      cursor_.at += *cursor_.at == ' ';
+    }
+    cursor_.space();
+    return true;
   }
 #endif
 

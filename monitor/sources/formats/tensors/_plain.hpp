@@ -48,15 +48,12 @@ class Marked {
 
   // `left` bytes may be read from there. Ends are marked as long as a window may be read behind them.
   void mark(const char* at, size_t left) {
-    for (size_t block = 0; has_block(block, left); ++block) {
+    for (size_t block = 0; block < BLOCKS && left >= (block + 1) * BLOCK + WINDOW && !closed; ++block) {
       const char* const from = at + block * BLOCK;
       const uint64_t bits = ends_of(in_block(from, ','), in_block(from, ']'));
       add(bits, static_cast<size_t>(set_in(bits)), block);
     }
   }
-
-  // Whether another block is to be looked at.
-  bool has_block(size_t block, size_t left) const { return block < BLOCKS && left >= (block + 1) * BLOCK + WINDOW && !closed; }
 
   // The ends in a block, given its commas and brackets.
   DRIFTD_INLINE uint64_t ends_of(uint64_t commas, uint64_t closing) {

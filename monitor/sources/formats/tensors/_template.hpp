@@ -535,14 +535,16 @@ class TemplateReader {
       }
       std::memset(tail + left + 1, '0', static_cast<size_t>(digits));
       tail[left + 1] += digits > 1;
+      const size_t last = (size - 1) / 8, shift = (size - 1) % 8 * 8;  // where the last digit stands
       for (const int64_t stop = std::min(end, rows);;) {
-        for (size_t lane = 0; lane < LANES; ++lane) {
-          uint64_t mixed = begun[lane];
-          for (size_t at = 0; at < size; at += 8) mixed = mix_id(mixed, word_at(tail + at), lanes[lane].step);
-          to[lane].put(to_.rows + row, 0, last_of(mixed));
-        }
-        if (++row == stop) break;
-        char* digit = tail + size - 1;
+        std::array<uint64_t, LANES> mixed = begun;
+        for (size_t lane = 0; lane < LANES; ++lane)
+          for (size_t at = 0; at < last; ++at) mixed[lane] = mix_id(mixed[lane], word_at(tail + at * 8), lanes[lane].step);
+        uint64_t word = little_endian(word_at(tail + last * 8));
+        for (const int64_t ten = std::min(stop, row + 10); row < ten; ++row, word += uint64_t{1} << shift)
+          for (size_t lane = 0; lane < LANES; ++lane) to[lane].put(to_.rows + row, 0, last_of(mix_id(mixed[lane], little_endian(word), lanes[lane].step)));
+        if (row == stop) break;
+        char* digit = tail + size - 2;  // all that have this last but one are done with
         for (; *digit == '9'; --digit) *digit = '0';
         ++*digit;
       }

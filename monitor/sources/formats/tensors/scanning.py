@@ -313,7 +313,7 @@ class TensorScanner:
         since, scanned.flushed = scanned.flushed, until
         labels = scanned.labels[since:until][scanned.rows[since:until] > 0]
         held = list(self._labels)
-        scanned.strange |= any(held[each].strange for each in np.unique(labels).tolist())
+        scanned.strange |= any(held[each].strange for each in set(labels.tolist()))
         of = np.array([label.number for label in held], dtype=np.int32)
         for target in self._targets.values():
             if not target.rows:

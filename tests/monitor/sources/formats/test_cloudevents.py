@@ -2,16 +2,21 @@
 
 import base64
 import json
+import struct
+from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
 
 from monitor.settings.schema import TopicSettings
 from monitor.sources.base import Headers, TopicRecords
 from monitor.sources.formats import cloudevents
 from monitor.sources.formats.base import Rows
 from tests.inferences import decoded, decoder_of, records, said, why
+from tests.parts import protobuf as official
 
 TIME = "2026-01-01T00:00:00Z"
 ROW = {"features": {"age": 41.5}, "prediction": 0.5}
@@ -72,6 +77,32 @@ def test_structured_is_decided_by_the_content_type_and_not_by_headers() -> None:
     value = json.dumps(EVENT | {"id": "inner", "data": ROW}).encode()
 
     assert values(read((value, HEADERS | STRUCTURED)), "id") == [["inner"]]
+
+
+@pytest.mark.parametrize("structured", [False, True])
+@pytest.mark.usefixtures("compiled_parts")
+def test_data_that_was_read_ahead_is_not_read_again(tmp_path: Path, structured: bool) -> None:
+    """Threads that read ahead know no headers: what a value holds by its look is compared with what it turns out to hold."""
+    file = official.file_of("events.proto", "shop")
+    official.declare(file.message_type.add(name="Event"), {"age": "double"})
+    path = tmp_path / "events.binpb"
+    path.write_bytes(FileDescriptorSet(file=[file]).SerializeToString())
+    options = {"message": "shop.Event", "descriptor_set_file": path}
+    decoder = decoder_of(cloudevents, of="protobuf", options=options)
+    bodies = [b"\x09" + struct.pack("<d", age) for age in (41.5, 18.0)]
+    written = [json.dumps(EVENT | {"data_base64": base64.b64encode(body).decode()}).encode() for body in bodies]
+    held = written if structured else bodies
+
+    ahead = decoder.prepare(held, 0)
+    found = replace(records(*held, headers=[STRUCTURED if structured else HEADERS] * 2), values=held, prepared=ahead)
+    rows = decoder.decode_records(found)
+    others = decoder.decode_records(replace(found, headers=[[], []]))
+
+    assert values(rows, "age", "ce.id") == [[41.5, "r-1"], [18.0, "r-1"]]
+    (part,) = ahead.prepared.groups.values()
+    assert rows.inner.columns is part.rows.columns
+    assert ahead.nbytes >= (2 * len(bodies[0]) if structured else 1)
+    assert len(others) == (2 if structured else 0)  # without headers those in binary mode are no events
 
 
 def test_what_merely_speaks_of_it_is_data() -> None:

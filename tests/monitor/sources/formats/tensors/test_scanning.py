@@ -476,4 +476,8 @@ def test_damaged_bodies_do_no_harm_under_the_sanitizers_and_all_widths_agree(tmp
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    assert fuzzed("fours") == fuzzed("wide", "-DDRIFTD_NO_FOURS") == fuzzed("scalar", "-DDRIFTD_SCALAR")
+    lacking = "-D__builtin_cpu_supports(what)=0"  # as on a processor that has none of it
+
+    found = fuzzed("fours"), fuzzed("lacking", lacking), fuzzed("scalar", "-DDRIFTD_SCALAR")
+
+    assert len({*found}) == 1
