@@ -351,6 +351,20 @@ METRICS: dict[str, Spec] = {
         "Fields of events that still count; unknown ones are counted in every 256th event",
         ("topic", "reason"),
     ),
+    "driftd_replica_partitions": Spec(
+        "gauge",
+        "Partitions of a replica, by role: fold, those of the topics that it reads and counts; judge, those of the counts topic whose "
+        "models it owns. Absent: it is no replica",
+        ("role",),
+    ),
+    "driftd_replica_quarantined_total": Spec(
+        "counter", "Records of the counts topic that were put aside and never merged, by why", ("reason",)
+    ),
+    "driftd_replica_counts_missing": Spec(
+        "gauge",
+        "Pairs of a judge partition of this replica and a partition whose counts it lacks: event time stands for these models. Absent: "
+        "it is no replica",
+    ),
     "driftd_partitions_held": Spec(
         "gauge", "Partitions not read for now: they run ahead, and what they bring would wait in memory"
     ),
@@ -517,6 +531,7 @@ class Exposition:
         silent = [((place.topic, str(place.index)), at / SECOND) for place, at in board.unreachable.items()]
         yield "driftd_partition_unreachable_since_timestamp_seconds", silent
         yield "driftd_partitions_held", [((), board.partitions_held)]
+        yield from self._replica(board)
         yield "driftd_topics_missing", [((), board.topics_missing)]
         waiting = () if board.waiting is None else board.waiting.records
         yield "driftd_records_waiting", [((topic,), count) for topic, count in waiting]
@@ -533,6 +548,12 @@ class Exposition:
         yield "driftd_loop_timestamp_seconds", [((), turned / SECOND)]
         parts = self.status.compiled if board.native is None else {**self.status.compiled, "reading": board.native}
         yield "driftd_compiled", [((part,), int(used)) for part, used in parts.items()]
+
+    @staticmethod
+    def _replica(board: Board) -> Iterator[tuple[str, Iterable[Value]]]:
+        roles, missing = board.replica or {}, len(board.counts_missing)
+        yield "driftd_replica_partitions", [((role,), count) for role, count in roles.items()]
+        yield "driftd_replica_counts_missing", [] if board.replica is None else [((), missing)]
 
     def _outside(self) -> Iterator[tuple[str, Iterable[Value]]]:
         backlog, now = self.status.backlog(), self.status.now()
