@@ -21,7 +21,7 @@ from monitor.alerting.table import DetectorScores
 from monitor.facts import DELAY_BOUNDS, AlertSeen, PerformanceEstimated, PerformanceJudged
 from monitor.runtime import requests
 from monitor.runtime.beside import judged_beside
-from monitor.runtime.board import DURATION_BUCKETS, INSUFFICIENT_CAUSES, Board, Durations, SeriesBoard
+from monitor.runtime.board import DURATION_BUCKETS, INSUFFICIENT_CAUSES, JUDGES, Board, Durations, SeriesBoard
 from monitor.runtime.exposition import CLASSIC, OPENMETRICS, MetricKind, Sample, head, label, labelled, lines
 from monitor.runtime.ready import Forms, LineRoom
 from monitor.store.outbox import Backlog
@@ -399,7 +399,9 @@ METRICS: dict[str, Spec] = {
     "driftd_kafka_errors_total": Spec("counter", "Errors that the Kafka client reported and deals with", ("error",)),
     "driftd_foreign_commits": Spec("gauge", "1: another process commits offsets under driftd's group"),
     "driftd_watermark_timestamp_seconds": Spec("gauge", "Event time up to which events are complete", ("model",)),
-    "driftd_checkpoint_age_seconds": Spec("gauge", "Time since state and positions were last saved"),
+    "driftd_checkpoint_age_seconds": Spec(
+        "gauge", "Time since state and positions were last saved; absent for a replica that judges nothing"
+    ),
     "driftd_checkpoint_duration_seconds": Spec("histogram", "Time a checkpoint took"),
     "driftd_checkpoint_failures_total": Spec("counter", "Checkpoints that could not be written"),
     "driftd_state_recoveries_total": Spec("counter", "Times that the state was lost, gone or damaged", ("cause",)),
@@ -541,7 +543,8 @@ class Exposition:
         yield "driftd_dead_letters_directory_bytes", [] if held is None else [((), held)]
         yield "driftd_clock_behind_seconds", [((), board.clock_behind / SECOND)]
         saved = started if board.checkpoint_at is None else board.checkpoint_at
-        yield "driftd_checkpoint_age_seconds", [((), max(0, self.status.now() - saved) / SECOND)]
+        judges = board.replica is None or board.replica[JUDGES] > 0
+        yield "driftd_checkpoint_age_seconds", [((), max(0, self.status.now() - saved) / SECOND)] if judges else []
         answered = started if board.answered_at is None else board.answered_at
         yield "driftd_source_answered_timestamp_seconds", [((), answered / SECOND)]
         turned = started if board.turned_at is None else board.turned_at

@@ -113,58 +113,148 @@ def wait_until(what: Callable[[], bool], daemons: Sequence[Driftd]) -> None:
         time.sleep(0.1)
 
 
-def told(receiver: Receiver) -> dict[str, str]:
-    """The types of what was told, by id."""
+def told(receiver: Receiver) -> dict[str, tuple[str, Any]]:
+    """What was told, by id, scores and words included; but for the hash of the configuration, which is each one's own."""
     assert all(each.verified for each in receiver.deliveries())
-    return {each.id: each.type for each in receiver.deliveries()}
+    return {each.id: (each.type, {**each.data, "config_hash": None}) for each in receiver.deliveries()}
 
 
 def judging(replica: Driftd) -> float:
-    return replica.metric("driftd_replica_partitions", role="judge")
+    """How many judge partitions it has; none for as long as it does not answer."""
+    try:
+        return replica.metric("driftd_replica_partitions", role="judge")
+    except OSError:
+        return 0.0
 
 
-def test_three_replicas_say_what_one_process_says_though_some_are_killed(
-    apache_kafka: "ApacheKafka", topic: str, tmp_path: Path, open_: ExitStack, capsys: pytest.CaptureFixture[str]
-) -> None:
-    apache_kafka.create_topic(topic, PARTITIONS)
-    alone_told, many_told = (open_.enter_context(Receiver(SECRET)) for _ in "ab")
-    alone = daemon(tmp_path / "alone", config(apache_kafka.bootstrap, topic, f"{topic}-alone", alone_told.url))
-    section = {"judge_partitions": JUDGES, "cell": 300, "flush_interval": "200ms", "session_timeout": "6s"}
-    many = config(apache_kafka.bootstrap, topic, f"{topic}-many", many_told.url, replicas=section)
-    replicas = [daemon(tmp_path / f"replica-{number}", many) for number in range(REPLICAS)]
+class Group:
+    """One process alone, and replicas that share a group, over the same topic."""
 
-    assert main(["topics", "check", "--config", str(replicas[0].config)]) == 1
-    assert "does not exist" in capsys.readouterr().out
-    assert main(["topics", "create", "--config", str(replicas[0].config)]) == 0
-    for each in (alone, *replicas):
-        each.start(ready=False)
-    wait_until(lambda: all(each.status("/readyz") == 200 for each in (alone, *replicas)), [alone, *replicas])
-    wait_until(lambda: sum(map(judging, replicas)) > 0, replicas)
-    done = 0
+    def __init__(self, broker: "ApacheKafka", topic: str, home: Path, open_: ExitStack) -> None:
+        broker.create_topic(topic, PARTITIONS)
+        self._broker, self._topic = broker, topic
+        self.name = topic
+        self.alone_told, self.many_told = (open_.enter_context(Receiver(SECRET)) for _ in "ab")
+        self.alone = daemon(home / "alone", config(broker.bootstrap, topic, f"{topic}-alone", self.alone_told.url))
+        section = {"judge_partitions": JUDGES, "cell": 300, "flush_interval": "200ms", "session_timeout": "6s"}
+        many = config(broker.bootstrap, topic, f"{topic}-many", self.many_told.url, replicas=section)
+        self.replicas = [daemon(home / f"replica-{number}", many) for number in range(REPLICAS)]
+        self.done = 0  # windows of which the events were written
+
+    @property
+    def running(self) -> list[Driftd]:
+        return [each for each in self.replicas if each.running]
+
+    def start(self) -> None:
+        assert main(["topics", "create", "--config", str(self.replicas[0].config)]) == 0
+        everyone = [self.alone, *self.replicas]
+        for each in everyone:
+            each.start(ready=False)
+        wait_until(lambda: all(each.status("/readyz") == 200 for each in everyone), everyone)
+        wait_until(lambda: all(judging(each) > 0 for each in self.replicas), self.replicas)
+
+    def produce(self) -> None:
+        """The events of some windows more."""
+        produce(self._broker.bootstrap, self._topic, range(self.done, self.done + WINDOWS))
+        self.done += WINDOWS
+
+    def catch_up(self, *, without: Sequence[Driftd] = (), but: int = 2) -> None:
+        """Wait until all windows are closed; `but` the last ones, which wait for what may be late."""
+        asked = [each for each in self.running if each not in without]
+        wait_until(lambda: closed([self.alone], self.done - but), [self.alone])
+        wait_until(lambda: closed(self.replicas, self.done - but), asked)
+
+    def finish(self) -> None:
+        """Stop all, and compare."""
+        running = self.running
+        wait_until(lambda: told(self.many_told).keys() >= told(self.alone_told).keys(), [self.alone, *running])
+        self.alone.wait_told()
+        assert [each.stop() for each in (self.alone, *running)] == [0] * (1 + len(running))
+        once, together = windows_of([self.alone]), windows_of(self.replicas)
+        assert together == once
+        assert all(len(rows) == 1 for rows in once.values())
+        assert told(self.many_told) == told(self.alone_told)
+        assert len(told(self.alone_told)) >= len(MODELS)  # of half of them an incident that opens and one that ends
+        assert not any(each.logged("replica.quarantined") for each in self.replicas)
+
+    @property
+    def closed_again(self) -> int:
+        """Windows that another replica had closed already."""
+        there = [windows_of([each]) for each in self.replicas]
+        return sum(map(len, there)) - len(windows_of(self.replicas))
+
+    @property
+    def told_again(self) -> int:
+        """Deliveries of what was delivered before."""
+        return len(self.many_told.deliveries()) - len(told(self.many_told))
+
+
+@pytest.fixture
+def group(apache_kafka: "ApacheKafka", topic: str, tmp_path: Path, open_: ExitStack) -> Group:
+    return Group(apache_kafka, topic[-24:], tmp_path, open_)
+
+
+def test_three_replicas_say_what_one_process_says_though_some_are_killed(group: Group) -> None:
+    group.start()
     for kill in range(KILLS):
-        produce(apache_kafka.bootstrap, topic, range(done, done + WINDOWS))
-        done += WINDOWS
-        running = [each for each in replicas if each.running]
-        wait_until(lambda: closed(replicas, done - 6), running)  # noqa: B023 - asked here alone
-        max(running, key=judging).kill()
+        group.produce()
+        group.catch_up(but=6)
+        max(group.running, key=judging).kill()
         if kill + 1 < KILLS:
-            next(each for each in replicas if not each.running).start(ready=False)
-    produce(apache_kafka.bootstrap, topic, range(done, done + WINDOWS))
-    done += WINDOWS
-    running = [each for each in replicas if each.running]
-    wait_until(lambda: closed([alone], done - 2), [alone])
-    wait_until(lambda: closed(replicas, done - 2), running)
-    wait_until(lambda: told(many_told).keys() >= told(alone_told).keys(), [alone, *running])
-    alone.wait_told()
-    assert [each.stop() for each in (alone, *running)] == [0] * (1 + len(running))
+            next(each for each in group.replicas if not each.running).start(ready=False)
+    group.produce()
+    group.catch_up()
+    group.finish()
 
-    twice = {window for each in replicas for window in windows_of([each])}
-    assert (
-        sum(len(windows_of([each])) for each in replicas) - len(twice) < len(twice) / 4
-    )  # who takes over begins where the last snapshot is
-    once, together = windows_of([alone]), windows_of(replicas)
-    assert together == once
-    assert all(len(rows) == 1 for rows in once.values())
-    assert told(many_told) == told(alone_told)
-    assert len(told(alone_told)) >= len(MODELS)  # of half of them an incident that opens and one that ends
-    assert not any(each.logged("replica.quarantined") for each in replicas)
+    assert group.closed_again < KILLS * len(MODELS) * WINDOWS / 4  # who takes over begins where the last snapshot is
+
+
+def test_who_leaves_hands_on_all_that_it_knows(group: Group) -> None:
+    """Nothing is judged again, and nobody is told twice."""
+    group.start()
+    group.produce()
+    group.catch_up()
+    assert max(group.running, key=judging).stop() == 0
+    group.produce()
+    group.catch_up()
+    group.finish()
+
+    assert (group.closed_again, group.told_again) == (0, 0)
+
+
+def test_who_was_taken_for_dead_and_wakes_changes_nothing_and_takes_part_again(group: Group) -> None:
+    group.start()
+    group.produce()
+    group.catch_up(but=6)
+    asleep = max(group.running, key=judging)
+    asleep.pause()
+    group.produce()
+    group.catch_up(without=[asleep])
+    asleep.resume()
+    wait_until(lambda: judging(asleep) > 0 and asleep.status("/readyz") == 200, group.running)
+    group.produce()
+    group.catch_up()
+    group.finish()
+
+
+def test_topics_are_made_once_and_what_is_wrong_with_them_is_said(
+    group: Group, apache_kafka: "ApacheKafka", capsys: pytest.CaptureFixture[str]
+) -> None:
+    told_config = ["--config", str(group.replicas[0].config)]
+    counts, state = (f"{group.name}-many.driftd-{what}" for what in ("counts", "state"))
+
+    assert main(["topics", "check", *told_config]) == 1
+    assert capsys.readouterr().out.count("does not exist: make it with `driftd topics create`\n") == 2
+    apache_kafka.create_topic(counts, 2, cleanup_policy="compact")
+    assert main(["topics", "create", *told_config]) == 1
+    assert capsys.readouterr().out.splitlines() == [
+        f"topic {state}: made",
+        f"topic {counts}: has 2 partitions where replicas.judge_partitions is {JUDGES}",
+        f"topic {counts}: cleanup.policy is compact and must be delete",
+    ]
+    group.replicas[0].start(ready=False)
+    assert group.replicas[0].wait() == 3
+    apache_kafka.delete_topic(counts)
+    assert main(["topics", "create", *told_config]) == 0
+    assert main(["topics", "create", *told_config]) == 0
+    assert main(["topics", "check", *told_config]) == 0

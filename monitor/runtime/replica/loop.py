@@ -8,7 +8,7 @@ from threading import Event
 from confluent_kafka import KafkaException
 
 from monitor.clock import Clock
-from monitor.facts import ReplicaAssigned, SourceTroubled
+from monitor.facts import ReplicaAssigned, SourceAnswered, SourceTroubled, TopicsMissing
 from monitor.replicas.cells import SourceLog
 from monitor.replicas.folding import SentRecord
 from monitor.runtime.replica.folding import Folding, GroupStart
@@ -31,6 +31,7 @@ MOST = 2_000  # records of the counts topic at once, so that folding and the gro
 LOOK_EVERY = 5.0  # seconds from one look at which partitions there are to the next
 LOOK_SOON = 0.25  # the same while somebody waits for it
 PATIENCE = 10.0  # seconds for a broker to answer
+UNANSWERED = 60.0  # seconds without an answer of the cluster after which a replica is not ready
 LEAVING = 5.0  # seconds for what was sent to be acknowledged before partitions are given up
 
 
@@ -125,7 +126,8 @@ class ReplicaLoop:
         self._stands: dict[Partition, GroupPosition] = {}  # in the group, as we have written it
         self._next_flush = self._next_look = 0.0
         self._heard_at = clock.elapsed()  # when the group last had a word from us
-        self._looked = False  # the cluster has said which partitions there are
+        self._looked_at: float | None = None  # when the cluster last said which partitions there are
+        self._missing: tuple[str, ...] = ()  # topics
         self._members = join(OwnershipHeard(self._gained.extend, self._revoked, self._lost))
 
     @property
@@ -135,8 +137,10 @@ class ReplicaLoop:
 
     def trouble(self) -> str | None:
         """Why the replica is not ready, in a line; None where it is."""
-        if (joining := self._members.trouble) is not None or not self._looked:
+        if (joining := self._members.trouble) is not None or self._looked_at is None:
             return f"starting: {joining or 'looking up partitions'}"
+        if self._clock.elapsed() - self._looked_at >= UNANSWERED:
+            return "kafka: the cluster has not answered for a minute"
         return next((why for judge in self.judges.values() if (why := judge.trouble) is not None), None)
 
     @staticmethod
@@ -182,6 +186,8 @@ class ReplicaLoop:
 
     def _hear_counts(self) -> None:
         now = self._clock.now()
+        if any(owned.judge.failing for owned in self._owned.values()):  # what cannot be saved is not heard
+            return
         heard: dict[int, list[tuple[int, bytes | None]]] = {}
         for record in self._clients.counts.poll(MOST, 0.0 if self._folding.logs else POLL):
             heard.setdefault(record.index, []).append((record.offset, record.value))
@@ -195,7 +201,7 @@ class ReplicaLoop:
 
     def _look_up(self) -> None:
         """See which partitions there are, and tell judges where the group began to read each."""
-        waiting = not self._looked or any(owned.judge.waits for owned in self._owned.values())
+        waiting = self._looked_at is None or any(owned.judge.waits for owned in self._owned.values())
         if self._clock.elapsed() < self._next_look:
             return
         self._next_look = self._clock.elapsed() + (LOOK_SOON if waiting else LOOK_EVERY)
@@ -206,7 +212,11 @@ class ReplicaLoop:
             self._telemetry.record([SourceTroubled(error.args[0].name(), error.args[0].str())])
             return
         self._clients.ends.watch(listing.leaders)
-        self._looked = True
+        self._looked_at = self._clock.elapsed()
+        self._telemetry.record([SourceAnswered(self._clock.now())])
+        if tuple(listing.missing) != self._missing:
+            self._missing = tuple(listing.missing)
+            self._telemetry.record([TopicsMissing(self._missing)])
         begins = _begins(stands)
         for number, owned in self._owned.items():
             if not owned.judge.waits or (begins and len(begins) == len(listing.partitions)):

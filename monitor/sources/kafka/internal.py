@@ -7,6 +7,7 @@ of each piece of a snapshot the newest stays, for as long as nobody has written 
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
+from threading import Event
 from typing import Any
 
 from confluent_kafka import KafkaError, KafkaException
@@ -18,6 +19,7 @@ from confluent_kafka.cimpl import NewTopic
 from monitor.sources.kafka.client import ABSENT_TOPIC, SILENT
 
 PATIENCE = 15.0  # seconds for the cluster to answer
+STEP = 0.1  # seconds from one look at whether a topic is known to the next
 COUNTS_KEPT = 7 * 86_400_000  # milliseconds: how long an owner may be away, and hear all that was sent meanwhile
 LARGEST = 1_048_588  # bytes of a batch, Kafka's own default: a prefix of a hundred features and some panes fits
 WIDE = 3  # brokers from which on each record is kept by three of them
@@ -97,7 +99,15 @@ class InternalTopics:
         asked = self._admin.create_topics(new, operation_timeout=PATIENCE) if new else {}
         for future in asked.values():
             _answer(future, fine=KafkaError.TOPIC_ALREADY_EXISTS)  # by another at the same time
+        self._wait_for(missing)
         return [topic.name for topic in missing]
+
+    def _wait_for(self, made: Sequence[InternalTopic]) -> None:
+        """Wait until whoever we ask knows of topics that were made."""
+        for _ in range(round(PATIENCE / STEP)):
+            if {topic.name for topic in made} <= self._look()[1].keys():
+                return
+            Event().wait(STEP)
 
     def _look(self) -> tuple[int, dict[str, FoundTopic]]:
         """How many brokers there are, and those of the topics that are there."""
