@@ -1,7 +1,7 @@
 """What one replica folds: records of its partitions to prefixes of cells, and what of that is safe to be forgotten."""
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import msgspec
@@ -16,6 +16,7 @@ from monitor.sources.decode.topic import TopicDecoder
 from monitor.sources.kafka.client import FATAL, KafkaChoice
 from monitor.sources.kafka.ends import LeaderEnd
 from monitor.sources.kafka.reader import PartitionReader, Polled
+from monitor.sources.kafka.records import Taken
 from monitor.sources.kafka.troubles import said
 from monitor.stream.events import Nanos, OffsetRange, Partition
 
@@ -102,10 +103,9 @@ class Folding:
         polled = self._reader.poll(timeout)
         facts = self._troubles(polled)
         for taken in polled.taken:
-            parts = self._choice.parts_of(taken.topic) | RecordParts.NUMBERS
-            records = taken.records(polled.offsets(taken), parts)
-            for index, first, last in [(place.index, first, last) for place, first, last in records.offsets]:
-                facts += self._fold(records, index, OffsetRange(Partition(taken.topic, index), first, last), now)
+            for span in polled.offsets(taken):
+                if (log := self.logs.get(span.partition)) is not None:
+                    facts += self._fold(log, taken, span, now)
         facts += polled.skipped
         for partition, log in self.logs.items():  # past control records, and what cannot be read
             self._pass(log, self._reader.positions[partition], now)
@@ -122,43 +122,42 @@ class Folding:
                 raise SourceError(f"kafka: the client cannot go on: {error.str()}")
         return [SourceTroubled(error.name(), said(error.str())) for _, error in polled.troubles]
 
-    def _fold(self, records: TopicRecords, index: int, span: OffsetRange, now: Nanos) -> list[Fact]:
-        """Fold the records of one partition, cell by cell."""
-        log = self.logs.get(span.partition)
-        if log is None:
-            return []
+    def _fold(self, log: FoldedLog, taken: Taken, span: OffsetRange, now: Nanos) -> list[Fact]:
+        """Fold the records of one partition, cell by cell.
+
+        Those of the open cell stay where the reader has them: of most polls that is all of them. What lies behind its end is copied.
+        """
+        index, first, end = span.partition.index, log.folder.position, min(log.folder.end, span.last + 1)
+        within = taken.before({**dict.fromkeys(taken.next_offsets, 0), index: end})
         facts = list[Fact]()
-        places = np.flatnonzero(np.asarray(records.partitions) == index)
-        numbers = np.asarray(records.numbers)[places] if records.numbers else span.first + np.arange(len(places))
-        while log.folder.position <= span.last:
-            first, end = log.folder.position, min(log.folder.end, span.last + 1)
-            chosen = places[(numbers >= first) & (numbers < end)]
-            facts += self._fold_part(log, records, chosen.tolist(), OffsetRange(span.partition, first, end - 1), now)
+        if len(within):
+            part = OffsetRange(span.partition, first, end - 1)
+            facts = self._fold_part(log, within.records((part,), self._choice.parts_of(taken.topic)), part, now)
+        self._pass(log, end, now)
+        if end <= span.last:
+            records = taken.records((span,), self._choice.parts_of(taken.topic) | RecordParts.NUMBERS)
+            facts += self._fold_rest(log, records, OffsetRange(span.partition, end, span.last), now)
         return facts
 
-    def _fold_part(
-        self, log: FoldedLog, records: TopicRecords, chosen: Sequence[int], span: OffsetRange, now: Nanos
-    ) -> list[Fact]:
+    def _fold_rest(self, log: FoldedLog, records: TopicRecords, span: OffsetRange, now: Nanos) -> list[Fact]:
+        """Fold what lies behind the end of the cell that was open."""
+        facts = list[Fact]()
+        numbers, ours = np.asarray(records.numbers), np.asarray(records.partitions) == span.partition.index
+        while (first := log.folder.position) <= span.last:
+            end = min(log.folder.end, span.last + 1)
+            chosen = np.flatnonzero(ours & (numbers >= first) & (numbers < end)).tolist()
+            if chosen:
+                part = OffsetRange(span.partition, first, end - 1)
+                facts += self._fold_part(log, replace(records.only(chosen), offsets=(part,)), part, now)
+            self._pass(log, end, now)
+        return facts
+
+    def _fold_part(self, log: FoldedLog, records: TopicRecords, span: OffsetRange, now: Nanos) -> list[Fact]:
         """Fold records that lie in one cell, and all else that their span holds."""
-        if not chosen:
-            self._pass(log, span.last + 1, now)
-            return []
-        part = records.only(chosen)
-        part = TopicRecords(
-            part.topic,
-            part.partitions,
-            part.values,
-            (span,),
-            part.arrivals,
-            part.keys,
-            part.numbers,
-            part.stamps,
-            part.headers,
-        )
-        decoded = self._decoders[records.topic].decode(part, now)
+        decoded = self._decoders[records.topic].decode(records, now)
         seen = decoded.seen.get(span.partition)
-        read = SourceRead(span.first, span.last + 1, tuple(decoded.batches), None if seen is None else min(seen, now))
-        self._read(log, read, now)
+        batches, seen = tuple(decoded.batches), None if seen is None else min(seen, now)
+        self._read(log, SourceRead(span.first, span.last + 1, batches, seen), now)
         return decoded.facts
 
     def _pass(self, log: FoldedLog, end: int, now: Nanos) -> None:

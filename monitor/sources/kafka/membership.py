@@ -19,6 +19,9 @@ from monitor.sources.kafka.troubles import said
 from monitor.stream.events import Partition
 
 ASSIGNOR = "cooperative-sticky"
+POLLED_WITHIN = (
+    300_000  # milliseconds from one poll to the next: as long as it may take to take up the state of many models
+)
 PATIENCE = 10.0  # seconds for the coordinator to answer
 
 
@@ -62,6 +65,7 @@ class Membership:
                 "partition.assignment.strategy": ASSIGNOR,
                 "session.timeout.ms": round(session * 1000),
                 "heartbeat.interval.ms": max(1, round(session * 1000 / 4)),
+                "max.poll.interval.ms": max(POLLED_WITHIN, round(session * 1000)),
                 "enable.auto.commit": False,
                 "enable.auto.offset.store": False,
                 "auto.offset.reset": "latest",  # of what is paused nothing comes
