@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from monitor.replica import internal_topics, judged_by, not_replicated, replica_plan
+from monitor.cli import main
+from monitor.replica import Replica, internal_topics, judged_by, not_replicated, replica_plan
 from monitor.replicas.cells import judge_of
 from monitor.settings import ConfigError
 from monitor.sources.kafka.internal import COUNTS_KEPT, LARGEST, FoundTopic, InternalTopic, complaints
@@ -150,3 +151,34 @@ def test_what_is_wrong_with_a_topic_is_one_line(there: FoundTopic | None, why: s
 
 def test_records_that_are_kept_for_ever_are_kept_long_enough() -> None:
     assert list(complaints(COUNTS, found(retention_ms="-1"), 3)) == []
+
+
+def test_without_the_section_there_are_no_topics_to_make(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    configuration(home)
+
+    assert main(["topics", "create", "--config", str(home / "driftd.yaml")]) == 2
+    assert "replicas: the configuration has no such section" in capsys.readouterr().err
+
+
+def test_a_broker_that_is_silent_is_one_line(
+    home: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("monitor.sources.kafka.internal.PATIENCE", 0.5)
+    configuration(home, kafka={"bootstrap_servers": "127.0.0.1:1"}, replicas=REPLICAS)
+
+    assert main(["topics", "check", "--config", str(home / "driftd.yaml")]) == 3
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("driftd: kafka: ")
+
+
+def test_check_and_run_refuse_what_is_not_replicated(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    models = [{**MODEL, "version": None}]
+    refused = configuration(home, replicas=REPLICAS, dead_letters={"topic": "letters"}, models=models)
+    wanted = list(not_replicated(refused))
+
+    assert main(["check", "--offline", "--config", str(home / "driftd.yaml")]) == 2
+    assert capsys.readouterr().err.splitlines() == [f"driftd: {line}" for line in wanted]
+    with pytest.raises(ConfigError) as error:
+        Replica.start(refused)
+    assert str(error.value).splitlines() == wanted
+    assert len(wanted) == 2

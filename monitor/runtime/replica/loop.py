@@ -1,8 +1,9 @@
 """The loop of a replica: who it is in the group, what it folds, what it judges, and what of that is safe."""
 
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from threading import Event
 
 from confluent_kafka import KafkaException
@@ -13,7 +14,7 @@ from monitor.replicas.cells import SourceLog
 from monitor.replicas.folding import SentRecord
 from monitor.runtime.replica.folding import Folding, GroupStart
 from monitor.runtime.replica.judging import PartitionJudge
-from monitor.runtime.replica.moving import CLAIM, FoundState, StateRecord, StateWriter, found_state
+from monitor.runtime.replica.moving import CLAIM, PLACES, FoundState, StateRecord, StateWriter, found_state
 from monitor.runtime.telemetry import Telemetry
 from monitor.sources.base import SourceError
 from monitor.sources.kafka.bounds import ask_bounds
@@ -37,13 +38,18 @@ LEAVING = 5.0  # seconds for what was sent to be acknowledged before partitions 
 
 @dataclass(slots=True)
 class OwnedJudge:
-    """A judge partition that is ours. `published`: how many records must be acknowledged before all that is saved is safe; None: it is."""
+    """A judge partition that is ours.
+
+    `published`: how many records must be acknowledged before all that is saved is safe; None: it is. `begins`: where snapshots begin in the
+    state topic, of those that are acknowledged.
+    """
 
     judge: PartitionJudge
     writer: StateWriter
     stale: Sequence[bytes]
     listening: bool = False
     published: int | None = None
+    begins: deque[int] = field(default_factory=lambda: deque(maxlen=len(PLACES)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +61,7 @@ class ReplicaClients:
     ids: TopicIds
     producer: AcknowledgedProducer
     counts: InternalLog
-    state: Callable[[int, int], list[InternalRecord]]  # a judge partition's state, up to an offset
+    state: Callable[[int, int | None, int], list[InternalRecord]]  # a judge partition's, from one offset to another
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,13 +282,22 @@ class ReplicaLoop:
         producer.send(self._topics.state, number, CLAIM, b"", claimed.append)
         if not producer.wait(producer.sent, PATIENCE):
             raise SourceError(f"kafka: {self._topics.state}/{number} takes no claim{self._because(producer.trouble)}")
-        read = self._clients.state(number, claimed[0])
+        read = self._clients.state(number, self._snapshots_from(number), claimed[0])
         found: FoundState = found_state(StateRecord(each.offset, each.key, each.value) for each in read)
         judge = self._judge(number, found.image, self._ours)
         if judge is None:
             return
         self._owned[number] = OwnedJudge(judge, StateWriter(claimed[0]), found.stale)
         self._publish(number, self._owned[number])
+
+    def _snapshots_from(self, number: int) -> int | None:
+        """Where the last snapshots of a judge partition begin in the state topic, of those that an owner has made safe. Raises SourceError."""
+        place = Partition(self._topics.counts, number)
+        try:
+            held = self._members.judging.committed([place]).get(place)
+        except KafkaException as error:
+            raise SourceError(f"kafka: {error.args[0].str()}") from None
+        return int(held.beside) if held is not None and held.beside.isdecimal() else None
 
     # --- what is safe -------------------------------------------------------------------------------------------
 
@@ -298,7 +313,9 @@ class ReplicaLoop:
 
     def _publish(self, number: int, owned: OwnedJudge) -> None:
         producer = self._clients.producer
-        for key, value in owned.writer.records(owned.judge.image()):
+        (first, value), *others = owned.writer.records(owned.judge.image())
+        producer.send(self._topics.state, number, first, value, owned.begins.append)
+        for key, value in others:
             producer.send(self._topics.state, number, key, value)
         owned.published = producer.sent
 
@@ -319,7 +336,9 @@ class ReplicaLoop:
         }
         moved = {place: held for place, held in moved.items() if self._stands.get(place) != held}
         judged = {
-            Partition(self._topics.counts, number): GroupPosition(owned.judge.position.offset or 0, "")
+            Partition(self._topics.counts, number): GroupPosition(
+                owned.judge.position.offset or 0, str(owned.begins[0])
+            )
             for number, owned in ready.items()
         }
         safe = True

@@ -23,6 +23,7 @@ STEP = 0.1  # seconds from one look at whether a topic is known to the next
 COUNTS_KEPT = 7 * 86_400_000  # milliseconds: how long an owner may be away, and hear all that was sent meanwhile
 LARGEST = 1_048_588  # bytes of a batch, Kafka's own default: a prefix of a hundred features and some panes fits
 WIDE = 3  # brokers from which on each record is kept by three of them
+COMPACTED = {"segment.bytes": "67108864", "min.cleanable.dirty.ratio": "0.1"}  # so that what was replaced goes soon
 CLEANUP, RETENTION, BYTES, IN_SYNC = "cleanup.policy", "retention.ms", "max.message.bytes", "min.insync.replicas"
 
 
@@ -42,7 +43,7 @@ class InternalTopic:
     def settings(self, brokers: int) -> dict[str, str]:
         """What it is made with, in a cluster of so many brokers."""
         told = {CLEANUP: self.cleanup, BYTES: str(LARGEST)}
-        told |= {} if self.retention is None else {RETENTION: str(self.retention)}
+        told |= COMPACTED if self.retention is None else {RETENTION: str(self.retention)}
         return told | ({IN_SYNC: "2"} if brokers >= WIDE else {})
 
 

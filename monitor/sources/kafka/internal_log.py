@@ -77,15 +77,16 @@ def read_until(
     properties: Mapping[str, Any],
     topic: str,
     index: int,
+    first: int | None,
     last: int,
     elapsed: Callable[[], float],
     patience: float,
 ) -> list[InternalRecord]:
-    """All records of a partition up to an offset. Raises SourceError where they do not come in so many seconds."""
+    """All records of a partition from one offset, None: from the beginning, to another. Raises SourceError where they do not come in so many seconds."""
     log = InternalLog(properties, topic, "driftd-state-reader")
     found, deadline = list[InternalRecord](), elapsed() + patience
     try:
-        log.take_on(index)
+        log.take_on(index, first)
         while not found or found[-1].offset < last:
             if elapsed() >= deadline:
                 why = f": {log.trouble}" if log.trouble else ""
