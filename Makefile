@@ -13,7 +13,7 @@ KERNELS := $(wildcard detectors/*/_*.[ch]pp monitor/sources/_*.[ch]pp monitor/so
 ifndef BESIDE  # what CI lets `test` run beside each other
 .NOTPARALLEL:
 endif
-.PHONY: help setup demo test test-parallel test-servers test-serial test-seeds check schedules sanitize format bench bench-alarms bench-alarms-short streams kills kafka-errors exactly-once targets parts lock dashboards clean formats fuzz-tensors serving spark debezium fuzz-protobuf kills-halves fuzz-avro fuzz-arrow fuzz-step kills-verified failpoints network-faults broker-faults soak sbom advisories fuzz simulation walks
+.PHONY: help setup demo test test-parallel test-servers test-serial test-seeds check schedules sanitize format bench bench-alarms bench-alarms-short streams kills kafka-errors exactly-once replicas targets parts lock dashboards clean formats fuzz-tensors serving spark debezium fuzz-protobuf kills-halves fuzz-avro fuzz-arrow fuzz-step kills-verified failpoints network-faults broker-faults soak sbom advisories fuzz simulation walks
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -92,6 +92,9 @@ broker-faults: setup  ## Apache Kafka stopped and killed TIMES (25) times each b
 
 soak: setup  ## MINUTES (60) at half of a core on Apache Kafka, beside it a kill every ten minutes; memory, descriptors, threads, series: build/soak.json
 	@mkdir -p build && SOAK_MINUTES=$(or $(MINUTES),60) SOAK_REPORT=$(CURDIR)/build/soak.json $(BIN)/python -m pytest -q -p no:randomly tests/integration/test_soak.py
+
+replicas: setup  ## three replicas on Apache Kafka beside one process, KILLS (10) times the busiest is killed: the same windows and notices; some minutes
+	@REPLICA_KILLS=$(or $(KILLS),10) $(BIN)/python -m pytest -q -p no:randomly --timeout=1800 tests/integration/test_replicas.py
 
 exactly-once: setup  ## ten drawn days of one incident at every target: eight kills a day, receivers away, answers lost; about twenty minutes
 	@DAYS=$(or $(DAYS),10) $(BIN)/python -m pytest -q -p no:randomly --timeout=900 tests/integration/test_exactly_once.py

@@ -323,8 +323,19 @@ def build_source(
     starts: Starts | None = None,
 ) -> KafkaSource:
     """The Kafka source; `parts` of records are wanted beside their values, by topic. Raises ConfigError for properties that the client refuses."""
+    choice = kafka_choice(settings, threads, parts)
+    try:
+        return KafkaSource(choice, clock, starts)
+    except (KafkaException, ValueError, TypeError) as error:  # many kinds, all of them about its configuration
+        raise ConfigError(f"kafka.properties: {explain_client(error)}") from None
+
+
+def kafka_choice(
+    settings: Settings, threads: int = 1, parts: Mapping[str, RecordParts] = MappingProxyType({})
+) -> KafkaChoice:
+    """What the operator chose of the client. Raises ConfigError."""
     kafka = settings.kafka
-    choice = KafkaChoice(
+    return KafkaChoice(
         bootstrap_servers=kafka.bootstrap_servers,
         group_id=kafka.group_id,
         topics=tuple(topic.name for topic in settings.topics),
@@ -337,10 +348,6 @@ def build_source(
         threads=threads,
         scouting=max(SCOUTING, 2 * settings.checkpoint_interval / SECOND),
     )
-    try:
-        return KafkaSource(choice, clock, starts)
-    except (KafkaException, ValueError, TypeError) as error:  # many kinds, all of them about its configuration
-        raise ConfigError(f"kafka.properties: {explain_client(error)}") from None
 
 
 def broker_properties(kafka: KafkaSettings) -> dict[str, Any]:

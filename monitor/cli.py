@@ -20,6 +20,7 @@ from monitor.commands.auditing import add_audit
 from monitor.commands.exits import Exit
 from monitor.commands.lettering import add_dead_letters
 from monitor.commands.stating import add_state
+from monitor.commands.topics import add_topics
 
 SHELLS = ("bash", "zsh", "fish")
 
@@ -125,6 +126,7 @@ def build_parser() -> argparse.ArgumentParser:
     add_audit(commands)
     add_state(commands)
     add_dead_letters(commands)
+    add_topics(commands)
 
     completion = _add(commands, "completion", "a script by which a shell completes driftd's words", _completion)
     completion.add_argument("shell", choices=SHELLS, help="which shell reads it")

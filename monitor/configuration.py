@@ -145,7 +145,7 @@ class Configuration:
         self._drop_reports(effective)
         if self.settings.dead_letters is not None and self.settings.dead_letters.directory is not None:
             effective["dead_letters"]["directory"] = self._from_base(effective["dead_letters"]["directory"])
-        for name in ("audit_keep", "dead_letters", "instance", "registry", "targets"):
+        for name in ("audit_keep", "dead_letters", "instance", "registry", "replicas", "targets"):
             if not effective[name]:
                 del effective[name]
         self._drop_later(effective["models"])

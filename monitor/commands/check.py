@@ -21,6 +21,7 @@ from monitor.commands.served import served, served_document
 from monitor.commands.time_series import time_series
 from monitor.configuration import Configuration, load
 from monitor.explain.documents import as_lines
+from monitor.replica import refuse_unreplicated
 from monitor.series.series import SeriesSpec
 from monitor.settings import ConfigError, load_settings, masked, show_duration
 
@@ -74,6 +75,7 @@ def look_at(config: Path) -> Checked:
     settings, base = load_settings(config), config.resolve().parent
     configuration = load(with_absolute_state(settings, base), base, file=config)
     build_decoders(configuration)
+    refuse_unreplicated(configuration)
     raised = alarms.rule_alarms(configuration.specs)
     return Checked(
         configuration, raised, estimate(configuration), [*warnings(configuration), *alarms.over_budget(raised)]

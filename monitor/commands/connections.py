@@ -16,8 +16,10 @@ from monitor.clock import SystemClock
 from monitor.commands.samples import TopicSample, sample_topics
 from monitor.configuration import Configuration
 from monitor.following import aliases_of, asker
+from monitor.replica import internal_topics
 from monitor.settings import Settings
 from monitor.sources.kafka.client import ABSENT_TOPIC
+from monitor.sources.kafka.internal import InternalTopics
 from monitor.sources.kafka.troubles import LASTING, gravest
 from monitor.targets.address import AddressRefused, place, resolve
 from monitor.targets.base import Access, Checkable, Target
@@ -51,6 +53,7 @@ def connect(configuration: Configuration, *, offline: bool) -> Connections:
     connections.problems += [problem for sample in connections.samples for problem in sample.problems]
     look_at_targets(configuration, connections)
     connections.warnings += look_at_registry(configuration)
+    connections.warnings += look_at_internal_topics(settings)
     connections.problems += local_problems(settings)
     return connections
 
@@ -74,6 +77,16 @@ def look_at_registry(configuration: Configuration) -> Iterator[str]:
         for model, alias in aliases_of(configuration.settings).items():
             if why := ask(model, alias).why:
                 yield f"registry: {model}: {why}"
+
+
+def look_at_internal_topics(settings: Settings) -> list[str]:
+    """What is wrong with the topics of replicas, where there are to be any."""
+    if settings.replicas is None:
+        return []
+    try:
+        return InternalTopics(client_properties(settings.kafka), internal_topics(settings)).check()
+    except KafkaException as error:
+        return [f"replicas: the internal topics cannot be looked at: {explain_client(error)}"]
 
 
 def access_to(target: Target, io: Transport) -> Access:

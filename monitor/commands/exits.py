@@ -10,7 +10,7 @@ class Exit(IntEnum):
     OK = 0, "done; of `run` a clean stop"
     NO = (
         1,
-        "the answer is no: the demo found no drift, a contract is broken, a backtest had no event to judge, no message was accepted, there is no such incident, an incident is open, a target does not take its test, an audit log is broken or a decision of it comes out otherwise, a state or a backup is damaged, or driftd does not see or tell everything (`status`)",
+        "the answer is no: the demo found no drift, a contract is broken, a backtest had no event to judge, no message was accepted, there is no such incident, an incident is open, a target does not take its test, an audit log is broken or a decision of it comes out otherwise, a state or a backup is damaged, an internal topic is not as it must be, or driftd does not see or tell everything (`status`)",
     )
     USAGE = 2, "command line, configuration, reference or secret is missing or wrong"
     CANNOT_GO_ON = (

@@ -14,6 +14,7 @@ from monitor.commands.arguments import usable_cores
 from monitor.commands.exits import Exit
 from monitor.configuration import Configuration, ReferenceAwayError, load
 from monitor.failpoints import VARIABLE, arm
+from monitor.replica import Replica
 from monitor.runtime.loop import calm_collector
 from monitor.runtime.process import share_interpreter
 from monitor.runtime.telemetry import configure_logging
@@ -37,7 +38,7 @@ def run(config: Path, threads: int | None = None) -> Exit:
     except ReferenceAwayError as error:  # the supervisor tries again
         return cannot(str(error))
     try:
-        daemon = Daemon.start(configuration, threads=threads)
+        daemon = started(configuration, threads)
     except StateError as error:
         return cannot(str(error))
     except OSError as error:
@@ -59,6 +60,13 @@ def run(config: Path, threads: int | None = None) -> Exit:
     except (SourceError, StateError) as error:
         return cannot(str(error))
     return Exit.OK
+
+
+def started(configuration: Configuration, threads: int) -> Daemon | Replica:
+    """The daemon, or one of several. Raises ConfigError, StateError, and OSError for the port."""
+    if configuration.settings.replicas is not None:
+        return Replica.start(configuration)
+    return Daemon.start(configuration, threads=threads)
 
 
 def make_fail(step: str | None) -> None:

@@ -57,6 +57,7 @@ from monitor.facts.performance import (
     PerformanceJudged,
     ReliabilityTold,
 )
+from monitor.facts.replicas import CountsComplete, CountsMissing, CountsQuarantined, ReplicaAssigned
 from monitor.facts.reports import (
     BudgetTold,
     DayTold,
@@ -166,6 +167,10 @@ Fact = (
     | WebAccessChanged
     | PartitionsAssigned
     | PartitionsHeld
+    | ReplicaAssigned
+    | CountsQuarantined
+    | CountsMissing
+    | CountsComplete
     | PartitionsUnreachable
     | PositionSuspected
     | RecordsWaiting
@@ -230,6 +235,9 @@ __all__ = [
     "ClockSet",
     "ContractBroken",
     "ContractSample",
+    "CountsComplete",
+    "CountsMissing",
+    "CountsQuarantined",
     "CoverageTest",
     "DaemonStarted",
     "DaemonStopped",
@@ -289,6 +297,7 @@ __all__ = [
     "ReferenceStoodIn",
     "RegistryAnswered",
     "ReliabilityTold",
+    "ReplicaAssigned",
     "Report",
     "ReportMade",
     "RequestTold",

@@ -33,6 +33,9 @@ from monitor.facts import (
     CheckpointSaved,
     ClockSet,
     ContractBroken,
+    CountsComplete,
+    CountsMissing,
+    CountsQuarantined,
     DeadLettersBlocked,
     DeadLettersDropped,
     DeadLettersKept,
@@ -68,6 +71,7 @@ from monitor.facts import (
     RecordsWaiting,
     ReferenceAbsent,
     RegistryAnswered,
+    ReplicaAssigned,
     ReportMade,
     RequestsServed,
     RequestsStand,
@@ -101,6 +105,7 @@ from monitor.series.scoring import DRIFT, INSUFFICIENT
 from monitor.series.tracks import HOURS, KEPT_POINTS, WINDOWS
 from monitor.stream.events import Nanos, Partition, SeriesKey
 
+FOLDS, JUDGES = "fold", "judge"  # roles of a replica
 HELD = frozenset({LevelStep.SETTLED, LevelStep.ACCEPTED})  # steps after which a feature is held to a level of its own
 NO_SCORES = ScoreTable(())
 DURATION_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5)
@@ -121,7 +126,18 @@ HALVES_JOINED = "driftd_halves_total", ("joined", "unmatched", "evicted", "repea
 VIOLATIONS = "driftd_contract_violations_total"
 SAMPLES = 3  # of a rule
 GOES_ON = (
-    *("deliveries", "lags", "unreachable", "late", "partitions_held", "topics_missing", "waiting", "checkpoint_at"),
+    *(
+        "deliveries",
+        "lags",
+        "unreachable",
+        "late",
+        "partitions_held",
+        "replica",
+        "counts_missing",
+        "topics_missing",
+        "waiting",
+        "checkpoint_at",
+    ),
     *(
         "letters_blocked",
         "letters_bytes",
@@ -301,6 +317,8 @@ class Board:
     unreachable: Mapping[Partition, Nanos] = field(default_factory=dict)  # since when their leaders are silent
     late: dict[str, LateShare] = field(default_factory=dict)  # by topic
     partitions_held: int = 0
+    replica: Mapping[str, int] | None = None  # partitions by role; None: it is no replica
+    counts_missing: frozenset[tuple[int, Partition]] = frozenset()  # judge partition, and that whose counts it lacks
     topics_missing: int = 0
     clock_behind: Nanos = 0  # the wall clock, where it was set back
     waiting: RecordsWaiting | None = None  # records that cannot be decoded yet
@@ -349,6 +367,7 @@ class Board:
             self._expect_warnings(key)
         self.counters["driftd_checkpoint_failures_total"][()] += 0
         self.counters["driftd_detector_failures_total"].update()  # of which detectors is known when one fails
+        self.counters["driftd_replica_quarantined_total"].update()  # and for which reasons when a record is put aside
         self._expect_state()
         self._expect_decisions()
         for outcome in APPROVAL_OUTCOMES:
@@ -671,6 +690,8 @@ class Board:
     def _note_source(self, fact: Fact) -> None:
         if isinstance(fact, DeadLettersKept | DeadLettersBlocked | DeadLettersDropped | DeadLettersSized):
             self._note_letters(fact)
+        elif isinstance(fact, ReplicaAssigned | CountsQuarantined | CountsMissing | CountsComplete):
+            self._note_replica(fact)
         else:
             self._note_partitions(fact)
 
@@ -696,6 +717,18 @@ class Board:
                 self.counters["driftd_kafka_errors_total"][(error,)] += 1
             case _:  # the rest is only logged
                 pass
+
+    def _note_replica(self, fact: ReplicaAssigned | CountsQuarantined | CountsMissing | CountsComplete) -> None:
+        match fact:
+            case ReplicaAssigned(folds, judges):
+                self.replica = {FOLDS: len(folds), JUDGES: len(judges)}
+                self.counts_missing = frozenset(each for each in self.counts_missing if each[0] in judges)
+            case CountsQuarantined(_, fault):
+                self.counters["driftd_replica_quarantined_total"][(fault,)] += 1
+            case CountsMissing(judge, partition):
+                self.counts_missing |= {(judge, partition)}
+            case CountsComplete(judge, partition):
+                self.counts_missing -= {(judge, partition)}
 
     def _count_delivery(self, target: str, kind: str, outcome: str, count: int) -> None:
         self.counters["driftd_target_deliveries_total"][target, outcome] += count

@@ -1,19 +1,18 @@
 """Saves state, positions and outbox together, then tells Kafka: in this order, never another."""
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Protocol
 
 from monitor.audit.chain import AuditNote
 from monitor.clock import Clock
 from monitor.facts import AuditHead, BackupFailed, CheckpointFailed, CheckpointSaved, Fact
 from monitor.failpoints import Step, reach
-from monitor.pipeline import Pipeline
 from monitor.runtime.dead_letters import DeadLetters
 from monitor.series.records import Record
-from monitor.sources.base import Source
 from monitor.store.outbox import AddressedNotice
 from monitor.store.sqlite import StateError, StateGoneError, StateStore
-from monitor.stream.events import SECOND
+from monitor.stream.events import SECOND, Partition
 from monitor.stream.rejected import RejectedRecord
 
 BACKUP_EVERY = (
@@ -23,14 +22,50 @@ HEAD_EVERY = 3600.0  # seconds from one time that the head of the audit log is t
 RETRY_AFTER = 1.0  # seconds, when the state could not be written
 
 
+class SavedState(Protocol):
+    """Whose state is saved: a pipeline, or who owns one."""
+
+    def snapshot(self) -> list[Record]:
+        """All state as records."""
+        ...
+
+    def changes(self) -> list[Record]:
+        """The records that changed since the last call."""
+        ...
+
+    def open_panes(self) -> Fact:
+        """How many panes each series holds."""
+        ...
+
+
+class Positions(Protocol):
+    """How far was read of what the state comes from."""
+
+    def positions(self) -> dict[Partition, int]:
+        """The next offset of each partition."""
+        ...
+
+    def topics(self) -> dict[str, str]:
+        """The ids of the topics that these are of."""
+        ...
+
+    def verified(self) -> dict[Partition, int]:
+        """Before which offsets nothing was read of topics that were made after these."""
+        ...
+
+    def commit(self, positions: Mapping[Partition, int]) -> None:
+        """Publish what was saved."""
+        ...
+
+
 class Checkpointer:
     """Decides when to save, and holds reading while saving fails."""
 
     def __init__(
         self,
         store: StateStore,
-        pipeline: Pipeline,
-        source: Source,
+        pipeline: SavedState,
+        source: Positions,
         clock: Clock,
         interval: float,
         letters: DeadLetters | None = None,
@@ -52,7 +87,7 @@ class Checkpointer:
         self.failing: str | None = None
         self.whole = False  # the next checkpoint replaces all records: a restore dropped some
 
-    def renew(self, pipeline: Pipeline, *, whole: bool) -> None:
+    def renew(self, pipeline: SavedState, *, whole: bool) -> None:
         """Save another pipeline from now on, which goes on from what was saved."""
         self._pipeline, self.whole = pipeline, whole
 

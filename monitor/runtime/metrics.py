@@ -21,7 +21,7 @@ from monitor.alerting.table import DetectorScores
 from monitor.facts import DELAY_BOUNDS, AlertSeen, PerformanceEstimated, PerformanceJudged
 from monitor.runtime import requests
 from monitor.runtime.beside import judged_beside
-from monitor.runtime.board import DURATION_BUCKETS, INSUFFICIENT_CAUSES, Board, Durations, SeriesBoard
+from monitor.runtime.board import DURATION_BUCKETS, INSUFFICIENT_CAUSES, JUDGES, Board, Durations, SeriesBoard
 from monitor.runtime.exposition import CLASSIC, OPENMETRICS, MetricKind, Sample, head, label, labelled, lines
 from monitor.runtime.ready import Forms, LineRoom
 from monitor.store.outbox import Backlog
@@ -351,6 +351,20 @@ METRICS: dict[str, Spec] = {
         "Fields of events that still count; unknown ones are counted in every 256th event",
         ("topic", "reason"),
     ),
+    "driftd_replica_partitions": Spec(
+        "gauge",
+        "Partitions of a replica, by role: fold, those of the topics that it reads and counts; judge, those of the counts topic whose "
+        "models it owns. Absent: it is no replica",
+        ("role",),
+    ),
+    "driftd_replica_quarantined_total": Spec(
+        "counter", "Records of the counts topic that were put aside and never merged, by why", ("reason",)
+    ),
+    "driftd_replica_counts_missing": Spec(
+        "gauge",
+        "Pairs of a judge partition of this replica and a partition whose counts it lacks: event time stands for these models. Absent: "
+        "it is no replica",
+    ),
     "driftd_partitions_held": Spec(
         "gauge", "Partitions not read for now: they run ahead, and what they bring would wait in memory"
     ),
@@ -385,7 +399,9 @@ METRICS: dict[str, Spec] = {
     "driftd_kafka_errors_total": Spec("counter", "Errors that the Kafka client reported and deals with", ("error",)),
     "driftd_foreign_commits": Spec("gauge", "1: another process commits offsets under driftd's group"),
     "driftd_watermark_timestamp_seconds": Spec("gauge", "Event time up to which events are complete", ("model",)),
-    "driftd_checkpoint_age_seconds": Spec("gauge", "Time since state and positions were last saved"),
+    "driftd_checkpoint_age_seconds": Spec(
+        "gauge", "Time since state and positions were last saved; absent for a replica that judges nothing"
+    ),
     "driftd_checkpoint_duration_seconds": Spec("histogram", "Time a checkpoint took"),
     "driftd_checkpoint_failures_total": Spec("counter", "Checkpoints that could not be written"),
     "driftd_state_recoveries_total": Spec("counter", "Times that the state was lost, gone or damaged", ("cause",)),
@@ -517,6 +533,7 @@ class Exposition:
         silent = [((place.topic, str(place.index)), at / SECOND) for place, at in board.unreachable.items()]
         yield "driftd_partition_unreachable_since_timestamp_seconds", silent
         yield "driftd_partitions_held", [((), board.partitions_held)]
+        yield from self._replica(board)
         yield "driftd_topics_missing", [((), board.topics_missing)]
         waiting = () if board.waiting is None else board.waiting.records
         yield "driftd_records_waiting", [((topic,), count) for topic, count in waiting]
@@ -526,13 +543,20 @@ class Exposition:
         yield "driftd_dead_letters_directory_bytes", [] if held is None else [((), held)]
         yield "driftd_clock_behind_seconds", [((), board.clock_behind / SECOND)]
         saved = started if board.checkpoint_at is None else board.checkpoint_at
-        yield "driftd_checkpoint_age_seconds", [((), max(0, self.status.now() - saved) / SECOND)]
+        judges = board.replica is None or board.replica[JUDGES] > 0
+        yield "driftd_checkpoint_age_seconds", [((), max(0, self.status.now() - saved) / SECOND)] if judges else []
         answered = started if board.answered_at is None else board.answered_at
         yield "driftd_source_answered_timestamp_seconds", [((), answered / SECOND)]
         turned = started if board.turned_at is None else board.turned_at
         yield "driftd_loop_timestamp_seconds", [((), turned / SECOND)]
         parts = self.status.compiled if board.native is None else {**self.status.compiled, "reading": board.native}
         yield "driftd_compiled", [((part,), int(used)) for part, used in parts.items()]
+
+    @staticmethod
+    def _replica(board: Board) -> Iterator[tuple[str, Iterable[Value]]]:
+        roles, missing = board.replica or {}, len(board.counts_missing)
+        yield "driftd_replica_partitions", [((role,), count) for role, count in roles.items()]
+        yield "driftd_replica_counts_missing", [] if board.replica is None else [((), missing)]
 
     def _outside(self) -> Iterator[tuple[str, Iterable[Value]]]:
         backlog, now = self.status.backlog(), self.status.now()

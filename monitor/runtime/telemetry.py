@@ -28,6 +28,9 @@ from monitor.facts import (
     CheckpointSaved,
     ClockSet,
     ContractBroken,
+    CountsComplete,
+    CountsMissing,
+    CountsQuarantined,
     DaemonStarted,
     DaemonStopped,
     DeadLettersBlocked,
@@ -72,6 +75,7 @@ from monitor.facts import (
     ReferenceAbsent,
     ReferenceStoodIn,
     RegistryAnswered,
+    ReplicaAssigned,
     ReportMade,
     RequestsServed,
     RequestsStand,
@@ -258,6 +262,8 @@ class Telemetry:
             case ClockSet(by, behind):
                 level = logging.ERROR if behind else logging.WARNING
                 self._log.log(level, "clock.set", seconds=round(by / SECOND, 3), behind=round(behind / SECOND, 3))
+            case ReplicaAssigned() | CountsQuarantined() | CountsMissing() | CountsComplete():
+                self._say_replica(fact)
             case _:
                 self._say_source(fact)
 
@@ -512,6 +518,20 @@ class Telemetry:
                 self._complain(logging.WARNING, "source.troubled", error=error, detail=detail)
             case _:
                 self._say_loss(fact)
+
+    def _say_replica(self, fact: ReplicaAssigned | CountsQuarantined | CountsMissing | CountsComplete) -> None:
+        log = self._log
+        match fact:
+            case ReplicaAssigned(folds, judges):
+                log.info("replica.assigned", folds=[str(each) for each in folds], judges=list(judges))
+            case CountsQuarantined(judge, fault, words):
+                self._complain(logging.ERROR, "replica.quarantined", reason=fault, judge=judge, detail=words)
+            case CountsMissing(judge, partition, words):
+                self._complain(
+                    logging.ERROR, "replica.counts_missing", partition=str(partition), judge=judge, detail=words
+                )
+            case CountsComplete(judge, partition):
+                log.info("replica.counts_complete", partition=str(partition), judge=judge)
 
     def _say_waiting(self, records: Mapping[str, int], why: str, seconds: int) -> None:
         if records:

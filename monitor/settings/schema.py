@@ -40,6 +40,7 @@ from monitor.settings.approval import ApprovalLinksSettings
 from monitor.settings.dead_letters import DeadLettersSettings
 from monitor.settings.fields import ConstantSettings, FieldsSettings, TopicNameSettings, refuse_undotted
 from monitor.settings.registry import RegistrySettings
+from monitor.settings.replicas import COUNTS, STATE, TOPIC_NAME, ReplicasSettings
 from monitor.settings.reports import ReportsSettings
 from monitor.settings.retraining import RetrainingSettings, with_general
 from monitor.settings.thresholds import MetricThresholdSettings
@@ -551,6 +552,7 @@ class Settings(BaseSettings):
     targets: list[Annotated[SerializeAsAny[TargetSettings], BeforeValidator(read_target)]] = Field(default_factory=list)
     reports: ReportsSettings | None = None
     dead_letters: DeadLettersSettings | None = None
+    replicas: ReplicasSettings | None = None
     state: Path = Path("/var/lib/driftd")
     audit_keep: PositiveDuration | None = None  # of wall time; None: all entries
     checkpoint_interval: PositiveDuration = parse_duration("5s")
@@ -631,6 +633,21 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"dead_letters.directory: {kept.directory} is the directory of the state; name another, or one inside it"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _internal_apart(self) -> "Settings":
+        """What replicas tell each other goes through topics of its own, whose names Kafka takes."""
+        if self.replicas is None:
+            return self
+        for what in (COUNTS, STATE):
+            name = self.replicas.topic_of(what, self.kafka.group_id)
+            if not TOPIC_NAME.fullmatch(name):
+                raise ValueError(
+                    f"replicas.{what}_topic: {name!r}, after kafka.group_id, is no name of a topic; name one"
+                )
+            if name in {topic.name for topic in self.topics}:
+                raise ValueError(f"replicas.{what}_topic: {name} is read itself (topics); name one that is not")
         return self
 
     @model_validator(mode="after")

@@ -19,7 +19,7 @@ from monitor.store.standing import StandingNotice, Stays
 from monitor.store.sums import checksum
 from monitor.stream.events import DAY, Nanos, Partition
 
-__all__ = ["StateError", "StateGoneError", "StateStore", "Told"]
+__all__ = ["StateError", "StateGoneError", "StateStore", "Told", "claim_directory"]
 
 PRUNE_EVERY: Nanos = DAY  # wall time from one look at entries that are old enough to the next
 NAMED = "SELECT name, id FROM topic"
@@ -36,6 +36,17 @@ def untold(chosen: Iterable[Undelivered]) -> list[AuditNote]:
 
 class StateGoneError(sqlite3.OperationalError):
     """The file that is written has no name any more, or another one bears it: what is saved here is lost."""
+
+
+def claim_directory(directory: Path) -> int:
+    """Take a directory for ourselves, until the file that is returned is closed. Raises StateError where another process has it, and OSError."""
+    claim = os.open(directory / files.LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(claim)
+        raise StateError(f"state: {directory} is in use by another driftd") from None
+    return claim
 
 
 class StateStore:
@@ -55,7 +66,7 @@ class StateStore:
         self._backup_error: str | None = None
         try:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._claim = self._claim_directory()
+            self._claim = claim_directory(directory)
         except OSError as error:
             raise StateError(f"state: {directory} cannot be used: {error.strerror or error}") from None
         try:
@@ -71,15 +82,6 @@ class StateStore:
         except BaseException:
             os.close(self._claim)
             raise
-
-    def _claim_directory(self) -> int:
-        claim = os.open(self.directory / files.LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(claim)
-            raise StateError(f"state: {self.directory} is in use by another driftd") from None
-        return claim
 
     def _identities(self) -> list[tuple[int, int] | None]:
         """Which files bear the names of state and lock."""
@@ -192,6 +194,11 @@ class StateStore:
             with suppress(OSError):
                 total += path.stat().st_size
         return total
+
+    def image(self) -> bytes:
+        """The state as it was saved last, as the bytes of its file. Raises sqlite3.Error."""
+        with self._lock:
+            return self._db.serialize()
 
     # --- backups ------------------------------------------------------------------------------------------------
 

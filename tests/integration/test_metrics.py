@@ -33,6 +33,8 @@ WHERE_WRONG = {  # absent where every leader answers, every message can be read,
     "driftd_detector_failures_total",
     "driftd_partition_unreachable_since_timestamp_seconds",
     "driftd_records_waiting",
+    "driftd_replica_counts_missing",  # of a replica
+    "driftd_replica_quarantined_total",
 }
 PAGES = sorted((ROOT / "grafana" / "dashboards").glob("*.json"))
 

@@ -88,6 +88,7 @@ class PartitionReader:
         self.held -= gone
         for partition in gone:
             del self.positions[partition]
+            self.unreadable.pop(partition, None)
 
     def move_to(self, partition: Partition, offset: int) -> None:
         """Go on elsewhere, once it is not held."""

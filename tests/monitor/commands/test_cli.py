@@ -186,7 +186,7 @@ def test_an_option_that_takes_several_values_is_made_in_one_way() -> None:
 def test_every_command_returns_one_of_the_exit_codes() -> None:
     commands = [one.get_default("command") for one in parsers(build_parser()) if one.get_default("command")]
 
-    assert len(commands) == 37
+    assert len(commands) == 39
     assert {get_type_hints(command)["return"] for command in commands} == {Exit}
 
 

@@ -1,0 +1,422 @@
+"""The loop of a replica: who it is in the group, what it folds, what it judges, and what of that is safe."""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from threading import Event
+
+from confluent_kafka import KafkaException
+
+from monitor.clock import Clock
+from monitor.facts import ReplicaAssigned, SourceAnswered, SourceTroubled, TopicsMissing
+from monitor.replicas.cells import SourceLog
+from monitor.replicas.folding import SentRecord
+from monitor.runtime.replica.folding import Folding, GroupStart
+from monitor.runtime.replica.judging import PartitionJudge
+from monitor.runtime.replica.moving import CLAIM, PLACES, FoundState, StateRecord, StateWriter, found_state
+from monitor.runtime.telemetry import Telemetry
+from monitor.sources.base import SourceError
+from monitor.sources.kafka.bounds import ask_bounds
+from monitor.sources.kafka.client import AskingClient, KafkaChoice
+from monitor.sources.kafka.ends import LeaderEnds
+from monitor.sources.kafka.identity import TopicIds
+from monitor.sources.kafka.internal_log import InternalLog, InternalRecord
+from monitor.sources.kafka.lookup import list_partitions
+from monitor.sources.kafka.membership import GroupPosition, Membership, OwnershipHeard
+from monitor.sources.kafka.sending import AcknowledgedProducer
+from monitor.stream.events import Partition
+
+POLL = 0.1  # seconds: small batches are collected for so long, and a stop is noticed as soon
+MOST = 2_000  # records of the counts topic at once, so that folding and the group have their turn
+LOOK_EVERY = 5.0  # seconds from one look at which partitions there are to the next
+LOOK_SOON = 0.25  # the same while somebody waits for it
+PATIENCE = 10.0  # seconds for a broker to answer
+UNANSWERED = 60.0  # seconds without an answer of the cluster after which a replica is not ready
+LEAVING = 5.0  # seconds for what was sent to be acknowledged before partitions are given up
+
+
+@dataclass(slots=True)
+class OwnedJudge:
+    """A judge partition that is ours.
+
+    `published`: how many records must be acknowledged before all that is saved is safe; None: it is. `begins`: where snapshots begin in the
+    state topic, of those that are acknowledged.
+    """
+
+    judge: PartitionJudge
+    writer: StateWriter
+    stale: Sequence[bytes]
+    listening: bool = False
+    published: int | None = None
+    begins: deque[int] = field(default_factory=lambda: deque(maxlen=len(PLACES)))
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaClients:
+    """The ways to the broker."""
+
+    source: AskingClient
+    ends: LeaderEnds
+    ids: TopicIds
+    producer: AcknowledgedProducer
+    counts: InternalLog
+    state: Callable[[int, int | None, int], list[InternalRecord]]  # a judge partition's, from one offset to another
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaTopics:
+    """The internal topics."""
+
+    counts: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class Members:
+    """What a replica is in: the group of those that fold, and that of those that judge. Two, so that each kind of work is divided evenly by itself."""
+
+    folding: Membership
+    judging: Membership
+
+    def poll(self) -> None:
+        """Hear of changes in both. Raises SourceError."""
+        self.folding.poll(0.0)
+        self.judging.poll(0.0)
+
+    @property
+    def trouble(self) -> str | None:
+        """Why one of them is not joined yet; None where both are."""
+        for member in (self.folding, self.judging):
+            if not member.joined:
+                return f"joining group {member.group}{f': {member.trouble}' if member.trouble else ''}"
+        return None
+
+    def close(self) -> None:
+        """Leave both: first what was folded is sent, then what is judged is handed on."""
+        self.folding.close()
+        self.judging.close()
+
+
+class ReplicaLoop:
+    """Folds and judges what the group gives to it, until it is stopped."""
+
+    def __init__(
+        self,
+        choice: KafkaChoice,
+        topics: ReplicaTopics,
+        clients: ReplicaClients,
+        folding: Callable[[Callable[[SentRecord], int]], Folding],
+        join: Callable[[OwnershipHeard], Members],
+        judge: Callable[[int, bytes | None, Callable[[], bool]], PartitionJudge | None],
+        telemetry: Telemetry,
+        clock: Clock,
+        *,
+        flush_every: float,
+        session: float,
+        changed: Callable[[Mapping[int, PartitionJudge]], None],
+    ) -> None:
+        """`judge` makes one of a saved state, None where no model is its; `changed` hears who judges now. Times in seconds."""
+        self._choice = choice
+        self._topics = topics
+        self._clients = clients
+        self._judge = judge
+        self._telemetry = telemetry
+        self._clock = clock
+        self._flush_every = flush_every
+        self._session = session
+        self._changed = changed
+        self._folding = folding(self._send)
+        self._gained: list[Partition] = []
+        self._owned: dict[int, OwnedJudge] = {}
+        self._stands: dict[Partition, GroupPosition] = {}  # in the group, as we have written it
+        self._next_flush = self._next_look = 0.0
+        self._heard_at = clock.elapsed()  # when the group last had a word from us
+        self._looked_at: float | None = None  # when the cluster last said which partitions there are
+        self._missing: tuple[str, ...] = ()  # topics
+        self._members = join(OwnershipHeard(self._gained.extend, self._revoked, self._lost))
+
+    @property
+    def judges(self) -> dict[int, PartitionJudge]:
+        """Who judges here, by judge partition."""
+        return {number: owned.judge for number, owned in list(self._owned.items())}
+
+    def trouble(self) -> str | None:
+        """Why the replica is not ready, in a line; None where it is."""
+        if (joining := self._members.trouble) is not None or self._looked_at is None:
+            return f"starting: {joining or 'looking up partitions'}"
+        if self._clock.elapsed() - self._looked_at >= UNANSWERED:
+            return "kafka: the cluster has not answered for a minute"
+        return next((why for judge in self.judges.values() if (why := judge.trouble) is not None), None)
+
+    @staticmethod
+    def _because(trouble: str) -> str:
+        return f": {trouble}" if trouble else ""
+
+    # --- turning ------------------------------------------------------------------------------------------------
+
+    def run(self, stopping: Event) -> None:
+        """Turn until stopped, then hand everything on. Raises SourceError and StateError when it cannot go on."""
+        self._clients.ends.begin()
+        while not stopping.is_set():
+            self._telemetry.turned()
+            self.turn()
+        self._members.close()  # which has us hand on what we own
+
+    def turn(self) -> None:
+        """Once round."""
+        self._members.poll()
+        self._heard_at = self._clock.elapsed()
+        self._take_on()
+        self._look_up()
+        if self._clients.producer.full:
+            self._clients.producer.hear(POLL)
+        else:
+            self._telemetry.record(self._folding.turn(POLL, self._clock.now()))
+        self._hear_counts()
+        if self._clock.elapsed() >= self._next_flush:
+            self._next_flush = self._clock.elapsed() + self._flush_every
+            self._folding.flush(self._clock.now(), self._clock.elapsed())
+            self._telemetry.record([self._folding.lags()])
+        self._clients.producer.hear()
+        self._save()
+        self._make_safe()
+
+    def _send(self, record: SentRecord) -> int:
+        self._clients.producer.send(self._topics.counts, record.judge, record.key, record.value)
+        return self._clients.producer.sent
+
+    def _ours(self) -> bool:
+        """Whether the group has had a word from us lately: who was away for longer is no owner any more. Asked by threads that tell."""
+        return self._clock.elapsed() - self._heard_at < self._session
+
+    def _hear_counts(self) -> None:
+        now = self._clock.now()
+        if any(owned.judge.failing for owned in self._owned.values()):  # what cannot be saved is not heard
+            return
+        heard: dict[int, list[tuple[int, bytes | None]]] = {}
+        for record in self._clients.counts.poll(MOST, 0.0 if self._folding.logs else POLL):
+            heard.setdefault(record.index, []).append((record.offset, record.value))
+        for index, values in heard.items():
+            if (owned := self._owned.get(index)) is not None:
+                owned.judge.hear(values, now)
+        for owned in self._owned.values():
+            owned.judge.rest(now)
+
+    # --- which partitions there are -----------------------------------------------------------------------------
+
+    def _look_up(self) -> None:
+        """See which partitions there are, and tell judges where the group began to read each."""
+        waiting = self._looked_at is None or any(owned.judge.waits for owned in self._owned.values())
+        if self._clock.elapsed() < self._next_look:
+            return
+        self._next_look = self._clock.elapsed() + (LOOK_SOON if waiting else LOOK_EVERY)
+        try:
+            listing = list_partitions(self._clients.source, self._choice.topics, PATIENCE)
+            stands = self._members.folding.committed(listing.partitions)
+        except KafkaException as error:
+            self._telemetry.record([SourceTroubled(error.args[0].name(), error.args[0].str())])
+            return
+        self._clients.ends.watch(listing.leaders)
+        self._looked_at = self._clock.elapsed()
+        self._telemetry.record([SourceAnswered(self._clock.now())])
+        if tuple(listing.missing) != self._missing:
+            self._missing = tuple(listing.missing)
+            self._telemetry.record([TopicsMissing(self._missing)])
+        begins = _begins(stands)
+        for number, owned in self._owned.items():
+            if not owned.judge.waits or (begins and len(begins) == len(listing.partitions)):
+                owned.judge.expect(begins, self._clock.now())
+            if not owned.listening and not owned.judge.waits:
+                owned.listening = True
+                self._clients.counts.take_on(number, owned.judge.position.offset)
+
+    # --- what becomes ours --------------------------------------------------------------------------------------
+
+    def _take_on(self) -> None:
+        """Begin with what the group has given to us."""
+        if not self._gained:
+            return
+        gained, self._gained[:] = sorted(self._gained), []
+        self._fold([each for each in gained if each.topic != self._topics.counts])
+        for each in gained:
+            if each.topic == self._topics.counts:
+                self._own(each.index)
+        self._next_look = 0.0
+        self._tell()
+
+    def _fold(self, partitions: Sequence[Partition]) -> None:
+        """Fold these, each from the beginning of the cell that is open. Raises SourceError."""
+        if not partitions:
+            return
+        try:
+            stands = self._members.folding.committed(partitions)
+            self._clients.ids.ask()
+            ids = self._clients.ids.answered(PATIENCE) or {}
+            first = {place: self._first(place) for place in partitions if place not in stands}
+        except KafkaException as error:
+            raise SourceError(f"kafka: {error.args[0].str()}") from None
+        for partition in partitions:
+            held = stands.get(partition)
+            begin = first[partition] if held is None else held.offset
+            start = (None if held is None else GroupStart.read(held.beside)) or GroupStart(
+                begin, ids.get(partition.topic, "")
+            )
+            if start.topic != ids.get(partition.topic, start.topic):
+                raise SourceError(
+                    f"kafka: topic {partition.topic} was made anew since group {self._choice.group_id} began to read it: give replicas another kafka.group_id"
+                )
+            log = SourceLog(partition.topic, start.topic, partition.index)
+            self._folding.take_on(log, begin, start, self._clock.elapsed())
+            self._next_flush = 0.0
+
+    def _first(self, partition: Partition) -> int:
+        """Where the group begins to read a partition. Raises KafkaException."""
+        low, high = ask_bounds(self._clients.source, partition, PATIENCE)
+        return low if self._choice.from_earliest else high
+
+    def _own(self, number: int) -> None:
+        """Own a judge partition: claim its state, and take up what was written before. Raises SourceError and StateError."""
+        claimed = list[int]()
+        producer = self._clients.producer
+        producer.send(self._topics.state, number, CLAIM, b"", claimed.append)
+        if not producer.wait(producer.sent, PATIENCE):
+            raise SourceError(f"kafka: {self._topics.state}/{number} takes no claim{self._because(producer.trouble)}")
+        read = self._clients.state(number, self._snapshots_from(number), claimed[0])
+        found: FoundState = found_state(StateRecord(each.offset, each.key, each.value) for each in read)
+        judge = self._judge(number, found.image, self._ours)
+        if judge is None:
+            return
+        self._owned[number] = OwnedJudge(judge, StateWriter(claimed[0]), found.stale)
+        self._publish(number, self._owned[number])
+
+    def _snapshots_from(self, number: int) -> int | None:
+        """Where the last snapshots of a judge partition begin in the state topic, of those that an owner has made safe. Raises SourceError."""
+        place = Partition(self._topics.counts, number)
+        try:
+            held = self._members.judging.committed([place]).get(place)
+        except KafkaException as error:
+            raise SourceError(f"kafka: {error.args[0].str()}") from None
+        return int(held.beside) if held is not None and held.beside.isdecimal() else None
+
+    # --- what is safe -------------------------------------------------------------------------------------------
+
+    def _save(self) -> None:
+        """Save what is due, and send it to where others could take it up."""
+        for number, owned in self._owned.items():
+            if owned.judge.due:
+                owned.judge.save()
+                if not owned.judge.failing:
+                    self._publish(number, owned)
+            elif owned.judge.store.acknowledged and owned.published is None:
+                self._publish(number, owned)
+
+    def _publish(self, number: int, owned: OwnedJudge) -> None:
+        producer = self._clients.producer
+        (first, value), *others = owned.writer.records(owned.judge.image())
+        producer.send(self._topics.state, number, first, value, owned.begins.append)
+        for key, value in others:
+            producer.send(self._topics.state, number, key, value)
+        owned.published = producer.sent
+
+    def _make_safe(self) -> bool:
+        """Write to the group what who takes over may begin with; whether all that we have stands there.
+
+        A snapshot is acknowledged first. That the group takes a position of ours after that says that nobody had owned the partition by then.
+        """
+        acknowledged = self._clients.producer.acknowledged
+        ready = {
+            number: owned
+            for number, owned in self._owned.items()
+            if owned.published is not None and owned.published <= acknowledged
+        }
+        moved = {
+            partition: GroupPosition(log.safe(acknowledged), log.start.written())
+            for partition, log in self._folding.logs.items()
+        }
+        moved = {place: held for place, held in moved.items() if self._stands.get(place) != held}
+        judged = {
+            Partition(self._topics.counts, number): GroupPosition(
+                owned.judge.position.offset or 0, str(owned.begins[0])
+            )
+            for number, owned in ready.items()
+        }
+        safe = True
+        if moved:
+            safe = self._members.folding.commit(moved)
+            self._stands |= moved if safe else {}
+        if judged and self._members.judging.commit(judged):
+            for number, owned in ready.items():
+                self._release(number, owned)
+        return safe and all(owned.published is None for owned in self._owned.values())
+
+    def _release(self, number: int, owned: OwnedJudge) -> None:
+        owned.published = None
+        owned.judge.release()
+        for key in owned.stale:  # what others have left: nobody will ask for it
+            self._clients.producer.send(self._topics.state, number, key, None)
+        owned.stale = ()
+
+    # --- what is ours no longer ---------------------------------------------------------------------------------
+
+    def _revoked(self, partitions: Sequence[Partition]) -> None:
+        """Hand these on: all that was sent of them is made safe, for as long as that takes no longer than others should wait."""
+        gone = self._leaving(partitions)
+        if len(gone) < len(partitions):
+            self._folding.flush(self._clock.now(), self._clock.elapsed())
+        for number, owned in gone.items():
+            owned.judge.hush()
+            owned.judge.save()
+            self._publish(number, owned)
+        producer, deadline = self._clients.producer, self._clock.elapsed() + LEAVING
+        with suppress(SourceError):  # what is not safe is folded again, and judged again from the last snapshot
+            producer.wait(producer.sent, LEAVING)
+            while not self._make_safe() and self._clock.elapsed() < deadline:
+                producer.hear(POLL)
+        self._drop(partitions)
+
+    def _lost(self, partitions: Sequence[Partition]) -> None:
+        """Others own these by now: nothing of ours counts any more."""
+        self._drop(partitions)
+
+    def _leaving(self, partitions: Iterable[Partition]) -> dict[int, OwnedJudge]:
+        numbers = {each.index for each in partitions if each.topic == self._topics.counts}
+        return {number: owned for number, owned in self._owned.items() if number in numbers}
+
+    def _drop(self, partitions: Sequence[Partition]) -> None:
+        self._gained[:] = [each for each in self._gained if each not in partitions]
+        for number, owned in self._leaving(partitions).items():
+            if owned.listening:
+                self._clients.counts.let_go(number)
+            del self._owned[number]
+            owned.judge.close()
+        for partition in partitions:
+            self._folding.let_go(partition)
+            self._stands.pop(partition, None)
+        self._tell()
+
+    def _tell(self) -> None:
+        """Say what we do from now on."""
+        self._changed(self.judges)
+        self._telemetry.record([ReplicaAssigned(tuple(sorted(self._folding.logs)), tuple(sorted(self._owned)))])
+
+    def close(self) -> None:
+        """Let go of everything, without handing on."""
+        self._clients.ends.close()
+        for owned in self._owned.values():
+            owned.judge.close()
+        self._owned.clear()
+        self._clients.counts.close()
+        self._clients.producer.close()
+        self._clients.ids.close()
+        self._clients.source.close()
+
+
+def _begins(stands: Mapping[Partition, GroupPosition]) -> dict[SourceLog, int]:
+    """Where the group began to read each partition, of those of which somebody has written that down."""
+    found = {place: GroupStart.read(held.beside) for place, held in stands.items()}
+    return {
+        SourceLog(place.topic, start.topic, place.index): start.first
+        for place, start in found.items()
+        if start is not None
+    }
