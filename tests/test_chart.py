@@ -15,7 +15,7 @@ import yaml
 from detectors import Reference
 from monitor.app import DRAIN
 from monitor.cli import main
-from monitor.settings import Settings, load_settings
+from monitor.settings import load_settings
 from tests.parts.helm import helm, kubernetes_validate
 from tests.parts.prometheus import promtool
 
@@ -411,13 +411,6 @@ def test_the_schema_knows_every_value_and_no_other() -> None:
                 known(inner, held[name], f"{path}.{name}".lstrip("."))
 
     known(SCHEMA, VALUES, "")
-
-
-def test_the_page_says_whether_this_driftd_knows_replicas() -> None:
-    """Whoever makes `replicas` a section takes the sentence out."""
-    says_not = "does not know it yet" in " ".join((CHART / "README.md").read_text().split())
-
-    assert says_not == ("replicas" not in Settings.model_fields)
 
 
 def test_the_chart_has_the_version_of_the_image() -> None:
