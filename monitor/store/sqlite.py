@@ -16,7 +16,7 @@ from monitor.store import audit, files, outbox, standing
 from monitor.store.opening import StateError, open_state
 from monitor.store.outbox import AddressedNotice, Backlog, Forgotten, Notice, OutboxRow, Undelivered
 from monitor.store.standing import StandingNotice, Stays
-from monitor.store.sums import checksum
+from monitor.store.sums import checksum, checksum_in
 from monitor.stream.events import DAY, Nanos, Partition
 
 __all__ = ["StateError", "StateGoneError", "StateStore", "Told", "claim_directory"]
@@ -139,8 +139,8 @@ class StateStore:
             if anew := [(name,) for name, found in topics.items() if before.get(name, found) != found]:
                 db.executemany("DELETE FROM position WHERE topic = ?", anew)
                 db.executemany("DELETE FROM verified WHERE topic = ?", anew)
-            db.executemany("INSERT OR REPLACE INTO position VALUES (?, ?, ?, ?)", _places(positions))
-            db.executemany("INSERT OR REPLACE INTO verified VALUES (?, ?, ?, ?)", _places(verified))
+            db.executemany("INSERT OR REPLACE INTO position VALUES (?, ?, ?, ?)", _places("position", positions))
+            db.executemany("INSERT OR REPLACE INTO verified VALUES (?, ?, ?, ?)", _places("verified", verified))
             db.executemany(
                 "INSERT INTO topic VALUES (?, ?, ?) ON CONFLICT (name) DO UPDATE SET id = excluded.id, sum = excluded.sum "
                 "WHERE id <> excluded.id",
@@ -370,10 +370,10 @@ def _row(record: Record) -> tuple[str, str, bytes | None]:
     return record.kind, record.key, record.payload
 
 
-def _places(offsets: Mapping[Partition, int]) -> list[tuple[str, int, int, int]]:
-    """Rows of offsets, each with its checksum."""
+def _places(table: str, offsets: Mapping[Partition, int]) -> list[tuple[str, int, int, int]]:
+    """Rows of offsets for a table, each with its checksum."""
     places = [(partition.topic, partition.index, offset) for partition, offset in offsets.items()]
-    return [(*place, checksum(*place)) for place in places]
+    return [(*place, checksum_in(table, *place)) for place in places]
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -36,7 +36,12 @@ SUMMED = {
         "data",
     ),
 }
+NUMBERED = ("delivery", "notice")  # tables whose numbers are never given twice
+MOST_NUMBERS = 2**53  # rows that no table ever has had: of a larger number SQLite would write no further row
 KEYS = {"record": 2, "position": 2, "topic": 1, "verified": 2, "notice": 1, "delivery": 1, "standing": 2}
+NAMING = frozenset(
+    {"verified"}
+)  # tables with the columns of another one: their name is in the checksum, so that a page of the other is none of theirs
 SINCE = {"verified": 7}  # the format in which a table came, where checksums were there before
 
 
@@ -67,6 +72,11 @@ def checksum(*values: object) -> int:
     return crc32(ascii(values).encode())
 
 
+def checksum_in(table: str, *row: object) -> int:
+    """The checksum that a row of a table should have, by the columns that it is of."""
+    return checksum(table, *row) if table in NAMING else checksum(*row)
+
+
 def of(table: str, row: str = "") -> str:
     """SQL: the checksum that a row of a table should have."""
     return f"checksum({', '.join(row + column for column in SUMMED[table])})"
@@ -85,12 +95,29 @@ def damaged(connection: sqlite3.Connection) -> Iterator[DamagedRow]:
         if SINCE.get(table, version) > version:
             continue
         for *row, held in connection.execute(f"SELECT {', '.join(columns)}, sum FROM {table}"):  # noqa: S608 - our names
-            if held != checksum(*row):
+            if held != checksum_in(table, *row):
                 yield DamagedRow(table, tuple(row[: KEYS[table]]))
+    yield from _damaged_numbers(connection)
     for table in ("audit", "audit_anchor"):  # the log has a chain of its own; here only that it can be gone on from
         for seq, held in connection.execute(f"SELECT seq, hash FROM {table} ORDER BY seq DESC LIMIT 1"):  # noqa: S608
             if not isinstance(held, bytes) or len(held) != HASH_BYTES:
                 yield DamagedRow(table, (seq,))
+
+
+def _damaged_numbers(connection: sqlite3.Connection) -> Iterator[DamagedRow]:
+    """What SQLite keeps of the numbers that it has given: no checksum stands beside it, and its tree is whole with any content."""
+    given = connection.execute("SELECT name, seq FROM sqlite_sequence").fetchall()
+    last = {
+        table: connection.execute(f"SELECT MAX(seq) FROM {table}").fetchone()[0] or 0  # noqa: S608 - our names
+        for table in NUMBERED
+    }
+    for name, seq in given:
+        least = last.pop(name, None)
+        if least is None or type(seq) is not int or not least <= seq < MOST_NUMBERS:
+            yield DamagedRow("sqlite_sequence", (name,))
+    for table, least in last.items():
+        if least:
+            yield DamagedRow("sqlite_sequence", (table,))
 
 
 def words(rows: list[DamagedRow]) -> str:

@@ -311,6 +311,40 @@ def test_a_backup_is_for_the_daemon_alone(whole: Path) -> None:
     assert json.dumps([files.flaw(path) for path in files.backups(whole)]) == "[null]"
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE sqlite_sequence SET seq = 1 WHERE name = 'notice'",
+        "UPDATE sqlite_sequence SET seq = 9223372036854775807 WHERE name = 'delivery'",
+        "UPDATE sqlite_sequence SET seq = 'n0' WHERE name = 'delivery'",
+        "UPDATE sqlite_sequence SET name = NULL",
+        "INSERT INTO sqlite_sequence VALUES ('notice', 12)",
+        "DELETE FROM sqlite_sequence",
+    ],
+)
+def test_what_sqlite_keeps_of_numbers_is_looked_at(whole: Path, change: str) -> None:
+    """Of one too large it would say that the disk is full, at every notice from then on."""
+    with closing(sqlite3.connect(whole / files.DATABASE)) as database, database:
+        database.execute(change)
+
+    found, again = opened(whole), opened(whole)
+
+    assert len(found.recovered) == 1
+    assert "sqlite_sequence" in found.recovered[0].found
+    assert not again.recovered
+
+
+def test_rows_of_another_table_are_damage_though_their_columns_are_the_same(whole: Path) -> None:
+    """As where a page is written to the place of another."""
+    with closing(sqlite3.connect(whole / files.DATABASE)) as database, database:
+        database.execute("INSERT OR REPLACE INTO verified SELECT * FROM position")
+
+    found = opened(whole)
+
+    assert len(found.recovered) == 1
+    assert "verified" in found.recovered[0].found
+
+
 def test_a_newer_state_is_refused_whatever_backups_say(whole: Path) -> None:
     with closing(sqlite3.connect(whole / files.DATABASE)) as database:
         database.execute("PRAGMA user_version = 77")
