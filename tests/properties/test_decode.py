@@ -341,7 +341,7 @@ def damaged(draw: st.DrawFn) -> bytes:
     return raw
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(
     batch=st.lists(damaged(), min_size=1, max_size=8),
     keys=st.sampled_from([ONE, MANY]),
@@ -364,7 +364,7 @@ def test_damaged_messages_are_refused_for_the_slow_readers_reasons_and_kept_alik
     assert found.rejected == wanted.rejected
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     batch=st.lists(damaged(), min_size=1, max_size=8),
     keys=st.sampled_from([ONE, MANY]),

@@ -278,6 +278,7 @@ class JsonScanner(TopicScanner):
 
     def _strangers(self, values: Values, places: Sequence[int]) -> list[int]:
         """The messages at some places that may hold features that not all series know."""
+        assert self._known is not None
         held = np.array(places, dtype=np.int64)
         flags = np.zeros(len(held), dtype=np.uint8)
         _scan.strangers(self._known, lent(values), held, flags)
