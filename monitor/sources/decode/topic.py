@@ -487,7 +487,7 @@ class TopicDecoder:
         """
         values = records.values
         beside = None if strange or first is None else first.beside
-        if not (self._asks_more or (strange and self.fields.features)):
+        if not (self._asks_more or (strange and self._reads.fields.features)):
             self._sampled += len(values)
             return {}
         looked = list(range(-self._sampled % LOOKED, len(values), LOOKED))
@@ -546,7 +546,7 @@ class TopicDecoder:
             self._note_version(row, time)
         elif series.key.version == ANY_VERSION:
             self._new_versions.setdefault((series.key.model, self._version_of(row)), time)
-        if series is not None and counts is not None:
+        if series is not None and counts is not None and self._reads.fields.features:  # of a response none are asked
             counts.fields["unknown"] += len(series.unknown(row))
         return series
 

@@ -16,7 +16,9 @@ EARLIEST: Nanos = 946_684_800 * SECOND  # 2000-01-01; age is no reason to reject
 LATEST_NANOS = (1 << 63) - 1
 UNITS: dict[str, Nanos] = {"s": SECOND, "ms": 1_000_000, "us": 1_000, "ns": 1}
 DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-LEAP = re.compile(r"(.*:[0-9]{2}:)60(|[.,Z+-].*)")
+LEAP = re.compile(
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2}.[0-9]{2}:[0-9]{2}:)60(|[.,Z+-].*)"
+)  # in one place: a long text costs no more
 UNUSABLE = float(np.uint64(0x7FF8000000000001).view(np.float64))
 """The NaN of a number that is there but is none: a text, an object. `_reader.hpp` writes the same; whoever does not ask sees a NaN.
 

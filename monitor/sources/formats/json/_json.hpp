@@ -20,6 +20,7 @@ namespace driftd {
 
 constexpr int MAX_DEPTH = 32;
 constexpr int LARGEST_EXPONENT = 309;  // a number of more digits before its point is larger than all doubles
+constexpr int64_t FARTHEST = 1'000'000'000;  // what exponents are cut at: no message has digits enough to make up for it
 
 // Past space, of which as a rule there is none, or one.
 inline const char* past_space(const char* at) {
@@ -277,7 +278,7 @@ DRIFTD_APART inline bool Cursor::number(Number& found) {
     if (*at == '+' || *at == '-') ++at;
     if (!is_digit(*at)) return false;
     int64_t written = 0;
-    for (; is_digit(*at); ++at) written = std::min<int64_t>(written * 10 + (*at - '0'), 1'000'000);
+    for (; is_digit(*at); ++at) written = std::min<int64_t>(written * 10 + (*at - '0'), FARTHEST);
     exponent += *sign == '-' ? -written : written;
   }
   found.text = {begin, static_cast<size_t>(at - begin)};

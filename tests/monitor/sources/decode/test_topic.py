@@ -17,6 +17,7 @@ from monitor.sources.formats.fields import FieldMap, SeriesFields
 from monitor.sources.formats.json.structs import plan_series
 from monitor.sources.formats.values import UNITS
 from monitor.stream.events import SECOND, Partition, SeriesKey
+from monitor.stream.halves import RESPONSE
 from tests.fakes import NOON
 
 TS = NOON // 1_000_000
@@ -330,6 +331,21 @@ def test_ten_thousand_unknown_features_cost_nothing_else() -> None:
 def test_features_of_events_that_do_not_count_are_not_unknown(changes: dict[str, Any]) -> None:
     decoded = read(make_decoder(), event(features={"height": 180}, **changes))
 
+    assert fields_rejected(decoded) == {}
+
+
+@pytest.mark.parametrize("odd", [False, True])  # the same by a later reader
+@pytest.mark.parametrize("key", [CHURN, SeriesKey("churn", "*")])
+def test_answers_are_asked_for_no_features_whoever_reads_them(key: SeriesKey, *, odd: bool) -> None:
+    fields = FieldMap()
+    series = [SeriesFields(key, REFERENCE.layout, fields)]
+    decoder = TopicDecoder("t", series, fields, 600 * SECOND, half=RESPONSE)
+    message = event(features={"height": 180})
+    message = message.replace(b"{", b'{"ts": 0, ', 1) if odd else message
+
+    decoded = read(decoder, message)
+
+    assert sum(map(len, decoded.halves)) == 1
     assert fields_rejected(decoded) == {}
 
 

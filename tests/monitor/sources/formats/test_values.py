@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from datetime import UTC, datetime
+from time import process_time
 from typing import Any
 
 import pytest
@@ -287,3 +288,14 @@ def test_a_leap_second_is_the_next_second(text: str) -> None:
 def test_a_sixtieth_second_within_the_day_is_none(text: str) -> None:
     with pytest.raises(Rejected, match="timestamp_invalid"):
         timestamp(text, MS, LATEST)
+
+
+@pytest.mark.parametrize("end", ["", "\nx"])
+def test_a_long_text_of_sixtieth_seconds_is_no_time_and_costs_little(end: str) -> None:
+    text = "2026-11-23T12:00:00" + ":00:60." * 20_000 + end
+    begin = process_time()
+
+    with pytest.raises(Rejected, match="timestamp_invalid"):
+        timestamp(text, MS, LATEST)
+
+    assert process_time() - begin < 1

@@ -103,6 +103,15 @@ def test_bad_messages_of_every_class_are_decided_without_python(name: str, *, al
     assert left(decoder, message) == ([message] if name == SAID_TWICE else [])
 
 
+def test_a_number_of_a_million_digits_is_small_where_its_exponent_says_so() -> None:
+    decoder = make_decoder(SeriesKey("churn", "3"))
+    message = event(features='{"age": 1' + "0" * 1_040_000 + "e-2000000}")
+
+    [batch] = decoder.decode(TopicRecords("t", [0], [message]), NOON).batches
+
+    assert batch.numeric.tolist() == [[0.0]]
+
+
 def test_what_was_of_the_future_when_it_was_read_ahead_is_decided_when_its_turn_comes() -> None:
     decoder, counts = make_decoder(SeriesKey("churn", "3")), DecodeCounts()
     messages = [event(), event().replace(str(TS).encode(), str(TS + 5000).encode())]
