@@ -24,10 +24,14 @@ STALE = 5.0  # seconds after which a leader's answer is none
 
 
 class GroupStart(msgspec.Struct, frozen=True):
-    """What is written beside a position in the group: where the group began to read this partition, and which topic that was."""
+    """What is written beside a position in the group: where the group began to read this partition, and which topic that was.
+
+    `count`: how many partitions the topic had when the group began with it; those from there on were added later. None where that is not known.
+    """
 
     first: int
     topic: str = ""
+    count: int | None = None
 
     def written(self) -> str:
         """As text."""
