@@ -206,7 +206,9 @@ class Replica:
         client, properties = reading_client(choice).client, client_properties(self._settings.kafka)
         reader = PartitionReader(client, choice.topics, choice.batch)
         ends = LeaderEnds(choice, self.clock, lambda place: reader.positions.get(place, 0))
-        state = partial(read_until, properties, self._state.name, elapsed=self.clock.elapsed, patience=CLAIMS)
+        state = partial(
+            read_until, properties, choice.group_id, self._state.name, elapsed=self.clock.elapsed, patience=CLAIMS
+        )
         clients = ReplicaClients(
             client,
             ends,

@@ -25,7 +25,7 @@ class InternalLog:
     """A reader of one internal topic, in no group. Raises what the client raises for properties that it refuses."""
 
     def __init__(self, properties: Mapping[str, Any], topic: str, name: str) -> None:
-        """`name`: under which brokers know it; nothing is committed."""
+        """`name`: the group whose rights it has; it does not join, and nothing is committed."""
         self._topic = topic
         self._fatal: str | None = None
         self.trouble = ""
@@ -75,6 +75,7 @@ class InternalLog:
 
 def read_until(
     properties: Mapping[str, Any],
+    name: str,
     topic: str,
     index: int,
     first: int | None,
@@ -83,7 +84,7 @@ def read_until(
     patience: float,
 ) -> list[InternalRecord] | str:
     """All records of a partition from one offset, None: from the beginning, to another; why they do not come in so many seconds. Raises SourceError."""
-    log = InternalLog(properties, topic, "driftd-state-reader")
+    log = InternalLog(properties, topic, name)
     found, deadline = list[InternalRecord](), elapsed() + patience
     try:
         log.take_on(index, first)
