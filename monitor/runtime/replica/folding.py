@@ -46,6 +46,18 @@ class GroupStart(msgspec.Struct, frozen=True):
             return None
 
 
+def partitions_at_start(starts: Mapping[int, GroupStart | None], there: int) -> int:
+    """How many partitions a topic had when a group began with it, of `there` that it has: those from there on were added later.
+
+    `starts` is what stands in the group, by the number of the partition; None: a position of a single process, which has one of each.
+
+    >>> partitions_at_start({}, 6), partitions_at_start({0: GroupStart(100, "", 6)}, 9), partitions_at_start({0: None, 5: None}, 9)
+    (6, 6, 6)
+    """
+    told = [start.count for start in starts.values() if start is not None and start.count is not None]
+    return min(told) if told else 1 + max(starts, default=there - 1)
+
+
 @dataclass(slots=True)
 class FoldedLog:
     """A partition that is folded. `over`: cells that are over, each with the number of records that must be acknowledged before it is forgotten."""

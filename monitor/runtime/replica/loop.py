@@ -12,7 +12,7 @@ from monitor.clock import Clock
 from monitor.facts import ReplicaAssigned, SourceAnswered, SourceTroubled, TopicsMissing
 from monitor.replicas.cells import SourceLog
 from monitor.replicas.folding import SentRecord
-from monitor.runtime.replica.folding import Folding, GroupStart
+from monitor.runtime.replica.folding import Folding, GroupStart, partitions_at_start
 from monitor.runtime.replica.judging import PartitionJudge
 from monitor.runtime.replica.moving import CLAIM, PLACES, FoundState, StateRecord, StateWriter, found_state
 from monitor.runtime.telemetry import Telemetry
@@ -273,7 +273,10 @@ class ReplicaLoop:
         gained, self._gained[:] = sorted(self._gained), []
         folded = [each for each in gained if each.topic != self._topics.counts]
         waiting = folded if folded and not self._fold(folded) else []
-        waiting += [each for each in gained if each.topic == self._topics.counts and not self._own(each.index)]
+        judged = [each for each in gained if each.topic == self._topics.counts]
+        while judged and self._own(judged[0].index):
+            judged.pop(0)
+        waiting += judged
         self._gained += waiting
         if waiting:
             self._next_take = self._clock.elapsed() + LOOK_SOON
@@ -288,7 +291,10 @@ class ReplicaLoop:
         """
         try:
             listing = list_partitions(self._clients.source, self._choice.topics, PATIENCE)
-            stands = self._members.folding.committed(set(listing.partitions) | set(partitions))
+            if not set(partitions) <= set(listing.partitions):
+                self._waits = "the cluster does not list them"
+                return False
+            stands = self._members.folding.committed(listing.partitions)
             self._clients.ids.ask()
             ids = self._clients.ids.answered(PATIENCE)
             if ids is None and self._clients.ids.able:
@@ -324,7 +330,10 @@ class ReplicaLoop:
         held = stands.get(place)
         start = None if held is None else GroupStart.read(held.beside)
         if held is None or start is None:
-            count = _count(place.topic, stands, there)
+            starts = {
+                each.index: GroupStart.read(at.beside) for each, at in stands.items() if each.topic == place.topic
+            }
+            count = partitions_at_start(starts, sum(each.topic == place.topic for each in there))
             begin = self._first(place, added=place.index >= count) if held is None else held.offset
             return GroupPosition(begin, GroupStart(begin, ids.get(place.topic, ""), count).written())
         if start.topic != ids.get(place.topic, start.topic):
@@ -494,12 +503,3 @@ def _begins(stands: Mapping[Partition, GroupPosition]) -> dict[SourceLog, int]:
         for place, start in found.items()
         if start is not None
     }
-
-
-def _count(topic: str, stands: Mapping[Partition, GroupPosition], there: Iterable[Partition]) -> int:
-    """How many partitions a topic had when the group began with it: as is written beside a position, or as many as a single process had."""
-    held = {place.index: GroupStart.read(each.beside) for place, each in stands.items() if place.topic == topic}
-    told = [start.count for start in held.values() if start is not None and start.count is not None]
-    if told:
-        return min(told)
-    return 1 + max(held or (each.index for each in there if each.topic == topic), default=-1)
