@@ -382,14 +382,15 @@ class Replica:
         """
         group, mark = self._settings.kafka.group_id, self._plan.config.hex()
         deadline = self.clock.elapsed() + self._replicas.session_timeout / SECOND + GOING
-        while True:
+        while not self.stopping.is_set():
+            late = self.clock.elapsed() >= deadline
             try:
                 others = other_members(client_properties(self._settings.kafka), {group, group + JUDGES}, mark)
-            except KafkaException as error:
-                raise SourceError(f"kafka: {explain_client(error)}") from None
-            if not others or self.stopping.is_set():
+            except KafkaException:  # as where a group has no coordinator yet
+                others = None
+            if others == [] or (late and others is None):
                 return
-            if self.clock.elapsed() >= deadline:
+            if late and others:
                 raise SourceError(
                     f"kafka: replicas of another configuration share group {group}: {others[0]}, and ours is {mark}: "
                     "stop them first, or give one of both another kafka.group_id"

@@ -165,7 +165,7 @@ def other_members(properties: Mapping[str, Any], groups: Collection[str], mark: 
     admin = AdminClient(dict(properties), logger=SILENT)
     found = list[str]()
     for group, asked in admin.describe_consumer_groups(sorted(groups), request_timeout=PATIENCE).items():
-        names = [(each.client_id or "", each.host) for each in asked.result(PATIENCE).members]
+        names = [(each.client_id or "", each.host) for each in asked.result(2 * PATIENCE).members]
         found += [
             f"{name.removeprefix(NAMED)} of {host.removeprefix('/')} in group {group}"
             for name, host in names
