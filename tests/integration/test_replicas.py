@@ -232,11 +232,16 @@ def test_who_was_taken_for_dead_and_wakes_changes_nothing_and_takes_part_again(g
     asleep.pause()
     group.produce()
     group.catch_up(without=[asleep])
+    known, others = windows_of([asleep]), windows_of([each for each in group.replicas if each is not asleep])
     asleep.resume()
     wait_until(lambda: judging(asleep) > 0 and asleep.status("/readyz") == 200, group.running)
     group.produce()
     group.catch_up()
     group.finish()
+
+    assert (
+        not (windows_of([asleep]).keys() - known.keys()) & others.keys()
+    )  # not even its log says again what others have said
 
 
 def test_partitions_that_are_added_are_counted_from_their_beginning(group: Group, apache_kafka: "ApacheKafka") -> None:

@@ -138,6 +138,10 @@ class ReplicaLoop:
         self._stands: dict[Partition, GroupPosition] = {}  # in the group, as we have written it
         self._next_flush = self._next_look = 0.0
         self._heard_at = clock.elapsed()  # when the group last had a word from us
+        self._doubtful = (
+            False  # we were away for longer than a session, and nothing has said yet that we still own what we did
+        )
+        self._judged: dict[Partition, GroupPosition] = {}  # what the group has taken from us of judge partitions
         self._looked_at: float | None = None  # when the cluster last said which partitions there are
         self._missing: tuple[str, ...] = ()  # topics
         self._came_later: set[str] = set()  # topics that were not there when we looked first
@@ -177,6 +181,7 @@ class ReplicaLoop:
 
     def turn(self) -> None:
         """Once round."""
+        self._doubtful = self._doubtful or self._away
         self._members.poll()
         self._heard_at = self._clock.elapsed()
         self._take_on()
@@ -200,11 +205,27 @@ class ReplicaLoop:
 
     def _ours(self) -> bool:
         """Whether the group has had a word from us lately: who was away for longer is no owner any more. Asked by threads that tell."""
-        return self._clock.elapsed() - self._heard_at < self._session
+        return not self._away and not self._doubtful
+
+    @property
+    def _away(self) -> bool:
+        """Whether the group may have given us up: the last heartbeat was perhaps sent a quarter of a session before we were last heard."""
+        return self._clock.elapsed() - self._heard_at >= self._session / 2
+
+    def _sure(self) -> bool:
+        """Whether we own what we did. Who was away asks the group to take again what it took from us: of what is lost it takes nothing."""
+        if self._away or self._doubtful:
+            held = {place: at for place, at in self._judged.items() if place.index in self._owned}
+            self._doubtful = bool(self._owned) and not (held and self._members.judging.commit(held))
+            if not self._doubtful:
+                self._heard_at = self._clock.elapsed()
+        return not self._doubtful
 
     def _hear_counts(self) -> None:
         now = self._clock.now()
         if any(owned.judge.failing for owned in self._owned.values()):  # what cannot be saved is not heard
+            return
+        if not self._sure():
             return
         if not any(owned.unheard for owned in self._owned.values()):
             for record in self._clients.counts.poll(MOST, 0.0 if self._folding.logs else POLL):
@@ -429,6 +450,8 @@ class ReplicaLoop:
             safe = self._members.folding.commit(moved)
             self._stands |= moved if safe else {}
         if judged and self._members.judging.commit(judged):
+            self._judged |= judged
+            self._doubtful = False
             for number, owned in ready.items():
                 self._release(number, owned)
         return safe and all(owned.published is None for owned in self._owned.values())
@@ -476,6 +499,7 @@ class ReplicaLoop:
         for partition in partitions:
             self._folding.let_go(partition)
             self._stands.pop(partition, None)
+            self._judged.pop(partition, None)
         self._tell()
 
     def _tell(self) -> None:
