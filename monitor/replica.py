@@ -51,7 +51,7 @@ from monitor.sources.kafka.ends import LeaderEnds
 from monitor.sources.kafka.identity import TopicIds
 from monitor.sources.kafka.internal import COUNTS_KEPT, InternalTopic, InternalTopics
 from monitor.sources.kafka.internal_log import InternalLog, read_until
-from monitor.sources.kafka.membership import Membership, OwnershipHeard
+from monitor.sources.kafka.membership import Membership, OwnershipHeard, other_members
 from monitor.sources.kafka.reader import PartitionReader
 from monitor.sources.kafka.reading import reading_client
 from monitor.sources.kafka.sending import AcknowledgedProducer
@@ -64,6 +64,8 @@ from monitor.targets.payloads import RETRAIN, Sender
 JOINED = "labels are joined with predictions by id"
 UNDECIDED = "decisions are not handed to who owns the model"
 JUDGES = ".driftd-judges"  # after the name of the group: that of those that judge
+GOING = 3.0  # seconds beyond a session for a member that was killed to be gone
+LOOK = 0.5  # seconds from one look at who is a member to the next
 CLAIMS = 30.0  # seconds for the state of a judge partition to be read
 
 
@@ -217,13 +219,13 @@ class Replica:
             InternalLog(properties, self._counts.name, choice.group_id),
             state,
         )
-        session = self._replicas.session_timeout / SECOND
+        session, mark = self._replicas.session_timeout / SECOND, self._plan.config.hex()
 
         def join(heard: OwnershipHeard) -> Members:
             folding, judging = choice.group_id, choice.group_id + JUDGES
             return Members(
-                Membership(properties, folding, choice.topics, session, heard),
-                Membership(properties, judging, [self._counts.name], session, heard),
+                Membership(properties, folding, choice.topics, session, heard, mark),
+                Membership(properties, judging, [self._counts.name], session, heard, mark),
             )
 
         def folding(send: Callable[[SentRecord], int]) -> Folding:
@@ -355,6 +357,7 @@ class Replica:
         try:
             self.telemetry.record([DaemonStarted(self.server.url, kafka.bootstrap_servers, *about)])
             self._refuse_topics()
+            self._refuse_others()
             self._begun = True
             self.loop.run(self.stopping)
             self.telemetry.record([DaemonStopped()])
@@ -371,6 +374,28 @@ class Replica:
             raise SourceError(f"kafka: {explain_client(error)}") from None
         if wrong:
             raise SourceError("\n".join(wrong))
+
+    def _refuse_others(self) -> None:
+        """Raise SourceError where replicas of another configuration are in our groups: what they count we could not use, nor they what we do.
+
+        Those that were killed are members for as long as a session takes, so they have that time to be gone.
+        """
+        group, mark = self._settings.kafka.group_id, self._plan.config.hex()
+        deadline = self.clock.elapsed() + self._replicas.session_timeout / SECOND + GOING
+        while not self.stopping.is_set():
+            late = self.clock.elapsed() >= deadline
+            try:
+                others = other_members(client_properties(self._settings.kafka), {group, group + JUDGES}, mark)
+            except KafkaException:  # as where a group has no coordinator yet
+                others = None
+            if others == [] or (late and others is None):
+                return
+            if late and others:
+                raise SourceError(
+                    f"kafka: replicas of another configuration share group {group}: {others[0]}, and ours is {mark}: "
+                    "stop them first, or give one of both another kafka.group_id"
+                )
+            self.stopping.wait(LOOK)
 
     def stop(self) -> None:
         """Ask for the end, from a signal."""

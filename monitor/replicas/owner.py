@@ -42,11 +42,15 @@ class GapClosed:
 
 @dataclass(slots=True)
 class Heard:
-    """What came of a record: facts, and what is to be told of the records themselves. `repeats`: what was known, and dropped."""
+    """What came of a record: facts, and what is to be told of the records themselves. `repeats`: what was known, and dropped.
+
+    `unknown`: a log that it is of and that nobody has told of. Where there is such a log, it is to be heard again after `assign`.
+    """
 
     facts: list[Fact] = field(default_factory=list)
     told: list[Quarantined | OffsetGap | GapClosed] = field(default_factory=list)
     repeats: int = 0
+    unknown: SourceLog | None = None
 
 
 class _SavedLog(msgspec.Struct, array_like=True):
@@ -94,6 +98,7 @@ class ReplicaOwner:
             record = read(data, self._plan.config)
             state = self.logs.get(record.log)
             if state is None:
+                heard.unknown = record.log
                 raise FaultyRecordError(RecordFault.OTHER_LOG, f"{record.log}, topic id {record.log.topic_id}")
             if isinstance(record, CellPrefix):
                 known = self._stage(state, record, data)

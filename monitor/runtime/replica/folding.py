@@ -24,10 +24,14 @@ STALE = 5.0  # seconds after which a leader's answer is none
 
 
 class GroupStart(msgspec.Struct, frozen=True):
-    """What is written beside a position in the group: where the group began to read this partition, and which topic that was."""
+    """What is written beside a position in the group: where the group began to read this partition, and which topic that was.
+
+    `count`: how many partitions the topic had when the group began with it; those from there on were added later. None where that is not known.
+    """
 
     first: int
     topic: str = ""
+    count: int | None = None
 
     def written(self) -> str:
         """As text."""
@@ -40,6 +44,18 @@ class GroupStart(msgspec.Struct, frozen=True):
             return msgspec.json.decode(text, type=cls)
         except (msgspec.MsgspecError, UnicodeEncodeError):
             return None
+
+
+def partitions_at_start(starts: Mapping[int, GroupStart | None], there: int) -> int:
+    """How many partitions a topic had when a group began with it, of `there` that it has: those from there on were added later.
+
+    `starts` is what stands in the group, by the number of the partition; None: a position of a single process, which has one of each.
+
+    >>> partitions_at_start({}, 6), partitions_at_start({0: GroupStart(100, "", 6)}, 9), partitions_at_start({0: None, 5: None}, 9)
+    (6, 6, 6)
+    """
+    told = [start.count for start in starts.values() if start is not None and start.count is not None]
+    return min(told) if told else 1 + max(starts, default=there - 1)
 
 
 @dataclass(slots=True)

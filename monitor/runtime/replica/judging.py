@@ -30,6 +30,7 @@ from monitor.targets.notifier import Notifier
 from monitor.targets.payloads import Sender, notices
 
 REST: Nanos = 10 * SECOND  # processing time from one look at who gets nothing to the next
+Begins = Mapping[SourceLog, int]  # where the group began to read each log
 LEAVING = 2.0  # seconds for a target to take what can be delivered at once before another replica goes on
 
 
@@ -168,7 +169,7 @@ class PartitionJudge:
         """Whether it does not know yet which logs there are."""
         return not self._owner.logs
 
-    def expect(self, begins: Mapping[SourceLog, int], now: Nanos) -> None:
+    def expect(self, begins: Begins, now: Nanos) -> None:
         """Wait for these logs, too, each from where the group began to read it."""
         if begins.keys() - self._owner.logs.keys():
             self._tell(self._owner.assign(begins, now))
@@ -179,18 +180,33 @@ class PartitionJudge:
 
     # --- judging ------------------------------------------------------------------------------------------------
 
-    def hear(self, values: Sequence[tuple[int, bytes | None]], now: Nanos) -> None:
-        """Take records of the counts topic, by their offsets."""
-        facts = list[Fact]()
+    def hear(
+        self, values: Sequence[tuple[int, bytes | None]], now: Nanos, begun: Callable[[SourceLog], Begins | None]
+    ) -> int:
+        """Take records of the counts topic, by their offsets; how many were taken.
+
+        `begun` says of a log that is unknown where the group began to read each; None: that cannot be asked now, and what is left is to be heard
+        again. It stands in the group before anybody sends counts of it, so what is unknown then is none of ours.
+        """
+        facts, taken = list[Fact](), 0
         for offset, value in values:
             heard = self._owner.hear(value or b"")
+            if heard.unknown is not None:
+                begins = begun(heard.unknown)
+                if begins is None:
+                    break
+                if heard.unknown in begins:
+                    facts += self._explainer.explain(self._owner.assign(begins, now))
+                    heard = self._owner.hear(value or b"")
             facts += self._explainer.explain(heard.facts)
             facts += self._said(heard)
             self.position.offset = offset + 1
+            taken += 1
         facts += self._pipeline.news_of_runs()
         facts += self._rows.see(facts)
         facts += self._lateness.see(facts, self._pipeline.watermark.behind, now)
         self._tell(facts)
+        return taken
 
     def _said(self, heard: Heard) -> list[Fact]:
         """What is to be told of the records themselves."""

@@ -12,7 +12,7 @@ from monitor.clock import Clock
 from monitor.facts import ReplicaAssigned, SourceAnswered, SourceTroubled, TopicsMissing
 from monitor.replicas.cells import SourceLog
 from monitor.replicas.folding import SentRecord
-from monitor.runtime.replica.folding import Folding, GroupStart
+from monitor.runtime.replica.folding import Folding, GroupStart, partitions_at_start
 from monitor.runtime.replica.judging import PartitionJudge
 from monitor.runtime.replica.moving import CLAIM, PLACES, FoundState, StateRecord, StateWriter, found_state
 from monitor.runtime.telemetry import Telemetry
@@ -32,6 +32,7 @@ MOST = 2_000  # records of the counts topic at once, so that folding and the gro
 LOOK_EVERY = 5.0  # seconds from one look at which partitions there are to the next
 LOOK_SOON = 0.25  # the same while somebody waits for it
 PATIENCE = 10.0  # seconds for a broker to answer
+STRANGE = 1_000  # logs that are remembered as none of ours
 UNANSWERED = 60.0  # seconds without an answer of the cluster after which a replica is not ready
 LEAVING = 5.0  # seconds for what was sent to be acknowledged before partitions are given up
 
@@ -50,6 +51,9 @@ class OwnedJudge:
     listening: bool = False
     published: int | None = None
     begins: deque[int] = field(default_factory=lambda: deque(maxlen=len(PLACES)))
+    unheard: list[tuple[int, bytes | None]] = field(
+        default_factory=list
+    )  # read, and waiting for an answer of the group
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +65,9 @@ class ReplicaClients:
     ids: TopicIds
     producer: AcknowledgedProducer
     counts: InternalLog
-    state: Callable[[int, int | None, int], list[InternalRecord]]  # a judge partition's, from one offset to another
+    state: Callable[
+        [int, int | None, int], list[InternalRecord] | str
+    ]  # a judge partition's, from one offset to another
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +138,16 @@ class ReplicaLoop:
         self._stands: dict[Partition, GroupPosition] = {}  # in the group, as we have written it
         self._next_flush = self._next_look = 0.0
         self._heard_at = clock.elapsed()  # when the group last had a word from us
+        self._doubtful = (
+            False  # we were away for longer than a session, and nothing has said yet that we still own what we did
+        )
+        self._judged: dict[Partition, GroupPosition] = {}  # what the group has taken from us of judge partitions
         self._looked_at: float | None = None  # when the cluster last said which partitions there are
         self._missing: tuple[str, ...] = ()  # topics
+        self._came_later: set[str] = set()  # topics that were not there when we looked first
+        self._strange: set[SourceLog] = set()  # of which counts came, and which the group has never begun
+        self._next_take = 0.0
+        self._waits = ""  # why what was gained cannot be begun with yet
         self._members = join(OwnershipHeard(self._gained.extend, self._revoked, self._lost))
 
     @property
@@ -147,6 +161,8 @@ class ReplicaLoop:
             return f"starting: {joining or 'looking up partitions'}"
         if self._clock.elapsed() - self._looked_at >= UNANSWERED:
             return "kafka: the cluster has not answered for a minute"
+        if self._gained:
+            return f"taking over partitions{self._because(self._waits)}"
         return next((why for judge in self.judges.values() if (why := judge.trouble) is not None), None)
 
     @staticmethod
@@ -165,6 +181,7 @@ class ReplicaLoop:
 
     def turn(self) -> None:
         """Once round."""
+        self._doubtful = self._doubtful or self._away
         self._members.poll()
         self._heard_at = self._clock.elapsed()
         self._take_on()
@@ -188,20 +205,56 @@ class ReplicaLoop:
 
     def _ours(self) -> bool:
         """Whether the group has had a word from us lately: who was away for longer is no owner any more. Asked by threads that tell."""
-        return self._clock.elapsed() - self._heard_at < self._session
+        return not self._away and not self._doubtful
+
+    @property
+    def _away(self) -> bool:
+        """Whether the group may have given us up: the last heartbeat was perhaps sent a quarter of a session before we were last heard."""
+        return self._clock.elapsed() - self._heard_at >= self._session / 2
+
+    def _sure(self) -> bool:
+        """Whether we own what we did. Who was away asks the group to take again what it took from us: of what is lost it takes nothing."""
+        if self._away or self._doubtful:
+            held = {place: at for place, at in self._judged.items() if place.index in self._owned}
+            self._doubtful = bool(self._owned) and not (held and self._members.judging.commit(held))
+            if not self._doubtful:
+                self._heard_at = self._clock.elapsed()
+        return not self._doubtful
 
     def _hear_counts(self) -> None:
         now = self._clock.now()
         if any(owned.judge.failing for owned in self._owned.values()):  # what cannot be saved is not heard
             return
-        heard: dict[int, list[tuple[int, bytes | None]]] = {}
-        for record in self._clients.counts.poll(MOST, 0.0 if self._folding.logs else POLL):
-            heard.setdefault(record.index, []).append((record.offset, record.value))
-        for index, values in heard.items():
-            if (owned := self._owned.get(index)) is not None:
-                owned.judge.hear(values, now)
+        if not self._sure():
+            return
+        if not any(owned.unheard for owned in self._owned.values()):
+            for record in self._clients.counts.poll(MOST, 0.0 if self._folding.logs else POLL):
+                if (owned := self._owned.get(record.index)) is not None:
+                    owned.unheard.append((record.offset, record.value))
         for owned in self._owned.values():
+            if owned.unheard:
+                del owned.unheard[: owned.judge.hear(owned.unheard, now, self._begun)]
             owned.judge.rest(now)
+
+    def _begun(self, log: SourceLog) -> Mapping[SourceLog, int] | None:
+        """Where the group began to read each log, asked for one that is unknown; None where nobody answers. What was found to be strange is not asked for again."""
+        if log in self._strange:
+            return {}
+        try:
+            listing = list_partitions(self._clients.source, self._choice.topics, PATIENCE)
+            begins = _begins(self._members.folding.committed(listing.partitions))
+        except KafkaException as error:
+            self._trouble(error)
+            return None
+        if log not in begins:
+            if len(self._strange) >= STRANGE:
+                self._strange.clear()
+            self._strange.add(log)
+        return begins
+
+    def _trouble(self, error: KafkaException) -> str:
+        self._telemetry.record([SourceTroubled(error.args[0].name(), error.args[0].str())])
+        return str(error.args[0].str())
 
     # --- which partitions there are -----------------------------------------------------------------------------
 
@@ -215,11 +268,12 @@ class ReplicaLoop:
             listing = list_partitions(self._clients.source, self._choice.topics, PATIENCE)
             stands = self._members.folding.committed(listing.partitions)
         except KafkaException as error:
-            self._telemetry.record([SourceTroubled(error.args[0].name(), error.args[0].str())])
+            self._trouble(error)
             return
         self._clients.ends.watch(listing.leaders)
         self._looked_at = self._clock.elapsed()
         self._telemetry.record([SourceAnswered(self._clock.now())])
+        self._came_later.update(listing.missing)
         if tuple(listing.missing) != self._missing:
             self._missing = tuple(listing.missing)
             self._telemetry.record([TopicsMissing(self._missing)])
@@ -234,69 +288,119 @@ class ReplicaLoop:
     # --- what becomes ours --------------------------------------------------------------------------------------
 
     def _take_on(self) -> None:
-        """Begin with what the group has given to us."""
-        if not self._gained:
+        """Begin with what the group has given to us; what cannot be begun with yet waits."""
+        if not self._gained or self._clock.elapsed() < self._next_take:
             return
         gained, self._gained[:] = sorted(self._gained), []
-        self._fold([each for each in gained if each.topic != self._topics.counts])
-        for each in gained:
-            if each.topic == self._topics.counts:
-                self._own(each.index)
-        self._next_look = 0.0
-        self._tell()
+        folded = [each for each in gained if each.topic != self._topics.counts]
+        waiting = folded if folded and not self._fold(folded) else []
+        judged = [each for each in gained if each.topic == self._topics.counts]
+        while judged and self._own(judged[0].index):
+            judged.pop(0)
+        waiting += judged
+        self._gained += waiting
+        if waiting:
+            self._next_take = self._clock.elapsed() + LOOK_SOON
+        if len(waiting) < len(gained):
+            self._next_look = 0.0
+            self._tell()
 
-    def _fold(self, partitions: Sequence[Partition]) -> None:
-        """Fold these, each from the beginning of the cell that is open. Raises SourceError."""
-        if not partitions:
-            return
+    def _fold(self, partitions: Sequence[Partition]) -> bool:
+        """Fold these, each from the beginning of the cell that is open; whether it was begun. Raises SourceError.
+
+        Where the group begins with each, and of which topic, stands in the group before the first record is folded.
+        """
         try:
-            stands = self._members.folding.committed(partitions)
+            listing = list_partitions(self._clients.source, self._choice.topics, PATIENCE)
+            if not set(partitions) <= set(listing.partitions):
+                self._waits = "the cluster does not list them"
+                return False
+            stands = self._members.folding.committed(listing.partitions)
             self._clients.ids.ask()
-            ids = self._clients.ids.answered(PATIENCE) or {}
-            first = {place: self._first(place) for place in partitions if place not in stands}
+            ids = self._clients.ids.answered(PATIENCE)
+            if ids is None and self._clients.ids.able:
+                self._waits = "which topics these are is not answered"
+                return False
+            begins = {place: self._begin(place, stands, listing.partitions, ids or {}) for place in partitions}
         except KafkaException as error:
-            raise SourceError(f"kafka: {error.args[0].str()}") from None
-        for partition in partitions:
-            held = stands.get(partition)
-            begin = first[partition] if held is None else held.offset
-            start = (None if held is None else GroupStart.read(held.beside)) or GroupStart(
-                begin, ids.get(partition.topic, "")
+            self._waits = self._trouble(error)
+            return False
+        new = {place: held for place, held in begins.items() if stands.get(place) != held}
+        if new and not self._members.folding.commit(new):
+            self._waits = (
+                f"group {self._members.folding.group} takes no position{self._because(self._members.folding.trouble)}"
             )
-            if start.topic != ids.get(partition.topic, start.topic):
-                raise SourceError(
-                    f"kafka: topic {partition.topic} was made anew since group {self._choice.group_id} began to read it: give replicas another kafka.group_id"
-                )
-            log = SourceLog(partition.topic, start.topic, partition.index)
-            self._folding.take_on(log, begin, start, self._clock.elapsed())
-            self._next_flush = 0.0
+            return False
+        for place, held in begins.items():
+            start = GroupStart.read(held.beside)
+            assert start is not None  # we have written it
+            self._stands[place] = held
+            log = SourceLog(place.topic, start.topic, place.index)
+            self._folding.take_on(log, held.offset, start, self._clock.elapsed())
+        self._next_flush = 0.0
+        return True
 
-    def _first(self, partition: Partition) -> int:
-        """Where the group begins to read a partition. Raises KafkaException."""
+    def _begin(
+        self,
+        place: Partition,
+        stands: Mapping[Partition, GroupPosition],
+        there: Iterable[Partition],
+        ids: Mapping[str, str],
+    ) -> GroupPosition:
+        """What stands in the group for a partition, or is to stand there. Raises KafkaException and SourceError."""
+        held = stands.get(place)
+        start = None if held is None else GroupStart.read(held.beside)
+        if held is None or start is None:
+            starts = {
+                each.index: GroupStart.read(at.beside) for each, at in stands.items() if each.topic == place.topic
+            }
+            count = partitions_at_start(starts, sum(each.topic == place.topic for each in there))
+            begin = self._first(place, added=place.index >= count) if held is None else held.offset
+            return GroupPosition(begin, GroupStart(begin, ids.get(place.topic, ""), count).written())
+        if start.topic != ids.get(place.topic, start.topic):
+            raise SourceError(
+                f"kafka: topic {place.topic} was made anew since group {self._choice.group_id} began to read it: give replicas another kafka.group_id"
+            )
+        return held
+
+    def _first(self, partition: Partition, *, added: bool) -> int:
+        """Where the group begins to read a partition; one that was added later, from its beginning on. Raises KafkaException."""
         low, high = ask_bounds(self._clients.source, partition, PATIENCE)
-        return low if self._choice.from_earliest else high
+        return low if added or self._choice.from_earliest or partition.topic in self._came_later else high
 
-    def _own(self, number: int) -> None:
-        """Own a judge partition: claim its state, and take up what was written before. Raises SourceError and StateError."""
+    def _own(self, number: int) -> bool:
+        """Own a judge partition: claim its state, and take up what was written before; whether that was there. Raises SourceError and StateError."""
         claimed = list[int]()
         producer = self._clients.producer
         producer.send(self._topics.state, number, CLAIM, b"", claimed.append)
         if not producer.wait(producer.sent, PATIENCE):
-            raise SourceError(f"kafka: {self._topics.state}/{number} takes no claim{self._because(producer.trouble)}")
-        read = self._clients.state(number, self._snapshots_from(number), claimed[0])
+            self._waits = f"{self._topics.state}/{number} takes no claim{self._because(producer.trouble)}"
+            return False
+        try:
+            first = self._snapshots_from(number)
+        except KafkaException as error:
+            self._waits = self._trouble(error)
+            return False
+        read = self._clients.state(number, first, claimed[0])
+        if isinstance(read, str):
+            self._waits = read
+            return False
         found: FoundState = found_state(StateRecord(each.offset, each.key, each.value) for each in read)
+        if found.image is None and first is not None:
+            raise SourceError(
+                f"kafka: {self._topics.state}/{number} holds no whole snapshot where one stood at {first}: it was deleted, made anew or cut off; "
+                f"delete the offsets of group {self._members.judging.group} to judge all counts again that are kept, or give replicas another kafka.group_id"
+            )
         judge = self._judge(number, found.image, self._ours)
-        if judge is None:
-            return
-        self._owned[number] = OwnedJudge(judge, StateWriter(claimed[0]), found.stale)
-        self._publish(number, self._owned[number])
+        if judge is not None:
+            self._owned[number] = OwnedJudge(judge, StateWriter(claimed[0]), found.stale)
+            self._publish(number, self._owned[number])
+        return True
 
     def _snapshots_from(self, number: int) -> int | None:
-        """Where the last snapshots of a judge partition begin in the state topic, of those that an owner has made safe. Raises SourceError."""
+        """Where the last snapshots of a judge partition begin in the state topic, of those that an owner has made safe. Raises KafkaException."""
         place = Partition(self._topics.counts, number)
-        try:
-            held = self._members.judging.committed([place]).get(place)
-        except KafkaException as error:
-            raise SourceError(f"kafka: {error.args[0].str()}") from None
+        held = self._members.judging.committed([place]).get(place)
         return int(held.beside) if held is not None and held.beside.isdecimal() else None
 
     # --- what is safe -------------------------------------------------------------------------------------------
@@ -346,6 +450,8 @@ class ReplicaLoop:
             safe = self._members.folding.commit(moved)
             self._stands |= moved if safe else {}
         if judged and self._members.judging.commit(judged):
+            self._judged |= judged
+            self._doubtful = False
             for number, owned in ready.items():
                 self._release(number, owned)
         return safe and all(owned.published is None for owned in self._owned.values())
@@ -393,6 +499,7 @@ class ReplicaLoop:
         for partition in partitions:
             self._folding.let_go(partition)
             self._stands.pop(partition, None)
+            self._judged.pop(partition, None)
         self._tell()
 
     def _tell(self) -> None:

@@ -26,6 +26,11 @@ class TopicIds:
         except KafkaException:  # what the reading client takes and this one does not
             self._client = None
 
+    @property
+    def able(self) -> bool:
+        """Whether anything can be asked at all."""
+        return self._client is not None
+
     def ask(self) -> bool:
         """Ask, unless an answer is under way; whether that was asked."""
         if self._asked or self._client is None:

@@ -82,8 +82,8 @@ def read_until(
     last: int,
     elapsed: Callable[[], float],
     patience: float,
-) -> list[InternalRecord]:
-    """All records of a partition from one offset, None: from the beginning, to another. Raises SourceError where they do not come in so many seconds."""
+) -> list[InternalRecord] | str:
+    """All records of a partition from one offset, None: from the beginning, to another; why they do not come in so many seconds. Raises SourceError."""
     log = InternalLog(properties, topic, name)
     found, deadline = list[InternalRecord](), elapsed() + patience
     try:
@@ -91,7 +91,7 @@ def read_until(
         while not found or found[-1].offset < last:
             if elapsed() >= deadline:
                 why = f": {log.trouble}" if log.trouble else ""
-                raise SourceError(f"kafka: {topic}/{index}: what stands before {last} does not come{why}")
+                return f"{topic}/{index}: what stands before {last} does not come{why}"
             found += log.poll(1000, 0.1)
     finally:
         log.close()

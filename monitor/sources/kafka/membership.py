@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from monitor.sources.base import SourceError
 from monitor.sources.kafka.client import ALL_DOWN, FATAL, SILENT
@@ -23,6 +24,8 @@ POLLED_WITHIN = (
     300_000  # milliseconds from one poll to the next: as long as it may take to take up the state of many models
 )
 PATIENCE = 10.0  # seconds for the coordinator to answer
+NAME = "client.id"  # of a member, as the group shows it to others
+NAMED = "driftd-"  # and then what all members must have in common
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +52,15 @@ class Membership:
     """One member of a group. Raises what the client raises for properties that it refuses."""
 
     def __init__(
-        self, properties: Mapping[str, Any], group: str, topics: Collection[str], session: float, heard: OwnershipHeard
+        self,
+        properties: Mapping[str, Any],
+        group: str,
+        topics: Collection[str],
+        session: float,
+        heard: OwnershipHeard,
+        mark: str,
     ) -> None:
-        """`session`: seconds after which the group takes a silent member for dead."""
+        """`session`: seconds after which the group takes a silent member for dead; `mark`: what all its members have in common."""
         self.group = group
         self._heard = heard
         self._fatal: str | None = None
@@ -60,6 +69,7 @@ class Membership:
         self.joined = False  # something was assigned once, if only nothing
         self._consumer = Consumer(
             {
+                NAME: NAMED + mark,
                 **properties,
                 "group.id": group,
                 "partition.assignment.strategy": ASSIGNOR,
@@ -148,6 +158,20 @@ class Membership:
     def close(self) -> None:
         """Leave the group, after `revoked` was heard of all that is owned."""
         self._consumer.close()
+
+
+def other_members(properties: Mapping[str, Any], groups: Collection[str], mark: str) -> list[str]:
+    """Members of groups under another mark, a few words each; those with a `client.id` of the user's bear none. Raises KafkaException."""
+    admin = AdminClient(dict(properties), logger=SILENT)
+    found = list[str]()
+    for group, asked in admin.describe_consumer_groups(sorted(groups), request_timeout=PATIENCE).items():
+        names = [(each.client_id or "", each.host) for each in asked.result(2 * PATIENCE).members]
+        found += [
+            f"{name.removeprefix(NAMED)} of {host.removeprefix('/')} in group {group}"
+            for name, host in names
+            if name.startswith(NAMED) and name != NAMED + mark
+        ]
+    return sorted(set(found))
 
 
 def _partitions(places: Sequence[TopicPartition]) -> list[Partition]:

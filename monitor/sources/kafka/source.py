@@ -50,6 +50,7 @@ ABSENT = (
 UNREACHABLE = 60.0  # seconds without an answer of its leader after which a partition is told of
 
 SILENT_CLUSTER = KafkaError._TIMED_OUT  # noqa: SLF001 - librdkafka's own code
+SHARED = "has members, as replicas are, and takes no position of a single process: each tells everything; stop one of both, or give it another kafka.group_id"
 WHY_LOST = {
     "retention": "retention, or a topic made anew",
     "truncated": "its log was cut, by an election without all replicas or a restored disk",
@@ -119,8 +120,12 @@ class KafkaSource:
 
     def _note_commit(self, error: KafkaError | None, offsets: Sequence[TopicPartition]) -> None:
         failed = self._audit.committed(error, offsets)
-        if failed is not None:
-            self._note_trouble(failed)
+        if failed is None:
+            return
+        if failed.code() == KafkaError.UNKNOWN_MEMBER_ID:  # we are no member: others are
+            self._pending.append(SourceTroubled(failed.name(), f"group {self._choice.group_id} {SHARED}"))
+            return
+        self._note_trouble(failed)
 
     # --- opening ------------------------------------------------------------------------------------------------
 

@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from monitor.explain.explainer import Explainer
+from monitor.replicas.cells import SourceLog
 from monitor.replicas.folding import SentRecord
 from monitor.replicas.owner import ReplicaOwner
 from monitor.runtime.board import Board, SeriesBoard
-from monitor.runtime.replica.judging import MovingStore, PartitionJudge
+from monitor.runtime.replica.judging import Begins, MovingStore, PartitionJudge
 from monitor.runtime.telemetry import Telemetry
 from monitor.stream.events import SECOND, Partition
 from monitor.targets.payloads import Sender
@@ -33,10 +34,12 @@ def logs() -> Logs:
 class Scene:
     """A judge of one log over a directory, and one target."""
 
-    def __init__(self, home: Path, image: bytes | None = None) -> None:
+    def __init__(self, home: Path, image: bytes | None = None, *, begins: Begins | None = None) -> None:
         self.logs = logs()
         self.clock = ManualClock()
         self.ours = True
+        self.unknown = list[SourceLog]()
+        self.group: Begins | None = {}
         self.told = subscriber()
         pipeline = self.logs.pipeline()
         (spec,) = self.logs.specs
@@ -56,15 +59,21 @@ class Scene:
             sender=Sender("0123", "1", None, None, ""),
         )
         self.judge.begin(self.store.records(), NOON)
-        self.judge.expect(self.logs.begins, NOON)
+        self.judge.expect(self.logs.begins if begins is None else begins, NOON)
 
     def sent(self, end: int = 201) -> list[SentRecord]:
         """What a folder sends of all before an offset."""
         folder = self.logs.folder(LOG, 0)
         return folder.read(self.logs.between(LOG, 0, end), NOON) or folder.flush(NOON)
 
-    def hear(self, records: list[SentRecord], first: int = 0) -> None:
-        self.judge.hear([(first + number, each.value) for number, each in enumerate(records)], NOON)
+    def hear(self, records: list[SentRecord], first: int = 0) -> int:
+        values = [(first + number, each.value) for number, each in enumerate(records)]
+        return self.judge.hear(values, NOON, self.asked)
+
+    def asked(self, log: SourceLog) -> Begins | None:
+        """What the group says when it is asked of a log that is unknown."""
+        self.unknown.append(log)
+        return self.group
 
     @property
     def notices(self) -> list[Any]:
@@ -179,3 +188,30 @@ def test_counts_that_did_not_come_are_said_until_they_have(scene: Scene) -> None
     scene.hear([prefix])
     assert scene.judge.trouble is None
     assert scene.board.counts_missing == frozenset()
+
+
+def test_a_log_that_is_new_is_asked_for_and_nothing_of_it_is_put_aside(tmp_path: Path) -> None:
+    """As a partition that was added, whose counts are here before anybody has looked for partitions."""
+    scene = Scene(tmp_path, begins={LOGS[1]: 0})
+    scene.group = {LOGS[1]: 0, LOG: 0}
+
+    assert scene.hear(scene.sent()) == len(scene.sent())
+
+    assert scene.unknown == [LOG]
+    assert not scene.board.counters.get("driftd_replica_quarantined_total")
+    assert scene.judge.trouble is None
+    assert scene.judge.position.offset == len(scene.sent())
+    scene.judge.close()
+
+
+def test_where_the_group_does_not_answer_what_is_left_is_heard_again(tmp_path: Path) -> None:
+    scene = Scene(tmp_path, begins={LOGS[1]: 0})
+    scene.group = None
+
+    assert scene.hear(scene.sent()) == 0
+    assert scene.judge.position.offset is None
+
+    scene.group = {}
+    assert scene.hear(scene.sent()) == len(scene.sent())
+    assert sum(scene.board.counters["driftd_replica_quarantined_total"].values()) == len(scene.sent())
+    scene.judge.close()
