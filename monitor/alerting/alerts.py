@@ -37,6 +37,11 @@ class Alert:
     run: int = 0
     counted: Nanos | None = None
 
+    def __post_init__(self) -> None:
+        """Raise ValueError for what no alert is: a saved one may hold anything."""
+        if self.since is None and self.state is not AlertState.INACTIVE:
+            raise ValueError(f"an alert that is {self.state.value} since never")
+
     def step(self, rule: AlertRule, signal: Signal, at: Span) -> "Alert":  # noqa: PLR0911 - a return a transition
         """The alert after one more window. Deadband and no data change nothing, neither state nor run."""
         match self.state, signal:

@@ -23,6 +23,11 @@ class Episode:
     number: int = 0
     resolved_at: Nanos | None = None
 
+    def __post_init__(self) -> None:
+        """Raise ValueError for what no episode is: a saved one may hold anything."""
+        if self.since is None and self.state is not AlertState.INACTIVE:
+            raise ValueError(f"an alert that is {self.state.value} since never")
+
     def follow(self, alerts: Iterable[Alert], at: Span) -> "Episode":
         """The episode after its features' alerts have taken one more step."""
         alerts = list(alerts)

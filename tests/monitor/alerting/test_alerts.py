@@ -2,9 +2,11 @@
 
 from collections.abc import Iterable
 
+import msgspec
 import pytest
 
 from monitor.alerting.alerts import Alert, AlertState, Span
+from monitor.alerting.episodes import Episode
 from monitor.alerting.rules import AlertRule, Signal
 from monitor.stream.events import Nanos
 from tests.build import at, make_rule, minute
@@ -150,3 +152,11 @@ def test_the_second_episode_has_a_later_since() -> None:
     assert first is not None
     assert second is not None
     assert second > first
+
+
+@pytest.mark.parametrize("state", [each for each in AlertState if each is not AlertState.INACTIVE])
+@pytest.mark.parametrize("kind", [Alert, Episode])
+def test_none_is_anything_but_inactive_since_never(kind: type[Alert | Episode], state: AlertState) -> None:
+    """As a saved row might say that no driftd has written: it is refused in a line, like any other."""
+    with pytest.raises(msgspec.ValidationError, match="since never"):
+        msgspec.json.decode(msgspec.json.encode({"state": state}), type=kind)
