@@ -11,7 +11,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from detectors.columns import Coded, Column
 from monitor.sections import Section, unknown_key
 from monitor.sources.base import Prepared, RecordParts, TopicRecords
-from monitor.sources.formats.base import TOMBSTONE, Decoder, Outward, Prepares, RecordDecoder, Rows
+from monitor.sources.formats.base import TOMBSTONE, Decoder, Outward, Prepares, RecordDecoder, Rows, Splits
 from monitor.sources.formats.envelopes import Envelope, envelopes, lookalike
 from monitor.sources.formats.fields import Path, TopicFields
 from monitor.sources.formats.registry import UnknownFormatError, decoder_of, format_of, gives_halves, options_of
@@ -207,8 +207,8 @@ class EventDecoder:
 
     def prepare(self, values: Sequence[bytes | None], latest: Nanos) -> PreparedData | None:
         """Have the format of the data read it ahead, in any thread, where it can."""
-        if not isinstance(self._inner, Prepares):
-            return None
+        if isinstance(self._inner, Splits) or not isinstance(self._inner, Prepares):
+            return None  # one that cuts messages is called otherwise: with who reads what it cuts
         held = list(map(_data, values))
         prepared = self._inner.prepare(held, latest)
         return None if prepared is None else PreparedData(values, held, prepared)

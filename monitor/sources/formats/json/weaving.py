@@ -3,6 +3,7 @@
 It takes what is wholly plain JSON; all else is left, and so is what is to be refused: there the reason is found.
 """
 
+import json
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
@@ -28,7 +29,15 @@ MOST_NAMES: Final = 10_000
 OBJECT = msgspec.json.Decoder(dict[str, msgspec.Raw])
 TEXTS = msgspec.json.Decoder(list[str])
 ANY = msgspec.json.Decoder(msgspec.Raw)
-name_of = msgspec.json.Encoder().encode
+_written = msgspec.json.Encoder().encode
+
+
+def name_of(name: str) -> bytes:
+    """A name as JSON; half a UTF-16 pair, which is no text, stays an escape."""
+    try:
+        return _written(name)
+    except UnicodeEncodeError:
+        return json.dumps(name).encode()
 
 
 @dataclass(frozen=True, slots=True)

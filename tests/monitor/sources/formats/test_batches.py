@@ -351,6 +351,22 @@ def test_rows_that_are_woven_into_events_are_those_that_are_put_together() -> No
             assert found.seen == expected.seen
 
 
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b'{"HALF":1,"rows":[{"features":{"age":1.0}}]}',
+        b'{"rows":[{"HALF":1,"age":1.0,"model":"churn"}]}',  # what is mapped stands among features
+        b'{"instances":{"HALF":[1],"age":[1.0]}}',
+        b'{"HALF":[1],"age":[1.0]}',
+    ],
+)
+def test_a_key_of_half_a_pair_costs_nothing(raw: bytes) -> None:
+    """Python's json lets it through, as the reader of events does; it can be written as an escape alone."""
+    (row,) = rows_of(raw.replace(b"HALF", b"\\ud83d"))
+
+    assert row["features.age"] == 1.0
+
+
 def test_space_around_an_array_says_nothing() -> None:
     raw = json.dumps([event(), event()]).encode()
     for around in (b" \n" + raw + b"\r\n", b"\xef\xbb\xbf" + raw):

@@ -105,6 +105,20 @@ def test_data_that_was_read_ahead_is_not_read_again(tmp_path: Path, structured: 
     assert len(others) == (2 if structured else 0)  # without headers those in binary mode are no events
 
 
+@pytest.mark.parametrize("of", ["json", "json-batch", "json-lines"])
+def test_data_of_many_events_is_not_read_ahead(of: str) -> None:
+    """Formats that cut messages read ahead what they cut, with a reader of it, which there is none of within an envelope."""
+    decoder = decoder_of(cloudevents, of=of)
+    held = [BODY, json.dumps(EVENT | {"data": ROW}).encode(), None]
+
+    ahead = decoder.prepare(held, 0)
+    rows = decoder.decode_records(
+        replace(records(*held, headers=[HEADERS, STRUCTURED, {}]), values=held, prepared=ahead)
+    )
+
+    assert values(rows, "ce.id", "features.age") == [["r-1", 41.5]] * 2
+
+
 def test_what_merely_speaks_of_it_is_data() -> None:
     value = json.dumps(ROW | {"specversion": "2"}).encode()
 
