@@ -72,8 +72,9 @@ class Child:
         self._process.wait()
 
     def pause(self) -> None:
-        """SIGSTOP: alive, connected and silent."""
+        """SIGSTOP: alive, connected and silent, once this returns. Of many threads some go on for a moment after the signal."""
         self._process.send_signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self._process.pid, os.WSTOPPED)
 
     def resume(self) -> None:
         self._process.send_signal(signal.SIGCONT)
