@@ -51,7 +51,7 @@ class OwnedJudge:
     listening: bool = False
     published: int | None = None
     begins: deque[int] = field(default_factory=lambda: deque(maxlen=len(PLACES)))
-    unheard: list[tuple[int, bytes | None]] = field(
+    put_off: list[tuple[int, bytes | None]] = field(
         default_factory=list
     )  # read, and waiting for an answer of the group
 
@@ -227,13 +227,13 @@ class ReplicaLoop:
             return
         if not self._sure():
             return
-        if not any(owned.unheard for owned in self._owned.values()):
+        if not any(owned.put_off for owned in self._owned.values()):
             for record in self._clients.counts.poll(MOST, 0.0 if self._folding.logs else POLL):
                 if (owned := self._owned.get(record.index)) is not None:
-                    owned.unheard.append((record.offset, record.value))
+                    owned.put_off.append((record.offset, record.value))
         for owned in self._owned.values():
-            if owned.unheard:
-                del owned.unheard[: owned.judge.hear(owned.unheard, now, self._begun)]
+            if owned.put_off:
+                del owned.put_off[: owned.judge.hear(owned.put_off, now, self._begun)]
             owned.judge.rest(now)
 
     def _begun(self, log: SourceLog) -> Mapping[SourceLog, int] | None:
