@@ -110,14 +110,14 @@ def _opened(path: Path) -> sqlite3.Connection:
 
 
 def _check_before(connection: sqlite3.Connection) -> None:
-    """What a migration must not go over: it would write new checksums to damaged rows of what is owed. Raises DamageError and sqlite3.Error."""
+    """What a migration must not go over: it would write new checksums to damaged rows. Raises DamageError and sqlite3.Error."""
     version = files.marks(connection)[0]
     if version >= SCHEMA_VERSION:
         return
     if version not in CHECKED:
         files.check_trees(connection)
-    elif owed := [row for row in files.check(connection) if row.table == "delivery"]:
-        raise DamageError(sums.words(owed))
+    elif written := [row for row in files.check(connection) if row.table in {"delivery", "verified"}]:
+        raise DamageError(sums.words(written))
 
 
 def _is_damage(error: sqlite3.Error, path: Path) -> bool:

@@ -9,7 +9,7 @@ from monitor.failpoints import Step, reach
 from monitor.store import sums
 
 APPLICATION_ID = 0x64726674  # "drft"
-SCHEMA_VERSION = 7
+SCHEMA_VERSION = 8
 
 STATE = """
 CREATE TABLE record (kind TEXT, key TEXT, payload BLOB NOT NULL, PRIMARY KEY (kind, key)) WITHOUT ROWID;
@@ -92,6 +92,9 @@ CREATE TABLE verified (topic TEXT, partition INTEGER, next_offset INTEGER NOT NU
                        PRIMARY KEY (topic, partition)) WITHOUT ROWID;
 """
 
+# Its checksums have its name in them: until format 7 a page of `position` in its place went unseen.
+NAMED = f"UPDATE verified SET sum = {sums.of('verified')};"  # noqa: S608 - our names
+
 # Format 1 had one table, a row a webhook, with the body rendered. Each row becomes a notice of its own, for two
 # webhooks could be told the same with different bodies. What was said before stays said: UNIQUE (id, target).
 FROM_1 = """
@@ -106,6 +109,7 @@ DROP TABLE outbox;
 CHECKED = {
     5: STATE + OUTBOX + STANDING + AUDIT + SUMS,
     6: STATE + OUTBOX + STANDING + AUDIT + SUMS + LINED_UP,
+    7: STATE + OUTBOX + STANDING + AUDIT + SUMS + LINED_UP + VERIFIED,
     SCHEMA_VERSION: STATE + OUTBOX + STANDING + AUDIT + SUMS + LINED_UP + VERIFIED,
 }
 
@@ -117,6 +121,7 @@ STEPS = {  # from which format
     4: SUMS + LINED_UP + VERIFIED,
     5: LINED_UP + VERIFIED,
     6: VERIFIED,
+    7: NAMED,
 }
 
 

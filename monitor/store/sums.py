@@ -39,9 +39,9 @@ SUMMED = {
 NUMBERED = ("delivery", "notice")  # tables whose numbers are never given twice
 MOST_NUMBERS = 2**53  # rows that no table ever has had: of a larger number SQLite would write no further row
 KEYS = {"record": 2, "position": 2, "topic": 1, "verified": 2, "notice": 1, "delivery": 1, "standing": 2}
-NAMING = frozenset(
-    {"verified"}
-)  # tables with the columns of another one: their name is in the checksum, so that a page of the other is none of theirs
+NAMING = {
+    "verified": 8
+}  # by the format from which on: tables with the columns of another one have their name in the checksum, so that a page of the other is none of theirs
 SINCE = {"verified": 7}  # the format in which a table came, where checksums were there before
 
 
@@ -73,13 +73,14 @@ def checksum(*values: object) -> int:
 
 
 def checksum_in(table: str, *row: object) -> int:
-    """The checksum that a row of a table should have, by the columns that it is of."""
+    """The checksum that a row of a table should have in today's format, by the columns that it is of."""
     return checksum(table, *row) if table in NAMING else checksum(*row)
 
 
 def of(table: str, row: str = "") -> str:
     """SQL: the checksum that a row of a table should have."""
-    return f"checksum({', '.join(row + column for column in SUMMED[table])})"
+    name = [f"'{table}'"] if table in NAMING else []
+    return f"checksum({', '.join([*name, *(row + column for column in SUMMED[table])])})"
 
 
 def teach(connection: sqlite3.Connection) -> None:
@@ -95,7 +96,8 @@ def damaged(connection: sqlite3.Connection) -> Iterator[DamagedRow]:
         if SINCE.get(table, version) > version:
             continue
         for *row, held in connection.execute(f"SELECT {', '.join(columns)}, sum FROM {table}"):  # noqa: S608 - our names
-            if held != checksum_in(table, *row):
+            named = NAMING.get(table, version + 1) <= version
+            if held != (checksum(table, *row) if named else checksum(*row)):
                 yield DamagedRow(table, tuple(row[: KEYS[table]]))
     yield from _damaged_numbers(connection)
     for table in ("audit", "audit_anchor"):  # the log has a chain of its own; here only that it can be gone on from

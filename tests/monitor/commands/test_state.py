@@ -42,7 +42,7 @@ def test_a_state_is_shown(state: Path, capsys: pytest.CaptureFixture[str]) -> No
     shown = json.loads(said)
 
     assert code == Exit.OK
-    assert (shown["format"], shown["held"]) == (7, False)
+    assert (shown["format"], shown["held"]) == (8, False)
     assert shown["positions"][0] == {"topic": "topic-0", "partition": 0, "offset": 20}
     assert {each["kind"] for each in shown["records"]} == {"pane", "series", "charts", "tally"}
     assert {(each["target"], each["status"]): each["notices"] for each in shown["outbox"]} == {

@@ -26,6 +26,7 @@ RETRAIN = "8dfb9b69951289566ad9b53af6bb83e3"
 RESOLVED = "c2db119dfce8c2a0d401650998386d24"
 OTHER_FIRING = "8b33b31b6e7d7ce32eecd7d784d8a504"
 FORMAT_1 = Path(__file__).with_name("format_1.sql").read_text(encoding="utf-8")  # made by the build before format 2
+FORMAT_7 = Path(__file__).with_name("format_7.sql").read_text(encoding="utf-8")  # made by the build before format 8
 FORMAT_6 = Path(__file__).with_name("format_6.sql").read_text(encoding="utf-8")  # made by the build before format 7
 FORMAT_5 = Path(__file__).with_name("format_5.sql").read_text(encoding="utf-8")  # made by the build before format 6
 TRIGGER_OF_5 = next(part for part in FORMAT_5.split("CREATE ") if part.startswith("TRIGGER delivery_changed"))
@@ -140,7 +141,7 @@ def test_a_migration_that_fails_leaves_the_old_state(tmp_path: Path, monkeypatch
     with monkeypatch.context() as broken:
         broken.setitem(schema.STEPS, 1, "DELETE FROM record; SELECT nonsense;")
         with pytest.raises(
-            StateError, match="cannot be brought to format 7: no such column: nonsense; it is as it was"
+            StateError, match="cannot be brought to format 8: no such column: nonsense; it is as it was"
         ):
             StateStore(tmp_path)
 
@@ -244,6 +245,33 @@ def test_of_a_state_of_format_6_all_that_was_read_is_of_the_topics_that_it_names
     again = StateStore(tmp_path)
     assert again.verified() == {Partition("predictions", 0): 9}
     again.close()
+
+
+def write_format_7(directory: Path, then: str = "") -> None:
+    """A state of format 7."""
+    with sqlite3.connect(directory / "driftd.sqlite3") as database:
+        teach(database)
+        database.executescript(FORMAT_7 + then)
+    database.close()
+
+
+def test_what_was_verified_in_a_state_of_format_7_is_verified_yet(tmp_path: Path) -> None:
+    write_format_7(tmp_path)
+    place = Partition("predictions", 0)
+    for _ in range(2):
+        store = StateStore(tmp_path)
+        assert store.found == []
+        assert (store.positions(), store.topics(), store.verified()) == ({place: 12}, {"predictions": "t1"}, {place: 9})
+        assert list(damaged(store._db)) == []
+        assert layout(store._db) == layout_of(SCHEMA_VERSION)
+        store.close()
+
+
+def test_a_damaged_row_of_format_7_is_not_migrated_into_a_whole_one(tmp_path: Path) -> None:
+    write_format_7(tmp_path, "UPDATE verified SET next_offset = 12;")
+
+    with pytest.raises(StateError, match="verified 'predictions' 0"):
+        StateStore(tmp_path)
 
 
 def test_a_backup_of_the_format_before_takes_the_place_of_a_damaged_state(tmp_path: Path) -> None:

@@ -312,7 +312,7 @@ def test_a_newer_format_is_refused(tmp_path: Path) -> None:
     StateStore(tmp_path).close()
     before = make_database(tmp_path, f"PRAGMA user_version = {SCHEMA_VERSION + 1}")
 
-    with pytest.raises(StateError, match=r"was written by a newer driftd \(format 8; this one reads 7\)$"):
+    with pytest.raises(StateError, match=r"was written by a newer driftd \(format 9; this one reads 8\)$"):
         StateStore(tmp_path)
 
     assert (tmp_path / "driftd.sqlite3").read_bytes() == before
